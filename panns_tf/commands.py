@@ -1,0 +1,28 @@
+"""What the project's commands share."""
+
+import os
+import sys
+from collections.abc import Callable
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's start-up messages off the screen; call before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def run(main: Callable[[], int | None], mistakes: tuple[type[Exception], ...] = ()) -> None:
+    """Runs a command and exits: 0 on success, 2 with one line for a user's mistake.
+
+    Args:
+        main: the command; returns an exit status, None for 0.
+        mistakes: exceptions, besides ValueError and missing files, that say it all in a line.
+    """
+    try:
+        status = main() or 0
+    except (ValueError, FileNotFoundError, PermissionError, NotADirectoryError, *mistakes) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt as error:
+        print("interrupted", *error.args, sep="; continue with: ", file=sys.stderr)
+        status = 130
+    sys.exit(status)

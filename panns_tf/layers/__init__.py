@@ -1,0 +1,18 @@
+"""Layers that the networks need and Keras does not have; `keras.ops` only."""
+
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.log_mel import LogMel
+from panns_tf.layers.mixup import Mixup, MixupLambda, mix
+from panns_tf.layers.spec_augment import SpecAugment
+from panns_tf.layers.timing import ConcatenateInTime, PadToMinimum
+
+__all__ = [
+    "BatchNorm",
+    "ConcatenateInTime",
+    "LogMel",
+    "Mixup",
+    "MixupLambda",
+    "PadToMinimum",
+    "SpecAugment",
+    "mix",
+]

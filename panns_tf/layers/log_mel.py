@@ -1,0 +1,141 @@
+"""Waveform to log-mel spectrogram: the front end of every spectrogram network."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from panns_tf.config import Frontend
+from panns_tf.layers.compiled import xla_compiled
+
+#: Mel energies below this become this: digital silence is -100 dB.
+SMALLEST_POWER = 1e-10
+
+
+def _hz_to_mel(frequency: np.ndarray) -> np.ndarray:
+    """Slaney's scale: linear below 1 kHz, logarithmic above."""
+    frequency = np.asarray(frequency, np.float64)
+    above = 15 + 27 * np.log(np.maximum(frequency, 1000) / 1000) / math.log(6.4)
+    return np.where(frequency < 1000, frequency * 3 / 200, above)
+
+
+def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    above = 1000 * np.exp((np.maximum(mel, 15) - 15) * math.log(6.4) / 27)
+    return np.where(mel < 15, mel * 200 / 3, above)
+
+
+def mel_matrix(frontend: Frontend) -> np.ndarray:
+    """Returns the mel filters: float64, shape (window_size // 2 + 1, mel_bins).
+
+    Triangles on the Slaney scale, each of area 1 (Slaney's normalisation); equal to
+    ``librosa.filters.mel(...).T``. Written out because importing librosa at inference would
+    bring numba and LLVM along for these ten lines; the tests compare the two.
+    """
+    bins = np.arange(frontend.window_size // 2 + 1) * frontend.sample_rate / frontend.window_size
+    low, high = _hz_to_mel([frontend.fmin, frontend.fmax])
+    edges = _mel_to_hz(np.linspace(low, high, frontend.mel_bins + 2))
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    rising = (bins[:, None] - lower) / (centre - lower)
+    falling = (upper - bins[:, None]) / (upper - centre)
+    return np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
+
+
+def analysis_window(frontend: Frontend) -> np.ndarray:
+    """Returns the periodic window: float64, shape (window_size,)."""
+    offset = {"hann": 0.5, "hamming": 0.54}[frontend.window]
+    phase = 2 * np.pi * np.arange(frontend.window_size) / frontend.window_size
+    return offset - (1 - offset) * np.cos(phase)
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class LogMel(keras.layers.Layer):
+    """Log-mel spectrogram in decibels, always in float32, compiled by XLA.
+
+    Equal to torchlibrosa's ``Spectrogram`` and ``LogmelFilterBank`` as the PANNs use them
+    (reference level 1, no ``top_db``): frames are centred, the signal is reflected at both
+    ends, silence is -100 dB. There is nothing to train.
+
+    A signal too short for the reflection (``window_size // 2`` samples or fewer) is first
+    extended by zeros; the number of frames stays ``1 + samples // hop_size``.
+
+    Args:
+        sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window: see
+            `panns_tf.config.Frontend`.
+        jit_compile: whether the layer compiles itself. A new input shape costs a compilation
+            of about 0.3 s; switch it off for a stream of ever new lengths.
+
+    Input shape: (batch, samples), floating point, amplitudes in [-1, 1]; at least one sample.
+    Output shape: (batch, 1 + samples // hop_size, mel_bins), float32, dB.
+
+    Raises:
+        ValueError: if the settings have no spectrogram, or the input is not of rank 2.
+
+    Example:
+
+    >>> LogMel(32000, 1024, 320, 64, 50, 14000)(np.zeros((1, 32000), "float32")).shape
+    TensorShape([1, 101, 64])
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 32000,
+        window_size: int = 1024,
+        hop_size: int = 320,
+        mel_bins: int = 64,
+        fmin: float = 50.0,
+        fmax: float = 14000.0,
+        window: str = "hann",
+        *,
+        jit_compile: bool = True,
+        **kwargs,
+    ):
+        # Log-mel values reach -100 dB, where float16 and bfloat16 step by a tenth or half a dB.
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.frontend = Frontend(sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window)
+        self.jit_compile = jit_compile
+        # NumPy constants enter the graph as literals: no weights, nothing in a checkpoint.
+        self._window = analysis_window(self.frontend).astype("float32")
+        self._mel = mel_matrix(self.frontend).astype("float32")
+        self._compiled = xla_compiled(self._log_mel)
+
+    def build(self, input_shape):
+        if len(input_shape) != 2:
+            raise ValueError(
+                f"LogMel expects (batch, samples); received shape {tuple(input_shape)}. "
+                "Average the channels and add a batch axis first."
+            )
+        if input_shape[1] == 0:
+            raise ValueError("LogMel expects at least one sample; received none")
+        self.built = True
+
+    def _log_mel(self, waveform):
+        half = self.frontend.window_size // 2
+        samples = ops.shape(waveform)[1]
+        frames = samples // self.frontend.hop_size + 1
+        # Reflection needs half + 1 samples; zeros make up what is missing.
+        waveform = ops.pad(waveform, ((0, 0), (0, ops.maximum(0, half + 1 - samples))))
+        waveform = ops.pad(waveform, ((0, 0), (half, half)), mode="reflect")
+        framed = ops.extract_sequences(
+            waveform, self.frontend.window_size, self.frontend.hop_size
+        )  # (batch, frames, window_size)
+        real, imaginary = ops.rfft(framed[:, :frames] * self._window)
+        power = ops.square(real) + ops.square(imaginary)  # (batch, frames, window_size // 2 + 1)
+        mel = ops.matmul(power, self._mel)  # (batch, frames, mel_bins)
+        return 10 * ops.log10(ops.maximum(mel, SMALLEST_POWER))
+
+    def call(self, waveform):
+        return (self._compiled if self.jit_compile else self._log_mel)(waveform)
+
+    def compute_output_spec(self, waveform):
+        return keras.KerasTensor(self.compute_output_shape(waveform.shape), "float32")
+
+    def compute_output_shape(self, input_shape):
+        batch, samples = input_shape
+        frames = None if samples is None else 1 + samples // self.frontend.hop_size
+        return (batch, frames, self.frontend.mel_bins)
+
+    def get_config(self):
+        settings = {name: getattr(self.frontend, name) for name in Frontend.__dataclass_fields__}
+        return {**super().get_config(), **settings, "jit_compile": self.jit_compile}

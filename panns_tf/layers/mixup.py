@@ -1,0 +1,79 @@
+"""Mixup of neighbouring clips, and the weights it mixes them with."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def mix(x, mixup_lambda):
+    """Mixes items 2i and 2i + 1 into item i: ``x[2i] * l[2i] + x[2i + 1] * l[2i + 1]``.
+
+    Args:
+        x: (2N, ...), a floating point tensor: waveforms, feature maps or targets.
+        mixup_lambda: (2N,), the weight of each item; those of a pair sum to 1.
+
+    Returns:
+        (N, ...), of the dtype of ``x``.
+    """
+    weight = ops.reshape(ops.cast(mixup_lambda, x.dtype), (-1,) + (1,) * (len(x.shape) - 1))
+    weighted = x * weight
+    return weighted[0::2] + weighted[1::2]
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class Mixup(keras.layers.Layer):
+    """`mix` as a layer.
+
+    Input: a list of ``x`` (2N, ...) and ``mixup_lambda`` (2N,). Output shape: (N, ...).
+
+    Source: ``do_mixup`` of the reference; Zhang et al. 2018.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def call(self, inputs):
+        return mix(*inputs)
+
+    def compute_output_shape(self, input_shape):
+        (items, *rest), _ = input_shape
+        return (None if items is None else items // 2, *rest)
+
+
+class MixupLambda:
+    """The endless sequence of mixup weights: l, 1 - l, l, 1 - l, ...
+
+    ``l`` is drawn from Beta(alpha, alpha) by NumPy's legacy generator, whose stream never
+    changes: with ``alpha=1`` and ``seed=1234`` these are the reference's own numbers. The sequence
+    depends on nothing but the seed, so ``start`` continues it anywhere without saved state.
+
+    Args:
+        seed: of the generator, 0 to 2**32 - 1.
+        alpha: both parameters of the Beta distribution; 1 is the uniform one.
+        start: number of pairs already drawn.
+
+    Example:
+
+    >>> MixupLambda(seed=1234).draw(1)
+    array([0.23538939, 0.7646106 ], dtype=float32)
+    """
+
+    def __init__(self, seed: int = 1234, alpha: float = 1.0, start: int = 0):
+        if alpha <= 0:
+            raise ValueError(f"mixup alpha must be above 0; received {alpha}")
+        self._random = np.random.RandomState(seed)
+        self._alpha = alpha
+        # A draw takes as many raw numbers as its rejections ask for, so skipping is drawing:
+        # a whole run of the paper, 38 million pairs, takes about two seconds.
+        block = 1 << 20
+        for skipped in range(0, start, block):
+            self._beta(min(block, start - skipped))
+
+    def _beta(self, pairs: int) -> np.ndarray:
+        return self._random.beta(self._alpha, self._alpha, pairs)
+
+    def draw(self, pairs: int) -> np.ndarray:
+        """Returns the weights of the next pairs: float32, shape (2 * pairs,)."""
+        first = self._beta(pairs)
+        return np.stack([first, 1 - first], axis=1).reshape(-1).astype("float32")

@@ -1,0 +1,90 @@
+"""SpecAugment: random stripes of time and of frequency are blanked."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class SpecAugment(keras.layers.Layer):
+    """Sets random stripes of every clip to zero; the identity at inference.
+
+    In each of the two directions every clip gets ``stripes`` stripes of its own. As in the
+    reference, a width is uniform over ``0 .. maximum - 1``, its start uniform over
+    ``0 .. total - width - 1``, and stripes may overlap. Zero is near the mean, since the layer
+    follows bn0. Inputs too short for the widest stripe, where the reference fails at random,
+    are masked from their start.
+
+    Args:
+        time_width: exclusive upper bound of a stripe's width, in frames.
+        frequency_width: the same in mel bins.
+        stripes: stripes per clip and direction.
+        seed: of the layer's own random state, an entry of ``variables``: saving that resumes
+            the sequence exactly.
+
+    Input shape: (batch, frames, mel_bins). Output shape: the same.
+
+    Source: ``torchlibrosa.augmentation.SpecAugmentation``; Park et al. 2019.
+    """
+
+    def __init__(
+        self,
+        time_width: int = 64,
+        frequency_width: int = 8,
+        stripes: int = 2,
+        *,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        for name, value in (("time_width", time_width), ("frequency_width", frequency_width)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1; received {value}")
+        self.time_width = time_width
+        self.frequency_width = frequency_width
+        self.stripes = stripes
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def draw(self, clips: int, total: int, width_bound: int):
+        """Draws stripes over an axis of ``total`` positions.
+
+        Returns:
+            Starts and widths, int32 tensors of shape (clips, stripes).
+        """
+        shape = (clips, self.stripes)
+        widths = keras.random.randint(shape, 0, width_bound, "int32", self.seed_generator)
+        room = ops.maximum(total - widths, 1)
+        # The bound differs from stripe to stripe, so a uniform number is stretched to it.
+        place = keras.random.uniform(shape, 0, 1, "float32", self.seed_generator)
+        starts = ops.cast(place * ops.cast(room, "float32"), "int32")
+        return ops.minimum(starts, room - 1), widths
+
+    def keep(self, clips: int, total: int, width_bound: int):
+        """Draws a mask: bool tensor of shape (clips, total), False within a stripe."""
+        starts, widths = self.draw(clips, total, width_bound)
+        position = ops.arange(total)[None, None]
+        starts, widths = starts[..., None], widths[..., None]  # (clips, stripes, 1)
+        masked = ops.logical_and(position >= starts, position < starts + widths)
+        return ops.logical_not(ops.any(masked, axis=1))
+
+    def call(self, log_mel, training=False):
+        if not training:
+            return log_mel
+        clips, frames, mel_bins = ops.shape(log_mel)
+        in_time = self.keep(clips, frames, self.time_width)[:, :, None]
+        in_frequency = self.keep(clips, mel_bins, self.frequency_width)[:, None, :]
+        return ops.where(ops.logical_and(in_time, in_frequency), log_mel, 0.0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "time_width": self.time_width,
+            "frequency_width": self.frequency_width,
+            "stripes": self.stripes,
+            "seed": self.seed,
+        }

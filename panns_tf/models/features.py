@@ -1,0 +1,69 @@
+"""What the bodies see: normalised log-mel spectrograms and wavegrams, mixed or not."""
+
+import dataclasses
+
+from keras import layers, ops
+
+from panns_tf.layers import BatchNorm, LogMel, Mixup, SpecAugment
+from panns_tf.models.blocks import LayerBook, conv_block, wave_block
+from panns_tf.models.registry import Architecture
+
+#: The wavegram's channels are these many planes of frequencies.
+WAVEGRAM_PLANES = 4
+
+#: Samples of 32 kHz audio per step of the finished wavegram: stride 5, three pools by 4, one by 2.
+WAVEGRAM_HOP = 5 * 4**3 * 2
+
+
+def mixed(layer: LayerBook, name: str, x, mixup_lambda):
+    """Mixes pairs of items, where there is a ``mixup_lambda``: (2N, ...) to (N, ...)."""
+    return x if mixup_lambda is None else layer(Mixup, name)([x, mixup_lambda])
+
+
+def log_mel(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
+    """Waveform (batch, samples) to normalised, masked, mixed log-mel (items, frames, bins, 1).
+
+    ``bn0`` and SpecAugment see every clip by itself, before mixing. All of it is float32.
+    """
+    x = layer(LogMel, "log_mel", **dataclasses.asdict(row.frontend))(waveform)
+    x = layer(BatchNorm, "bn0", dtype="float32")(x)  # one scale and shift per mel bin
+    if row.spec_augment:
+        # Stripes as wide as in the reference, which scales them with the mel bins.
+        width = max(1, row.frontend.mel_bins // 8)
+        x = layer(SpecAugment, "spec_augmenter", time_width=64, frequency_width=width)(x)
+    x = ops.expand_dims(x, -1)  # (batch, frames, mel_bins, 1)
+    return mixed(layer, "mixup.log_mel", x, mixup_lambda)
+
+
+def wavegram(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
+    """Waveform (batch, samples) to mixed wavegram (items, samples // 640, mel_bins // 2, 64).
+
+    A learned spectrogram: convolutions over time whose channels then become frequencies, as
+    many as the log-mel branch has after its first pooling. Paper, section III-C.
+
+    Raises:
+        ValueError: if the log-mel beside it has another time step or an odd number of bins.
+    """
+    frequencies, odd = divmod(row.frontend.mel_bins, 2)
+    if odd:
+        raise ValueError(f"a wavegram needs even mel_bins; received {row.frontend.mel_bins}")
+    if "log_mel" in row.inputs and 2 * row.frontend.hop_size != WAVEGRAM_HOP:
+        raise ValueError(
+            f"the wavegram of {row.name} has a step of {WAVEGRAM_HOP} samples, so its log-mel "
+            f"needs hop_size={WAVEGRAM_HOP // 2}; received {row.frontend.hop_size}"
+        )
+    x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
+    x = layer(layers.ZeroPadding1D, "pre_pad0", padding=5)(x)
+    conv = layer(
+        layers.Conv1D, "pre_conv0", filters=64, kernel_size=11, strides=5, use_bias=False
+    )  # not "same", which would pad a strided convolution elsewhere
+    x = layer(layers.ReLU, "pre_relu0")(layer(BatchNorm, "pre_bn0")(conv(x)))
+    channels = WAVEGRAM_PLANES * frequencies
+    for i, filters in enumerate((64, 128, channels), start=1):
+        x = wave_block(layer, f"pre_block{i}", x, filters)
+    # (batch, steps, channels): channel c is plane c // frequencies, frequency c % frequencies
+    x = layer(layers.Reshape, "pre_planes", target_shape=(-1, WAVEGRAM_PLANES, frequencies))(x)
+    x = layer(layers.Permute, "pre_frequencies", dims=(1, 3, 2))(x)
+    # (batch, steps, frequencies, planes)
+    x = conv_block(layer, "pre_block4", x, 64, pool=(2, 1))
+    return mixed(layer, "mixup.wavegram", x, mixup_lambda)

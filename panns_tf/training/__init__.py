@@ -1,0 +1,1 @@
+"""Training, its saved state, and evaluation."""

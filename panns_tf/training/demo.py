@@ -1,0 +1,55 @@
+"""Data for a first run: synthetic sounds, written as audio files and packed like any other."""
+
+import shutil
+from pathlib import Path
+
+from tfrecords import load_index, synthesize_clips
+
+#: Two CPU cores train a network of the size of Wavegram_Logmel_Cnn14 on this in a few minutes.
+CLIP_SECONDS = 0.5
+TRAIN_CLIPS = 600
+EVAL_CLIPS = 160
+
+#: The demo's recipe where the command line says nothing. The paper's is made for days: under
+#: dropout, masking and mixup nothing is learnt in a hundred steps, and at its learning rate the
+#: first ones undo each other.
+DEFAULTS = {
+    "steps": 110,
+    "batch_size": 16,
+    "learning_rate": 1e-4,
+    "mixup": "none",
+    "dropout": False,
+    "spec_augment": False,
+    "eval_steps": 55,
+    "log_steps": 5,
+}
+
+
+def make_demo_data(run_dir: Path, sample_rate: int, seed: int) -> tuple[Path, Path]:
+    """Makes the demo's training and held-out set, unless they are there.
+
+    Args:
+        run_dir: of the run; the data goes to its ``data/train`` and ``data/eval``.
+        sample_rate: of the network, in Hz.
+        seed: of the sounds; those held out have another.
+
+    Returns:
+        The two packed directories, whose audio files are in their ``audio`` folders.
+    """
+    directories = []
+    splits = (("train", TRAIN_CLIPS, 2 * seed), ("eval", EVAL_CLIPS, 2 * seed + 1))
+    for split, clips, own_seed in splits:
+        directory = run_dir / "data" / split
+        if not (directory / "dataset.json").exists():
+            shutil.rmtree(directory, ignore_errors=True)  # what a killed run left
+            synthesize_clips(
+                directory,
+                clips=clips,
+                clip_seconds=CLIP_SECONDS,
+                sample_rate=sample_rate,
+                seed=own_seed,
+                split=split,
+            )
+        load_index(directory)
+        directories.append(directory)
+    return directories[0], directories[1]

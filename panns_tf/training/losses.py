@@ -1,0 +1,55 @@
+"""Binary cross-entropy, as the reference computes it, and where it can be, better."""
+
+import keras
+from keras import ops
+
+#: PyTorch's floor of a logarithm, and of p (1 - p) in its gradient.
+SMALLEST_LOG = -100.0
+SMALLEST_VARIANCE = 1e-12
+
+
+def binary_cross_entropy(target, outputs: dict):
+    """Returns the mean binary cross-entropy over all clips and classes, a float32 scalar.
+
+    Args:
+        target: (batch, classes), in [0, 1]; fractions under mixup.
+        outputs: of a head: ``logits`` (batch, classes) if it has such, else
+            ``clipwise_output``. From logits the loss keeps its gradient where a probability
+            rounds to 0 or 1 and the reference's output is stuck; elsewhere the two are equal.
+    """
+    target = ops.cast(target, "float32")
+    if "logits" in outputs:
+        logits = ops.cast(outputs["logits"], "float32")
+        # max(x, 0) - x t + log(1 + exp(-|x|)), which never overflows
+        each = ops.relu(logits) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
+    else:
+        each = cross_entropy_of_probability(target, outputs["clipwise_output"])
+    return ops.mean(each)
+
+
+def cross_entropy_of_probability(target, probability):
+    """Returns the element-wise loss of probabilities, with PyTorch's limits.
+
+    The value is -(t log p + (1 - t) log(1 - p)) with logarithms of at least -100; its gradient
+    (p - t) / max(p (1 - p), 1e-12).
+
+    Args:
+        target: any shape, in [0, 1].
+        probability: the same shape, in [0, 1].
+
+    Source: ``torch.nn.functional.binary_cross_entropy``.
+    """
+
+    @ops.custom_gradient
+    def limited(p):
+        t = ops.convert_to_tensor(target)
+
+        def gradient(*args, upstream=None):
+            (upstream,) = args or (upstream,)
+            return upstream * (p - t) / ops.maximum(p * (1 - p), SMALLEST_VARIANCE)
+
+        log_p = ops.maximum(ops.log(p), SMALLEST_LOG)
+        log_not_p = ops.maximum(ops.log1p(-p), SMALLEST_LOG)
+        return -(t * log_p + (1 - t) * log_not_p), gradient
+
+    return limited(keras.ops.convert_to_tensor(probability))

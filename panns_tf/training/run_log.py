@@ -1,0 +1,47 @@
+"""What a run writes while it goes: metrics.jsonl and TensorBoard."""
+
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+
+class RunLog:
+    """Appends numbers by step to ``metrics.jsonl`` and to TensorBoard.
+
+    Args:
+        run_dir: of the run.
+        start: updates already done; later lines, of a run that was killed after its last
+            checkpoint, are removed, since these steps are taken again.
+    """
+
+    def __init__(self, run_dir: Path, start: int = 0):
+        self._path = run_dir / "metrics.jsonl"
+        if self._path.exists():
+            kept = [line for line in self._lines() if json.loads(line)["step"] <= start]
+            partial = self._path.with_suffix(".partial")
+            partial.write_text("".join(line + "\n" for line in kept))
+            partial.replace(self._path)
+        self._board = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
+
+    def _lines(self) -> list[str]:
+        whole = []
+        for line in self._path.read_text().splitlines():
+            try:
+                json.loads(line)
+            except json.JSONDecodeError:
+                continue  # cut off when the run was killed
+            whole.append(line)
+        return whole
+
+    def write(self, step: int, group: str, values: dict[str, float]) -> None:
+        """Writes one line, ``{"step": ..., **values}``, and a scalar ``group/name`` for each."""
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        with self._board.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(f"{group}/{name}", value)
+
+    def close(self) -> None:
+        """Flushes TensorBoard's file."""
+        self._board.close()

@@ -1,0 +1,86 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+_NAME = re.compile(r"step-(\d{9})\.npz")
+_META = "meta"
+
+
+def named_variables(**groups: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
+    """Returns variables by a name that tells group, place and path, and is unique."""
+    return {
+        f"{group}/{place:04d}/{variable.path}": variable
+        for group, variables in groups.items()
+        for place, variable in enumerate(variables)
+    }
+
+
+def save_checkpoint(
+    directory: Path, step: int, variables: dict[str, keras.Variable], meta: dict, keep: int
+) -> Path:
+    """Writes one checkpoint, whole or not at all, and removes the oldest beyond ``keep``.
+
+    Args:
+        directory: of the run's checkpoints.
+        step: updates done.
+        variables: by name, see `named_variables`.
+        meta: what else to keep, as JSON takes it.
+        keep: checkpoints to keep, at least 1.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"step-{step:09d}.npz"
+    partial = path.with_suffix(".partial")
+    arrays = {name: keras.ops.convert_to_numpy(v) for name, v in variables.items()}
+    with partial.open("wb") as file:
+        np.savez(file, **{_META: np.array(json.dumps({**meta, "step": step}))}, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    for old in checkpoints(directory)[:-keep]:
+        old.unlink()
+    return path
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """Returns the checkpoints of a directory, oldest first."""
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
+
+
+def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict:
+    """Puts a checkpoint's values into ``variables`` and returns what else it kept.
+
+    Raises:
+        ValueError: if the file is damaged, or is of another model, optimiser or policy.
+    """
+    try:
+        # Every array's CRC-32 is checked as it is read; nothing is assigned before all are.
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays.pop(_META)))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"checkpoint {path} is damaged: {error}") from error
+    differing = [
+        name
+        for name in sorted(arrays.keys() | variables.keys())
+        if name not in arrays
+        or name not in variables
+        or arrays[name].shape != tuple(variables[name].shape)
+    ]
+    if differing:
+        raise ValueError(
+            f"checkpoint {path} is of another network or optimiser: "
+            f"{len(differing)} entries differ, first {differing[0]}"
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return meta

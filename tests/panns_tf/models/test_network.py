@@ -1,0 +1,165 @@
+import keras
+import numpy as np
+import pytest
+
+import panns_tf
+from panns_tf.layers import mix
+from panns_tf.models import ARCHITECTURES, create_model, training_model
+
+
+def sound(clips: int, samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, (clips, samples)).astype("float32")
+
+
+def test_parameters_are_the_papers(name):
+    model = create_model(name)
+    count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    assert count == ARCHITECTURES[name].parameters
+
+
+def test_initial_weights_are_xavier_uniform(name):
+    for layer in create_model(name).layers:
+        if not hasattr(layer, "kernel"):
+            continue
+        kernel = np.asarray(layer.kernel)
+        fan_in, fan_out = kernel[..., 0].size, kernel[..., 0, :].size
+        bound = np.sqrt(6 / (fan_in + fan_out))
+        assert 0.9 * bound < np.abs(kernel).max() <= 1.000001 * bound
+        assert np.std(kernel) == pytest.approx(bound / np.sqrt(3), rel=0.15)
+        if layer.bias is not None:
+            assert not np.any(layer.bias)
+
+
+@pytest.mark.parametrize("tiny", ["Tiny", "Wavegram_Tiny"])
+@pytest.mark.parametrize("samples", [1, 1000, 10235, 32000, 32001, 45678, 102944])
+def test_any_length_works(tiny, samples):
+    outputs = create_model(tiny, num_classes=5)(sound(2, samples))
+    assert {key: value.shape for key, value in outputs.items()} == {
+        "clipwise_output": (2, 5),
+        "embedding": (2, 8),
+    }
+    assert np.isfinite(outputs["clipwise_output"]).all()
+
+
+def test_short_clips_are_extended_by_zeros():
+    model = create_model("Wavegram_Tiny", num_classes=5)
+    short = sound(1, 5000)
+    extended = np.pad(short, ((0, 0), (0, 10236 - 5000)))
+    expected = model(extended)["clipwise_output"]
+    np.testing.assert_allclose(model(short)["clipwise_output"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("tiny", ["Tiny", "Wavegram_Tiny"])
+def test_training_model_shares_every_layer(tiny):
+    model = create_model(tiny, num_classes=5)
+    training = training_model(model)
+    assert {id(v) for v in training.trainable_variables} == {
+        id(v) for v in model.trainable_variables
+    }
+    weights = [np.asarray(v) for v in model.weights]
+    training({"waveform": sound(4, 16000)}, training=True)
+    changed = [not np.array_equal(a, b) for a, b in zip(weights, model.weights, strict=True)]
+    assert any(changed), "batch statistics move in the shared layers"
+
+
+@pytest.mark.parametrize("tiny", ["Tiny", "Wavegram_Tiny"])
+def test_without_mixup_the_training_model_takes_n_items(tiny):
+    model = create_model(tiny, num_classes=5)
+    x = sound(3, 16000)
+    output = training_model(model)({"waveform": x})
+    np.testing.assert_allclose(output, model(x)["clipwise_output"], atol=1e-6)
+
+
+@pytest.mark.parametrize("tiny", ["Tiny", "Wavegram_Tiny"])
+def test_mixup_pairs_neighbours_in_the_features(tiny):
+    model = create_model(tiny, num_classes=5)
+    training = training_model(model)
+    x = sound(6, 16000)
+    output = training({"waveform": x, "mixup_lambda": np.tile(np.float32([1, 0]), 3)})
+    assert output.shape == (3, 5)
+    np.testing.assert_allclose(output, model(x[0::2])["clipwise_output"], atol=1e-5)
+    half = np.full(6, 0.5, "float32")
+    in_features = training({"waveform": x, "mixup_lambda": half})
+    on_waveform = model(np.asarray(mix(x, half)))["clipwise_output"]
+    assert np.abs(in_features - on_waveform).max() > 1e-4
+
+
+def test_training_model_refuses_other_inputs():
+    training = training_model(create_model("Tiny", num_classes=5))
+    with pytest.raises(ValueError, match="expected inputs 'waveform'"):
+        training.outputs_of({"audio": sound(2, 16000)})
+    with pytest.raises(TypeError, match="expects a network"):
+        training_model(keras.Sequential())
+
+
+def test_switches_reach_the_layers():
+    kinds = {type(layer) for layer in create_model("Wavegram_Tiny").layers}
+    assert {keras.layers.Dropout, panns_tf.SpecAugment} <= kinds
+    model = create_model("Wavegram_Tiny", dropout=False, spec_augment=False)
+    kinds = {type(layer) for layer in model.layers}
+    assert not {keras.layers.Dropout, panns_tf.SpecAugment} & kinds
+
+
+def test_mel_bins_size_bn0_and_the_wavegram():
+    model = create_model("Wavegram_Tiny", num_classes=5, mel_bins=128)
+    assert model.get_layer("bn0").gamma.shape == (128,)
+    assert model.get_layer("pre_block3.conv1").filters == 256
+    assert model(sound(1, 32000))["clipwise_output"].shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [({"hop_size": 500}, "needs hop_size=320"), ({"mel_bins": 63}, "even mel_bins")],
+)
+def test_wavegram_refuses_a_log_mel_that_cannot_fit(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        create_model("Wavegram_Tiny", **overrides)
+
+
+@pytest.mark.parametrize("num_classes", [0, -1, 2.5])
+def test_impossible_class_counts_are_refused(num_classes):
+    with pytest.raises(ValueError, match="num_classes must be a whole number"):
+        create_model("Tiny", num_classes=num_classes)
+
+
+def test_saved_file_is_the_same_network(tmp_path):
+    model = create_model("Wavegram_Tiny", num_classes=5, embedding_size=16)
+    model.labels = ["a", "b", "c", "d", "e"]
+    path = tmp_path / "model.keras"
+    model.save(path)
+    x = sound(2, 20000)
+    expected = model(x)["clipwise_output"]
+    loaded = keras.saving.load_model(path)
+    np.testing.assert_array_equal(loaded(x)["clipwise_output"], expected)
+    assert loaded.labels == model.labels
+    assert loaded.row == model.row
+    training_model(loaded)
+    again = create_model("Wavegram_Tiny", num_classes=5, embedding_size=16, weights=path)
+    np.testing.assert_array_equal(again(x)["clipwise_output"], expected)
+    model.save_weights(tmp_path / "model.weights.h5")
+    again = create_model(
+        "Wavegram_Tiny", num_classes=5, embedding_size=16, weights=tmp_path / "model.weights.h5"
+    )
+    np.testing.assert_array_equal(again(x)["clipwise_output"], expected)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    create_model("Tiny", num_classes=5).save(tmp_path / "tiny.keras")
+    with pytest.raises(ValueError, match="holds Tiny"):
+        create_model("Wavegram_Tiny", num_classes=5, weights=tmp_path / "tiny.keras")
+    with pytest.raises(ValueError, match="holds Tiny"):
+        create_model("Tiny", num_classes=6, weights=tmp_path / "tiny.keras")
+    with pytest.raises(ValueError, match="no such file"):
+        create_model("Tiny", weights=tmp_path / "absent.keras")
+
+
+@pytest.mark.parametrize("name_of_policy", ["mixed_float16", "mixed_bfloat16"])
+def test_front_and_last_layer_stay_float32_in_mixed_precision(name_of_policy, policy):
+    policy(name_of_policy)
+    model = create_model("Wavegram_Tiny", num_classes=5)
+    for layer in ("log_mel", "bn0", "spec_augmenter", "fc_audioset", "sigmoid"):
+        assert model.get_layer(layer).compute_dtype == "float32"
+    assert model.get_layer("conv_block2.conv1").compute_dtype == name_of_policy[6:]
+    outputs = model(sound(2, 16000))
+    assert outputs["clipwise_output"].dtype == "float32"
+    assert np.isfinite(outputs["clipwise_output"]).all()

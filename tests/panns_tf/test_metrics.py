@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from panns_tf import metrics
+from tests.support import read_npz
+
+
+def test_equals_the_reference():
+    data = read_npz("metrics")
+    target, score = data["target"], data["score"]
+    precision, area = metrics.average_precision(target, score), metrics.roc_auc(target, score)
+    # A class without positives has no average precision; the reference counts it as 0.
+    positives = target.any(axis=0)
+    np.testing.assert_allclose(precision[positives], data["average_precision"][positives], atol=1e-12)
+    assert np.isnan(precision[~positives]).all()
+    np.testing.assert_allclose(area, data["auc"], atol=1e-12)
+    np.testing.assert_allclose(metrics.d_prime(area), data["d_prime"], atol=1e-9)
+    summary = metrics.summarise(target, score).as_dict()
+    assert summary["mAP"] == pytest.approx(float(data["mean_average_precision"]), abs=1e-12)
+    assert summary["mAUC"] == pytest.approx(float(data["mean_auc"]), abs=1e-12)
+    assert summary["d_prime"] == pytest.approx(float(data["d_prime_of_mean_auc"]), abs=1e-9)
+    assert summary["classes_left_out"] == np.isnan(data["auc"]).sum() > 0
+
+
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_scikit_learn_with_ties(levels, seed):
+    rng = np.random.default_rng(seed)
+    target = rng.random((200, 6)) < 0.2
+    score = rng.integers(0, levels, (200, 6)) / levels
+    for mine, theirs in (
+        (metrics.average_precision, sklearn_metrics.average_precision_score),
+        (metrics.roc_auc, sklearn_metrics.roc_auc_score),
+    ):
+        np.testing.assert_allclose(mine(target, score), theirs(target, score, average=None))
+        assert mine(target[:, 0], score[:, 0]) == pytest.approx(theirs(target[:, 0], score[:, 0]))
+
+
+def test_d_prime():
+    assert metrics.d_prime(0.5) == 0
+    assert metrics.d_prime(1.0) == np.inf
+    assert metrics.d_prime(0.973) == pytest.approx(2.725, abs=2e-3)  # Table IV prints 2.732
+    with pytest.raises(ValueError, match=r"areas in \[0, 1\]"):
+        metrics.d_prime(1.2)
+
+
+def test_undefined_classes_are_left_out_and_counted():
+    target = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1]])
+    summary = metrics.summarise(target, np.random.default_rng(0).random((3, 3)))
+    assert summary.defined.tolist() == [True, False, False]
+    assert summary.as_dict()["classes_left_out"] == 2
+    assert summary.as_dict()["chance_mAP"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "score", "message"),
+    [
+        (np.zeros((3, 2)), np.zeros((2, 3)), "one shape"),
+        (np.zeros((3, 2, 1)), np.zeros((3, 2, 1)), "one shape"),
+        (np.zeros((3, 2)), np.full((3, 2), np.nan), "NaN"),
+        (np.full((3, 2), 0.5), np.zeros((3, 2)), "targets of 0 and 1"),
+    ],
+)
+def test_bad_input_is_refused(target, score, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.average_precision(target, score)
+
+
+def test_nothing_to_measure_is_an_error():
+    with pytest.raises(ValueError, match="no class has both"):
+        metrics.summarise(np.zeros((3, 2)), np.zeros((3, 2)))

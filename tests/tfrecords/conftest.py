@@ -1,0 +1,85 @@
+"""Small files to test with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tfrecords.index import Index
+from tfrecords.info import DatasetInfo
+from tfrecords.pack import PackSettings, pack_clips
+from tfrecords.sources import Clip
+
+RATE = 8000
+
+
+def write_csv_source(folder: Path, clips: int = 60, seconds: float = 0.25) -> Path:
+    """A plain CSV and its audio: clip number i has the classes i % 3 and, every fourth, rare."""
+    audio = folder / "audio"
+    audio.mkdir(parents=True)
+    lines = ["filename,labels"]
+    rng = np.random.default_rng(0)
+    for number in range(clips):
+        name = f"clip_{number:03d}.wav"
+        soundfile.write(audio / name, rng.uniform(-0.5, 0.5, int(seconds * RATE)), RATE)
+        labels = ["abc"[number % 3]] + (["rare"] if number % 20 == 0 else [])
+        lines.append(f"{name},{';'.join(labels)}")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory) -> Path:
+    return write_csv_source(tmp_path_factory.mktemp("source"))
+
+
+def settings_for(source: Path, output: Path, **changes) -> PackSettings:
+    values = {
+        "metadata": source / "metadata.csv",
+        "audio": source / "audio",
+        "output": output,
+        "sample_rate": RATE,
+        "clip_seconds": 0.25,
+        "clips_per_shard": 16,
+        "workers": 2,
+    }
+    return PackSettings(**(values | changes))
+
+
+@pytest.fixture(scope="session")
+def settings():
+    return settings_for
+
+
+@pytest.fixture(scope="session")
+def packed(source, tmp_path_factory) -> Path:
+    """60 clips in 4 shards; classes a, b, c (20 clips each) and rare (3). Read only."""
+    output = tmp_path_factory.mktemp("packed") / "train"
+    pack_clips(settings_for(source, output), progress=False)
+    return output
+
+
+@pytest.fixture(scope="session")
+def make_index():
+    """An index without records, from the labels of each clip."""
+
+    def make(labels: list[tuple[int, ...]], num_classes: int) -> Index:
+        info = DatasetInfo(
+            split="train",
+            sample_rate=RATE,
+            clip_samples=8,
+            codec="pcm16",
+            classes=tuple(f"class {number}" for number in range(num_classes)),
+            class_ids=(),
+            num_clips=len(labels),
+            clips_per_shard=1000,
+            shards=(),
+            index_name="index.npz",
+            index_sha256="",
+        )
+        clips = [Clip(f"clip{number:07d}", Path(), kinds) for number, kinds in enumerate(labels)]
+        places = [(0, 100 * number, 100) for number in range(len(labels))]
+        return Index.from_clips(info, Path("nowhere"), clips, places)
+
+    return make

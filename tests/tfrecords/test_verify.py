@@ -1,0 +1,95 @@
+"""Verification of whole and damaged directories."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecords import load_index, verify_directory
+from tfrecords.errors import TFRecordsError
+
+
+@pytest.fixture
+def copy(packed, tmp_path):
+    return shutil.copytree(packed, tmp_path / "copy")
+
+
+def place_of(directory, shard: int, number: int):
+    """Path, clip id, offset and length of a record."""
+    index = load_index(directory)
+    clip = np.flatnonzero(index.shard == shard)[number]
+    path = directory / index.info.shards[shard].name
+    return path, index.clip_ids[clip].decode(), index.offset[clip], index.length[clip]
+
+
+def test_whole(packed):
+    assert verify_directory(packed) == []
+
+
+def test_bit_flip_anywhere_in_a_record(copy):
+    path, clip_id, offset, length = place_of(copy, 2, 3)
+    whole = path.read_bytes()
+    for place in (0, length // 2, length - 1):  # the length, the data, the data's checksum
+        content = bytearray(whole)
+        content[offset + place] ^= 4
+        path.write_bytes(content)
+        problems = verify_directory(copy)
+        assert len(problems) == 2
+        assert f"shard {path.name}: its SHA-256" in problems[0]
+        assert f"shard {path.name}, clip {clip_id}: the record" in problems[1]
+    path.write_bytes(whole)
+    assert verify_directory(copy) == []
+
+
+def test_truncation(copy):
+    path, clip_id, offset, length = place_of(copy, 1, 14)
+    with path.open("rb+") as file:
+        file.truncate(offset + length // 2)
+    seen = []
+    problems = verify_directory(copy, report=seen.append)
+    assert seen == problems
+    assert "bytes, expected" in problems[0]
+    assert f"clip {clip_id}: " in problems[1]
+    assert len(problems) == 3  # the size, this clip and the one after it
+
+
+def test_missing_and_extra_files(copy):
+    path, *_ = place_of(copy, 0, 0)
+    path.unlink()
+    (copy / "other.tfrecord").touch()
+    (copy / ".train-00009-of-00010.tfrecord.tmp").touch()
+    problems = verify_directory(copy)
+    assert [problem.split(": ", 1)[1].split(";")[0] for problem in problems] == [
+        "not listed in dataset.json",
+        "left by an interrupted run",
+        "the file is missing, with its 16 clips",
+    ]
+
+
+def test_appended_and_exchanged_records(copy):
+    first, *_ = place_of(copy, 0, 0)
+    second, *_ = place_of(copy, 1, 0)
+    with first.open("ab") as file:
+        file.write(b"more")
+    assert any("bytes, expected" in problem for problem in verify_directory(copy))
+    records = list(tf.data.TFRecordDataset(str(second)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(second)) as writer:
+        for record in records[::-1]:
+            writer.write(record)
+    assert any("found the record of clip" in problem for problem in verify_directory(copy))
+
+
+def test_index_and_description(copy):
+    (copy / "index.npz").write_bytes(b"damaged")
+    (problem,) = verify_directory(copy)
+    assert "index.npz is damaged" in problem
+    (copy / "dataset.json").unlink()
+    with pytest.raises(TFRecordsError, match="not a packed directory"):
+        verify_directory(copy)
+
+
+def test_counts_that_disagree(copy):
+    text = (copy / "dataset.json").read_text()
+    (copy / "dataset.json").write_text(text.replace('"num_clips": 60', '"num_clips": 61'))
+    assert verify_directory(copy) == ["index: 60 clips, dataset.json says 61"]

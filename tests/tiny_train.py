@@ -1,0 +1,10 @@
+"""train.py with the tiny networks in its table: a command that tests can start and kill."""
+
+import train
+from panns_tf import commands
+from panns_tf.training.trainer import NotFiniteError
+from tests.support import register_tiny
+
+if __name__ == "__main__":
+    register_tiny()
+    commands.run(train.main, (NotFiniteError,))

@@ -1,0 +1,32 @@
+"""TFRecord shards of audio clips: written, indexed, sampled with class balance, and read.
+
+Names are loaded when first used, so that `import tfrecords` and the commands' `--help` do not
+wait for TensorFlow.
+"""
+
+from importlib import import_module
+
+_MODULES = {
+    "DatasetInfo": "info",
+    "Index": "index",
+    "PackReport": "pack",
+    "PackSettings": "pack",
+    "TFRecordsError": "errors",
+    "dataset": "reader",
+    "load_index": "index",
+    "pack_clips": "pack",
+    "synthesize_clips": "synthesize",
+    "verify_directory": "verify",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
+    return getattr(import_module(f"tfrecords.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

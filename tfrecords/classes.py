@@ -1,0 +1,81 @@
+"""The list of classes: names in label order, and the machine ids of AudioSet's."""
+
+import csv
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tfrecords.errors import TFRecordsError
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """`names` are display names in label order; `ids` are machine ids (mids) or empty."""
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {key: number for keys in (self.names, self.ids) for number, key in enumerate(keys)}
+
+    def number(self, label: str) -> int | None:
+        """The class number of a display name or machine id; None if there is none."""
+        return self._numbers.get(label)
+
+    def nearest(self, label: str) -> str:
+        """The few names most like `label`, for error messages."""
+        near = difflib.get_close_matches(label, list(self._numbers), n=3, cutoff=0.4)
+        return ", ".join(repr(name) for name in near or self.names[:3])
+
+
+def read_class_list(path: str | Path) -> ClassList:
+    """Read a file that fixes the classes and their order.
+
+    Either a CSV with a column `display_name` (and perhaps `mid`, and `index`, which then gives
+    the order), or plain text with one name a line.
+
+    Raises:
+        TFRecordsError: missing, empty or contradictory file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TFRecordsError(f"the class list {path} does not exist; give it with --labels")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise TFRecordsError(f"{path} is not UTF-8 text ({error}); convert it first") from None
+    lines = [line for line in lines if line.strip()]
+    if not lines:
+        raise TFRecordsError(f"the class list {path} is empty; expected one name a line or a CSV")
+    columns = [name.strip() for name in next(csv.reader(lines))]
+    if "display_name" in columns:
+        classes = _from_rows(path, columns, list(csv.reader(lines[1:], skipinitialspace=True)))
+    else:
+        classes = ClassList(tuple(line.strip() for line in lines))
+    for kind, keys in (("name", classes.names), ("mid", classes.ids)):
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        if repeated:
+            raise TFRecordsError(f"{path}: the {kind} {repeated[0]!r} occurs twice; remove one")
+    return classes
+
+
+def _from_rows(path: Path, columns: list[str], rows: list[list[str]]) -> ClassList:
+    if not rows:
+        raise TFRecordsError(f"the class list {path} is empty: it has a header and no rows")
+    short = next((row for row in rows if len(row) < len(columns)), None)
+    if short is not None:
+        raise TFRecordsError(
+            f"{path}: the row {','.join(short)!r} has {len(short)} cells, expected {len(columns)}"
+        )
+    table = [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]
+    if "index" in columns:
+        indices = [row["index"] for row in table]
+        if sorted(indices) != sorted(map(str, range(len(table)))):
+            raise TFRecordsError(
+                f"{path}: the column index must hold 0 to {len(table) - 1}, each once"
+            )
+        table.sort(key=lambda row: int(row["index"]))
+    ids = tuple(row["mid"] for row in table) if "mid" in columns else ()
+    return ClassList(tuple(row["display_name"] for row in table), ids)

@@ -1,0 +1,121 @@
+"""One audio file to one clip: mono, resampled, padded or cut, int16; damaged files are refused."""
+
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+# Samples read beyond the end of a clip, so that the resampler's filter, which looks ahead, gives
+# at the cut what it would give within the whole file. In samples of the lower rate.
+_MARGIN = 2048
+# Sizes that programs which write to a pipe put in a WAV header, where the length is not known yet.
+_STREAMED = 0x7FFFF000
+_OGG_LAST_PAGE = 4
+# libsndfile gives a number of frames beyond this for streams (FLAC) that do not say their length.
+_UNKNOWN_FRAMES = 2**48
+
+
+class DecodeError(Exception):
+    """The file gives no clip. The message is the reason, a few words fit for a table."""
+
+
+def decode_clip(path: str | Path, sample_rate: int, clip_samples: int) -> np.ndarray:
+    """Decode the start of an audio file.
+
+    Channels are averaged, then the signal is resampled (band-limited) to `sample_rate` Hz, padded
+    with zeros at the end or cut to `clip_samples`, and scaled so that 1.0 is 32767.
+
+    Returns:
+        (clip_samples,) int16.
+
+    Raises:
+        DecodeError: missing, empty, truncated, not audio, or samples that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DecodeError("missing")
+    if path.stat().st_size == 0:
+        raise DecodeError("empty")
+    try:
+        if _is_truncated(path):
+            raise DecodeError("truncated")
+    except OSError as error:
+        raise DecodeError("unreadable") from error
+    samples, rate = _read(path, sample_rate, clip_samples)
+    if not np.isfinite(samples).all():
+        raise DecodeError("not finite")
+    if rate != sample_rate:
+        samples = soxr.resample(samples, rate, sample_rate, quality="VHQ")
+    clip = np.zeros(clip_samples, np.int16)
+    samples = samples[:clip_samples]
+    # In float64: float32 would round some products to the wrong side of one half.
+    clip[: len(samples)] = np.rint(np.clip(samples, -1, 1).astype(np.float64) * 32767)
+    return clip
+
+
+def _read(path: Path, sample_rate: int, clip_samples: int) -> tuple[np.ndarray, int]:
+    """The mono signal at the file's own rate, as much of it as the clip needs."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            needed = math.ceil(clip_samples * rate / sample_rate)
+            if rate != sample_rate:
+                needed += math.ceil(_MARGIN * max(1, rate / sample_rate))
+            declared = file.frames
+            # soundfile itself limits the read to what the file declares.
+            samples = file.read(needed, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        # Only a file that libsndfile could open far enough to know the format was audio once.
+        raise DecodeError("truncated" if _opens(path) else "not audio") from error
+    if len(samples) < needed and len(samples) < declared < _UNKNOWN_FRAMES:
+        raise DecodeError("truncated")
+    if not len(samples):
+        raise DecodeError("empty")
+    return samples.mean(axis=1), rate
+
+
+def _opens(path: Path) -> bool:
+    try:
+        soundfile.info(path)
+    except (soundfile.LibsndfileError, RuntimeError):
+        return False
+    return True
+
+
+def _is_truncated(path: Path) -> bool:
+    """Whether a file ends before its own header says; libsndfile would read it short, silently."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+        if magic == b"RIFF":
+            return _wav_is_truncated(file, path.stat().st_size)
+        if magic == b"OggS":
+            return _ogg_is_truncated(file, path.stat().st_size)
+    return False
+
+
+def _wav_is_truncated(file, size: int) -> bool:
+    position = 12  # RIFF, its size, WAVE
+    while position + 8 <= size:
+        file.seek(position)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name == b"data":
+            return 0 < length < _STREAMED and position + 8 + length > size
+        position += 8 + length + length % 2
+    return True  # it ends before the audio
+
+
+def _ogg_is_truncated(file, size: int) -> bool:
+    """Whether the last page is incomplete or does not carry the mark that ends a stream."""
+    tail_start = max(0, size - 2 * 65307)  # the longest page is 65307 bytes
+    file.seek(tail_start)
+    tail = file.read()
+    page = tail.rfind(b"OggS")
+    if page < 0 or page + 27 > len(tail):
+        return True
+    flags, segments = tail[page + 5], tail[page + 26]
+    table = tail[page + 27 : page + 27 + segments]
+    end = page + 27 + segments + sum(table)
+    return len(table) < segments or end > len(tail) or not flags & _OGG_LAST_PAGE
