@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 _SMALL = 64
-_ROUNDS = 3
+_ROUNDS = 6
 
 
 def permute(position: tf.Tensor, size: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
