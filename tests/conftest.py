@@ -17,8 +17,7 @@ support.register_tiny()
 def pytest_generate_tests(metafunc):
     """Runs every test that asks for a ``name`` once for each network of the paper."""
     if "name" in metafunc.fixturenames and not any(
-        "name" in str(mark.args[0])
-        for mark in metafunc.definition.iter_markers("parametrize")
+        "name" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")
     ):
         metafunc.parametrize("name", PAPER)
 

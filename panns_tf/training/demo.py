@@ -14,13 +14,13 @@ EVAL_CLIPS = 160
 #: dropout, masking and mixup nothing is learnt in a hundred steps, and at its learning rate the
 #: first ones undo each other.
 DEFAULTS = {
-    "steps": 110,
+    "steps": 120,
     "batch_size": 16,
     "learning_rate": 1e-4,
     "mixup": "none",
     "dropout": False,
     "spec_augment": False,
-    "eval_steps": 55,
+    "eval_steps": 60,
     "log_steps": 5,
 }
 

@@ -1,7 +1,6 @@
 """A model and records become metrics, and a report of them."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from panns_tf import metrics
 from panns_tf.training.records import iterate
+from panns_tf.training.run_log import to_json
 from tfrecords import DatasetInfo, dataset, load_index
 
 #: int16 audio is stored times this.
@@ -73,7 +73,7 @@ def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int,
 def write_report(output: Path, summary: metrics.Summary, labels, extra: dict) -> None:
     """Writes ``metrics.json`` and ``per_class.csv`` (best classes first) into ``output``."""
     output.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**summary.as_dict(), **extra}, indent=2)
+    text = to_json({**summary.as_dict(), **extra}, indent=2)
     (output / "metrics.json").write_text(text + "\n")
     rows = zip(
         range(len(labels)),

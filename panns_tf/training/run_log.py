@@ -1,9 +1,19 @@
 """What a run writes while it goes: metrics.jsonl and TensorBoard."""
 
 import json
+import math
 from pathlib import Path
 
 import tensorflow as tf
+
+
+def to_json(values: dict, **options) -> str:
+    """Writes numbers as JSON, which has no infinity: a d-prime of a perfect ranking is null."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
+    return json.dumps(finite, allow_nan=False, **options)
 
 
 class RunLog:
@@ -37,7 +47,7 @@ class RunLog:
     def write(self, step: int, group: str, values: dict[str, float]) -> None:
         """Writes one line, ``{"step": ..., **values}``, and a scalar ``group/name`` for each."""
         with self._path.open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.write(to_json({"step": step, **values}) + "\n")
         with self._board.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", value)

@@ -12,7 +12,9 @@ def test_equals_the_reference():
     precision, area = metrics.average_precision(target, score), metrics.roc_auc(target, score)
     # A class without positives has no average precision; the reference counts it as 0.
     positives = target.any(axis=0)
-    np.testing.assert_allclose(precision[positives], data["average_precision"][positives], atol=1e-12)
+    np.testing.assert_allclose(
+        precision[positives], data["average_precision"][positives], atol=1e-12
+    )
     assert np.isnan(precision[~positives]).all()
     np.testing.assert_allclose(area, data["auc"], atol=1e-12)
     np.testing.assert_allclose(metrics.d_prime(area), data["d_prime"], atol=1e-9)

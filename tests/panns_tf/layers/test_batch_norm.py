@@ -22,7 +22,9 @@ def test_keras_own_layer_keeps_another_variance():
     x = np.random.default_rng(0).normal(2, 3, (6, 3)).astype("float32")
     ours, keras_own = BatchNorm(), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
     ours(x, training=True), keras_own(x, training=True)
-    gained = (np.asarray(ours.moving_variance) - 0.9) / (np.asarray(keras_own.moving_variance) - 0.9)
+    gained = (np.asarray(ours.moving_variance) - 0.9) / (
+        np.asarray(keras_own.moving_variance) - 0.9
+    )
     np.testing.assert_allclose(gained, 6 / 5, rtol=1e-4)
 
 

@@ -1,0 +1,66 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from panns_tf import metrics
+from panns_tf.models import create_model
+from panns_tf.training.evaluation import check_records, compiled_predictor, predict, write_report
+from tfrecords import load_index, synthesize_clips
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "eval"
+    synthesize_clips(folder, clips=25, clip_seconds=0.5, sample_rate=8000, progress=False)
+    return folder
+
+
+def test_scores_do_not_depend_on_the_batch_size(data):
+    predictor = compiled_predictor(create_model("Tiny", num_classes=12))
+    target, score = predict(predictor, data, 25, quiet=True)
+    np.testing.assert_array_equal(target, load_index(data).targets())
+    for batch_size in (1, 7, 100):
+        again = predict(predictor, data, batch_size, quiet=True)
+        np.testing.assert_array_equal(again[0], target)
+        np.testing.assert_allclose(again[1], score, atol=1e-5)
+
+
+def test_report_holds_the_figures(tmp_path):
+    rng = np.random.default_rng(0)
+    target = rng.random((50, 3)) < 0.4
+    target[:, 2] = False
+    summary = metrics.summarise(target, rng.random((50, 3)))
+    write_report(tmp_path, summary, ["dog, barking", "b", "never"], {"model": "x"})
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    assert figures["mAP"] == summary.as_dict()["mAP"]
+    assert figures["model"] == "x"
+    assert {"mAP", "mAUC", "d_prime", "num_clips"} <= set(figures)
+    with (tmp_path / "per_class.csv").open() as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert float(rows["dog, barking"]["average_precision"]) == pytest.approx(
+        summary.average_precision[0], abs=1e-6
+    )
+    assert rows["never"]["average_precision"] == rows["never"]["auc"] == ""
+    assert rows["never"]["positives"] == "0"
+
+
+def test_a_perfect_score_is_still_json(tmp_path):
+    target = np.eye(4)
+    write_report(tmp_path, metrics.summarise(target, target), list("abcd"), {})
+    text = (tmp_path / "metrics.json").read_text()
+    assert json.loads(text, parse_constant=lambda word: pytest.fail(word))["d_prime"] is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "labels", "classes", "message"),
+    [
+        (32000, None, 12, "is sampled at 8000 Hz but the model expects 32000 Hz"),
+        (8000, ["x"] * 12, 12, "classes that are not the model's"),
+        (8000, None, 11, "has 12 classes but the model has 11 outputs"),
+    ],
+)
+def test_records_of_another_kind_are_refused(data, rate, labels, classes, message):
+    with pytest.raises(ValueError, match=message):
+        check_records(load_index(data).info, rate, labels, classes, "the data")

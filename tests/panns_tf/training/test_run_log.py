@@ -1,0 +1,35 @@
+import json
+
+from panns_tf.training.run_log import RunLog
+
+
+def lines(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_writes_lines_and_tensorboard(tmp_path):
+    log = RunLog(tmp_path)
+    log.write(3, "train", {"loss": 0.5})
+    log.write(4, "eval", {"mAP": 0.25, "d_prime": float("inf")})
+    log.close()
+    assert lines(tmp_path) == [
+        {"step": 3, "loss": 0.5},
+        {"step": 4, "mAP": 0.25, "d_prime": None},
+    ]
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    content = events.read_bytes()
+    assert b"train/loss" in content
+    assert b"eval/mAP" in content
+
+
+def test_resuming_removes_what_is_done_again_and_what_was_cut_off(tmp_path):
+    first = RunLog(tmp_path)
+    for step in (1, 2, 3):
+        first.write(step, "train", {"loss": step})
+    first.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')
+    second = RunLog(tmp_path, start=2)
+    second.write(3, "train", {"loss": 30})
+    second.close()
+    assert lines(tmp_path) == [{"step": s, "loss": loss} for s, loss in ((1, 1), (2, 2), (3, 30))]

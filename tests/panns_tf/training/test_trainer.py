@@ -1,0 +1,222 @@
+"""The training step against the reference's own first steps, and the loop around it."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import panns_tf
+from panns_tf.config import TrainConfig
+from panns_tf.layers import BatchNorm
+from panns_tf.models import create_model
+from panns_tf.training import state
+from panns_tf.training.trainer import NotFiniteError, Trainer
+from panns_tf.weights.state_dict import torch_entries
+from tests.fixtures import recipe
+from tests.support import case_waveform, read_json, read_npz, reference_state
+from tfrecords import synthesize_clips
+
+STEPS = 5
+
+
+def reference_run(name: str, learning_rate: float, run_dir, break_it=lambda trainer: None):
+    """Takes the reference's five steps with the real compiled step.
+
+    Returns the trainer, the losses, the first gradients' norms, the batch norms' statistics after
+    the first step and the outputs after each.
+    """
+    case = read_json("training")["networks"][name]
+    model = create_model(name, dropout=False, spec_augment=False)
+    panns_tf.load_torch_state(model, reference_state(name, case["state_seed"]))
+    config = TrainConfig(
+        arch=name, run_dir=str(run_dir), learning_rate=learning_rate, batch_size=case["batch"] // 2
+    )
+    trainer = Trainer(config, model)
+    break_it(trainer)
+    waveform = case_waveform(case)
+    # The step takes int16, as which the fixtures survive.
+    stored = np.rint(waveform * 32767).astype("int16")
+    target = recipe.reference_target(case["batch"], 527, case["target_seed"])
+    weight = np.float32(read_json("training")["mixup_lambda"])
+    losses, outputs, statistics = [], [], None
+    for step in range(1, STEPS + 1):
+        losses.append(
+            float(trainer._train_step(stored, target, weight, tf.constant(step, tf.int64)))
+        )
+        if statistics is None:
+            layers = [model.get_layer(layer) for layer in case["batch_norms"]]
+            statistics = [
+                [np.linalg.norm(getattr(layer, key)) for layer in layers]
+                for key in ("moving_mean", "moving_variance")
+            ]
+            # After one step Adam's first moment is a tenth of the gradient.
+            index = trainer._optimizer._get_variable_index
+            moments = trainer._optimizer._momentums
+            entries = torch_entries(model)
+            gradients = [
+                10 * np.linalg.norm(moments[index(entries[key][0])]) for key in case["parameters"]
+            ]
+        if learning_rate < 1e-4:
+            outputs.append(model(waveform, training=False)["clipwise_output"])
+    return losses, gradients, statistics, np.array(outputs)
+
+
+@pytest.mark.slow
+def test_gentle_trajectory_is_the_references(name, tmp_path):
+    losses, gradients, statistics, outputs = reference_run(name, 1e-5, tmp_path)
+    expected = {
+        key.split("/", 1)[1]: v
+        for key, v in read_npz("training").items()
+        if key.startswith(f"{name}/")
+    }
+    np.testing.assert_allclose(losses, expected["gentle/losses"], rtol=1e-3)
+    norms = expected["gradient_norms"]
+    np.testing.assert_array_less(np.abs(gradients - norms), 0.01 * (norms + 1e-4 * norms.max()))
+    for found, key in zip(statistics, ("running_mean_norms", "running_var_norms"), strict=True):
+        np.testing.assert_allclose(found, expected[key], rtol=0.01)
+    error = np.sqrt(np.mean((outputs - expected["gentle/clipwise_output"]) ** 2, axis=(1, 2)))
+    assert error.max() < 2e-3
+
+
+@pytest.mark.slow
+def test_recipe_trajectory_is_the_references(name, tmp_path):
+    losses, *_ = reference_run(name, 1e-3, tmp_path)
+    expected = read_npz("training")[f"{name}/recipe/losses"]
+    # At this rate trajectories part by a factor of ten a step: the README of the fixtures.
+    np.testing.assert_allclose(losses[:2], expected[:2], rtol=1e-3)
+    np.testing.assert_allclose(losses, expected, rtol=0.03)
+
+
+@pytest.mark.slow
+def test_a_biased_running_variance_is_noticed(tmp_path, monkeypatch):
+    # The six values of a channel in the last block make Keras' own variance 5/6 of PyTorch's.
+    monkeypatch.setattr(BatchNorm, "call", keras.layers.BatchNormalization.call)
+    name = "Cnn14"
+    *_, statistics, _ = reference_run(name, 1e-5, tmp_path)
+    expected = read_npz("training")[f"{name}/running_var_norms"]
+    assert np.abs(np.array(statistics[1]) / expected - 1).max() > 0.01
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for split, clips in (("train", 60), ("eval", 40)):
+        synthesize_clips(
+            folder / split,
+            clips=clips,
+            clip_seconds=0.5,
+            sample_rate=8000,
+            split=split,
+            progress=False,
+        )
+    return folder
+
+
+def configuration(data, run_dir, **changes) -> TrainConfig:
+    base = TrainConfig(
+        arch="Tiny",
+        data=str(data / "train"),
+        eval_data=str(data / "eval"),
+        run_dir=str(run_dir),
+        steps=6,
+        batch_size=4,
+        eval_steps=3,
+        log_steps=2,
+    )
+    run_dir.mkdir(exist_ok=True, parents=True)
+    return dataclasses.replace(base, **changes)
+
+
+def weights_after(config, steps=None, resume=False) -> list[np.ndarray]:
+    keras.utils.set_random_seed(config.seed)
+    network = create_model("Tiny", num_classes=12)
+    trainer = Trainer(config, network, say=lambda line: None)
+    if resume:
+        trainer.restore()
+    trainer.train()
+    return [np.asarray(v) for v in trainer._variables.values()]
+
+
+def test_writes_what_the_readme_says(data, tmp_path):
+    weights_after(configuration(data, tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [2, 4, 6]
+    assert [line["step"] for line in lines if "mAP" in line] == [3, 6]
+    assert {"best.keras", "final.keras", "checkpoints", "tensorboard"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
+    assert [path.name for path in state.checkpoints(tmp_path / "checkpoints")] == [
+        "step-000000006.npz"
+    ]
+
+
+@pytest.mark.parametrize("mixup", ["features", "waveform", "none"])
+@pytest.mark.parametrize("sampling", ["balanced", "shuffled", "alternate"])
+def test_resumed_run_is_bit_identical(data, tmp_path, mixup, sampling):
+    settings = {"mixup": mixup, "sampling": sampling, "eval_data": None}
+    whole = weights_after(configuration(data, tmp_path / "whole", **settings))
+    first = configuration(data, tmp_path / "parts", **settings, steps=2)
+    weights_after(first)
+    parts = weights_after(dataclasses.replace(first, steps=6), resume=True)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # The control: the random states of dropout and SpecAugment matter.
+    other = weights_after(configuration(data, tmp_path / "other", **settings, seed=1))
+    assert any(not np.array_equal(a, b) for a, b in zip(whole, other, strict=True))
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(data, tmp_path):
+    config = configuration(data, tmp_path, checkpoint_steps=2, eval_data=None)
+    whole = weights_after(config)
+    newest = state.checkpoints(tmp_path / "checkpoints")[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    again = weights_after(config, resume=True)
+    for a, b in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nan_stops_with_its_step_and_keeps_the_last_good_checkpoint(data, tmp_path):
+    config = configuration(data, tmp_path, checkpoint_steps=1, log_steps=1, eval_data=None)
+    trainer = Trainer(config, create_model("Tiny", num_classes=12))
+    step = trainer._train_step
+
+    def poisoned(waveform, target, weight, number):
+        target = target * np.nan if int(number) == 4 else target
+        return step(waveform, target, weight, number)
+
+    trainer._train_step = poisoned
+    with pytest.raises(NotFiniteError, match=r"at step 4; the last good checkpoint is .*0003.npz"):
+        trainer.train()
+    variables = trainer._variables
+    path = state.checkpoints(tmp_path / "checkpoints")[-1]
+    assert state.restore_checkpoint(path, variables)["step"] == 3
+    assert all(np.isfinite(v).all() for v in variables.values())
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains(data, tmp_path, precision, policy):
+    policy(precision)
+    config = configuration(data, tmp_path, precision=precision)
+    assert all(np.isfinite(v).all() for v in weights_after(config))
+
+
+def test_the_whole_step_compiles_with_xla(data, tmp_path):
+    plain = weights_after(configuration(data, tmp_path / "plain", steps=2, mixup="none"))
+    xla = weights_after(configuration(data, tmp_path / "xla", steps=2, mixup="none", xla="on"))
+    assert len(plain) == len(xla)
+    assert all(np.isfinite(v).all() for v in xla)
+
+
+def test_loss_falls_and_held_out_map_beats_chance(data, tmp_path):
+    config = configuration(
+        data, tmp_path, steps=150, batch_size=16, eval_steps=150, learning_rate=3e-3, mixup="none"
+    )
+    trainer = Trainer(
+        config, create_model("Tiny", num_classes=12, dropout=False, spec_augment=False)
+    )
+    trainer.train()
+    figures = trainer.summary.as_dict()
+    assert figures["mAP"] > 2 * figures["chance_mAP"]

@@ -1,0 +1,219 @@
+"""The training command as people run it: its files, its mistakes, and being killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import evaluate
+import train
+from tfrecords import synthesize_clips
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for split, clips in (("train", 60), ("eval", 40)):
+        synthesize_clips(
+            folder / split,
+            clips=clips,
+            clip_seconds=0.5,
+            sample_rate=8000,
+            split=split,
+            progress=False,
+        )
+    return folder
+
+
+def flags(data, run_dir, **more) -> list[str]:
+    values = {
+        "arch": "tiny",
+        "data": data / "train",
+        "eval-data": data / "eval",
+        "run-dir": run_dir,
+        "steps": 30,
+        "batch-size": 4,
+        "eval-steps": 30,
+        "log-steps": 1,
+        "checkpoint-steps": 3,
+        **more,
+    }
+    return [text for name, value in values.items() for text in (f"--{name}", str(value))]
+
+
+def command(*arguments) -> list[str]:
+    return [sys.executable, "-m", "tests.tiny_train", *map(str, arguments)]
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A run from start to end in a process of its own."""
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    done = run(*flags(data, run_dir))
+    assert done.returncode == 0, done.stderr
+    return run_dir, done.stdout
+
+
+def test_leaves_what_the_readme_says(finished):
+    run_dir, printed = finished
+    for name in (
+        "config.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "best.keras",
+        "final.keras",
+        "saved_model",
+        "tensorboard",
+    ):
+        assert (run_dir / name).exists(), name
+    for path in ("final.keras", "best.keras", "saved_model", "metrics.jsonl", "tensorboard"):
+        assert str(run_dir / path) in printed
+    config = json.loads((run_dir / "config.json").read_text())
+    assert config["config"]["steps"] == 30
+    assert len(config["labels"]) == 12
+    assert "held-out mAP" in printed
+    assert "chance" in printed
+
+
+def weights(run_dir) -> list[np.ndarray]:
+    return keras.saving.load_model(run_dir / "final.keras").get_weights()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_and_resumed_is_bit_identical(finished, data, tmp_path, seed):
+    run_dir = tmp_path / "killed"
+    # Killed once after a random number of logged steps, evaluation and saving included.
+    stop_after = int(np.random.default_rng(seed).integers(4, 29))
+    process = subprocess.Popen(
+        command(*flags(data, run_dir)),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    log = run_dir / "metrics.jsonl"
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        if log.exists() and log.read_text().count("\n") >= stop_after:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (run_dir / "final.keras").exists()
+    resumed = run("--run-dir", run_dir, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Resumed from" in resumed.stdout
+    for a, b in zip(weights(finished[0]), weights(run_dir), strict=True):
+        np.testing.assert_array_equal(a, b)
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert steps.count(15) == 1
+
+
+def test_evaluate_takes_the_run_the_model_and_the_saved_model(finished, data, tmp_path, capsys):
+    run_dir, _ = finished
+    figures = []
+    for number, model in enumerate((run_dir, run_dir / "final.keras", run_dir / "saved_model")):
+        output = tmp_path / str(number)
+        evaluate.main(
+            ["--model", str(model), "--data", str(data / "eval"), "--output", str(output)]
+        )
+        figures.append(json.loads((output / "metrics.json").read_text()))
+        assert (output / "per_class.csv").read_text().count("\n") == 13
+    assert "mAP" in capsys.readouterr().out
+    last = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()][-1]
+    for values in figures:
+        assert values["num_clips"] == 40
+        for key in ("mAP", "mAUC", "d_prime"):
+            assert values[key] == pytest.approx(last[key], abs=1e-5)
+
+
+def test_evaluate_refuses_records_of_another_rate_or_class_list(finished, tmp_path):
+    run_dir, _ = finished
+    synthesize_clips(tmp_path / "rate", clips=12, sample_rate=16000, progress=False)
+    synthesize_clips(
+        tmp_path / "classes",
+        clips=12,
+        clip_seconds=0.5,
+        sample_rate=8000,
+        num_classes=11,
+        progress=False,
+    )
+    for name, message in (("rate", "16000 Hz"), ("classes", "11 classes")):
+        with pytest.raises(ValueError, match=message):
+            evaluate.main(["--model", str(run_dir), "--data", str(tmp_path / name)])
+
+
+def test_mistakes_are_one_line(finished, data, tmp_path):
+    done = run(*flags(data, tmp_path / "r", arch="wavegram_logmell"))
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert lines == [line for line in lines if "Wavegram_Logmel_Cnn14" in line] != []
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"data": "nowhere"}, "nowhere"),
+        ({"arch": "wavegram_tiny"}, "8000 Hz but the model expects 32000 Hz"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"batch-size": -1}, "batch_size must be at least 1"),
+        ({"learning-rate": 0}, "learning_rate must be above 0"),
+        ({"seed": -1}, "seed must be 0"),
+    ],
+)
+def test_bad_settings_leave_nothing_behind(data, tmp_path, more, message):
+    run_dir = tmp_path / "r"
+    with pytest.raises(ValueError, match=message):
+        train.main(flags(data, run_dir, **more))
+    assert not run_dir.exists()
+
+
+def test_eval_data_of_other_classes_is_refused_at_once(data, tmp_path):
+    other = tmp_path / "other"
+    synthesize_clips(
+        other, clips=12, clip_seconds=0.5, sample_rate=8000, num_classes=11, progress=False
+    )
+    with pytest.raises(ValueError, match="11 classes that are not the model's 12"):
+        train.main(flags(data, tmp_path / "r", **{"eval-data": other}))
+
+
+def test_resume_says_what_changed(finished):
+    run_dir, _ = finished
+    with pytest.raises(ValueError, match=r"learning_rate was 0\.001, now 0\.1"):
+        train.main(["--run-dir", str(run_dir), "--resume", "--learning-rate", "0.1"])
+    with pytest.raises(ValueError, match="already holds a run; add --resume"):
+        train.main(["--arch", "tiny", "--run-dir", str(run_dir)])
+    with pytest.raises(ValueError, match="--resume needs --run-dir"):
+        train.main(["--resume"])
+    with pytest.raises(ValueError, match="no run in"):
+        train.main(["--resume", "--run-dir", str(run_dir / "absent")])
+
+
+def test_a_damaged_shard_is_named(data, tmp_path):
+    import shutil
+
+    folder = tmp_path / "d"
+    shutil.copytree(data / "train", folder)
+    (shard,) = folder.glob("*.tfrecord")
+    content = bytearray(shard.read_bytes())
+    for place in range(500, len(content), 4000):
+        content[place] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"shard {shard.name}, clip train_\d+.wav"):
+        train.main(flags(folder, tmp_path / "r", **{"eval-data": folder}))
