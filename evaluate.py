@@ -8,12 +8,12 @@ Prints mAP, mAUC and d-prime, and writes metrics.json and per_class.csv.
 import argparse
 from pathlib import Path
 
-from panns_tf import commands
+from tfrecords.quiet import import_tensorflow_quietly
 
-commands.quiet_tensorflow()
+import_tensorflow_quietly()
 
 
-from panns_tf import metrics  # noqa: E402
+from panns_tf import commands, metrics  # noqa: E402
 from panns_tf.inference.export import load_any  # noqa: E402
 from panns_tf.training.evaluation import (  # noqa: E402
     check_records,

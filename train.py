@@ -13,13 +13,14 @@ import json
 import time
 from pathlib import Path
 
-from panns_tf import commands
+from tfrecords.quiet import import_tensorflow_quietly
 
-commands.quiet_tensorflow()
+import_tensorflow_quietly()
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from panns_tf import commands  # noqa: E402
 from panns_tf.config import CHOICES, TrainConfig  # noqa: E402
 from panns_tf.inference.export import export_saved_model  # noqa: E402
 from panns_tf.models import create_model, find  # noqa: E402

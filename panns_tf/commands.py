@@ -1,13 +1,7 @@
 """What the project's commands share."""
 
-import os
 import sys
 from collections.abc import Callable
-
-
-def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up messages off the screen; call before it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def run(main: Callable[[], int | None], mistakes: tuple[type[Exception], ...] = ()) -> None:

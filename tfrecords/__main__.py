@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from tfrecords.errors import TFRecordsError
+from tfrecords.quiet import import_tensorflow_quietly
 from tfrecords.sources import FORMATS
 
 _PACK_HELP = """\
@@ -37,7 +38,7 @@ For trying the programs and for tests. These are sounds computed from formulas, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    _import_tensorflow_quietly()
+    import_tensorflow_quietly()
     try:
         return options.run(options)
     except (TFRecordsError, OSError) as error:
@@ -46,22 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted; what was begun is not finished", file=sys.stderr)
         return 130
-
-
-def _import_tensorflow_quietly() -> None:
-    """Import TensorFlow without its notes on oneDNN and CUDA, which no log level stops.
-
-    They would bury the one line of an error. Late, so that --help does not wait for it.
-    """
-    sys.stderr.flush()
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        import tensorflow  # noqa: F401
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -238,6 +223,5 @@ def _add_common(
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # no command needs a GPU; leave its memory alone
     sys.exit(main())
