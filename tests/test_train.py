@@ -123,6 +123,30 @@ def test_killed_and_resumed_is_bit_identical(finished, data, tmp_path, seed):
     assert steps.count(15) == 1
 
 
+@pytest.mark.slow
+def test_interrupted_run_saves_says_how_to_go_on_and_is_bit_identical(finished, data, tmp_path):
+    run_dir = tmp_path / "interrupted"
+    process = subprocess.Popen(
+        command(*flags(data, run_dir, **{"checkpoint-steps": 1000})),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = run_dir / "metrics.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 5):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert f"continue with: python train.py --run-dir {run_dir} --resume" in printed
+    assert "Traceback" not in printed
+    resumed = run("--run-dir", run_dir, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    for a, b in zip(weights(finished[0]), weights(run_dir), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_evaluate_takes_the_run_the_model_and_the_saved_model(finished, data, tmp_path, capsys):
     run_dir, _ = finished
     figures = []

@@ -14,6 +14,7 @@ from panns_tf.layers import MixupLambda, mix
 from panns_tf.models import Network, training_model
 from panns_tf.training import state
 from panns_tf.training.evaluation import compiled_predictor, predict, to_float
+from panns_tf.training.interrupt import Interrupt, deferred_interrupt
 from panns_tf.training.losses import binary_cross_entropy
 from panns_tf.training.optimizer import Adam
 from panns_tf.training.records import iterate
@@ -157,63 +158,74 @@ class Trainer:
     def train(self) -> None:
         """Takes the remaining steps, then writes a last checkpoint and ``final.keras``.
 
+        The first SIGINT or SIGTERM ends it after the step under way, with a checkpoint.
+
         Raises:
             NotFiniteError: at the first log, evaluation or checkpoint after a loss that is not
                 finite; names its step. The last good checkpoint stays.
+            KeyboardInterrupt: after the checkpoint of an interrupted run.
         """
-        config = self.config
         log = RunLog(self.run_dir, self.step)
         bar = tqdm(
-            total=config.steps, initial=self.step, unit="step", desc="train", mininterval=0.5
+            total=self.config.steps, initial=self.step, unit="step", desc="train", mininterval=0.5
         )
-        last_save = last_log = time.monotonic()
-        logged = saved = self.step
         try:
-            batches = self._batches() if self.step < config.steps else ()
-            for waveform, target, weight in batches:
-                number = tf.constant(self.step + 1, tf.int64)
-                loss = self._train_step(waveform, target, weight, number)
-                self.step += 1
-                bar.update()
-                done = self.step == config.steps
-                if self.step % config.log_steps == 0 or done:
-                    self._check_finite()
-                    seconds, last_log = time.monotonic() - last_log, time.monotonic()
-                    taken, logged = self.step - logged, self.step
-                    values = {
-                        "loss": float(self._loss_sum.numpy()) / taken,
-                        "clips_per_second": taken * config.clips_per_step / seconds,
-                        "learning_rate": float(self._optimizer.learning_rate),
-                    }
-                    self._loss_sum.assign(0.0)
-                    log.write(self.step, "train", values)
-                    rate = f"{values['clips_per_second']:.1f}"
-                    bar.set_postfix({"loss": f"{float(loss):.4f}", "clips/s": rate})
-                if config.eval_data and (self.step % config.eval_steps == 0 or done):
-                    self._check_finite()
-                    began = time.monotonic()
-                    values = self.evaluate()
-                    log.write(self.step, "eval", values)
-                    bar.write(describe(self.step, values))
-                    last_log += time.monotonic() - began  # not training time
-                minutes = (time.monotonic() - last_save) / 60
-                due = config.checkpoint_minutes and minutes >= config.checkpoint_minutes
-                if due or (config.checkpoint_steps and self.step % config.checkpoint_steps == 0):
+            with deferred_interrupt() as interrupt:
+                saved_at = self._take_steps(log, bar, interrupt)
+                if saved_at < self.step or not state.checkpoints(self._checkpoints):
                     self.save()
-                    last_save, saved = time.monotonic(), self.step
-                if done:
-                    break
-            if saved < self.step or not state.checkpoints(self._checkpoints):
-                self.save()
-        except KeyboardInterrupt:
-            self.save()
-            raise
         finally:
             bar.close()
             log.close()
-        if config.eval_data and self.summary is None:  # resumed at its last step
+        if interrupt.requested:
+            raise KeyboardInterrupt
+        if self.config.eval_data and self.summary is None:  # resumed at its last step
             self.evaluate()
         save_keras(self.network, self.run_dir / "final.keras")
+
+    def _take_steps(self, log: RunLog, bar: tqdm, interrupt: Interrupt) -> int:
+        """Takes steps until the last or an interrupt; returns the step of the last checkpoint."""
+        config = self.config
+        logged = saved = self.step
+        last_log = last_save = time.monotonic()
+        for waveform, target, weight in self._batches() if self.step < config.steps else ():
+            number = tf.constant(self.step + 1, tf.int64)
+            self._train_step(waveform, target, weight, number)
+            self.step += 1
+            bar.update()
+            last = self.step == config.steps
+            if self.step % config.log_steps == 0 or last:
+                self._check_finite()
+                taken, seconds = self.step - logged, time.monotonic() - last_log
+                self._log_training(log, bar, taken, seconds)
+                logged, last_log = self.step, time.monotonic()
+            if config.eval_data and (self.step % config.eval_steps == 0 or last):
+                self._check_finite()
+                began = time.monotonic()
+                values = self.evaluate()
+                log.write(self.step, "eval", values)
+                bar.write(describe(self.step, values))
+                last_log += time.monotonic() - began  # not training time
+            minutes = (time.monotonic() - last_save) / 60
+            due = config.checkpoint_minutes and minutes >= config.checkpoint_minutes
+            if due or (config.checkpoint_steps and self.step % config.checkpoint_steps == 0):
+                self.save()
+                last_save, saved = time.monotonic(), self.step
+            if last or interrupt.requested:
+                break
+        return saved
+
+    def _log_training(self, log: RunLog, bar: tqdm, steps: int, seconds: float) -> None:
+        """Logs the mean loss and the speed of the last ``steps`` steps."""
+        values = {
+            "loss": float(self._loss_sum.numpy()) / steps,
+            "clips_per_second": steps * self.config.clips_per_step / seconds,
+            "learning_rate": float(self._optimizer.learning_rate),
+        }
+        self._loss_sum.assign(0.0)
+        log.write(self.step, "train", values)
+        rate = f"{values['clips_per_second']:.1f}"
+        bar.set_postfix({"loss": f"{values['loss']:.4f}", "clips/s": rate})
 
 
 def save_keras(network: Network, path: Path) -> None:

@@ -15,7 +15,7 @@ model = tf.saved_model.load(sys.argv[1])
 for path in sys.argv[2:]:
     outputs = model.signatures["serving_default"](waveform=tf.constant(np.load(path)))
     np.savez(path + ".npz", **outputs)
-assert not [name for name in sys.modules if name.startswith(("panns_tf", "keras"))], "imported"
+assert not [name for name in sys.modules if name.startswith("panns_tf")], "imported"
 """
 
 
