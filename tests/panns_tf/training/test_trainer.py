@@ -153,8 +153,10 @@ def test_writes_what_the_readme_says(data, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("mixup", ["features", "waveform", "none"])
-@pytest.mark.parametrize("sampling", ["balanced", "shuffled", "alternate"])
+@pytest.mark.parametrize(
+    ("mixup", "sampling"),
+    [("features", "balanced"), ("waveform", "alternate"), ("none", "shuffled")],
+)
 def test_resumed_run_is_bit_identical(data, tmp_path, mixup, sampling):
     settings = {"mixup": mixup, "sampling": sampling, "eval_data": None}
     whole = weights_after(configuration(data, tmp_path / "whole", **settings))
