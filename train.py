@@ -10,6 +10,7 @@ mixed pairs, class-balanced draws, Adam (amsgrad) at 1e-3, binary cross-entropy.
 import argparse
 import dataclasses
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -86,7 +87,10 @@ def configure(given: dict, resume: bool) -> TrainConfig:
         path = Path(given["run_dir"]) / "config.json"
         if not path.is_file():
             raise ValueError(f"--resume: no run in {given['run_dir']}: it has no config.json")
-        saved = TrainConfig(**json.loads(path.read_text())["config"])
+        try:
+            saved = TrainConfig(**json.loads(path.read_text())["config"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"--resume: {path} is damaged: {error!r}") from error
         if "arch" in given:
             given["arch"] = find(given["arch"]).name
         changed = [
@@ -96,6 +100,8 @@ def configure(given: dict, resume: bool) -> TrainConfig:
         ]
         if changed:
             raise ValueError(f"--resume with other settings: {'; '.join(changed)}; leave them out")
+        if saved.demo:  # its data lies within the run, which may have moved
+            given |= demo.data_paths(Path(given["run_dir"]))
         return dataclasses.replace(saved, **given)
     given["arch"] = find(given.get("arch", TrainConfig.arch)).name
     if "run_dir" not in given:
@@ -109,8 +115,7 @@ def configure(given: dict, resume: bool) -> TrainConfig:
     if "data" not in given:
         if "eval_data" in given:
             raise ValueError("--eval-data needs --data; without both the demo makes its own")
-        paths = {"data": str(run_dir / "data/train"), "eval_data": str(run_dir / "data/eval")}
-        return TrainConfig(**{**demo.DEFAULTS, **paths, "demo": True, **given})
+        return TrainConfig(**{**demo.DEFAULTS, **demo.data_paths(run_dir), "demo": True, **given})
     return TrainConfig(**given)
 
 
@@ -143,14 +148,24 @@ def main(arguments: list[str] | None = None) -> None:
         print("it is not AudioSet, and its figures compare with no published ones.")
         demo.make_demo_data(run_dir, row.frontend.sample_rate, config.seed)
     # Everything that can be wrong with the data is found before the run directory is touched.
-    info = load_index(config.data).info
+    index = load_index(config.data)
+    info = index.info
     rate, classes = row.frontend.sample_rate, info.classes
     check_records(info, rate, None, len(classes), config.data)
+    if config.sampling != "shuffled" and not index.class_counts.any():
+        raise ValueError(
+            f"no clip of {config.data} has a label; --sampling {config.sampling} needs some"
+        )
     if config.eval_data:
-        held_out = load_index(config.eval_data).info
-        check_records(held_out, rate, classes, len(classes), config.eval_data)
+        held_out = load_index(config.eval_data)
+        check_records(held_out.info, rate, classes, len(classes), config.eval_data)
+        counts = held_out.class_counts
+        if not ((counts > 0) & (counts < held_out.num_clips)).any():
+            raise ValueError(
+                f"nothing can be measured on the {held_out.num_clips} clips of {config.eval_data}: "
+                "no class has clips with and clips without it"
+            )
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_config(config, classes)
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
@@ -169,10 +184,16 @@ def main(arguments: list[str] | None = None) -> None:
     trainer = Trainer(config, network)
     if resume:
         trainer.restore()
+        if trainer.step > config.steps:
+            raise ValueError(
+                f"--steps {config.steps}: the run is at step {trainer.step} already; give more"
+            )
+    write_config(config, classes)
     try:
         trainer.train()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"python train.py --run-dir {run_dir} --resume") from None
+        again = shlex.join(["python", "train.py", "--run-dir", str(run_dir), "--resume"])
+        raise KeyboardInterrupt(again) from None
     saved_model = export_saved_model(network, run_dir / "saved_model")
     report(trainer, saved_model, time.monotonic() - began)
 
@@ -192,7 +213,7 @@ def report(trainer: Trainer, saved_model: Path, seconds: float) -> None:
         print(f"  {run_dir / best}")
     print(f"  {saved_model}    the trained network as a SavedModel")
     print(f"  {run_dir / 'metrics.jsonl'}    the figures by step")
-    print(f"  tensorboard --logdir {run_dir / 'tensorboard'}")
+    print(f"  {shlex.join(['tensorboard', '--logdir', str(run_dir / 'tensorboard')])}")
 
 
 if __name__ == "__main__":

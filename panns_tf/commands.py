@@ -9,11 +9,11 @@ def run(main: Callable[[], int | None], mistakes: tuple[type[Exception], ...] = 
 
     Args:
         main: the command; returns an exit status, None for 0.
-        mistakes: exceptions, besides ValueError and missing files, that say it all in a line.
+        mistakes: exceptions, besides ValueError and OSError, that say it all in a line.
     """
     try:
         status = main() or 0
-    except (ValueError, FileNotFoundError, PermissionError, NotADirectoryError, *mistakes) as error:
+    except (ValueError, OSError, *mistakes) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt as error:

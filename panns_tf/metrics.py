@@ -7,7 +7,8 @@ from scipy import special
 
 
 def _checked(target, score) -> tuple[np.ndarray, np.ndarray]:
-    target, score = np.asarray(target), np.asarray(score)
+    # float64 holds every float32; negating unsigned integers or truth values would not rank them
+    target, score = np.asarray(target), np.asarray(score, np.float64)
     if target.shape != score.shape or target.ndim not in (1, 2):
         raise ValueError(
             "expected target and score of one shape, (clips,) or (clips, classes); "

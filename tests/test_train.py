@@ -217,6 +217,20 @@ def test_eval_data_of_other_classes_is_refused_at_once(data, tmp_path):
         train.main(flags(data, tmp_path / "r", **{"eval-data": other}))
 
 
+def test_data_on_which_nothing_can_be_measured_is_refused_at_once(data, tmp_path):
+    synthesize_clips(tmp_path / "one", clips=1, clip_seconds=0.5, sample_rate=8000, progress=False)
+    with pytest.raises(ValueError, match="nothing can be measured on the 1 clips"):
+        train.main(flags(data, tmp_path / "r", **{"eval-data": tmp_path / "one"}))
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_damaged_configuration_is_named(tmp_path):
+    for content in ("{}", "", '{"config": {"steps": "10"}}', '{"config": {"stepz": 1}}'):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ValueError, match=r"config.json is damaged"):
+            train.main(["--run-dir", str(tmp_path), "--resume"])
+
+
 def test_resume_says_what_changed(finished):
     run_dir, _ = finished
     with pytest.raises(ValueError, match=r"learning_rate was 0\.001, now 0\.1"):
@@ -225,6 +239,8 @@ def test_resume_says_what_changed(finished):
         train.main(["--arch", "tiny", "--run-dir", str(run_dir)])
     with pytest.raises(ValueError, match="--resume needs --run-dir"):
         train.main(["--resume"])
+    with pytest.raises(ValueError, match="the run is at step 30 already"):
+        train.main(["--run-dir", str(run_dir), "--resume", "--steps", "2"])
     with pytest.raises(ValueError, match="no run in"):
         train.main(["--resume", "--run-dir", str(run_dir / "absent")])
 

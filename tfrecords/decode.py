@@ -35,11 +35,11 @@ def decode_clip(path: str | Path, sample_rate: int, clip_samples: int) -> np.nda
         DecodeError: missing, empty, truncated, not audio, or samples that are not finite.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DecodeError("missing")
-    if path.stat().st_size == 0:
-        raise DecodeError("empty")
     try:
+        if not path.is_file():
+            raise DecodeError("missing")
+        if path.stat().st_size == 0:
+            raise DecodeError("empty")
         if _is_truncated(path):
             raise DecodeError("truncated")
     except OSError as error:

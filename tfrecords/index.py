@@ -101,9 +101,13 @@ class Index:
             raise TFRecordsError(
                 f"exclude must be a collection of clip ids, got the single text {exclude!r}"
             )
+        exclude = tuple(exclude)
         keep = np.ones(self.num_clips, bool)
         if fraction < 1:
             keep &= hash_ids(self.clip_ids, _FRACTION_SALT) / 2.0**64 < fraction
+        wrong = [item for item in exclude if not isinstance(item, str | bytes)]
+        if wrong:
+            raise TFRecordsError(f"exclude must hold clip ids, text or bytes, got {wrong[0]!r}")
         unwanted = {item.encode() if isinstance(item, str) else bytes(item) for item in exclude}
         if unwanted:
             keep &= np.fromiter(

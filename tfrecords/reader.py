@@ -1,11 +1,13 @@
 """Packed clips as a `tf.data` pipeline: draw, read the record at its offset, check, batch."""
 
+import operator
 import os
 from collections.abc import Iterable
 
 import tensorflow as tf
 
 from tfrecords import schema
+from tfrecords.errors import TFRecordsError
 from tfrecords.index import Index, load_index
 from tfrecords.sampling import as_tensors, check_sampling, draw_tables, draws
 
@@ -52,6 +54,7 @@ def dataset(
         for batch in tfrecords.dataset("packed/train", batch_size=32, sampling="balanced"):
             audio = tf.cast(batch["waveform"], tf.float32) / 32767
     """
+    batch_size, seed, start = _whole(batch_size=batch_size, seed=seed, start=start)
     index = load_index(path)
     tables = draw_tables(index, index.select(exclude, fraction))
     check_sampling(tables, sampling, start, batch_size)
@@ -138,6 +141,14 @@ def read_records(index: Index, clips: tf.data.Dataset) -> tf.data.Dataset:
         num_parallel_calls=_PARALLEL_READS,
         deterministic=True,
     )
+
+
+def _whole(**numbers: int) -> list[int]:
+    """Python integers of whole numbers of any kind, NumPy's among them."""
+    for name, number in numbers.items():
+        if not hasattr(number, "__index__"):
+            raise TFRecordsError(f"{name} must be a whole number, got {number!r}")
+    return [operator.index(number) for number in numbers.values()]
 
 
 def _require(condition: tf.Tensor, message: list[str | tf.Tensor]) -> tf.Operation:

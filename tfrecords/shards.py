@@ -22,6 +22,7 @@ class ShardWriter:
         self._temporary = path.with_name(f".{path.name}.tmp")
 
     def __enter__(self) -> "ShardWriter":
+        self._temporary.touch()  # an OSError where TensorFlow has errors of its own
         self._writer = tf.io.TFRecordWriter(str(self._temporary))
         return self
 

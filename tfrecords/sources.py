@@ -86,7 +86,8 @@ def read_source(
     if not rows:
         raise TFRecordsError(f"{metadata} lists no clips: it has a header and no rows")
     if not audio.is_dir():
-        raise TFRecordsError(f"the audio folder {audio} does not exist; give it with --audio")
+        kind = "is a file" if audio.exists() else "does not exist"
+        raise TFRecordsError(f"the audio folder {audio} {kind}; give the folder with --audio")
 
     classes = _classes(found, metadata, rows, labels)
     if found == "esc50" and folds:
@@ -105,7 +106,8 @@ def read_source(
 def _read_rows(path: Path) -> tuple[list[str], list[_Row]]:
     """Column names and rows, from a CSV with a header line or AudioSet's three comment lines."""
     if not path.is_file():
-        raise TFRecordsError(f"the metadata file {path} does not exist; give it with --metadata")
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise TFRecordsError(f"the metadata file {path} {kind}; give the file with --metadata")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -113,11 +115,12 @@ def _read_rows(path: Path) -> tuple[list[str], list[_Row]]:
     columns: list[str] = []
     rows = []
     reader = csv.reader(_comments_out(lines), skipinitialspace=True)
-    for cells in reader:
+    for cells in _whole_rows(path, reader):
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             continue
-        if cells[0].startswith("#"):
+        # Only before the header: a file may be called "#1.wav".
+        if cells[0].startswith("#") and (not columns or "YTID" in columns):
             # AudioSet's third comment line names the columns; the first two are statistics.
             names = [cells[0].lstrip("# "), *cells[1:]]
             columns = names if "YTID" in names else columns
@@ -136,9 +139,20 @@ def _read_rows(path: Path) -> tuple[list[str], list[_Row]]:
 
 
 def _comments_out(lines: list[str]) -> Iterator[str]:
-    """Lines for `csv.reader`; quotes mean nothing in a comment line."""
+    """Lines for `csv.reader`; quotes mean nothing in the comment lines at the top."""
+    at_top = True
     for line in lines:
-        yield (line.replace('"', "") if line.startswith("#") else line) + "\n"
+        at_top = at_top and line.startswith("#")
+        yield (line.replace('"', "") if at_top else line) + "\n"
+
+
+def _whole_rows(path: Path, reader) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise TFRecordsError(
+            f"{path}, line {reader.line_num}: {error}; is a quotation mark left open?"
+        ) from None
 
 
 def _detect(path: Path, columns: list[str]) -> str:

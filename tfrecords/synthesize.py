@@ -76,6 +76,9 @@ def synthesize_clips(
     if clip_seconds < 0.25:
         raise TFRecordsError(f"synthetic clips must be 0.25 s or longer, got {clip_seconds}")
     check_output(output)
+    taken = [path for path in (settings.metadata, settings.labels, settings.audio) if path.exists()]
+    if taken:
+        raise TFRecordsError(f"{taken[0]} is there already; choose another output folder")
     settings.audio.mkdir(parents=True, exist_ok=True)
 
     root = (seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(split.encode()))

@@ -99,9 +99,15 @@ def load_any(path: str | Path) -> tuple[Callable, dict]:
     if (path / "saved_model.pb").is_file():
         if not (path / DESCRIPTION).is_file():
             raise ValueError(f"{path} lacks {DESCRIPTION}: it was not exported by this project")
-        description = json.loads((path / DESCRIPTION).read_text())
-        loaded = tf.saved_model.load(str(path))
-        serve = loaded.signatures["serving_default"]
+        try:
+            description = json.loads((path / DESCRIPTION).read_text())
+            missing = {"network", "sample_rate", "num_classes", "labels"} - set(description)
+            if missing:
+                raise ValueError(f"{DESCRIPTION} lacks {', '.join(sorted(missing))}")
+            loaded = tf.saved_model.load(str(path))
+            serve = loaded.signatures["serving_default"]
+        except Exception as error:  # TensorFlow raises whatever its readers raise
+            raise ValueError(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
 
         def call(waveform):
             # The closure keeps `loaded`, which owns the weights, alive.

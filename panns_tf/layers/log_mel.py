@@ -106,8 +106,6 @@ class LogMel(keras.layers.Layer):
                 f"LogMel expects (batch, samples); received shape {tuple(input_shape)}. "
                 "Average the channels and add a batch axis first."
             )
-        if input_shape[1] == 0:
-            raise ValueError("LogMel expects at least one sample; received none")
         self.built = True
 
     def _log_mel(self, waveform):
@@ -126,6 +124,10 @@ class LogMel(keras.layers.Layer):
         return 10 * ops.log10(ops.maximum(mel, SMALLEST_POWER))
 
     def call(self, waveform):
+        if 0 in waveform.shape:
+            raise ValueError(
+                f"LogMel expects clips of at least one sample; received {waveform.shape}"
+            )
         return (self._compiled if self.jit_compile else self._log_mel)(waveform)
 
     def compute_output_spec(self, waveform):

@@ -15,6 +15,14 @@ def mix(x, mixup_lambda):
     Returns:
         (N, ...), of the dtype of ``x``.
     """
+    items, weights = x.shape[0], mixup_lambda.shape[0]
+    if (items or 0) % 2 or (items and weights and items != weights):
+        raise ValueError(
+            "mixup expects pairs: an even number of items and a weight for each; received "
+            f"{items} items and {weights} weights"
+        )
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
+        raise ValueError(f"mixup expects floating point items; received {x.dtype}")
     weight = ops.reshape(ops.cast(mixup_lambda, x.dtype), (-1,) + (1,) * (len(x.shape) - 1))
     weighted = x * weight
     return weighted[0::2] + weighted[1::2]

@@ -40,6 +40,16 @@ class Network(keras.Model):
         self.overrides = overrides
         self.labels: Sequence[str] | None = None
 
+    def call(self, inputs, training=None, mask=None):
+        waveform = inputs["waveform"] if isinstance(inputs, dict) else inputs
+        dtype = keras.backend.standardize_dtype(waveform.dtype)
+        if not keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                f"{self.name} expects floating point waveforms in [-1, 1]; received {dtype}. "
+                "Divide int16 audio by 32767."
+            )
+        return super().call(inputs, training=training, mask=mask)
+
     def get_config(self):
         return {
             "architecture": self.row.name,
@@ -96,10 +106,15 @@ def _load_weights(network: Network, path: Path) -> None:
     elif path.suffix == ".keras":
         saved = keras.saving.load_model(path, compile=False)
         shapes, expected = ([tuple(w.shape) for w in m.weights] for m in (saved, network))
-        if saved.name != network.name or shapes != expected:
+        if not isinstance(saved, Network) or saved.name != network.name or shapes != expected:
             raise ValueError(
                 f"weights: {path} holds {saved.name} with {saved.output_shape}; expected "
                 f"{network.name} with {network.output_shape} and the same settings"
+            )
+        if saved.row.frontend != network.row.frontend:
+            raise ValueError(
+                f"weights: {path} was trained on {saved.row.frontend}; "
+                f"expected {network.row.frontend}"
             )
         network.set_weights(saved.get_weights())
         network.labels = saved.labels
@@ -125,6 +140,8 @@ class TrainingModel(keras.Model):
 
     def outputs_of(self, inputs: dict, training: bool = True) -> dict:
         """Returns all outputs by name, ``logits`` among them where the head has such."""
+        if not isinstance(inputs, dict):
+            inputs = {"waveform": inputs}
         inputs = {name: value for name, value in inputs.items() if value is not None}
         if set(inputs) - {"mixup_lambda"} != {"waveform"}:
             raise ValueError(

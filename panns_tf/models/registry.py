@@ -15,7 +15,7 @@ class Architecture:
     Args:
         name: the reference's class name, verbatim.
         parameters: trainable parameters with 527 classes, as the paper's Table XII counts them.
-        builder: the function of `panns_tf.models.builders` that makes its graph.
+        builder: the entry of `panns_tf.models.network.BUILDERS` that makes its graph.
         frontend: of its log-mel branch.
         inputs: what its body sees: ``"log_mel"``, ``"wavegram"`` or both, in this order.
         widths: output channels of ``conv_block1``, ``conv_block2`` and so on; a network without
@@ -62,11 +62,12 @@ class Architecture:
                 if int(value) != value or value < 1:
                     raise ValueError(f"embedding_size must be at least 1; received {value}")
                 row = dataclasses.replace(row, embedding_size=int(value))
-            elif name == "dropout":
-                if not value:
-                    row = dataclasses.replace(row, block_dropout=0.0, head_dropout=0.0)
-            elif name == "spec_augment":
-                row = dataclasses.replace(row, spec_augment=row.spec_augment and bool(value))
+            elif name in ("dropout", "spec_augment"):
+                if not isinstance(value, bool):
+                    raise ValueError(f"{name} is switched by True or False; received {value!r}")
+                off = {"block_dropout": 0.0, "head_dropout": 0.0}
+                off = off if name == "dropout" else {"spec_augment": False}
+                row = row if value else dataclasses.replace(row, **off)
             else:
                 raise ValueError(f"unknown override {name!r}; expected one of {OVERRIDES}")
         return dataclasses.replace(row, frontend=dataclasses.replace(row.frontend, **frontend))

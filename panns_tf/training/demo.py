@@ -25,6 +25,11 @@ DEFAULTS = {
 }
 
 
+def data_paths(run_dir: Path) -> dict[str, str]:
+    """Returns where a demo run keeps its data, as settings of the run."""
+    return {"data": str(run_dir / "data/train"), "eval_data": str(run_dir / "data/eval")}
+
+
 def make_demo_data(run_dir: Path, sample_rate: int, seed: int) -> tuple[Path, Path]:
     """Makes the demo's training and held-out set, unless they are there.
 
@@ -41,15 +46,22 @@ def make_demo_data(run_dir: Path, sample_rate: int, seed: int) -> tuple[Path, Pa
     for split, clips, own_seed in splits:
         directory = run_dir / "data" / split
         if not (directory / "dataset.json").exists():
-            shutil.rmtree(directory, ignore_errors=True)  # what a killed run left
+            if directory.exists():
+                raise ValueError(
+                    f"{directory} is there and holds no packed records; the demo makes its own: "
+                    "choose another --run-dir"
+                )
+            partial = directory.with_name(f".{split}.partial")
+            shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
             synthesize_clips(
-                directory,
+                partial,
                 clips=clips,
                 clip_seconds=CLIP_SECONDS,
                 sample_rate=sample_rate,
                 seed=own_seed,
                 split=split,
             )
+            partial.rename(directory)
         load_index(directory)
         directories.append(directory)
     return directories[0], directories[1]

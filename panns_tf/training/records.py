@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-_DAMAGE = re.compile(r"shard \S+, clip .*?verify [^']*'", re.DOTALL)
+# TensorFlow escapes the quotation marks in the messages of its assertions.
+_DAMAGE = re.compile(r"shard \S+, clip .*?verify .*?'(?=[\]\s])", re.DOTALL)
 
 
 def iterate(records: tf.data.Dataset) -> Iterator[dict]:
@@ -20,4 +21,4 @@ def iterate(records: tf.data.Dataset) -> Iterator[dict]:
         found = _DAMAGE.search(error.message)
         if not found:
             raise
-        raise ValueError(found[0]) from error
+        raise ValueError(found[0].replace("\\'", "'")) from error

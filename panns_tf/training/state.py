@@ -12,12 +12,21 @@ import numpy as np
 
 _NAME = re.compile(r"step-(\d{9})\.npz")
 _META = "meta"
+#: What NumPy and zipfile raise, between them, on damaged files.
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile)
+
+
+class NotFiniteError(Exception):
+    """The loss or the weights became NaN or infinite."""
 
 
 def named_variables(**groups: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
-    """Returns variables by a name that tells group, place and path, and is unique."""
+    """Returns variables by a name that tells group and place, and is unique.
+
+    Not by their paths, in which Keras counts the layers that a process has made so far.
+    """
     return {
-        f"{group}/{place:04d}/{variable.path}": variable
+        f"{group}/{place:04d}/{variable.name}": variable
         for group, variables in groups.items()
         for place, variable in enumerate(variables)
     }
@@ -34,11 +43,17 @@ def save_checkpoint(
         variables: by name, see `named_variables`.
         meta: what else to keep, as JSON takes it.
         keep: checkpoints to keep, at least 1.
+
+    Raises:
+        NotFiniteError: if a variable holds NaN or infinity; nothing is written or removed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
     partial = path.with_suffix(".partial")
     arrays = {name: keras.ops.convert_to_numpy(v) for name, v in variables.items()}
+    beyond_use = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if beyond_use:
+        raise NotFiniteError(f"{len(beyond_use)} variables hold NaN or infinite values")
     with partial.open("wb") as file:
         np.savez(file, **{_META: np.array(json.dumps({**meta, "step": step}))}, **arrays)
         file.flush()
@@ -67,7 +82,14 @@ def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop(_META)))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ) as error:
         raise ValueError(f"checkpoint {path} is damaged: {error}") from error
     differing = [
         name

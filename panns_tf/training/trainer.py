@@ -19,11 +19,8 @@ from panns_tf.training.losses import binary_cross_entropy
 from panns_tf.training.optimizer import Adam
 from panns_tf.training.records import iterate
 from panns_tf.training.run_log import RunLog
+from panns_tf.training.state import NotFiniteError
 from tfrecords import dataset
-
-
-class NotFiniteError(Exception):
-    """The loss became NaN or infinite."""
 
 
 class Trainer:
@@ -98,11 +95,18 @@ class Trainer:
         return loss
 
     def restore(self) -> None:
-        """Continues from the newest checkpoint that can be read; without any, from the start."""
-        for path in reversed(state.checkpoints(self._checkpoints)):
+        """Continues from the newest checkpoint that can be read; without any, from the start.
+
+        Raises:
+            ValueError: if there are checkpoints and none can be read.
+        """
+        found = state.checkpoints(self._checkpoints)
+        for path in reversed(found):
             try:
                 meta = state.restore_checkpoint(path, self._variables)
             except ValueError as error:
+                if path == found[0]:
+                    raise ValueError(f"no checkpoint can be resumed: {error}") from error
                 self._say(f"{error}; trying the one before")
                 continue
             self.step, self.best_map = meta["step"], meta["best_map"]
@@ -115,21 +119,23 @@ class Trainer:
         """Writes a checkpoint, unless the weights are beyond use."""
         self._check_finite()
         meta = {"best_map": self.best_map, "best_step": self.best_step}
-        state.save_checkpoint(
-            self._checkpoints, self.step, self._variables, meta, self.config.keep_checkpoints
-        )
+        keep = self.config.keep_checkpoints
+        try:
+            state.save_checkpoint(self._checkpoints, self.step, self._variables, meta, keep)
+        except NotFiniteError as error:
+            # The loss can stay finite for a while: a rectifier may turn NaN into 0.
+            raise self._stop(f"by step {self.step} {error}") from error
 
     def _check_finite(self) -> None:
         bad = int(self._first_bad.numpy())
         if bad:
-            good = state.checkpoints(self._checkpoints)
-            kept = (
-                f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written"
-            )
-            raise NotFiniteError(
-                f"the loss became NaN or infinite at step {bad}; {kept}; "
-                "try a lower --learning-rate or --precision float32"
-            )
+            raise self._stop(f"the loss became NaN or infinite at step {bad}")
+
+    def _stop(self, reason: str) -> NotFiniteError:
+        good = state.checkpoints(self._checkpoints)
+        kept = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+        advice = "try a lower --learning-rate or --precision float32"
+        return NotFiniteError(f"{reason}; {kept}; {advice}")
 
     def _batches(self) -> Iterator[tuple]:
         config = self.config

@@ -84,6 +84,8 @@ def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
             expected = tuple(variable.shape[axis] for axis in np.argsort(axes))
             if array.shape != expected:
                 faults.append(f"misshapen: {name} is {array.shape}, expected {expected}")
+            elif array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+                faults.append(f"not finite numbers: {name} of {array.dtype}")
             else:
                 arrays[name] = array.transpose(axes)
         elif name in constants:
@@ -91,7 +93,7 @@ def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
             if array.shape != constants[name].shape:
                 expected = constants[name].shape
                 faults.append(f"misshapen: {name} is {array.shape}, expected {expected}")
-            elif np.abs(array - constants[name]).max() > FRONTEND_TOLERANCE:
+            elif not np.abs(array - constants[name]).max() <= FRONTEND_TOLERANCE:
                 faults.append(f"of another front end: {name}")
         elif not name.endswith(COUNTER) and not name.startswith(model.row.unused):
             faults.append(f"unknown: {name}")

@@ -72,3 +72,10 @@ def test_bad_input_is_refused(target, score, message):
 def test_nothing_to_measure_is_an_error():
     with pytest.raises(ValueError, match="no class has both"):
         metrics.summarise(np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+def test_scores_of_any_number_type_rank_alike():
+    target, score = [1, 0, 0], [0, 1, 2]
+    for dtype in ("uint8", "float16", "int64", "float64"):
+        assert metrics.average_precision(target, np.array(score, dtype)) == pytest.approx(1 / 3)
+    assert metrics.roc_auc([1, 0], np.array([True, False])) == 1

@@ -153,3 +153,19 @@ def test_mistakes_are_found_before_reading(packed, tmp_path):
         tfrecords.dataset(packed, batch_size=0)
     with pytest.raises(TFRecordsError, match="not a packed directory"):
         tfrecords.dataset(tmp_path, batch_size=1)
+
+
+def test_whole_numbers_may_be_numpys_and_others_are_refused(packed):
+    ids = [
+        next(
+            iter(
+                tfrecords.dataset(packed, batch_size=number(4), sampling="shuffled", seed=number(3))
+            )
+        )
+        for number in (int, np.int64)
+    ]
+    np.testing.assert_array_equal(ids[0]["clip_id"], ids[1]["clip_id"])
+    with pytest.raises(TFRecordsError, match=r"seed must be a whole number, got 1\.5"):
+        tfrecords.dataset(packed, batch_size=4, seed=1.5)
+    with pytest.raises(TFRecordsError, match="exclude must hold clip ids"):
+        tfrecords.dataset(packed, batch_size=4, exclude=[5])

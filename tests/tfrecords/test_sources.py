@@ -175,3 +175,13 @@ def test_packaged_classes_are_those_of_the_counts():
     with counts.open() as first, packaged.open() as second:
         names = [[row["mid"] for row in csv.DictReader(file)] for file in (first, second)]
     assert names[0] == names[1]
+
+
+def test_a_file_name_may_begin_with_a_hash(tmp_path):
+    source = read(tmp_path, "filename,labels\n#1.wav,dog\nb.wav,cat\n")
+    assert [clip.clip_id for clip in source.clips] == ["#1.wav", "b.wav"]
+
+
+def test_an_open_quotation_mark_is_one_line(tmp_path):
+    rows = "\n".join(f"{number}.wav,dog" for number in range(20000))
+    fails(tmp_path, f'filename,labels\n"a.wav,dog\n{rows}\n', "quotation mark left open")

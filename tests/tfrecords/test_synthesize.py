@@ -95,3 +95,10 @@ def test_mistakes(tmp_path):
     make(tmp_path / "out")
     with pytest.raises(TFRecordsError, match="already holds records"):
         make(tmp_path / "out", seed=1)
+
+
+def test_files_of_the_user_are_not_overwritten(tmp_path):
+    (tmp_path / "metadata.csv").write_text("mine")
+    with pytest.raises(TFRecordsError, match=r"metadata.csv is there already"):
+        synthesize_clips(tmp_path, clips=4, clip_seconds=0.25, sample_rate=8000, progress=False)
+    assert (tmp_path / "metadata.csv").read_text() == "mine"

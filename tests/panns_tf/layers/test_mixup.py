@@ -43,3 +43,16 @@ def test_neighbours_are_paired(shape):
 def test_layer_halves_a_symbolic_batch():
     x, weight = keras.Input((5, 2), batch_size=8), keras.Input((), batch_size=8)
     assert Mixup()([x, weight]).shape == (4, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("items", "weights", "dtype", "message"),
+    [
+        (3, 3, "float32", "3 items and 3 weights"),
+        (4, 1, "float32", "4 items and 1 weights"),
+        (4, 4, "int16", "received int16"),
+    ],
+)
+def test_what_has_no_pairs_is_refused(items, weights, dtype, message):
+    with pytest.raises(ValueError, match=message):
+        mix(np.ones((items, 2), dtype), np.full(weights, 0.5, "float32"))

@@ -163,3 +163,14 @@ def test_front_and_last_layer_stay_float32_in_mixed_precision(name_of_policy, po
     outputs = model(sound(2, 16000))
     assert outputs["clipwise_output"].dtype == "float32"
     assert np.isfinite(outputs["clipwise_output"]).all()
+
+
+def test_int16_audio_is_refused():
+    with pytest.raises(ValueError, match="Divide int16 audio by 32767"):
+        create_model("Tiny", num_classes=5)(np.zeros((1, 8000), "int16"))
+
+
+def test_weights_of_another_front_end_are_refused(tmp_path):
+    create_model("Tiny", num_classes=5).save(tmp_path / "tiny.keras")
+    with pytest.raises(ValueError, match="was trained on Frontend"):
+        create_model("Tiny", num_classes=5, fmax=3000, weights=tmp_path / "tiny.keras")

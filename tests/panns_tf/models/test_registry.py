@@ -43,6 +43,7 @@ def test_overrides_change_a_copy():
     [
         ({"melbins": 64}, "unknown override 'melbins'; expected one of"),
         ({"sample_rate": 16000}, "fmax"),
+        ({"dropout": 0.3}, "dropout is switched by True or False"),
         ({"embedding_size": 0}, "embedding_size must be at least 1"),
     ],
 )

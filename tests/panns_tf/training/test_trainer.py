@@ -198,6 +198,15 @@ def test_nan_stops_with_its_step_and_keeps_the_last_good_checkpoint(data, tmp_pa
     assert all(np.isfinite(v).all() for v in variables.values())
 
 
+def test_without_any_readable_checkpoint_nothing_is_overwritten(data, tmp_path):
+    config = configuration(data, tmp_path, eval_data=None)
+    weights_after(config)
+    for path in state.checkpoints(tmp_path / "checkpoints"):
+        path.write_bytes(b"xx")
+    with pytest.raises(ValueError, match=r"no checkpoint can be resumed: .* is damaged"):
+        weights_after(config, resume=True)
+
+
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_trains(data, tmp_path, precision, policy):
     policy(precision)

@@ -121,6 +121,14 @@ def test_every_fault_is_listed_and_nothing_is_loaded(tiny):
         np.testing.assert_array_equal(old, new)
 
 
+def test_nan_is_refused(tiny):
+    model, state = tiny
+    state["fc1.bias"] = np.full_like(state["fc1.bias"], np.nan)
+    state["logmel_extractor.melW"] = np.full((129, 64), np.nan, "float32")
+    with pytest.raises(ValueError, match=r"not finite numbers: fc1.bias.*front end: logmel"):
+        panns_tf.load_torch_state(model, state)
+
+
 def test_the_window_of_a_checkpoint_is_compared(tiny):
     model, state = tiny
     hamming = create_model("Tiny", num_classes=3, window="hamming")
