@@ -8,6 +8,7 @@ import keras
 import pytest
 
 from tests import support
+from tfrecords import synthesize_clips
 
 #: The networks of the paper, before the tiny ones join the table.
 PAPER = tuple(support.ARCHITECTURES)
@@ -32,3 +33,19 @@ def policy():
     """Sets the precision policy for one test."""
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A folder with small packed sets for the tiny networks, ``train`` and ``eval``; read only."""
+    folder = tmp_path_factory.mktemp("data")
+    for split, clips in (("train", 60), ("eval", 40)):
+        synthesize_clips(
+            folder / split,
+            clips=clips,
+            clip_seconds=0.5,
+            sample_rate=8000,
+            split=split,
+            progress=False,
+        )
+    return folder

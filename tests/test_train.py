@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,26 +20,11 @@ from tfrecords import synthesize_clips
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for split, clips in (("train", 60), ("eval", 40)):
-        synthesize_clips(
-            folder / split,
-            clips=clips,
-            clip_seconds=0.5,
-            sample_rate=8000,
-            split=split,
-            progress=False,
-        )
-    return folder
-
-
-def flags(data, run_dir, **more) -> list[str]:
+def flags(folder, run_dir, **more) -> list[str]:
     values = {
         "arch": "tiny",
-        "data": data / "train",
-        "eval-data": data / "eval",
+        "data": folder / "train",
+        "eval-data": folder / "eval",
         "run-dir": run_dir,
         "steps": 30,
         "batch-size": 4,
@@ -246,14 +232,12 @@ def test_resume_says_what_changed(finished):
 
 
 def test_a_damaged_shard_is_named(data, tmp_path):
-    import shutil
-
-    folder = tmp_path / "d"
-    shutil.copytree(data / "train", folder)
-    (shard,) = folder.glob("*.tfrecord")
+    shutil.copytree(data, tmp_path / "d")
+    (shard,) = (tmp_path / "d/train").glob("*.tfrecord")
     content = bytearray(shard.read_bytes())
     for place in range(500, len(content), 4000):
         content[place] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"shard {shard.name}, clip train_\d+.wav"):
-        train.main(flags(folder, tmp_path / "r", **{"eval-data": folder}))
+    with pytest.raises(ValueError, match=rf"^shard {shard.name}, clip train_\d+.wav") as caught:
+        train.main(flags(tmp_path / "d", tmp_path / "r"))
+    assert str(caught.value).endswith(f"verify {tmp_path / 'd/train'}'")

@@ -82,14 +82,7 @@ def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop(_META)))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"checkpoint {path} is damaged: {error}") from error
     differing = [
         name

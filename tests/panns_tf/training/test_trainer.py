@@ -17,7 +17,6 @@ from panns_tf.training.trainer import NotFiniteError, Trainer
 from panns_tf.weights.state_dict import torch_entries
 from tests.fixtures import recipe
 from tests.support import case_waveform, read_json, read_npz, reference_state
-from tfrecords import synthesize_clips
 
 STEPS = 5
 
@@ -98,21 +97,6 @@ def test_a_biased_running_variance_is_noticed(tmp_path, monkeypatch):
     *_, statistics, _ = reference_run(name, 1e-5, tmp_path)
     expected = read_npz("training")[f"{name}/running_var_norms"]
     assert np.abs(np.array(statistics[1]) / expected - 1).max() > 1e-3
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for split, clips in (("train", 60), ("eval", 40)):
-        synthesize_clips(
-            folder / split,
-            clips=clips,
-            clip_seconds=0.5,
-            sample_rate=8000,
-            split=split,
-            progress=False,
-        )
-    return folder
 
 
 def configuration(data, run_dir, **changes) -> TrainConfig:
