@@ -97,7 +97,10 @@ class LogMel(keras.layers.Layer):
         self.jit_compile = jit_compile
         # NumPy constants enter the graph as literals: no weights, nothing in a checkpoint.
         self._window = analysis_window(self.frontend).astype("float32")
-        self._mel = mel_matrix(self.frontend).astype("float32")
+        mel = mel_matrix(self.frontend).astype("float32")
+        used = np.flatnonzero(mel.any(axis=1))  # bins outside fmin to fmax count for nothing
+        self._first, self._end = int(used[0]), int(used[-1]) + 1
+        self._mel = mel[self._first : self._end]
         self._compiled = xla_compiled(self._log_mel)
 
     def build(self, input_shape):
@@ -119,7 +122,8 @@ class LogMel(keras.layers.Layer):
             waveform, self.frontend.window_size, self.frontend.hop_size
         )  # (batch, frames, window_size)
         real, imaginary = ops.rfft(framed[:, :frames] * self._window)
-        power = ops.square(real) + ops.square(imaginary)  # (batch, frames, window_size // 2 + 1)
+        real, imaginary = (x[..., self._first : self._end] for x in (real, imaginary))
+        power = ops.square(real) + ops.square(imaginary)  # (batch, frames, bins)
         mel = ops.matmul(power, self._mel)  # (batch, frames, mel_bins)
         return 10 * ops.log10(ops.maximum(mel, SMALLEST_POWER))
 
