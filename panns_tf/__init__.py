@@ -1,19 +1,37 @@
-"""PANNs, large-scale pretrained audio neural networks, for TensorFlow and Keras 3."""
+"""PANNs, large-scale pretrained audio neural networks, for TensorFlow and Keras 3.
 
-from panns_tf import metrics
-from panns_tf.layers import LogMel, Mixup, SpecAugment
-from panns_tf.models import create_model, list_models, training_model
-from panns_tf.weights import load_torch_state
+Names are loaded when first used, so that the commands' ``--help`` does not wait for TensorFlow.
+"""
+
+from importlib import import_module
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "LogMel",
-    "Mixup",
-    "SpecAugment",
-    "create_model",
-    "list_models",
-    "load_torch_state",
-    "metrics",
-    "training_model",
-]
+_MODULES = {
+    "LogMel": "layers",
+    "Mixup": "layers",
+    "SpecAugment": "layers",
+    "create_model": "models",
+    "list_models": "models",
+    "load_torch_state": "weights",
+    "read_torch_state": "weights",
+    "to_torch_state": "weights",
+    "training_model": "models",
+}
+
+#: Modules that are public as such.
+_PUBLIC = ("complexity", "layers", "metrics", "models", "weights")
+
+__all__ = sorted((*_MODULES, *_PUBLIC))
+
+
+def __getattr__(name: str):
+    if name in _PUBLIC:
+        return import_module(f"panns_tf.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'panns_tf' has no attribute {name!r}")
+    return getattr(import_module(f"panns_tf.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

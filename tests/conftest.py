@@ -7,20 +7,32 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pytest
 
+from panns_tf.layers.compiled import without_xla
 from tests import support
 from tfrecords import synthesize_clips
 
-#: The networks of the paper, before the tiny ones join the table.
-PAPER = tuple(support.ARCHITECTURES)
+#: What a test may ask for by the name of its argument.
+NAMES = {
+    # the networks of the paper, before others join the table
+    "name": tuple(support.ARCHITECTURES),
+    # those that the reference has, hence fixtures
+    "reference": tuple(support.read_json("cases")),
+    # those of which the reference's first training steps are known
+    "trained": tuple(support.read_json("training")["networks"]),
+    # the graphs of the paper's networks with few channels
+    "thin": tuple(row.name for row in support.THIN),
+}
 support.register_tiny()
 
 
 def pytest_generate_tests(metafunc):
-    """Runs every test that asks for a ``name`` once for each network of the paper."""
-    if "name" in metafunc.fixturenames and not any(
-        "name" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")
-    ):
-        metafunc.parametrize("name", PAPER)
+    """Runs a test once for each network of the kind that it asks for.
+
+    The scope groups tests by network, so that a full one need not be made twice.
+    """
+    for argument, names in NAMES.items():
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, names, scope="session")
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +45,13 @@ def policy():
     """Sets the precision policy for one test."""
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def plain():
+    """Runs one test without XLA, which would compile every layer for every length."""
+    with without_xla():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.config import Frontend
 from panns_tf.models import ARCHITECTURES, Architecture
+from panns_tf.models.registry import FRONTEND_8K
 from tests.fixtures import recipe
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -35,8 +35,20 @@ def case_waveform(case: dict) -> np.ndarray:
     return recipe.reference_waveform(*(case[key] for key in keys))
 
 
-#: The real graphs with few channels, for tests that train, save or run a command.
-FRONTEND_8K = Frontend(8000, 256, 80, 64, 50.0, 4000.0)
+def _thin(row: Architecture) -> Architecture:
+    """The same graph with few channels."""
+    return dataclasses.replace(
+        row,
+        name=f"Thin_{row.name}",
+        parameters=0,
+        widths=tuple(max(4, width // 32) for width in row.widths),
+        embedding_size=8,
+    )
+
+
+#: The graphs of the paper's networks with few channels, for tests that train, save or run a
+#: command; the first two for tests of what all share.
+THIN = tuple(_thin(row) for row in ARCHITECTURES.values())
 TINY = (
     Architecture("Tiny", 0, frontend=FRONTEND_8K, widths=(4, 4, 4, 8, 8, 8), embedding_size=8),
     Architecture(
@@ -51,4 +63,4 @@ TINY = (
 
 def register_tiny() -> None:
     """Adds the tiny networks to the table, of this process only."""
-    ARCHITECTURES.update({row.name: dataclasses.replace(row) for row in TINY})
+    ARCHITECTURES.update({row.name: dataclasses.replace(row) for row in (*TINY, *THIN)})

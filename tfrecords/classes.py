@@ -61,6 +61,11 @@ def read_class_list(path: str | Path) -> ClassList:
     return classes
 
 
+def audioset_classes() -> ClassList:
+    """AudioSet's 527 classes, in the order of its ``class_labels_indices.csv``."""
+    return read_class_list(Path(__file__).parent / "data" / "class_labels_indices.csv")
+
+
 def _from_rows(path: Path, columns: list[str], rows: list[list[str]]) -> ClassList:
     if not rows:
         raise TFRecordsError(f"the class list {path} is empty: it has a header and no rows")

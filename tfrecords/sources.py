@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tfrecords.classes import ClassList, read_class_list
+from tfrecords.classes import ClassList, audioset_classes, read_class_list
 from tfrecords.errors import TFRecordsError
 
 FORMATS = ("auto", "audioset", "esc50", "csv")
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3")
-_PACKAGED_CLASSES = Path(__file__).parent / "data" / "class_labels_indices.csv"
 _COLUMNS = {
     "esc50": ("filename", "fold", "target", "category"),
     "csv": ("filename", "labels"),
@@ -174,7 +173,7 @@ def _classes(format: str, metadata: Path, rows: list[_Row], labels: str | Path |
     if labels is not None:
         return read_class_list(labels)
     if format == "audioset":
-        return read_class_list(_PACKAGED_CLASSES)
+        return audioset_classes()
     if format == "csv":
         names = {name for row in rows for name in _label_names("csv", row)}
         if not names:

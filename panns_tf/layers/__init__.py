@@ -3,16 +3,20 @@
 from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.log_mel import LogMel
 from panns_tf.layers.mixup import Mixup, MixupLambda, mix
+from panns_tf.layers.segments import CutPatches, PatchesOfClips, RepeatSegments
 from panns_tf.layers.spec_augment import SpecAugment
 from panns_tf.layers.timing import ConcatenateInTime, PadToMinimum
 
 __all__ = [
     "BatchNorm",
     "ConcatenateInTime",
+    "CutPatches",
     "LogMel",
     "Mixup",
     "MixupLambda",
     "PadToMinimum",
+    "PatchesOfClips",
+    "RepeatSegments",
     "SpecAugment",
     "mix",
 ]

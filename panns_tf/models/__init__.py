@@ -1,12 +1,13 @@
 """The networks: a table, a few builders, and the models they make."""
 
-from panns_tf.models.network import Network, create_model, training_model
+from panns_tf.models.network import Network, blueprint, create_model, training_model
 from panns_tf.models.registry import ARCHITECTURES, Architecture, find, list_models
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Network",
+    "blueprint",
     "create_model",
     "find",
     "list_models",

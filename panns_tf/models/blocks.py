@@ -31,8 +31,36 @@ def dropout(layer: LayerBook, name: str, x, rate: float):
     return layer(layers.Dropout, name, rate=rate)(x) if rate else x
 
 
-def conv_block(layer: LayerBook, name: str, x, filters: int, pool: tuple[int, int] = (2, 2)):
-    """Two 3x3 convolutions, each normalised and rectified, then average pooling.
+def convolve(layer: LayerBook, name: str, x, filters: int, size: int, **settings):
+    """A convolution without bias over time, or over time and frequency as ``x`` has them.
+
+    Stride 1 with "same" padding, which for odd sizes is the reference's, unless ``settings``
+    say otherwise.
+    """
+    kind = layers.Conv2D if len(x.shape) == 4 else layers.Conv1D
+    settings = {"padding": "same", "use_bias": False, **settings}
+    return layer(kind, name, filters=filters, kernel_size=size, **settings)(x)
+
+
+def normalize(layer: LayerBook, name: str, x, last_of_branch: bool = False):
+    """Batch normalisation; one that ends a residual branch starts with scale 0."""
+    return layer(BatchNorm, name, gamma_initializer="zeros" if last_of_branch else "ones")(x)
+
+
+def rectify(layer: LayerBook, name: str, x):
+    """max(x, 0)."""
+    return layer(layers.ReLU, name)(x)
+
+
+def conv_block(
+    layer: LayerBook,
+    name: str,
+    x,
+    filters: int,
+    pool: tuple[int, int] = (2, 2),
+    kernels: tuple[int, ...] = (3, 3),
+):
+    """Convolutions, each normalised and rectified, then average pooling.
 
     Args:
         layer: the layers.
@@ -40,23 +68,16 @@ def conv_block(layer: LayerBook, name: str, x, filters: int, pool: tuple[int, in
         x: (batch, frames, mel_bins, channels).
         filters: output channels.
         pool: factors of time and frequency; odd rows and columns are dropped.
+        kernels: sizes of the convolutions.
 
     Returns:
         (batch, frames // pool[0], mel_bins // pool[1], filters).
 
-    Source: ``ConvBlock`` of the reference.
+    Source: ``ConvBlock``, and with one kernel of 5 ``ConvBlock5x5``, of the reference.
     """
-    for i in (1, 2):
-        conv = layer(
-            layers.Conv2D,
-            f"{name}.conv{i}",
-            filters=filters,
-            kernel_size=3,
-            padding="same",
-            use_bias=False,
-        )
-        x = layer(BatchNorm, f"{name}.bn{i}")(conv(x))
-        x = layer(layers.ReLU, f"{name}.relu{i}")(x)
+    for i, size in enumerate(kernels, start=1):
+        x = convolve(layer, f"{name}.conv{i}", x, filters, size)
+        x = rectify(layer, f"{name}.relu{i}", normalize(layer, f"{name}.bn{i}", x))
     if pool == (1, 1):
         return x
     return layer(layers.AveragePooling2D, f"{name}.pool", pool_size=pool)(x)
@@ -77,15 +98,31 @@ def wave_block(layer: LayerBook, name: str, x, filters: int):
     Source: ``ConvPreWavBlock`` of the reference.
     """
     for i in (1, 2):
-        conv = layer(
-            layers.Conv1D,
-            f"{name}.conv{i}",
-            filters=filters,
-            kernel_size=3,
-            padding="same",
-            dilation_rate=i,
-            use_bias=False,
-        )
-        x = layer(BatchNorm, f"{name}.bn{i}")(conv(x))
-        x = layer(layers.ReLU, f"{name}.relu{i}")(x)
+        x = convolve(layer, f"{name}.conv{i}", x, filters, 3, dilation_rate=i)
+        x = rectify(layer, f"{name}.relu{i}", normalize(layer, f"{name}.bn{i}", x))
     return layer(layers.MaxPooling1D, f"{name}.pool", pool_size=4)(x)
+
+
+def first_convolution(
+    layer: LayerBook, prefix: str, waveform, filters: int, size: int, stride: int, pad: int
+):
+    """A waveform's first convolution and its normalisation.
+
+    Args:
+        layer: the layers.
+        prefix: of the names ``conv0`` and ``bn0``.
+        waveform: (batch, samples, 1).
+        filters: output channels.
+        size: of the kernel, in samples.
+        stride: in samples.
+        pad: zeros at both ends; not "same", which pads a strided convolution elsewhere.
+
+    Returns:
+        (batch, 1 + (samples + 2 * pad - size) // stride, filters).
+    """
+    exact = {"dtype": "float32"}  # sound does not fit into half precision
+    if pad:
+        waveform = layer(layers.ZeroPadding1D, f"{prefix}pad0", padding=pad, **exact)(waveform)
+    settings = {"strides": stride, "padding": "valid", **exact}
+    x = convolve(layer, f"{prefix}conv0", waveform, filters, size, **settings)
+    return normalize(layer, f"{prefix}bn0", x)

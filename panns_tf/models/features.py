@@ -5,7 +5,13 @@ import dataclasses
 from keras import layers, ops
 
 from panns_tf.layers import BatchNorm, LogMel, Mixup, SpecAugment
-from panns_tf.models.blocks import LayerBook, conv_block, wave_block
+from panns_tf.models.blocks import (
+    LayerBook,
+    conv_block,
+    first_convolution,
+    rectify,
+    wave_block,
+)
 from panns_tf.models.registry import Architecture
 
 #: The wavegram's channels are these many planes of frequencies.
@@ -15,9 +21,9 @@ WAVEGRAM_PLANES = 4
 WAVEGRAM_HOP = 5 * 4**3 * 2
 
 
-def mixed(layer: LayerBook, name: str, x, mixup_lambda):
+def mixed(layer: LayerBook, name: str, x, mixup_lambda, **settings):
     """Mixes pairs of items, where there is a ``mixup_lambda``: (2N, ...) to (N, ...)."""
-    return x if mixup_lambda is None else layer(Mixup, name)([x, mixup_lambda])
+    return x if mixup_lambda is None else layer(Mixup, name, **settings)([x, mixup_lambda])
 
 
 def log_mel(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
@@ -53,11 +59,8 @@ def wavegram(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
             f"needs hop_size={WAVEGRAM_HOP // 2}; received {row.frontend.hop_size}"
         )
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
-    x = layer(layers.ZeroPadding1D, "pre_pad0", padding=5)(x)
-    conv = layer(
-        layers.Conv1D, "pre_conv0", filters=64, kernel_size=11, strides=5, use_bias=False
-    )  # not "same", which would pad a strided convolution elsewhere
-    x = layer(layers.ReLU, "pre_relu0")(layer(BatchNorm, "pre_bn0")(conv(x)))
+    x = first_convolution(layer, "pre_", x, 64, size=11, stride=5, pad=5)
+    x = rectify(layer, "pre_relu0", x)
     channels = WAVEGRAM_PLANES * frequencies
     for i, filters in enumerate((64, 128, channels), start=1):
         x = wave_block(layer, f"pre_block{i}", x, filters)

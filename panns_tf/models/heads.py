@@ -2,30 +2,124 @@
 
 from keras import layers, ops
 
+from panns_tf.layers import RepeatSegments
 from panns_tf.models.blocks import LayerBook, dropout
 from panns_tf.models.registry import Architecture
 
 
-def clip_head(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
+def _without_frequency(x):
+    return ops.mean(x, axis=2) if len(x.shape) == 4 else x  # (batch, steps, channels)
+
+
+def _embedding(row: Architecture, layer: LayerBook, x, name: str = "fc1"):
+    x = dropout(layer, f"{name}.dropout", x, row.head_dropout)
+    return layer(layers.Dense, name, units=row.embedding_size, activation="relu")(x)
+
+
+def _classify(layer: LayerBook, x, num_classes: int):
+    logits = layer(layers.Dense, "fc_audioset", units=num_classes, dtype="float32")(x)
+    return logits, _sigmoid(layer, logits)
+
+
+def _sigmoid(layer: LayerBook, logits):
+    return layer(layers.Activation, "sigmoid", activation="sigmoid", dtype="float32")(logits)
+
+
+def clip_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int) -> dict:
     """One prediction for the whole clip.
 
     Args:
         row: the network.
         layer: the layers.
-        x: (batch, frames, mel_bins, channels).
+        x: (batch, frames, mel_bins, channels) or (batch, steps, channels).
+        waveform: (batch, samples), as the caller gave it.
         num_classes: K.
 
     Returns:
         ``clipwise_output`` (batch, K) in [0, 1], its ``logits`` (batch, K), and ``embedding``
         (batch, embedding_size).
     """
-    x = ops.mean(x, axis=2)  # (batch, frames, channels)
+    x = _without_frequency(x)
     x = ops.max(x, axis=1) + ops.mean(x, axis=1)  # (batch, channels)
-    x = dropout(layer, "fc1.dropout", x, row.head_dropout)
-    fc1 = layer(layers.Dense, "fc1", units=row.embedding_size, activation="relu")
-    x = fc1(x)  # (batch, embedding_size)
+    x = _embedding(row, layer, x)
     # The classifier reads the values before this dropout, as in the reference.
-    embedding = dropout(layer, "embedding.dropout", x, row.head_dropout)
-    logits = layer(layers.Dense, "fc_audioset", units=num_classes, dtype="float32")(x)
-    probabilities = layer(layers.Activation, "sigmoid", activation="sigmoid", dtype="float32")
-    return {"clipwise_output": probabilities(logits), "embedding": embedding, "logits": logits}
+    embedding = dropout(layer, "embedding.dropout", x, row.embedding_dropout)
+    logits, probabilities = _classify(layer, x, num_classes)
+    return {"clipwise_output": probabilities, "embedding": embedding, "logits": logits}
+
+
+def decision_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int) -> dict:
+    """One prediction for every segment of 2**n frames, joined to one for the clip.
+
+    Arguments as for `clip_head`.
+
+    Returns:
+        ``clipwise_output`` (batch, K), ``segmentwise_output`` (batch, segments, K),
+        ``framewise_output`` (batch, frames, K), each in [0, 1]: every segment repeated for each
+        of its frames, the last one for what is left; ``embedding`` (batch, embedding_size), the
+        mean over segments; and where the clip is the maximum of its segments its ``logits``.
+
+    Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
+    """
+    x = _without_frequency(x)
+    # (batch, segments, channels). The average divides by 3 at both ends too: zeros count.
+    padded = layer(layers.ZeroPadding1D, "segments.pad", padding=1)(x)
+    average = layer(layers.AveragePooling1D, "segments.average", pool_size=3, strides=1)(padded)
+    settings = {"pool_size": 3, "strides": 1, "padding": "same"}
+    x = layer(layers.MaxPooling1D, "segments.max", **settings)(x) + average
+    embedding = _embedding(row, layer, x)  # (batch, segments, embedding_size)
+    # Here, unlike in clip_head, the classifier sees this dropout.
+    x = dropout(layer, "embedding.dropout", embedding, row.embedding_dropout)
+    outputs = {}
+    if row.head == "attention":
+        clip, segments = _attention(layer, x, num_classes)
+    else:
+        logits, segments = _classify(layer, x, num_classes)
+        if row.head == "max":
+            clip = ops.max(segments, axis=1)
+            outputs["logits"] = ops.max(logits, axis=1)
+        else:
+            clip = ops.mean(segments, axis=1)
+    frames = layer(
+        RepeatSegments,
+        "frames",
+        frames_per_segment=2 ** (len(row.widths) - 1),
+        hop_size=row.frontend.hop_size,
+    )
+    return {
+        "clipwise_output": clip,
+        "segmentwise_output": segments,
+        "framewise_output": frames([segments, waveform]),
+        "embedding": ops.mean(embedding, axis=1),
+        **outputs,
+    }
+
+
+def _attention(layer: LayerBook, x, num_classes: int):
+    """Returns clip (batch, K) and segments (batch, segments, K). ``AttBlock`` of the reference."""
+    settings = {"filters": num_classes, "kernel_size": 1, "dtype": "float32"}
+    scores = layer(layers.Conv1D, "att_block.att", **settings)(x)
+    weights = ops.softmax(ops.clip(scores, -10.0, 10.0), axis=1)  # over segments, class by class
+    segments = _sigmoid(layer, layer(layers.Conv1D, "att_block.cla", **settings)(x))
+    # Rounding can carry a weighted mean of ones past 1.
+    return ops.minimum(ops.sum(weights * segments, axis=1), 1.0), segments
+
+
+def patch_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int) -> dict:
+    """One prediction for every patch, averaged over the clip.
+
+    Args:
+        row: the network.
+        layer: the layers.
+        x: (batch, patches, features).
+        waveform: (batch, samples), as the caller gave it.
+        num_classes: K.
+
+    Returns:
+        ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, embedding_size),
+        means over patches.
+    """
+    x = _embedding(row, layer, _embedding(row, layer, x, "fc1"), "fc2")
+    x = dropout(layer, "embedding.dropout", x, row.embedding_dropout)
+    _, patches = _classify(layer, x, num_classes)  # (batch, patches, K)
+    return {"clipwise_output": ops.mean(patches, axis=1), "embedding": ops.mean(x, axis=1)}

@@ -6,12 +6,8 @@ from pathlib import Path
 import keras
 
 from panns_tf.models.blocks import LayerBook
-from panns_tf.models.cnn import cnn
+from panns_tf.models.graph import graph
 from panns_tf.models.registry import find
-
-#: The builders that rows name. A builder maps (row, layers, waveform, mixup_lambda, num_classes)
-#: to a dict of symbolic outputs.
-BUILDERS = {"cnn": cnn}
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")
@@ -24,6 +20,7 @@ class Network(keras.Model):
         row: its `Architecture`, overrides applied.
         num_classes: K.
         labels: names of the classes in order, or None if unknown. Saved with the model.
+        output_shapes: by name; None stands for the batch or a length.
     """
 
     def __init__(self, architecture: str, num_classes: int = 527, **overrides):
@@ -31,13 +28,13 @@ class Network(keras.Model):
         if int(num_classes) != num_classes or num_classes < 1:
             raise ValueError(f"num_classes must be a whole number above 0; received {num_classes}")
         waveform = keras.Input((None,), name="waveform", dtype="float32")
-        build = BUILDERS[row.builder]
-        outputs = build(row, LayerBook(), waveform, None, int(num_classes))
+        outputs = graph(row, LayerBook(), waveform, None, int(num_classes))
         outputs.pop("logits", None)
         super().__init__(inputs=waveform, outputs=outputs, name=row.name)
         self.row = row
         self.num_classes = int(num_classes)
         self.overrides = overrides
+        self.output_shapes = {name: tuple(output.shape) for name, output in outputs.items()}
         self.labels: Sequence[str] | None = None
 
     def call(self, inputs, training=None, mask=None):
@@ -73,18 +70,21 @@ def create_model(
     Args:
         name: of the network; see `list_models`. Case is ignored and short forms are understood.
         num_classes: K; 527 is AudioSet.
-        weights: None for random ones, or the path of a ``.keras`` or ``.weights.h5`` file that
-            was saved from the same network.
+        weights: None for random ones; ``"audioset"`` for the published ones, downloaded (once,
+            see `panns_tf.weights.zoo`) and verified; or the path of a PyTorch checkpoint (``.pth``,
+            read without PyTorch), a ``.keras`` or a ``.weights.h5`` file of the same network.
         **overrides: ``sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window,
             embedding_size``; and ``dropout=False``, ``spec_augment=False`` to switch these off.
 
     Returns:
         A functional model. Input ``waveform``: (batch, samples) float32 in [-1, 1], both axes of
         any size; clips shorter than the network's minimum are extended by zeros. Output: a dict
-        of ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, width).
+        of ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, width); decision-level
+        networks add ``framewise_output`` (batch, frames, K) and ``segmentwise_output``.
 
     Raises:
         ValueError: unknown network or override, impossible setting, weights of another network.
+        OSError: the published weights cannot be downloaded.
 
     Example:
 
@@ -94,32 +94,21 @@ def create_model(
     """
     network = Network(name, num_classes, **overrides)
     if weights is not None:
-        _load_weights(network, Path(weights))
+        # Weights are loaded into networks, so their package imports this one.
+        from panns_tf.weights.loading import load_weights
+
+        load_weights(network, weights)
     return network
 
 
-def _load_weights(network: Network, path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"weights: no such file: {path}; expected None, a .keras or a .weights.h5")
-    if path.name.endswith(".weights.h5"):
-        network.load_weights(path)
-    elif path.suffix == ".keras":
-        saved = keras.saving.load_model(path, compile=False)
-        shapes, expected = ([tuple(w.shape) for w in m.weights] for m in (saved, network))
-        if not isinstance(saved, Network) or saved.name != network.name or shapes != expected:
-            raise ValueError(
-                f"weights: {path} holds {saved.name} with {saved.output_shape}; expected "
-                f"{network.name} with {network.output_shape} and the same settings"
-            )
-        if saved.row.frontend != network.row.frontend:
-            raise ValueError(
-                f"weights: {path} was trained on {saved.row.frontend}; "
-                f"expected {network.row.frontend}"
-            )
-        network.set_weights(saved.get_weights())
-        network.labels = saved.labels
-    else:
-        raise ValueError(f"weights: expected a .keras or a .weights.h5 file; received {path}")
+def blueprint(name: str, num_classes: int = 527, **overrides) -> Network:
+    """Returns a network whose variables have shapes and no values.
+
+    It cannot be run, but says in a tenth of a second and without memory what the network holds.
+    Arguments as for `create_model`.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        return Network(name, num_classes, **overrides)
 
 
 class TrainingModel(keras.Model):
@@ -128,13 +117,12 @@ class TrainingModel(keras.Model):
     def __init__(self, network: Network):
         super().__init__(name=f"{network.name}.training")
         self.network = network
-        build = BUILDERS[network.row.builder]
         waveform = keras.Input((None,), name="waveform", dtype="float32")
         mixup_lambda = keras.Input((), name="mixup_lambda", dtype="float32")
         layer = LayerBook(network.layers)
         with_mixup = {"waveform": waveform, "mixup_lambda": mixup_lambda}
         self._graphs = [
-            keras.Model(inputs, build(network.row, layer, waveform, weight, network.num_classes))
+            keras.Model(inputs, graph(network.row, layer, waveform, weight, network.num_classes))
             for inputs, weight in (({"waveform": waveform}, None), (with_mixup, mixup_lambda))
         ]
 

@@ -10,7 +10,7 @@ from panns_tf.layers import BatchNorm, LogMel
 from panns_tf.layers.log_mel import analysis_window, mel_matrix
 from panns_tf.models import Network
 
-#: Counters that only PyTorch keeps.
+#: Counters that only PyTorch keeps, one for each batch normalisation.
 COUNTER = "num_batches_tracked"
 
 #: Single-precision copies of the front end's formulas agree to 3e-8; another window, mel scale
@@ -43,8 +43,13 @@ def torch_entries(model: keras.Model) -> dict[str, tuple[keras.Variable, tuple[i
     return entries
 
 
+def torch_shape(variable: keras.Variable, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape that a variable of `torch_entries` has in PyTorch's layout."""
+    return tuple(variable.shape[axis] for axis in np.argsort(axes))
+
+
 def frozen_entries(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns the constants of the front end under their reference names."""
+    """Returns the constants of the front end under their reference names, in double precision."""
     constants = {}
     for layer in model.layers:
         if isinstance(layer, LogMel):
@@ -58,15 +63,46 @@ def frozen_entries(model: keras.Model) -> dict[str, np.ndarray]:
     return constants
 
 
+def unused_entries(model: Network) -> dict[str, np.ndarray]:
+    """Returns what the reference's module holds and no output depends on, as it starts there.
+
+    Convolutions, which start at random there, are zeros.
+    """
+    entries = {}
+    for module, shape in model.row.unused:
+        shape = tuple(model.num_classes if size is None else size for size in shape)
+        if len(shape) == 1:  # a batch normalisation
+            for leaf, value in (
+                ("weight", 1),
+                ("bias", 0),
+                ("running_mean", 0),
+                ("running_var", 1),
+            ):
+                entries[f"{module}.{leaf}"] = np.full(shape, value, "float32")
+        else:
+            entries[f"{module}.weight"] = np.zeros(shape, "float32")
+    return entries
+
+
+def entry_shapes(model: Network) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """Returns the shapes of the entries that a state dict must have, and of those it may have."""
+    required = {name: torch_shape(*entry) for name, entry in torch_entries(model).items()}
+    idle = {**frozen_entries(model), **unused_entries(model)}
+    return required, {name: array.shape for name, array in idle.items()}
+
+
 def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
     """Loads a state dict of the PyTorch reference into a network, all of it or nothing.
+
+    Every entry is looked at twice, first to check and then to load, and none is kept: a lazy
+    mapping, as `read_torch_state` gives, is never in memory as a whole.
 
     Args:
         model: a network from `panns_tf.create_model`.
         state: from reference names to arrays (NumPy, or anything ``numpy.asarray`` takes).
             The constants of the front end may be left out; where they are given, they must
-            be those of this network. Batch counters and entries that the network's row
-            declares unused are passed over.
+            be those of this network. Batch counters and the modules that the network's row
+            declares unused may be there or not.
 
     Raises:
         ValueError: lists every missing, unknown, misshapen and contradicting entry. The
@@ -75,29 +111,62 @@ def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
     if not isinstance(model, Network):
         raise TypeError(f"expected a network from panns_tf.create_model; received {type(model)}")
     entries, constants = torch_entries(model), frozen_entries(model)
+    required, optional = entry_shapes(model)
+    shapes = {**required, **optional}
     faults = [f"missing: {name}" for name in entries if name not in state]
-    arrays = {}
-    for name, value in state.items():
-        if name in entries:
-            array = np.asarray(value)
-            variable, axes = entries[name]
-            expected = tuple(variable.shape[axis] for axis in np.argsort(axes))
-            if array.shape != expected:
-                faults.append(f"misshapen: {name} is {array.shape}, expected {expected}")
-            elif array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-                faults.append(f"not finite numbers: {name} of {array.dtype}")
-            else:
-                arrays[name] = array.transpose(axes)
-        elif name in constants:
-            array = np.asarray(value)
-            if array.shape != constants[name].shape:
-                expected = constants[name].shape
-                faults.append(f"misshapen: {name} is {array.shape}, expected {expected}")
-            elif not np.abs(array - constants[name]).max() <= FRONTEND_TOLERANCE:
-                faults.append(f"of another front end: {name}")
-        elif not name.endswith(COUNTER) and not name.startswith(model.row.unused):
+    for name in state:
+        if name.endswith(f".{COUNTER}"):
+            # Of a batch normalisation that is known by its mean.
+            if name.replace(COUNTER, "running_mean") not in shapes:
+                faults.append(f"unknown: {name}")
+        elif name not in shapes:
             faults.append(f"unknown: {name}")
+        else:
+            faults.extend(_faults(name, state[name], shapes[name], constants.get(name)))
     if faults:
         raise ValueError(f"this is no state of {model.name}: " + "; ".join(faults))
-    for name, array in arrays.items():
-        entries[name][0].assign(array)
+    for name, (variable, axes) in entries.items():
+        variable.assign(np.asarray(state[name]).transpose(axes))
+
+
+def _faults(
+    name: str, value: Any, shape: tuple[int, ...], constant: np.ndarray | None
+) -> list[str]:
+    array = np.asarray(value)
+    if array.shape != shape:
+        return [f"misshapen: {name} is {array.shape}, expected {shape}"]
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        return [f"not finite numbers: {name} of {array.dtype}"]
+    if constant is not None and not np.abs(array - constant).max() <= FRONTEND_TOLERANCE:
+        return [f"of another front end: {name}"]
+    return []
+
+
+def to_torch_state(model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns the state dict of a network as the PyTorch reference has it.
+
+    It holds everything that the reference's ``load_state_dict(strict=True)`` asks for: the
+    constants of the front end, batch counters (0), and the unused modules of three networks
+    (untrained; see `unused_entries`)::
+
+        state = {name: torch.from_numpy(a) for name, a in to_torch_state(model).items()}
+        torch.save({"model": state}, "Cnn14.pth")
+
+    Args:
+        model: a network from `panns_tf.create_model`.
+
+    Returns:
+        From reference names to arrays in PyTorch's layouts, float32; int64 scalars for counters.
+    """
+    if not isinstance(model, Network):
+        raise TypeError(f"expected a network from panns_tf.create_model; received {type(model)}")
+    state = {name: np.asarray(array, "float32") for name, array in frozen_entries(model).items()}
+    for name, (variable, axes) in torch_entries(model).items():
+        array = keras.ops.convert_to_numpy(variable).astype("float32")
+        state[name] = np.ascontiguousarray(array.transpose(np.argsort(axes)))
+    state |= unused_entries(model)
+    for name in list(state):
+        module, _, leaf = name.rpartition(".")
+        if leaf == "running_var":
+            state[f"{module}.{COUNTER}"] = np.zeros((), "int64")
+    return state

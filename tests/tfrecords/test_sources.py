@@ -119,9 +119,9 @@ def test_two_clips_with_one_id_name_both_rows(tmp_path):
     fails(tmp_path, "filename,labels\nx.wav,a\ny.wav,a\nx.wav,b\n", "lines 2 and 4", "'x.wav'")
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../x.wav", "a/../../x.wav"])
-def test_file_names_must_stay_in_the_audio_folder(tmp_path, name):
-    fails(tmp_path, f"filename,labels\n{name},a\n", repr(name), "audio folder")
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x.wav", "a/../../x.wav"])
+def test_file_names_must_stay_in_the_audio_folder(tmp_path, path):
+    fails(tmp_path, f"filename,labels\n{path},a\n", repr(path), "audio folder")
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,11 @@ def test_silence_is_minus_100_db():
     np.testing.assert_allclose(LogMel()(np.zeros((1, 4000), "float32")), -100, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_is_float32_under_any_policy(name, policy):
+@pytest.mark.parametrize("policy_name", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_is_float32_under_any_policy(policy_name, policy):
     waveform = np.random.default_rng(0).uniform(-1, 1, (1, 8000)).astype("float32")
     expected = LogMel()(waveform)
-    policy(name)
+    policy(policy_name)
     log_mel = LogMel()(waveform)
     assert log_mel.dtype == "float32"
     np.testing.assert_array_equal(log_mel, expected)

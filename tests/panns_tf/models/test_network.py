@@ -1,9 +1,11 @@
+import math
+
 import keras
 import numpy as np
 import pytest
 
 import panns_tf
-from panns_tf.layers import mix
+from panns_tf.layers import Mixup, mix
 from panns_tf.models import ARCHITECTURES, create_model, training_model
 
 
@@ -11,14 +13,29 @@ def sound(clips: int, samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, (clips, samples)).astype("float32")
 
 
-def test_parameters_are_the_papers(name):
+#: How many batch normalisations end a residual branch: architectures.md, section 9.
+ZERO_SCALES = {
+    "ResNet22": ("bn2", 8),
+    "ResNet38": ("bn2", 16),
+    "ResNet54": ("bn3", 16),
+    "Res1dNet31": ("bn2", 14),
+    "Res1dNet51": ("bn2", 24),
+    "DaiNet19": ("bn4", 4),
+}
+
+
+def test_a_new_network_has_the_papers_parameters_and_initial_weights(name):
     model = create_model(name)
-    count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    assert count == ARCHITECTURES[name].parameters
-
-
-def test_initial_weights_are_xavier_uniform(name):
-    for layer in create_model(name).layers:
+    row = ARCHITECTURES[name]
+    count = sum(math.prod(v.shape) for v in model.trainable_variables)
+    assert count + row.unused_parameters(527) == row.parameters
+    zeros = []
+    for layer in model.layers:
+        if isinstance(layer, panns_tf.layers.BatchNorm):
+            scales = set(np.asarray(layer.gamma))
+            assert scales in ({0.0}, {1.0})
+            zeros += [layer.name] if scales == {0.0} else []
+            continue
         if not hasattr(layer, "kernel"):
             continue
         kernel = np.asarray(layer.kernel)
@@ -28,6 +45,40 @@ def test_initial_weights_are_xavier_uniform(name):
         assert np.std(kernel) == pytest.approx(bound / np.sqrt(3), rel=0.15)
         if layer.bias is not None:
             assert not np.any(layer.bias)
+    end, expected = ZERO_SCALES.get(name, ("", 0))
+    assert len(zeros) == expected
+    assert all(layer.endswith(f".{end}") for layer in zeros)
+
+
+def test_thin_networks_take_any_length(thin, plain):
+    model = create_model(thin, num_classes=5)
+    for samples in (1, 54321):
+        outputs = model(sound(2, samples))
+        shapes = {key: tuple(value.shape) for key, value in outputs.items()}
+        expected = {"clipwise_output": (2, 5), "embedding": (2, 8)}
+        if "framewise_output" in outputs:
+            frames = 1 + samples // model.row.frontend.hop_size
+            expected["framewise_output"] = (2, frames, 5)
+            expected["segmentwise_output"] = (2, max(1, frames // 32), 5)
+        assert shapes == expected
+        assert all(np.isfinite(value).all() for value in outputs.values())
+
+
+def test_thin_networks_train_on_pairs(thin, plain):
+    model = create_model(thin, num_classes=5, dropout=False, spec_augment=False)
+    training = training_model(model)
+    assert {id(v) for v in training.trainable_variables} == {
+        id(v) for v in model.trainable_variables
+    }
+    x = sound(4, 32000)
+    output = training({"waveform": x, "mixup_lambda": np.float32([1, 0, 0, 1])})
+    assert output.shape == (2, 5)
+    np.testing.assert_allclose(output, model(x[[0, 3]])["clipwise_output"], atol=1e-5)
+    row = model.row
+    places = ("waveform",) if row.mixup == "waveform" else row.inputs
+    assert {layer.name for layer in training._graphs[1].layers if isinstance(layer, Mixup)} == {
+        f"mixup.{place}" for place in places
+    }
 
 
 @pytest.mark.parametrize("tiny", ["Tiny", "Wavegram_Tiny"])

@@ -10,15 +10,24 @@ from panns_tf.models import find, list_models
         ("wavegram_logmel", "Wavegram_Logmel_Cnn14"),
         ("WAVEGRAM-LOGMEL-CNN14", "Wavegram_Logmel_Cnn14"),
         ("cnn14", "Cnn14"),
+        ("wavegram", "Wavegram_Cnn14"),
+        ("wavegram_logmel128", "Wavegram_Logmel128_Cnn14"),
+        ("cnn14_16k", "Cnn14_16k"),
+        ("cnn14-decisionlevelatt", "Cnn14_DecisionLevelAtt"),
+        ("mobilenetv2", "MobileNetV2"),
+        ("vggish", "VGGish"),
     ],
 )
 def test_short_forms_are_understood(typed, expected):
     assert find(typed).name == expected
 
 
-@pytest.mark.parametrize("typed", ["cnn15", "wavegram_logmell", "resnet", ""])
-def test_an_unknown_name_lists_the_nearest(typed):
-    with pytest.raises(ValueError, match=f"unknown network '{typed}'; the nearest are: .*Cnn14"):
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [("cnn15", "Cnn14"), ("wavegram_logmell", "Wavegram_L"), ("resnet", "ResNet22"), ("", "Cnn14")],
+)
+def test_an_unknown_name_lists_the_nearest(typed, near):
+    with pytest.raises(ValueError, match=f"unknown network '{typed}'; the nearest are: .*{near}"):
         find(typed)
 
 
@@ -50,3 +59,30 @@ def test_overrides_change_a_copy():
 def test_impossible_overrides_are_refused(overrides, message):
     with pytest.raises(ValueError, match=message):
         find("cnn14").override(**overrides)
+
+
+def test_the_29_networks_of_the_reference_and_vggish_are_there(reference):
+    assert find(reference).name == reference
+    assert len([name for name in list_models() if "hin_" not in name and "Tiny" not in name]) == 30
+
+
+def test_what_would_change_nothing_is_refused():
+    with pytest.raises(ValueError, match="LeeNet11 has no log-mel, so mel_bins, fmax would change"):
+        find("LeeNet11").override(mel_bins=128, fmax=8000)
+    # The reference's own arguments are no change.
+    default = find("LeeNet11").frontend
+    same = {key: getattr(default, key) for key in ("window_size", "hop_size", "mel_bins", "fmax")}
+    assert find("LeeNet11").override(**same) == find("LeeNet11")
+    assert find("LeeNet11").override(sample_rate=16000).frontend.sample_rate == 16000
+    assert find("Wavegram_Cnn14").override(mel_bins=128).frontend.mel_bins == 128
+
+
+def test_unused_parameters_are_the_references(name):
+    # architectures.md, section 13
+    counts = {"Wavegram_Cnn14": 37_824, "DaiNet19": 4_224, "Cnn14_DecisionLevelAtt": 1_054}
+    assert find(name).unused_parameters(527) == counts.get(name, 0)
+
+
+def test_unused_parameters_follow_the_classes():
+    assert find("Wavegram_Cnn14").unused_parameters(10) == 37_824
+    assert find("Cnn14_DecisionLevelAtt").unused_parameters(10) == 20

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import panns_tf
-from panns_tf.models import create_model
+from panns_tf.models import create_model, find
 from panns_tf.weights.state_dict import frozen_entries, torch_entries
 from tests.support import case_waveform, read_json, read_npz, reference_state
 
@@ -22,22 +22,29 @@ def loaded(name: str) -> keras.Model:
 
 
 @pytest.mark.parametrize("key", ["2s", "10s", "odd"])
-def test_outputs_equal_the_reference(name, key):
-    case = read_json("cases")[name]["cases"][key]
-    outputs = loaded(name)(case_waveform(case), training=False)
-    expected = read_npz(name)
-    difference = np.abs(outputs["clipwise_output"] - expected[f"{key}/clipwise_output"]).max()
-    print(f"{name} {key}: {difference:.1e}, reference's own {case['rounding']}")
-    assert difference < TOLERANCE
-    embedding = expected[f"{key}/embedding"]
-    scale = np.abs(embedding).max()
-    np.testing.assert_allclose(outputs["embedding"], embedding, atol=2e-5 * scale, rtol=0)
+def test_outputs_equal_the_reference(reference, key):
+    case = read_json("cases")[reference]["cases"][key]
+    outputs = loaded(reference)(case_waveform(case), training=False)
+    expected = {
+        path.split("/")[1]: value
+        for path, value in read_npz(reference).items()
+        if path.startswith(f"{key}/") and path != "2s/logmel"
+    }
+    assert set(expected) <= set(outputs)
+    for output, value in expected.items():
+        scale = np.abs(value).max() if output == "embedding" else 1  # probabilities as they are
+        np.testing.assert_allclose(outputs[output], value, atol=TOLERANCE * scale, rtol=0)
 
 
-def test_log_mel_equals_the_reference(name):
-    case = read_json("cases")[name]["cases"]["2s"]
-    log_mel = loaded(name).get_layer("log_mel")(case_waveform(case))[0]
-    np.testing.assert_allclose(log_mel, read_npz(name)["2s/logmel"], atol=1e-3, rtol=0)
+def test_log_mel_equals_the_reference(reference):
+    expected = read_npz(reference).get("2s/logmel")
+    if expected is None:
+        assert "log_mel" not in find(reference).inputs
+        return
+    case = read_json("cases")[reference]["cases"]["2s"]
+    log_mel = loaded(reference).get_layer("log_mel")(case_waveform(case))[0]
+    tolerance = 1e-2 if expected.shape[1] == 128 else 1e-3
+    np.testing.assert_allclose(log_mel, expected, atol=tolerance, rtol=0)
 
 
 def break_epsilon(model):
@@ -69,9 +76,9 @@ def test_a_mistake_is_noticed(mistake):
     assert np.abs(output - read_npz(name)["odd/clipwise_output"]).max() > 5 * TOLERANCE
 
 
-def test_names_are_the_references(name):
-    entries = read_json("manifest")["architectures"][name]["state"]
-    model = loaded(name)
+def test_names_are_the_references(reference):
+    entries = read_json("manifest")["architectures"][reference]["state"]
+    model = loaded(reference)
     ours = {
         key: tuple(np.transpose(variable, np.argsort(axes)).shape)
         for key, (variable, axes) in torch_entries(model).items()

@@ -1,0 +1,92 @@
+"""The commands: `python -m panns_tf models | convert`."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from panns_tf.commands import run
+
+_CONVERT_HELP = """\
+Convert a checkpoint of the PyTorch reference to Keras, or a network of this project to a
+checkpoint that the reference loads. PyTorch is not needed, and nothing in a checkpoint is run.
+
+SOURCE is the name of a network, whose published checkpoint is then downloaded (about 300 MB for
+most; resumed if it was cut off; kept in ~/.cache/panns_tf or $PANNS_TF_CACHE), or a file: .pth, or
+.keras.
+"""
+_CONVERT_EXAMPLES = """\
+examples:
+  python -m panns_tf convert Cnn14
+  python -m panns_tf convert Cnn14_mAP=0.431.pth --output cnn14.keras
+  python -m panns_tf convert runs/mine/final.keras --output mine.pth
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    return options.run(options) or 0
+
+
+def _models(options: argparse.Namespace) -> None:
+    _quiet()
+    from panns_tf import catalogue
+
+    found = catalogue.entries(options.pattern)
+    write = {"json": catalogue.as_json, "markdown": catalogue.as_markdown}
+    print(write.get(options.form, catalogue.as_text)(found))
+
+
+def _convert(options: argparse.Namespace) -> None:
+    _quiet()
+    from panns_tf.weights.convert import convert
+
+    print(convert(options.source, options.output, options.arch, options.force))
+
+
+def _quiet() -> None:
+    from tfrecords.quiet import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m panns_tf", description="PANNs for TensorFlow and Keras 3."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    models = commands.add_parser("models", help="the table of networks")
+    models.description = "Print what there is to know of each network."
+    models.add_argument("pattern", nargs="?", default="*", help="such as 'wavegram*'; default: all")
+    form = models.add_mutually_exclusive_group()
+    for name in ("json", "markdown"):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name)
+    models.set_defaults(run=_models, form="text")
+
+    convert = commands.add_parser(
+        "convert",
+        help="published checkpoints and PyTorch files to Keras, and back",
+        description=_CONVERT_HELP,
+        epilog=_CONVERT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    convert.add_argument("source", metavar="SOURCE")
+    convert.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=".keras or .weights.h5, from a .keras also .pth; default: SOURCE with .keras",
+    )
+    convert.add_argument(
+        "--arch",
+        metavar="NETWORK",
+        help="which network a .pth file holds; default: worked out from its entries and its name",
+    )
+    convert.add_argument("--force", action="store_true", help="replace an existing FILE")
+    convert.set_defaults(run=_convert)
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

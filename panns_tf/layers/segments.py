@@ -1,0 +1,107 @@
+"""Layers between clips and their parts: segments to frames, clips to patches and back."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class RepeatSegments(keras.layers.Layer):
+    """Gives every frame of a clip the value of its segment, frames after the last that one's.
+
+    Args:
+        frames_per_segment: frames that a segment stands for.
+        hop_size: samples from one frame to the next.
+
+    Input: a list of ``segments`` (batch, segments, classes) and ``waveform`` (batch, samples).
+    Output shape: (batch, 1 + samples // hop_size, classes).
+
+    Source: ``interpolate`` and ``pad_framewise_output`` of the reference.
+    """
+
+    def __init__(self, frames_per_segment: int, hop_size: int, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.frames_per_segment = frames_per_segment
+        self.hop_size = hop_size
+        self.built = True
+
+    def call(self, inputs):
+        segments, waveform = inputs
+        frame = ops.arange(1 + ops.shape(waveform)[1] // self.hop_size)
+        last = ops.shape(segments)[1] - 1
+        return ops.take(segments, ops.minimum(frame // self.frames_per_segment, last), axis=1)
+
+    def compute_output_spec(self, inputs):
+        shape = self.compute_output_shape([x.shape for x in inputs])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        (batch, _, classes), (_, samples) = input_shape
+        return (batch, None if samples is None else 1 + samples // self.hop_size, classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "frames_per_segment": self.frames_per_segment,
+            "hop_size": self.hop_size,
+        }
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class CutPatches(keras.layers.Layer):
+    """Cuts clips into patches of equal length; frames that fill no patch are dropped.
+
+    Args:
+        frames: frames of a patch.
+
+    Input shape: (batch, frames of the clip, ...), at least ``frames``.
+    Output shape: (batch * patches, frames, ...), patches of a clip in order.
+    """
+
+    def __init__(self, frames: int, **kwargs):
+        super().__init__(**kwargs)
+        self.frames = frames
+        self.built = True
+
+    def call(self, x):
+        whole = ops.shape(x)[1] // self.frames * self.frames
+        return ops.reshape(x[:, :whole], (-1, self.frames, *x.shape[2:]))
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        batch, frames, *rest = input_shape
+        known = batch is not None and frames is not None
+        return (batch * (frames // self.frames) if known else None, self.frames, *rest)
+
+    def get_config(self):
+        return {**super().get_config(), "frames": self.frames}
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class PatchesOfClips(keras.layers.Layer):
+    """Groups what was computed of patches by the clips they were cut from.
+
+    Input: a list of ``patches`` (batch * patches, features) and anything of shape (batch, ...).
+    Output shape: (batch, patches, features).
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def call(self, inputs):
+        patches, clips = inputs
+        clips_in_batch = ops.shape(clips)[0]
+        per_clip = ops.shape(patches)[0] // clips_in_batch
+        return ops.reshape(patches, (clips_in_batch, per_clip, patches.shape[-1]))
+
+    def compute_output_spec(self, inputs):
+        shape = self.compute_output_shape([x.shape for x in inputs])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        (patches, features), (clips, *_) = input_shape
+        known = patches is not None and clips is not None
+        return (clips, patches // clips if known else None, features)

@@ -1,0 +1,109 @@
+"""One file of weights made from another."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from panns_tf.models import Network, create_model, find
+from panns_tf.weights.identify import classes_of, networks_of, shapes_of
+from panns_tf.weights.loading import TORCH, load_weights
+from panns_tf.weights.state_dict import to_torch_state
+from panns_tf.weights.torch_checkpoint import read_torch_state
+from panns_tf.weights.torch_writer import write_torch_state
+from panns_tf.weights.zoo import published_file
+from tfrecords.classes import audioset_classes
+
+
+def convert(
+    source: str | Path, output: str | Path | None = None, arch: str | None = None, force=False
+) -> str:
+    """Converts published checkpoints and PyTorch files to Keras, or a network to PyTorch.
+
+    Args:
+        source: the name of a network with a published checkpoint, or the path of a ``.pth`` or
+            ``.keras`` file.
+        output: ``.keras`` or ``.weights.h5``, or ``.pth`` for a network from a ``.keras`` file.
+            None for a ``.keras`` of the source's name in the working directory.
+        arch: the network that a ``.pth`` file holds; None to work it out.
+        force: whether ``output`` may exist.
+
+    Returns:
+        A line that says what was written.
+
+    Raises:
+        ValueError: if the source is not understood, or the output exists.
+        OSError: if a checkpoint cannot be downloaded or a file not written.
+    """
+    path = Path(source)
+    known_file = path.suffix in (*TORCH, ".keras")
+    name = path.name.removesuffix(path.suffix) if known_file else find(str(source)).name
+    output = Path(f"{name}.keras" if output is None else output)
+    if not output.name.endswith((".keras", ".weights.h5", *TORCH)):
+        raise ValueError(f"--output must be a .keras, .weights.h5 or .pth file; received {output}")
+    if output.exists() and not force:
+        raise ValueError(f"{output} exists; remove it, or add --force to replace it")
+    if output.suffix in TORCH and path.suffix in TORCH:
+        raise ValueError("a .pth is made from a .keras file or a published network")
+    if not output.parent.is_dir():
+        raise ValueError(f"the folder {output.parent} does not exist; create it first")
+    network = _from_file(path, arch) if known_file else _published(name, arch)
+    _save(network, output)
+    return (
+        f"{output}: {network.row.name}, {network.num_classes} classes, "
+        f"{sum(int(v.shape.num_elements()) for v in network.trainable_variables):,} parameters"
+    )
+
+
+def _published(name: str, arch: str | None) -> Network:
+    if arch is not None:
+        raise ValueError(f"--arch is for .pth files; {name} is a network already")
+    published_file(name)
+    return create_model(name, weights="audioset")
+
+
+def _from_file(path: Path, arch: str | None) -> Network:
+    if not path.is_file():
+        raise ValueError(f"no such file: {path}")
+    if path.suffix == ".keras":
+        try:
+            network = keras.saving.load_model(path, compile=False)
+        except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
+            raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        if not isinstance(network, Network):
+            raise ValueError(f"{path} holds no network of this project but {type(network)}")
+        return network
+    state = read_torch_state(path)
+    num_classes = classes_of(shapes_of(state)) or 527
+    network = create_model(arch or _network_of(path, state), num_classes=num_classes)
+    load_weights(network, path)
+    if num_classes == 527:
+        network.labels = list(audioset_classes().names)
+    return network
+
+
+def _network_of(path: Path, state) -> str:
+    """Several networks have the same entries; a published file's name says which one it is."""
+    owners = networks_of(state)
+    if not owners:
+        raise ValueError(
+            f"{path} is of no network of the table; name the nearest with --arch to see the "
+            "differences"
+        )
+    said = path.name.split("_mAP")[0].removesuffix(path.suffix).lower()
+    return next((name for name in owners if name.lower() == said), owners[0])
+
+
+def _save(network: Network, output: Path) -> None:
+    # Keras goes by the ending, which a partial file must keep.
+    partial = output.with_name(f"partial-{os.getpid()}-{output.name}")
+    try:
+        if output.suffix in TORCH:
+            write_torch_state(partial, {"model": to_torch_state(network)})
+        elif output.suffix == ".keras":
+            network.save(partial)
+        else:
+            network.save_weights(partial)
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""Weights from files into networks: published, the reference's, and Keras' own."""
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+from panns_tf.models import Network
+from panns_tf.weights.identify import classes_of, networks_of, shapes_of
+from panns_tf.weights.state_dict import load_torch_state
+from panns_tf.weights.torch_checkpoint import read_torch_state
+from panns_tf.weights.zoo import fetch, published_file
+from tfrecords.classes import audioset_classes
+
+#: The value of ``weights`` that stands for the published checkpoint.
+PUBLISHED = "audioset"
+
+#: Endings of PyTorch's files.
+TORCH = (".pth", ".pt")
+
+
+def load_weights(network: Network, weights: str | Path) -> None:
+    """Loads weights into a network, all of them or none.
+
+    Args:
+        network: from `panns_tf.create_model`.
+        weights: ``"audioset"`` for the network's published checkpoint, downloaded unless it is
+            in the cache; or the path of a ``.pth``, ``.keras`` or ``.weights.h5`` file.
+
+    Raises:
+        ValueError: if there is no such file or checkpoint, or it is damaged, of another network
+            or of other settings.
+        OSError: if the published checkpoint cannot be downloaded.
+    """
+    if weights == PUBLISHED:
+        published_file(network.row.name)
+        if network.num_classes != 527:
+            raise ValueError(
+                f"the published {network.name} has 527 classes; received num_classes="
+                f"{network.num_classes}"
+            )
+        _load_torch(network, fetch(network.row.name))
+        network.labels = list(audioset_classes().names)
+        return
+    path = Path(weights)
+    if not path.is_file():
+        raise ValueError(
+            f"weights: no such file: {path}; expected None, {PUBLISHED!r}, a .pth, a .keras or "
+            "a .weights.h5"
+        )
+    if path.suffix in TORCH:
+        _load_torch(network, path)
+    elif path.suffix == ".keras":
+        _load_keras(network, path)
+    elif path.name.endswith(".weights.h5"):
+        try:
+            network.load_weights(path)
+        except (OSError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"weights: {path} cannot be read: {reason}") from error
+    else:
+        raise ValueError(
+            f"weights: expected a .pth, a .keras or a .weights.h5 file; received {path}"
+        )
+
+
+def _load_torch(network: Network, path: Path) -> None:
+    state = read_torch_state(path)
+    try:
+        load_torch_state(network, state)
+    except ValueError as error:
+        owners = networks_of(state)
+        if owners and network.row.name not in owners:
+            raise ValueError(
+                f"{path} holds a {' or '.join(owners)}, not a {network.row.name}; "
+                f"create that network to load it"
+            ) from error
+        classes = classes_of(shapes_of(state))
+        if owners and classes != network.num_classes:
+            raise ValueError(
+                f"{path} holds a {network.row.name} of {classes} classes; received num_classes="
+                f"{network.num_classes}"
+            ) from error
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _load_keras(network: Network, path: Path) -> None:
+    try:
+        saved = keras.saving.load_model(path, compile=False)
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise ValueError(f"weights: {path} cannot be read: {error}") from error
+    shapes, expected = ([tuple(w.shape) for w in m.weights] for m in (saved, network))
+    if not isinstance(saved, Network) or saved.name != network.name or shapes != expected:
+        raise ValueError(
+            f"weights: {path} holds {saved.name} with {saved.output_shape}; expected "
+            f"{network.name} with {network.output_shape} and the same settings"
+        )
+    if saved.row.frontend != network.row.frontend:
+        raise ValueError(
+            f"weights: {path} was trained on {saved.row.frontend}; expected {network.row.frontend}"
+        )
+    network.set_weights(saved.get_weights())
+    network.labels = saved.labels
