@@ -2,9 +2,9 @@
 
     python benchmarks/inference.py --reference DIR [--torchlibrosa DIR] [--networks Cnn14,Cnn6]
 
-DIR is a clone of https://github.com/qiuqiangkong/audioset_tagging_cnn; torchlibrosa is imported from
-where it is installed, or from its own clone. Both sides take the same weights and sounds, 4 clips of
-10 s; rounds alternate between them, the median of each is compared. Prints a Markdown table.
+DIR is a clone of https://github.com/qiuqiangkong/audioset_tagging_cnn; torchlibrosa is imported
+from where it is installed, or from its own clone. Both sides take the same weights and the same 4
+clips of 10 s; rounds alternate between them, the medians are compared. Prints a Markdown table.
 """
 
 import argparse

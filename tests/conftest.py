@@ -19,8 +19,10 @@ NAMES = {
     "reference": tuple(support.read_json("cases")),
     # those of which the reference's first training steps are known
     "trained": tuple(support.read_json("training")["networks"]),
-    # the graphs of the paper's networks with few channels
+    # the paper's networks with few channels
     "thin": tuple(row.name for row in support.THIN),
+    # those of them that are different graphs at inference
+    "thin_graph": tuple(row.name for row in support.GRAPHS),
 }
 support.register_tiny()
 
@@ -28,11 +30,13 @@ support.register_tiny()
 def pytest_generate_tests(metafunc):
     """Runs a test once for each network of the kind that it asks for.
 
-    The scope groups tests by network, so that a full one need not be made twice.
+    The scope brings tests of a network together, and the mark gives them to one process, so that
+    a full network need not be made twice.
     """
     for argument, names in NAMES.items():
         if argument in metafunc.fixturenames:
-            metafunc.parametrize(argument, names, scope="session")
+            cases = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+            metafunc.parametrize(argument, cases, scope="session")
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def read_npz(name: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)  # hundreds of megabytes each
 def reference_state(name: str, seed: int) -> dict[str, np.ndarray]:
     return recipe.reference_state(name, read_json("manifest"), seed)
 
@@ -36,19 +37,37 @@ def case_waveform(case: dict) -> np.ndarray:
 
 
 def _thin(row: Architecture) -> Architecture:
-    """The same graph with few channels."""
+    """The same graph with few channels and no more than two like blocks in a row."""
     return dataclasses.replace(
         row,
         name=f"Thin_{row.name}",
         parameters=0,
+        published_map=None,
         widths=tuple(max(4, width // 32) for width in row.widths),
+        depths=tuple(min(2, depth) for depth in row.depths),
         embedding_size=8,
     )
 
 
-#: The graphs of the paper's networks with few channels, for tests that train, save or run a
-#: command; the first two for tests of what all share.
-THIN = tuple(_thin(row) for row in ARCHITECTURES.values())
+def _distinct(rows: Iterable[Architecture], *but: str) -> tuple[Architecture, ...]:
+    """The first of all rows that differ in nothing but their names and the fields ``but``."""
+    first = {}
+    for row in rows:
+        key = {**dataclasses.asdict(row), "name": "", **dict.fromkeys(but)}
+        first.setdefault(str(key), row)
+    return tuple(first.values())
+
+
+#: The paper's networks with few channels, for tests that train, save or run a command.
+THIN = _distinct(map(_thin, ARCHITECTURES.values()))
+
+#: Those of them that are different graphs at inference.
+GRAPHS = _distinct(
+    THIN,
+    *("frontend", "mixup", "spec_augment"),
+    *(f"{place}_dropout" for place in ("stem", "block", "head", "embedding")),
+)
+
 TINY = (
     Architecture("Tiny", 0, frontend=FRONTEND_8K, widths=(4, 4, 4, 8, 8, 8), embedding_size=8),
     Architecture(
@@ -62,5 +81,5 @@ TINY = (
 
 
 def register_tiny() -> None:
-    """Adds the tiny networks to the table, of this process only."""
+    """Adds the small networks to the table, of this process only."""
     ARCHITECTURES.update({row.name: dataclasses.replace(row) for row in (*TINY, *THIN)})

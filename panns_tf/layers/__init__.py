@@ -1,6 +1,8 @@
 """Layers that the networks need and Keras does not have; `keras.ops` only."""
 
 from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.convolution import Conv2D
+from panns_tf.layers.depthwise import DepthwiseConv
 from panns_tf.layers.log_mel import LogMel
 from panns_tf.layers.mixup import Mixup, MixupLambda, mix
 from panns_tf.layers.segments import CutPatches, PatchesOfClips, RepeatSegments
@@ -10,7 +12,9 @@ from panns_tf.layers.timing import ConcatenateInTime, PadToMinimum
 __all__ = [
     "BatchNorm",
     "ConcatenateInTime",
+    "Conv2D",
     "CutPatches",
+    "DepthwiseConv",
     "LogMel",
     "Mixup",
     "MixupLambda",

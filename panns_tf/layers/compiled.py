@@ -47,6 +47,21 @@ def xla_compiled(function: Callable) -> Callable:
     return call
 
 
+def xla_on_cpu() -> bool:
+    """Says whether what is being traced will be compiled by XLA for a CPU.
+
+    XLA's code for CPUs is slow for a few operations, which layers then write otherwise.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return (
+        tf.__internal__.get_enclosing_xla_context() is not None
+        and not tf.config.list_physical_devices("GPU")
+    )
+
+
 @contextlib.contextmanager
 def without_xla() -> Iterator[None]:
     """Traces and runs layers as plain operations, for exports that must run without XLA."""

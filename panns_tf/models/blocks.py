@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from keras import layers
 
-from panns_tf.layers import BatchNorm
+from panns_tf.layers import BatchNorm, Conv2D
 
 
 class LayerBook:
@@ -37,7 +37,7 @@ def convolve(layer: LayerBook, name: str, x, filters: int, size: int, **settings
     Stride 1 with "same" padding, which for odd sizes is the reference's, unless ``settings``
     say otherwise.
     """
-    kind = layers.Conv2D if len(x.shape) == 4 else layers.Conv1D
+    kind = Conv2D if len(x.shape) == 4 else layers.Conv1D
     settings = {"padding": "same", "use_bias": False, **settings}
     return layer(kind, name, filters=filters, kernel_size=size, **settings)(x)
 

@@ -2,6 +2,7 @@
 
 from keras import layers
 
+from panns_tf.layers import DepthwiseConv
 from panns_tf.models.blocks import LayerBook, convolve, normalize
 from panns_tf.models.features import log_mel
 from panns_tf.models.registry import Architecture
@@ -46,8 +47,7 @@ def _pool_and_normalize(layer: LayerBook, name: str, first: int, x, stride: int,
 
 
 def _depthwise(layer: LayerBook, name: str, first: int, x, stride: int, most):
-    kind = layers.DepthwiseConv2D
-    x = layer(kind, f"{name}.{first}", kernel_size=3, padding="same", use_bias=False)(x)
+    x = layer(DepthwiseConv, f"{name}.{first}", kernel_size=3)(x)
     return _pool_and_normalize(layer, name, first + 1, x, stride, most)
 
 

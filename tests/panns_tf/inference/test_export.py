@@ -52,6 +52,19 @@ def test_runs_elsewhere_with_the_same_numbers(network, exported, tmp_path):
             np.testing.assert_allclose(found[key], value, atol=1e-5)
 
 
+def test_every_network_survives_export(thin_graph, plain, tmp_path):
+    network = create_model(thin_graph, num_classes=3)
+    model, _ = load_any(export_saved_model(network, tmp_path / "exported"))
+    rng = np.random.default_rng(0)
+    for shape in ((1, 20000), (2, 45678)):  # the first is shorter than some networks' minimum
+        sound = rng.uniform(-0.5, 0.5, shape).astype("float32")
+        expected = network(sound, training=False)
+        found = model(sound)
+        assert set(found) == set(expected)
+        for key, value in expected.items():
+            np.testing.assert_allclose(found[key], value, atol=1e-5)
+
+
 def test_description_goes_along(exported):
     assert json.loads((exported / DESCRIPTION).read_text()) == {
         "network": "Wavegram_Tiny",

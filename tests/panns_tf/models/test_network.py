@@ -194,6 +194,16 @@ def test_saved_file_is_the_same_network(tmp_path):
     np.testing.assert_array_equal(again(x)["clipwise_output"], expected)
 
 
+def test_every_network_survives_saving(thin, plain, tmp_path):
+    model = create_model(thin, num_classes=3)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert loaded.row == model.row
+    x = sound(1, 34567)
+    for key, value in model(x).items():
+        np.testing.assert_array_equal(loaded(x)[key], value)
+
+
 def test_weights_of_another_network_are_refused(tmp_path):
     create_model("Tiny", num_classes=5).save(tmp_path / "tiny.keras")
     with pytest.raises(ValueError, match="holds Tiny"):

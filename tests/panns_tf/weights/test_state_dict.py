@@ -5,10 +5,11 @@ import functools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import panns_tf
-from panns_tf.models import create_model, find
-from panns_tf.weights.state_dict import frozen_entries, torch_entries
+from panns_tf.models import blueprint, create_model, find
+from panns_tf.weights.state_dict import COUNTER, entry_shapes, frozen_entries, torch_entries
 from tests.support import case_waveform, read_json, read_npz, reference_state
 
 TOLERANCE = 2e-5
@@ -65,27 +66,48 @@ def break_wavegram(model):
     kernel.assign(np.asarray(kernel)[:, ::-1])
 
 
-@pytest.mark.parametrize("mistake", [break_epsilon, break_window, break_wavegram])
-def test_a_mistake_is_noticed(mistake):
-    name = "Wavegram_Logmel_Cnn14"
-    model = create_model(name)
-    panns_tf.load_torch_state(model, reference_state(name, read_json("cases")[name]["state_seed"]))
+def break_pool(model):
+    average = model.get_layer("segments.average")
+    right = average.call
+
+    def without_padding(padded):
+        mean = np.array(right(padded))
+        mean[:, [0, -1]] *= 3 / 2  # two values at the ends, where a third is padding
+        return tf.constant(mean)
+
+    average.call = without_padding
+
+
+def break_clamp(model):
+    (clamp,) = (operation for operation in model.operations if type(operation).__name__ == "Clip")
+    clamp.x_min, clamp.x_max = -1e9, 1e9
+
+
+@pytest.mark.parametrize(
+    ("network", "mistake"),
+    [
+        ("Wavegram_Logmel_Cnn14", break_epsilon),
+        ("Wavegram_Logmel_Cnn14", break_window),
+        ("Wavegram_Logmel_Cnn14", break_wavegram),
+        ("Cnn14_DecisionLevelAvg", break_pool),
+        ("Cnn14_DecisionLevelAtt", break_clamp),
+    ],
+)
+def test_a_mistake_is_noticed(network, mistake):
+    entry = read_json("cases")[network]
+    model = create_model(network)
+    panns_tf.load_torch_state(model, reference_state(network, entry["state_seed"]))
     mistake(model)
-    case = read_json("cases")[name]["cases"]["odd"]
-    output = model(case_waveform(case), training=False)["clipwise_output"]
-    assert np.abs(output - read_npz(name)["odd/clipwise_output"]).max() > 5 * TOLERANCE
+    output = model(case_waveform(entry["cases"]["odd"]), training=False)["clipwise_output"]
+    assert np.abs(output - read_npz(network)["odd/clipwise_output"]).max() > 5 * TOLERANCE
 
 
-def test_names_are_the_references(reference):
+def test_names_and_shapes_are_the_references(reference):
     entries = read_json("manifest")["architectures"][reference]["state"]
-    model = loaded(reference)
-    ours = {
-        key: tuple(np.transpose(variable, np.argsort(axes)).shape)
-        for key, (variable, axes) in torch_entries(model).items()
-    }
-    ours |= {key: value.shape for key, value in frozen_entries(model).items()}
-    theirs = {key: tuple(shape) for key, shape, _ in entries if "num_batches" not in key}
-    assert ours == theirs
+    required, optional = entry_shapes(blueprint(reference))
+    ours = {**required, **optional}
+    counters = {key.replace("running_var", COUNTER): () for key in ours if "running_var" in key}
+    assert {**ours, **counters} == {key: tuple(shape) for key, shape, _ in entries}
 
 
 @pytest.fixture
@@ -146,3 +168,36 @@ def test_the_window_of_a_checkpoint_is_compared(tiny):
 def test_other_models_are_refused():
     with pytest.raises(TypeError, match="expected a network"):
         panns_tf.load_torch_state(keras.Sequential(), {})
+
+
+def test_a_network_survives_the_way_to_pytorch_and_back(thin, plain):
+    model = create_model(thin, num_classes=5)
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    state = panns_tf.to_torch_state(model)
+    required, optional = entry_shapes(model)
+    shapes = {k: v.shape for k, v in state.items() if COUNTER not in k}
+    assert shapes == {**required, **optional}
+    assert {array.dtype.name for array in state.values()} <= {"float32", "int64"}
+    other = create_model(thin, num_classes=5)
+    panns_tf.load_torch_state(other, state)
+    for a, b in zip(model.weights, other.weights, strict=True):
+        if "seed" not in a.path:
+            np.testing.assert_array_equal(a, b)
+
+
+def test_unused_modules_may_be_there_in_their_shape_only():
+    model = create_model("DaiNet19", num_classes=5)
+    state = panns_tf.to_torch_state(model)
+    unused = [name for name in state if "conv_block1.downsample" in name]
+    assert unused
+    panns_tf.load_torch_state(model, {k: v for k, v in state.items() if k not in unused})
+    state[unused[0]] = np.zeros((1, 2, 3), "float32")
+    with pytest.raises(
+        ValueError, match=r"misshapen: conv_block1.downsample.weight is \(1, 2, 3\)"
+    ):
+        panns_tf.load_torch_state(model, state)
+    state = {**panns_tf.to_torch_state(model), "fc9.num_batches_tracked": np.zeros((), "int64")}
+    with pytest.raises(ValueError, match=r"unknown: fc9.num_batches_tracked"):
+        panns_tf.load_torch_state(model, state)
