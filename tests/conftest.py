@@ -40,7 +40,10 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(autouse=True)
-def _fresh_seed():
+def _fresh_start(request):
+    """Equal seeds for every test, and the last network's memory back before the next one."""
+    if NAMES.keys() & set(request.fixturenames):
+        keras.backend.clear_session()
     keras.utils.set_random_seed(0)
 
 

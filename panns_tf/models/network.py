@@ -16,6 +16,12 @@ class Network(keras.Model):
 
     Its saved form states the row and the overrides, and is rebuilt from them by `create_model`.
 
+    Args:
+        architecture: name of the row.
+        num_classes: K.
+        zeros: whether kernels start as zeros, to be loaded, and not at random.
+        **overrides: as for `create_model`.
+
     Attributes:
         row: its `Architecture`, overrides applied.
         num_classes: K.
@@ -23,12 +29,14 @@ class Network(keras.Model):
         output_shapes: by name; None stands for the batch or a length.
     """
 
-    def __init__(self, architecture: str, num_classes: int = 527, **overrides):
+    def __init__(
+        self, architecture: str, num_classes: int = 527, *, zeros: bool = False, **overrides
+    ):
         row = find(architecture).override(**overrides)
         if int(num_classes) != num_classes or num_classes < 1:
             raise ValueError(f"num_classes must be a whole number above 0; received {num_classes}")
         waveform = keras.Input((None,), name="waveform", dtype="float32")
-        outputs = graph(row, LayerBook(), waveform, None, int(num_classes))
+        outputs = graph(row, LayerBook(zeros=zeros), waveform, None, int(num_classes))
         outputs.pop("logits", None)
         super().__init__(inputs=waveform, outputs=outputs, name=row.name)
         self.row = row
@@ -92,7 +100,7 @@ def create_model(
     >>> model(np.zeros((1, 32000), "float32"))["clipwise_output"].shape
     TensorShape([1, 10])
     """
-    network = Network(name, num_classes, **overrides)
+    network = Network(name, num_classes, zeros=weights is not None, **overrides)
     if weights is not None:
         # Weights are loaded into networks, so their package imports this one.
         from panns_tf.weights.loading import load_weights

@@ -1,6 +1,7 @@
 """The reference's state dicts, strictly: names, shapes and layouts of PyTorch to Keras."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 from panns_tf.layers import BatchNorm, LogMel
 from panns_tf.layers.log_mel import analysis_window, mel_matrix
 from panns_tf.models import Network
+from panns_tf.weights.torch_checkpoint import TorchState
 
 #: Counters that only PyTorch keeps, one for each batch normalisation.
 COUNTER = "num_batches_tracked"
@@ -16,6 +18,9 @@ COUNTER = "num_batches_tracked"
 #: Single-precision copies of the front end's formulas agree to 3e-8; another window, mel scale
 #: or range differs by thousands of times this.
 FRONTEND_TOLERANCE = 1e-6
+
+#: Entries are checked and copied in pieces of at most this many numbers (16 MB), or one row.
+PIECE = 1 << 22
 
 #: By layer class: PyTorch leaf, attribute of the Keras layer, axes of the Keras array in PyTorch's.
 RULES = (
@@ -94,8 +99,8 @@ def entry_shapes(model: Network) -> tuple[dict[str, tuple], dict[str, tuple]]:
 def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
     """Loads a state dict of the PyTorch reference into a network, all of it or nothing.
 
-    Every entry is looked at twice, first to check and then to load, and none is kept: a lazy
-    mapping, as `read_torch_state` gives, is never in memory as a whole.
+    Every entry is looked at twice, first to check and then to load, and none is kept: of a
+    mapping as `read_torch_state` gives only pieces are in memory.
 
     Args:
         model: a network from `panns_tf.create_model`.
@@ -122,24 +127,47 @@ def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
         elif name not in shapes:
             faults.append(f"unknown: {name}")
         else:
-            faults.extend(_faults(name, state[name], shapes[name], constants.get(name)))
+            faults.extend(_faults(state, name, shapes[name], constants.get(name)))
     if faults:
         raise ValueError(f"this is no state of {model.name}: " + "; ".join(faults))
     for name, (variable, axes) in entries.items():
-        variable.assign(np.asarray(state[name]).transpose(axes))
+        _assign(variable, axes, _pieces(state, name, shapes[name]))
 
 
-def _faults(
-    name: str, value: Any, shape: tuple[int, ...], constant: np.ndarray | None
-) -> list[str]:
-    array = np.asarray(value)
-    if array.shape != shape:
-        return [f"misshapen: {name} is {array.shape}, expected {shape}"]
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        return [f"not finite numbers: {name} of {array.dtype}"]
-    if constant is not None and not np.abs(array - constant).max() <= FRONTEND_TOLERANCE:
-        return [f"of another front end: {name}"]
+def _pieces(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Iterator[tuple]:
+    """Yields an entry's parts along its first axis: where they begin and end, and the arrays."""
+    rows = max(1, PIECE // max(1, math.prod(shape[1:])))
+    whole = None if isinstance(state, TorchState) else np.asarray(state[name])
+    for start in range(0, shape[0], rows):
+        stop = min(start + rows, shape[0])
+        yield start, stop, state.rows(name, start, stop) if whole is None else whole[start:stop]
+
+
+def _faults(state, name: str, shape: tuple[int, ...], constant: np.ndarray | None) -> list[str]:
+    lazy = isinstance(state, TorchState)
+    found = state.shape(name) if lazy else np.shape(state[name])
+    if found != shape:
+        return [f"misshapen: {name} is {found}, expected {shape}"]
+    for start, stop, array in _pieces(state, name, shape):
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            return [f"not finite numbers: {name} of {array.dtype}"]
+        if constant is not None:
+            distance = np.abs(array - constant[start:stop]).max(initial=0)
+            if not distance <= FRONTEND_TOLERANCE:
+                return [f"of another front end: {name}"]
     return []
+
+
+def _assign(variable: keras.Variable, axes: tuple[int, ...], pieces: Iterator[tuple]) -> None:
+    """Copies an entry into its variable, piece by piece where the backend can."""
+    if keras.backend.backend() != "tensorflow":
+        arrays = [array for *_, array in pieces]
+        variable.assign(np.concatenate(arrays).transpose(axes))
+        return
+    for start, stop, array in pieces:
+        where = [slice(None)] * len(axes)
+        where[axes.index(0)] = slice(start, stop)  # the axis that is PyTorch's first
+        variable.value[tuple(where)].assign(array.transpose(axes).astype(variable.dtype))
 
 
 def to_torch_state(model: keras.Model) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Checkpoints of PyTorch, read without PyTorch and without running anything they hold."""
 
 import contextlib
+import dataclasses
 import os
 import struct
 import zipfile
@@ -78,7 +79,20 @@ class TorchState(Mapping):
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns a tensor of the file, as an array of its own."""
+        return self._read(self._tensors[name])
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Returns ``state[name][start:stop]`` and reads no more than that."""
         tensor = self._tensors[name]
+        start, stop, _ = slice(start, stop).indices(tensor.shape[0])
+        part = dataclasses.replace(
+            tensor,
+            offset=tensor.offset + start * tensor.strides[0],
+            shape=(max(0, stop - start), *tensor.shape[1:]),
+        )
+        return self._read(part)
+
+    def _read(self, tensor: Tensor) -> np.ndarray:
         with _explained(self._path), Path(self._path).open("rb") as file:
             if _stamp(file) != self._stamp:
                 raise ValueError("it has changed since it was opened")

@@ -11,6 +11,9 @@ from panns_tf.models import ARCHITECTURES, list_models
 from panns_tf.weights.zoo import PUBLISHED
 from tests.support import THIN, TINY, read_json
 
+#: In one process, as the table takes some seconds.
+pytestmark = pytest.mark.xdist_group("catalogue")
+
 MANIFEST = read_json("manifest")["architectures"]
 PAPER = [name for name in ARCHITECTURES if name not in {row.name for row in (*TINY, *THIN)}]
 KEYS = {
@@ -69,11 +72,12 @@ def test_figures_are_counted(network, rows):
     assert entry == {**rows[network], "multiply_adds": complexity(network).multiply_adds}
 
 
-def test_figures_and_outputs_are_the_references(reference, rows):
-    known, row = MANIFEST[reference], rows[reference]
+@pytest.mark.parametrize("network", MANIFEST)
+def test_figures_and_outputs_are_the_references(network, rows):
+    known, row = MANIFEST[network], rows[network]
     assert row["parameters"] == known["parameters"]
     assert row["operations"] == known["multi_adds_10s"]
-    assert row["multiply_adds"] == known_complexity(reference, 10).multiply_adds
+    assert row["multiply_adds"] == known_complexity(network, 10).multiply_adds
     outputs = known["outputs_10s"]
     assert set(outputs) <= set(row["outputs"])
     for key, shape in outputs.items():
@@ -82,8 +86,9 @@ def test_figures_and_outputs_are_the_references(reference, rows):
         assert row["outputs"][key] == expected
 
 
-def test_front_ends_are_the_references(reference, rows):
-    arguments, row = MANIFEST[reference]["arguments"], rows[reference]
+@pytest.mark.parametrize("network", MANIFEST)
+def test_front_ends_are_the_references(network, rows):
+    arguments, row = MANIFEST[network]["arguments"], rows[network]
     assert row["sample_rate"] == arguments["sample_rate"]
     front_end = row["front_end"]
     if "log_mel" in front_end["inputs"]:

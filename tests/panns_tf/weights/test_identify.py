@@ -11,6 +11,9 @@ from panns_tf.weights.identify import classes_of, networks_of, shapes_of
 from panns_tf.weights.state_dict import entry_shapes, to_torch_state
 from tests.support import THIN, TINY, read_json
 
+#: In one process, as the shapes of all networks take some seconds.
+pytestmark = pytest.mark.xdist_group("identify")
+
 MANIFEST = read_json("manifest")["architectures"]
 PAPER = [name for name in ARCHITECTURES if name not in {row.name for row in (*TINY, *THIN)}]
 FRONT_END = ("spectrogram_extractor.", "logmel_extractor.")
@@ -82,9 +85,10 @@ def owners(name: str, *also: str) -> list[str]:
 
 
 @pytest.mark.parametrize("num_classes", [527, 12])
-def test_every_network_is_told_from_those_with_other_entries(name, num_classes):
-    state = state_of(name, num_classes)
-    assert networks_of(state) == owners(name)
+@pytest.mark.parametrize("network", PAPER)
+def test_every_network_is_told_from_those_with_other_entries(network, num_classes):
+    state = state_of(network, num_classes)
+    assert networks_of(state) == owners(network)
     assert classes_of(shapes_of(state)) == num_classes
 
 
@@ -93,17 +97,19 @@ def test_the_classes_change_no_other_shapes(network):
     assert entry_shapes(blueprint(network, 12)) == known_shapes(network, 12)
 
 
-def test_counters_do_not_matter(name):
-    state = state_of(name)
+@pytest.mark.parametrize("network", PAPER)
+def test_counters_do_not_matter(network):
+    state = state_of(network)
     counters = [key for key in state if key.endswith(COUNTER)]
-    assert bool(counters) == (name in MANIFEST)
-    assert networks_of(state.without(*counters)) == owners(name)
+    assert bool(counters) == (network in MANIFEST)
+    assert networks_of(state.without(*counters)) == owners(network)
 
 
-def test_without_constants_the_rates_are_alike(name):
-    bare = state_of(name).without(*FRONT_END)
+@pytest.mark.parametrize("network", PAPER)
+def test_without_constants_the_rates_are_alike(network):
+    bare = state_of(network).without(*FRONT_END)
     cnn14 = [*ALIKE, *OTHER_RATES]
-    assert networks_of(bare) == owners(name, *(cnn14 if name in cnn14 else []))
+    assert networks_of(bare) == owners(network, *(cnn14 if network in cnn14 else []))
 
 
 @pytest.mark.parametrize("part", ["spectrogram_extractor.", "logmel_extractor."])
