@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import panns_tf
 from panns_tf.config import TrainConfig
-from panns_tf.models import create_model
+from panns_tf.models import Network
 from panns_tf.training.trainer import Trainer
 from panns_tf.weights.state_dict import torch_entries
 from tests.fixtures import recipe
@@ -45,7 +45,7 @@ def distances(name: str, learning_rate: float, run_dir: Path, steps: int = 5) ->
     case = read_json("training")["networks"][name]
     expected = read_npz("training")
     rate = "gentle" if learning_rate <= GENTLE else "recipe"
-    model = create_model(name, dropout=False, spec_augment=False)
+    model = Network(name, zeros=True, dropout=False, spec_augment=False)
     panns_tf.load_torch_state(model, reference_state(name, case["state_seed"]))
     config = TrainConfig(
         arch=name, run_dir=str(run_dir), learning_rate=learning_rate, batch_size=case["batch"] // 2

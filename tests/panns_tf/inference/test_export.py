@@ -52,17 +52,20 @@ def test_runs_elsewhere_with_the_same_numbers(network, exported, tmp_path):
             np.testing.assert_allclose(found[key], value, atol=1e-5)
 
 
-def test_every_network_survives_export(thin_graph, plain, tmp_path):
+def test_every_network_survives_saving_and_export(thin_graph, plain, tmp_path):
     network = create_model(thin_graph, num_classes=3)
-    model, _ = load_any(export_saved_model(network, tmp_path / "exported"))
+    network.save(tmp_path / "network.keras")
+    export_saved_model(network, tmp_path / "exported")
+    loaded = [load_any(tmp_path / name)[0] for name in ("network.keras", "exported")]
     rng = np.random.default_rng(0)
     for shape in ((1, 20000), (2, 45678)):  # the first is shorter than some networks' minimum
         sound = rng.uniform(-0.5, 0.5, shape).astype("float32")
         expected = network(sound, training=False)
-        found = model(sound)
-        assert set(found) == set(expected)
-        for key, value in expected.items():
-            np.testing.assert_allclose(found[key], value, atol=1e-5)
+        for model in loaded:
+            found = model(sound)
+            assert set(found) == set(expected)
+            for key, value in expected.items():
+                np.testing.assert_allclose(found[key], value, atol=1e-5)
 
 
 def test_description_goes_along(exported):

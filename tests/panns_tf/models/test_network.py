@@ -6,7 +6,7 @@ import pytest
 
 import panns_tf
 from panns_tf.layers import Mixup, mix
-from panns_tf.models import ARCHITECTURES, create_model, training_model
+from panns_tf.models import ARCHITECTURES, blueprint, create_model, training_model
 
 
 def sound(clips: int, samples: int, seed: int = 0) -> np.ndarray:
@@ -24,34 +24,39 @@ ZERO_SCALES = {
 }
 
 
-def test_a_new_network_has_the_papers_parameters_and_initial_weights(name):
-    model = create_model(name)
+def test_a_new_network_has_the_papers_parameters_and_initializers(name):
+    model = blueprint(name)
     row = ARCHITECTURES[name]
     count = sum(math.prod(v.shape) for v in model.trainable_variables)
     assert count + row.unused_parameters(527) == row.parameters
     zeros = []
     for layer in model.layers:
         if isinstance(layer, panns_tf.layers.BatchNorm):
-            scales = set(np.asarray(layer.gamma))
-            assert scales in ({0.0}, {1.0})
-            zeros += [layer.name] if scales == {0.0} else []
-            continue
-        if not hasattr(layer, "kernel"):
-            continue
-        kernel = np.asarray(layer.kernel)
-        fan_in, fan_out = kernel[..., 0].size, kernel[..., 0, :].size
-        bound = np.sqrt(6 / (fan_in + fan_out))
-        assert 0.9 * bound < np.abs(kernel).max() <= 1.000001 * bound
-        assert np.std(kernel) == pytest.approx(bound / np.sqrt(3), rel=0.15)
-        if layer.bias is not None:
-            assert not np.any(layer.bias)
+            if isinstance(layer.gamma_initializer, keras.initializers.Zeros):
+                zeros.append(layer.name)
+        elif hasattr(layer, "kernel"):
+            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+            drawn = layer.depthwise_initializer if depthwise else layer.kernel_initializer
+            assert isinstance(drawn, keras.initializers.GlorotUniform)
+            assert isinstance(layer.bias_initializer, keras.initializers.Zeros)
     end, expected = ZERO_SCALES.get(name, ("", 0))
     assert len(zeros) == expected
     assert all(layer.endswith(f".{end}") for layer in zeros)
 
 
-def test_thin_networks_take_any_length(thin, plain):
-    model = create_model(thin, num_classes=5)
+@pytest.mark.parametrize("network", ["Cnn6", "MobileNetV1", "LeeNet11"])
+def test_initial_weights_are_xavier_uniform(network):
+    for layer in create_model(network).layers:
+        if hasattr(layer, "kernel"):
+            kernel = np.asarray(layer.kernel)
+            fan_in, fan_out = kernel[..., 0].size, kernel[..., 0, :].size
+            bound = np.sqrt(6 / (fan_in + fan_out))
+            assert 0.9 * bound < np.abs(kernel).max() <= 1.000001 * bound
+            assert np.std(kernel) == pytest.approx(bound / np.sqrt(3), rel=0.15)
+
+
+def test_networks_take_any_length(thin_graph, plain):
+    model = create_model(thin_graph, num_classes=5)
     for samples in (1, 54321):
         outputs = model(sound(2, samples))
         shapes = {key: tuple(value.shape) for key, value in outputs.items()}
@@ -64,7 +69,7 @@ def test_thin_networks_take_any_length(thin, plain):
         assert all(np.isfinite(value).all() for value in outputs.values())
 
 
-def test_thin_networks_train_on_pairs(thin, plain):
+def test_networks_train_on_pairs(thin, plain):
     model = create_model(thin, num_classes=5, dropout=False, spec_augment=False)
     training = training_model(model)
     assert {id(v) for v in training.trainable_variables} == {
@@ -192,16 +197,6 @@ def test_saved_file_is_the_same_network(tmp_path):
         "Wavegram_Tiny", num_classes=5, embedding_size=16, weights=tmp_path / "model.weights.h5"
     )
     np.testing.assert_array_equal(again(x)["clipwise_output"], expected)
-
-
-def test_every_network_survives_saving(thin, plain, tmp_path):
-    model = create_model(thin, num_classes=3)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
-    assert loaded.row == model.row
-    x = sound(1, 34567)
-    for key, value in model(x).items():
-        np.testing.assert_array_equal(loaded(x)[key], value)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

@@ -25,7 +25,7 @@ def test_gentle_trajectory_is_the_references(trained, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["Cnn6", "LeeNet11", "DaiNet19", "Wavegram_Logmel_Cnn14"])
+@pytest.mark.parametrize("network", ["Cnn6", "LeeNet11", "DaiNet19"])
 def test_recipe_trajectory_is_the_references(network, tmp_path):
     losses = distances(network, 1e-3, tmp_path).losses
     # At this rate every weight moves by the whole rate whichever way its gradient points, so

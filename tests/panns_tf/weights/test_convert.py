@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import pickletools
 import zipfile
 from pathlib import Path
 
@@ -179,6 +180,15 @@ def test_there_and_back_bit_for_bit(kind):
     for name, array in expected.items():
         assert state[name].dtype == array.dtype
         np.testing.assert_array_equal(state[name], array)
+
+
+def test_the_state_is_where_the_reference_looks_for_it():
+    """It loads ``checkpoint["model"]``; `read_torch_state` would find it elsewhere too."""
+    convert(put("x.keras"), "net.pth")
+    with zipfile.ZipFile("net.pth") as archive:
+        (pickled,) = (archive.read(name) for name in archive.namelist() if name.endswith(".pkl"))
+    strings = [argument for _, argument, _ in pickletools.genops(pickled) if type(argument) is str]
+    assert strings[:2] == ["model", next(iter(to_torch_state(filled("Small"))))]
 
 
 def test_equal_networks_make_equal_files():

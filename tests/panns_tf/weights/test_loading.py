@@ -190,8 +190,9 @@ def test_what_cannot_be_loaded_is_not_downloaded(publish, mirror):
     publish(filled("Small", 527), folder)
     message = refusal(untouched("Small", num_classes=5), "audioset")
     assert message == "the published Small has 527 classes; received num_classes=5"
-    message = refusal(untouched("Small_5x5"), "audioset")
-    assert message.startswith("Small_5x5 has no published checkpoint; these have one: Cnn6, ")
+    for num_classes in (527, 5):
+        message = refusal(untouched("Small_5x5", num_classes), "audioset")
+        assert message.startswith("Small_5x5 has no published checkpoint; these have one: Cnn6, ")
     assert not asked
 
 
@@ -330,6 +331,7 @@ def test_values_from_a_weights_file(tmp_path):
         ("Small", 3, {"fmax": 3000}),
         ("Small_16k", 3, {}),
         ("Small_5x5", 3, {}),
+        ("Small_no_specaug", 3, {}),
     ],
 )
 def test_a_keras_file_of_another_network_or_setting(name_of_other, num_classes, settings, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import panns_tf
-from panns_tf.models import blueprint, create_model, find
+from panns_tf.models import Network, blueprint, create_model, find
 from panns_tf.weights.state_dict import COUNTER, entry_shapes, frozen_entries, torch_entries
 from tests.support import case_waveform, read_json, read_npz, reference_state
 
@@ -17,7 +17,7 @@ TOLERANCE = 2e-5
 
 @functools.lru_cache(maxsize=1)
 def loaded(name: str) -> keras.Model:
-    model = create_model(name)
+    model = Network(name, zeros=True)
     panns_tf.load_torch_state(model, reference_state(name, read_json("cases")[name]["state_seed"]))
     return model
 
@@ -95,7 +95,7 @@ def break_clamp(model):
 )
 def test_a_mistake_is_noticed(network, mistake):
     entry = read_json("cases")[network]
-    model = create_model(network)
+    model = Network(network, zeros=True)
     panns_tf.load_torch_state(model, reference_state(network, entry["state_seed"]))
     mistake(model)
     output = model(case_waveform(entry["cases"]["odd"]), training=False)["clipwise_output"]
