@@ -30,7 +30,7 @@ def entry(name: str) -> dict:
         ``published_mAP`` and ``checkpoint`` (file, address, md5, bytes; None if unpublished).
     """
     network = blueprint(name)
-    row = network.row
+    row, name = network.row, network.row.name
     counted = complexity(name, SECONDS)
     front_end = {"inputs": list(row.inputs)}
     if "log_mel" in row.inputs:

@@ -9,6 +9,7 @@ from keras import layers
 from panns_tf.layers import BatchNorm, LogMel
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.graph import graph
+from panns_tf.models.network import checked_classes
 from panns_tf.models.registry import Architecture, find
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D)
@@ -60,7 +61,8 @@ def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overr
     Source: ``utils/utilities.py`` and ``pytorch/pytorch_utils.py`` of the reference; Table XII.
     """
     row = find(name).override(**overrides)
-    samples = round(seconds * row.frontend.sample_rate)
+    num_classes = checked_classes(num_classes)
+    samples = round(seconds * row.frontend.sample_rate) if math.isfinite(seconds) else 0
     if samples < 1:
         raise ValueError(f"seconds must be above 0; received {seconds}")
     with keras.StatelessScope(initialize_variables=False):

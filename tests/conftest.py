@@ -28,22 +28,14 @@ support.register_tiny()
 
 
 def pytest_generate_tests(metafunc):
-    """Runs a test once for each network of the kind that it asks for.
-
-    The scope brings tests of a network together, and the mark gives them to one process, so that
-    a full network need not be made twice.
-    """
+    """Runs a test once for each network of the kind that it asks for."""
     for argument, names in NAMES.items():
         if argument in metafunc.fixturenames:
-            cases = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-            metafunc.parametrize(argument, cases, scope="session")
+            metafunc.parametrize(argument, names)
 
 
 @pytest.fixture(autouse=True)
-def _fresh_start(request):
-    """Equal seeds for every test, and the last network's memory back before the next one."""
-    if NAMES.keys() & set(request.fixturenames):
-        keras.backend.clear_session()
+def _fresh_seed():
     keras.utils.set_random_seed(0)
 
 

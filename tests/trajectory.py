@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -45,6 +46,7 @@ def distances(name: str, learning_rate: float, run_dir: Path, steps: int = 5) ->
     case = read_json("training")["networks"][name]
     expected = read_npz("training")
     rate = "gentle" if learning_rate <= GENTLE else "recipe"
+    keras.backend.clear_session()  # the last network's memory
     model = Network(name, zeros=True, dropout=False, spec_augment=False)
     panns_tf.load_torch_state(model, reference_state(name, case["state_seed"]))
     config = TrainConfig(

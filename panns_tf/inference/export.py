@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
+from panns_tf.weights.loading import read_network
 
 #: TensorFlow keeps this folder of a SavedModel for files of its users.
 DESCRIPTION = Path("assets.extra") / "panns_tf.json"
@@ -89,12 +90,7 @@ def load_any(path: str | Path) -> tuple[Callable, dict]:
             path = candidate
             break
     if path.suffix == ".keras" and path.is_file():
-        try:
-            network = keras.saving.load_model(path, compile=False)
-        except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
-            raise ValueError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from error
-        if not isinstance(network, Network):
-            raise ValueError(f"{path} holds no network of this project but {type(network)}")
+        network = read_network(path)
         return network, {**describe(network), "path": str(path)}
     if (path / "saved_model.pb").is_file():
         if not (path / DESCRIPTION).is_file():

@@ -10,6 +10,13 @@ from panns_tf.models.graph import graph
 from panns_tf.models.registry import find
 
 
+def checked_classes(num_classes: int) -> int:
+    """Returns a number of classes; raises ValueError if it is none."""
+    if int(num_classes) != num_classes or num_classes < 1:
+        raise ValueError(f"num_classes must be a whole number above 0; received {num_classes}")
+    return int(num_classes)
+
+
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Network(keras.Model):
     """A functional model that knows which row of the registry it is.
@@ -33,14 +40,13 @@ class Network(keras.Model):
         self, architecture: str, num_classes: int = 527, *, zeros: bool = False, **overrides
     ):
         row = find(architecture).override(**overrides)
-        if int(num_classes) != num_classes or num_classes < 1:
-            raise ValueError(f"num_classes must be a whole number above 0; received {num_classes}")
+        num_classes = checked_classes(num_classes)
         waveform = keras.Input((None,), name="waveform", dtype="float32")
-        outputs = graph(row, LayerBook(zeros=zeros), waveform, None, int(num_classes))
+        outputs = graph(row, LayerBook(zeros=zeros), waveform, None, num_classes)
         outputs.pop("logits", None)
         super().__init__(inputs=waveform, outputs=outputs, name=row.name)
         self.row = row
-        self.num_classes = int(num_classes)
+        self.num_classes = num_classes
         self.overrides = overrides
         self.output_shapes = {name: tuple(output.shape) for name, output in outputs.items()}
         self.labels: Sequence[str] | None = None

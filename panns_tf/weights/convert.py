@@ -1,13 +1,12 @@
 """One file of weights made from another."""
 
+import math
 import os
 from pathlib import Path
 
-import keras
-
 from panns_tf.models import Network, create_model, find
 from panns_tf.weights.identify import classes_of, networks_of, shapes_of
-from panns_tf.weights.loading import TORCH, load_weights
+from panns_tf.weights.loading import TORCH, load_weights, read_network
 from panns_tf.weights.state_dict import to_torch_state
 from panns_tf.weights.torch_checkpoint import read_torch_state
 from panns_tf.weights.torch_writer import write_torch_state
@@ -37,6 +36,8 @@ def convert(
     """
     path = Path(source)
     known_file = path.suffix in (*TORCH, ".keras")
+    if not known_file and (path.suffix or path.exists()):
+        raise ValueError(f"expected a network's name, a .pth or a .keras file; received {source}")
     name = path.name.removesuffix(path.suffix) if known_file else find(str(source)).name
     output = Path(f"{name}.keras" if output is None else output)
     if not output.name.endswith((".keras", ".weights.h5", *TORCH)):
@@ -49,10 +50,11 @@ def convert(
         raise ValueError(f"the folder {output.parent} does not exist; create it first")
     network = _from_file(path, arch) if known_file else _published(name, arch)
     _save(network, output)
-    return (
-        f"{output}: {network.row.name}, {network.num_classes} classes, "
-        f"{sum(int(v.shape.num_elements()) for v in network.trainable_variables):,} parameters"
-    )
+    parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
+    line = f"{output}: {network.row.name}, {network.num_classes} classes, {parameters:,} parameters"
+    if output.suffix in TORCH and network.overrides:
+        line += f"; a .pth does not say its settings {network.overrides}"
+    return line
 
 
 def _published(name: str, arch: str | None) -> Network:
@@ -66,13 +68,9 @@ def _from_file(path: Path, arch: str | None) -> Network:
     if not path.is_file():
         raise ValueError(f"no such file: {path}")
     if path.suffix == ".keras":
-        try:
-            network = keras.saving.load_model(path, compile=False)
-        except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
-            raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-        if not isinstance(network, Network):
-            raise ValueError(f"{path} holds no network of this project but {type(network)}")
-        return network
+        if arch is not None:
+            raise ValueError(f"--arch is for .pth files; {path} says which network it holds")
+        return read_network(path)
     state = read_torch_state(path)
     num_classes = classes_of(shapes_of(state)) or 527
     network = create_model(arch or _network_of(path, state), num_classes=num_classes)

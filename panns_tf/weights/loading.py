@@ -1,8 +1,8 @@
 """Weights from files into networks: published, the reference's, and Keras' own."""
 
-import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 
 from panns_tf.models import Network
@@ -53,11 +53,7 @@ def load_weights(network: Network, weights: str | Path) -> None:
     elif path.suffix == ".keras":
         _load_keras(network, path)
     elif path.name.endswith(".weights.h5"):
-        try:
-            network.load_weights(path)
-        except (OSError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"weights: {path} cannot be read: {reason}") from error
+        _load_h5(network, path)
     else:
         raise ValueError(
             f"weights: expected a .pth, a .keras or a .weights.h5 file; received {path}"
@@ -84,16 +80,51 @@ def _load_torch(network: Network, path: Path) -> None:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _load_keras(network: Network, path: Path) -> None:
+def _load_h5(network: Network, path: Path) -> None:
+    """Keras finds layers in such a file by class and order, so no more must be in it either."""
+    before = network.get_weights()
     try:
-        saved = keras.saving.load_model(path, compile=False)
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
-        raise ValueError(f"weights: {path} cannot be read: {error}") from error
-    shapes, expected = ([tuple(w.shape) for w in m.weights] for m in (saved, network))
-    if not isinstance(saved, Network) or saved.name != network.name or shapes != expected:
+        with h5py.File(path) as file:
+            arrays = []
+            file.visititems(lambda _, item: arrays.append(item) if hasattr(item, "shape") else None)
+            if len(arrays) != len(network.weights):
+                raise ValueError(f"it holds {len(arrays)} arrays, expected {len(network.weights)}")
+        network.load_weights(path)
+    except Exception as error:  # HDF5 and Keras raise whatever they meet
+        network.set_weights(before)
         raise ValueError(
-            f"weights: {path} holds {saved.name} with {saved.output_shape}; expected "
-            f"{network.name} with {network.output_shape} and the same settings"
+            f"weights: {path} is damaged or of another network or number of classes than "
+            f"{network.name} with {network.num_classes}: {one_line(error)}"
+        ) from error
+
+
+def one_line(error: Exception) -> str:
+    """Returns what an error says in a line of moderate length."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def read_network(path: str | Path) -> Network:
+    """Reads a network from a ``.keras`` file.
+
+    Raises:
+        ValueError: in one line, if it cannot be read or holds something else.
+    """
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
+        raise ValueError(f"{path} cannot be loaded: {one_line(error)}") from error
+    if not isinstance(network, Network):
+        raise ValueError(f"{path} holds no network of this project but a {type(network).__name__}")
+    return network
+
+
+def _load_keras(network: Network, path: Path) -> None:
+    saved = read_network(path)
+    shapes, expected = ([tuple(w.shape) for w in m.weights] for m in (saved, network))
+    if saved.name != network.name or shapes != expected:
+        raise ValueError(
+            f"weights: {path} holds {saved.name} with {saved.output_shapes}; expected "
+            f"{network.name} with {network.output_shapes} and the same settings"
         )
     if saved.row.frontend != network.row.frontend:
         raise ValueError(

@@ -6,12 +6,14 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 #: PyTorch's names of what a state dict may hold here.
 STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
+
+#: The archive's folder, as PyTorch names it in files that have no name.
+ROOT = "archive"
 
 #: PyTorch maps files, and wants storages at multiples of this.
 ALIGNMENT = 64
@@ -32,19 +34,18 @@ def write_torch_state(path: str | os.PathLike, checkpoint: Mapping) -> None:
             float32 or int64.
 
     Raises:
-        ValueError: for arrays of another type.
+        ValueError: for arrays of another type, and for what is none of these.
     """
     arrays: list[np.ndarray] = []
     content = PROTO + _value(dict(checkpoint), arrays) + STOP
-    root = Path(path).stem
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        _store(archive, f"{root}/data.pkl", content)
-        _store(archive, f"{root}/byteorder", b"little")
+        _store(archive, f"{ROOT}/data.pkl", content)
+        _store(archive, f"{ROOT}/byteorder", b"little")
         for number, array in enumerate(arrays):
             # A view, not a copy: bytes as they lie.
             data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-            _store(archive, f"{root}/data/{number}", data.reshape(-1).view("uint8").data)
-        _store(archive, f"{root}/version", b"3\n")
+            _store(archive, f"{ROOT}/data/{number}", data.reshape(-1).view("uint8").data)
+        _store(archive, f"{ROOT}/version", b"3\n")
 
 
 def _store(archive: zipfile.ZipFile, name: str, data) -> None:
@@ -77,6 +78,10 @@ def _value(value, arrays: list[np.ndarray]) -> bytes:
         return EMPTY_DICT + MARK + content.getvalue() + SETITEMS
     if isinstance(value, np.ndarray):
         return _tensor(value, arrays)
+    if type(value) not in (str, int, float, bool):
+        raise ValueError(
+            f"a checkpoint holds strings, numbers, arrays and mappings; received {type(value)}"
+        )
     return _plain(value)
 
 

@@ -12,7 +12,6 @@ from panns_tf.weights.zoo import PUBLISHED
 from tests.support import THIN, TINY, read_json
 
 #: In one process, as the table takes some seconds.
-pytestmark = pytest.mark.xdist_group("catalogue")
 
 MANIFEST = read_json("manifest")["architectures"]
 PAPER = [name for name in ARCHITECTURES if name not in {row.name for row in (*TINY, *THIN)}]

@@ -198,7 +198,7 @@ def test_equal_networks_make_equal_files():
     convert("a.keras", "there/net.pth")
     write_torch_state("net.pth", {"model": to_torch_state(filled("Small"))})
     with zipfile.ZipFile("there/net.pth") as archive:
-        assert {name.split("/")[0] for name in archive.namelist()} == {"net"}
+        assert {name.split("/")[0] for name in archive.namelist()} == {"archive"}
     assert Path("there/net.pth").read_bytes() == Path("net.pth").read_bytes()
 
 
@@ -371,7 +371,7 @@ def test_a_keras_file_of_something_else():
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save("x.keras")
     assert refusal("x.keras", "y.pth").startswith("x.keras holds no network of this project but ")
     keras.Sequential([keras.Input((3,)), Unknown(), keras.layers.Dense(2)]).save("x.keras")
-    assert refusal("x.keras", "y.pth").startswith("x.keras cannot be read: ")
+    assert refusal("x.keras", "y.pth").startswith("x.keras cannot be loaded: ")
 
 
 def test_a_keras_file_of_a_network_that_is_not_in_the_table():
@@ -381,7 +381,9 @@ def test_a_keras_file_of_a_network_that_is_not_in_the_table():
             new.writestr(name, old.read(name).replace(b'"Small"', b'"Cnn15"'))
     with zipfile.ZipFile("x.keras") as archive:
         assert json.loads(archive.read("config.json"))["config"]["architecture"] == "Cnn15"
-    assert refusal("x.keras", "y.pth").startswith("x.keras cannot be read: unknown network 'Cnn15'")
+    assert refusal("x.keras", "y.pth").startswith(
+        "x.keras cannot be loaded: unknown network 'Cnn15'"
+    )
 
 
 @pytest.mark.parametrize("fault", [EOFError(), RuntimeError("two\nlines"), KeyError("x")])
@@ -391,7 +393,7 @@ def test_whatever_keras_raises_is_one_line(fault, monkeypatch):
 
     Path("x.keras").write_bytes(b"something")
     monkeypatch.setattr(keras.saving, "load_model", load_model)
-    assert refusal("x.keras", "y.pth").startswith("x.keras cannot be read: ")
+    assert refusal("x.keras", "y.pth").startswith("x.keras cannot be loaded: ")
 
 
 # failures while writing
@@ -412,9 +414,9 @@ def test_no_part_is_left_and_what_was_there_stays(output, there, fault, monkeypa
         Path(output).write_bytes(b"before")
     begun = []
 
-    def fail(*arguments):
+    def fail(*arguments, **more):
         path = next(Path(argument) for argument in arguments if isinstance(argument, str | Path))
-        begun.append(path.name)
+        begun.append(path.resolve())
         path.write_bytes(b"a part")
         raise fault
 
@@ -423,7 +425,7 @@ def test_no_part_is_left_and_what_was_there_stays(output, there, fault, monkeypa
     monkeypatch.setattr(module, "write_torch_state", fail)
     refusal("x.keras", output, force=there, error=type(fault))
     assert len(begun) == 1
-    assert begun[0] != output
+    assert begun[0] != Path(output).resolve()
 
 
 def test_an_output_that_is_a_folder():

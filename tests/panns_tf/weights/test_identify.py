@@ -12,7 +12,6 @@ from panns_tf.weights.state_dict import entry_shapes, to_torch_state
 from tests.support import THIN, TINY, read_json
 
 #: In one process, as the shapes of all networks take some seconds.
-pytestmark = pytest.mark.xdist_group("identify")
 
 MANIFEST = read_json("manifest")["architectures"]
 PAPER = [name for name in ARCHITECTURES if name not in {row.name for row in (*TINY, *THIN)}]
