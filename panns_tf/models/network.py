@@ -17,6 +17,21 @@ def checked_classes(num_classes: int) -> int:
     return int(num_classes)
 
 
+def check_waveform(name: str, waveform) -> None:
+    """Raises ValueError unless this can be a batch of clips."""
+    dtype = keras.backend.standardize_dtype(waveform.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            f"{name} expects floating point waveforms in [-1, 1]; received {dtype}. "
+            "Divide int16 audio by 32767."
+        )
+    if len(waveform.shape) != 2 or 0 in waveform.shape:
+        raise ValueError(
+            f"{name} expects waveforms of shape (batch, samples), at least one of each; "
+            f"received {tuple(waveform.shape)}"
+        )
+
+
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Network(keras.Model):
     """A functional model that knows which row of the registry it is.
@@ -53,12 +68,7 @@ class Network(keras.Model):
 
     def call(self, inputs, training=None, mask=None):
         waveform = inputs["waveform"] if isinstance(inputs, dict) else inputs
-        dtype = keras.backend.standardize_dtype(waveform.dtype)
-        if not keras.backend.is_float_dtype(dtype):
-            raise ValueError(
-                f"{self.name} expects floating point waveforms in [-1, 1]; received {dtype}. "
-                "Divide int16 audio by 32767."
-            )
+        check_waveform(self.name, waveform)
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self):
@@ -150,6 +160,7 @@ class TrainingModel(keras.Model):
                 "expected inputs 'waveform' and, under mixup, 'mixup_lambda'; "
                 f"received {sorted(inputs)}"
             )
+        check_waveform(self.name, inputs["waveform"])
         return self._graphs["mixup_lambda" in inputs](inputs, training=training)
 
     def call(self, inputs, training=None):

@@ -1,11 +1,10 @@
 """One file of weights made from another."""
 
 import math
-import os
 from pathlib import Path
 
 from panns_tf.models import Network, create_model, find
-from panns_tf.weights.identify import classes_of, networks_of, shapes_of
+from panns_tf.weights.identify import classes_of, describe, description, networks_of, shapes_of
 from panns_tf.weights.loading import TORCH, load_weights, read_network
 from panns_tf.weights.state_dict import to_torch_state
 from panns_tf.weights.torch_checkpoint import read_torch_state
@@ -36,12 +35,16 @@ def convert(
     """
     path = Path(source)
     known_file = path.suffix in (*TORCH, ".keras")
+    if path.is_dir():
+        raise ValueError(f"expected a network's name, a .pth or a .keras file; {path} is a folder")
     if not known_file and (path.suffix or path.exists()):
         raise ValueError(f"expected a network's name, a .pth or a .keras file; received {source}")
     name = path.name.removesuffix(path.suffix) if known_file else find(str(source)).name
     output = Path(f"{name}.keras" if output is None else output)
-    if not output.name.endswith((".keras", ".weights.h5", *TORCH)):
+    if not output.name.endswith((".keras", ".weights.h5", *TORCH)) or output.name[0] == ".":
         raise ValueError(f"--output must be a .keras, .weights.h5 or .pth file; received {output}")
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; name a file")
     if output.exists() and not force:
         raise ValueError(f"{output} exists; remove it, or add --force to replace it")
     if output.suffix in TORCH and path.suffix in TORCH:
@@ -51,10 +54,10 @@ def convert(
     network = _from_file(path, arch) if known_file else _published(name, arch)
     _save(network, output)
     parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
-    line = f"{output}: {network.row.name}, {network.num_classes} classes, {parameters:,} parameters"
-    if output.suffix in TORCH and network.overrides:
-        line += f"; a .pth does not say its settings {network.overrides}"
-    return line
+    return (
+        f"{output}: {network.row.name}, {network.num_classes} classes, {parameters:,} parameters"
+        + (f", {network.overrides}" if network.overrides else "")
+    )
 
 
 def _published(name: str, arch: str | None) -> Network:
@@ -72,11 +75,15 @@ def _from_file(path: Path, arch: str | None) -> Network:
             raise ValueError(f"--arch is for .pth files; {path} says which network it holds")
         return read_network(path)
     state = read_torch_state(path)
-    num_classes = classes_of(shapes_of(state)) or 527
-    network = create_model(arch or _network_of(path, state), num_classes=num_classes)
+    described = description(state)
+    if described is not None and arch is None:
+        network = create_model(**described)
+    else:
+        num_classes = classes_of(shapes_of(state)) or 527
+        network = create_model(arch or _network_of(path, state), num_classes=num_classes)
     load_weights(network, path)
-    if num_classes == 527:
-        network.labels = list(audioset_classes().names)
+    if described is None and network.num_classes == 527:
+        network.labels = list(audioset_classes().names)  # the reference's own training
     return network
 
 
@@ -89,15 +96,21 @@ def _network_of(path: Path, state) -> str:
             "differences"
         )
     said = path.name.split("_mAP")[0].removesuffix(path.suffix).lower()
-    return next((name for name in owners if name.lower() == said), owners[0])
+    named = [name for name in owners if name.lower() == said]
+    if not named and len({(find(name).body, find(name).head) for name in owners}) > 1:
+        raise ValueError(
+            f"{path} has the entries of {', '.join(owners)}, which differ in more than their "
+            "training; say with --arch which one it is"
+        )
+    return (named or owners)[0]
 
 
 def _save(network: Network, output: Path) -> None:
     # Keras goes by the ending, which a partial file must keep.
-    partial = output.with_name(f"partial-{os.getpid()}-{output.name}")
+    partial = output.with_name(f"partial-{output.name}")
     try:
         if output.suffix in TORCH:
-            write_torch_state(partial, {"model": to_torch_state(network)})
+            write_torch_state(partial, {**describe(network), "model": to_torch_state(network)})
         elif output.suffix == ".keras":
             network.save(partial)
         else:

@@ -1,8 +1,9 @@
 """Which network a state dict is of, worked out from its names and shapes."""
 
+import json
 from collections.abc import Mapping
 
-from panns_tf.models import ARCHITECTURES, blueprint
+from panns_tf.models import ARCHITECTURES, Network, blueprint
 from panns_tf.weights.state_dict import COUNTER, entry_shapes
 
 #: The classifiers' weights; their first axis is the classes.
@@ -41,3 +42,27 @@ def networks_of(state: Mapping) -> list[str]:
         ):
             found.append(name)
     return found
+
+
+#: The scalar beside the model of a ``.pth`` written here; the reference passes over it.
+DESCRIPTION = "panns_tf"
+
+
+def describe(network: Network) -> dict[str, str]:
+    """Returns what a checkpoint must say beside its entries, several networks having the same."""
+    said = {
+        "name": network.row.name,
+        "num_classes": network.num_classes,
+        **network.overrides,
+    }
+    return {DESCRIPTION: json.dumps(said)}
+
+
+def description(state: Mapping) -> dict | None:
+    """Returns the arguments of `create_model` that a checkpoint written here states, or None."""
+    said = getattr(state, "extra", {}).get(DESCRIPTION)
+    try:
+        said = json.loads(said) if isinstance(said, str) else None
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and "name" in said else None

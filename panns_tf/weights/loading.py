@@ -1,12 +1,13 @@
 """Weights from files into networks: published, the reference's, and Keras' own."""
 
+import zipfile
 from pathlib import Path
 
 import h5py
 import keras
 
-from panns_tf.models import Network
-from panns_tf.weights.identify import classes_of, networks_of, shapes_of
+from panns_tf.models import Network, find
+from panns_tf.weights.identify import classes_of, description, networks_of, shapes_of
 from panns_tf.weights.state_dict import load_torch_state
 from panns_tf.weights.torch_checkpoint import read_torch_state
 from panns_tf.weights.zoo import fetch, published_file
@@ -62,6 +63,17 @@ def load_weights(network: Network, weights: str | Path) -> None:
 
 def _load_torch(network: Network, path: Path) -> None:
     state = read_torch_state(path)
+    said = description(state)
+    if said is not None:
+        # What its entries do not tell: a decision-level head, a hop.
+        settings = {key: said[key] for key in said.keys() - {"name", "num_classes"}}
+        row = find(said["name"]).override(**settings)
+        ours = network.row
+        if (row.body, row.head, row.frontend) != (ours.body, ours.head, ours.frontend):
+            raise ValueError(
+                f"{path} holds a {row.name} with {row.frontend}, not a {ours.name} with "
+                f"{ours.frontend}"
+            )
     try:
         load_torch_state(network, state)
     except ValueError as error:
@@ -109,6 +121,8 @@ def read_network(path: str | Path) -> Network:
     Raises:
         ValueError: in one line, if it cannot be read or holds something else.
     """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} cannot be loaded: it is truncated, or no .keras file")
     try:
         network = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
