@@ -68,6 +68,11 @@ def distances(name: str, learning_rate: float, run_dir: Path, steps: int = 5) ->
             found = model(waveform, training=False)["clipwise_output"]
             error = found - expected[f"{name}/gentle/clipwise_output"][step - 1]
             outputs.append(float(np.sqrt(np.mean(np.square(error)))))
+    # A traced step outlives its trainer, and would keep a gigabyte of weights and moments.
+    for variable in (*trainer._optimizer.variables, *model.variables):
+        tf.raw_ops.AssignVariableOp(
+            resource=variable.value.handle, value=tf.zeros((0,), variable.dtype)
+        )
     return Distances(tuple(losses), *first, tuple(outputs))
 
 

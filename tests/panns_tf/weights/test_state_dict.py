@@ -148,7 +148,7 @@ def test_nan_is_refused(tiny):
     model, state = tiny
     state["fc1.bias"] = np.full_like(state["fc1.bias"], np.nan)
     state["logmel_extractor.melW"] = np.full((129, 64), np.nan, "float32")
-    with pytest.raises(ValueError, match=r"not finite numbers: fc1.bias.*front end: logmel"):
+    with pytest.raises(ValueError, match=r"numbers: fc1.bias.*numbers: logmel_extractor"):
         panns_tf.load_torch_state(model, state)
 
 
