@@ -41,10 +41,12 @@ class Conv2D(keras.layers.Conv2D):
 
     def _is_plain(self) -> bool:
         plain = self.kernel_size == (3, 3) and self.strides == self.dilation_rate == (1, 1)
-        return plain and self.padding == "same" and not self.use_bias and self.activation is linear
-
-
-linear = keras.activations.linear
+        return (
+            plain
+            and self.padding == "same"
+            and not self.use_bias
+            and self.activation is keras.activations.linear
+        )
 
 
 def shifted_sum(x, kernel):

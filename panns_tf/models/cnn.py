@@ -25,11 +25,7 @@ def shortest_clip(row: Architecture) -> int:
 def cnn(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     """Builds the body of a CNN.
 
-    Args:
-        row: the network.
-        layer: the layers, existing ones shared.
-        waveform: symbolic (batch, samples) in [-1, 1].
-        mixup_lambda: symbolic (batch,), or None for no mixup.
+    Arguments as for `panns_tf.models.graph.Body`.
 
     Returns:
         (items, frames // 2**n, mel_bins // 2**n, widths[-1]), n the number of `halvings`.

@@ -15,7 +15,9 @@ class Body:
     """What makes feature maps of waveforms.
 
     Args:
-        build: maps (row, layers, waveform, mixup_lambda) to feature maps.
+        build: takes the row; its layers, existing ones shared; the waveform, symbolic (batch,
+            samples) in [-1, 1]; and mixup_lambda, symbolic (batch,), or None for no mixup.
+            Returns feature maps, (items, frames, bins, channels) or (items, steps, channels).
         shortest_clip: maps a row to the samples that it needs.
         halvings: maps a row to how often its mel bins are halved.
     """

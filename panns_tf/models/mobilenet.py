@@ -60,11 +60,7 @@ def _stem(row: Architecture, layer: LayerBook, waveform, mixup_lambda, most):
 def mobilenet_v1(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     """Builds the body of MobileNetV1.
 
-    Args:
-        row: the network.
-        layer: the layers, existing ones shared.
-        waveform: symbolic (batch, samples) in [-1, 1].
-        mixup_lambda: symbolic (batch,), or None for no mixup.
+    Arguments as for `panns_tf.models.graph.Body`.
 
     Returns:
         (items, frames // 32, mel_bins // 32, 1024).
@@ -81,7 +77,9 @@ def mobilenet_v1(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
 
 
 def mobilenet_v2(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of MobileNetV2; arguments as for `mobilenet_v1`.
+    """Builds the body of MobileNetV2.
+
+    Arguments as for `panns_tf.models.graph.Body`.
 
     Returns:
         (items, frames // 32, mel_bins // 32, 1280).

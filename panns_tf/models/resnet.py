@@ -68,11 +68,7 @@ def residual_block(
 def resnet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     """Builds the body of a ResNet: a convolution block, four residual stages, another block.
 
-    Args:
-        row: the network.
-        layer: the layers, existing ones shared.
-        waveform: symbolic (batch, samples) in [-1, 1].
-        mixup_lambda: symbolic (batch,), or None for no mixup.
+    Arguments as for `panns_tf.models.graph.Body`.
 
     Returns:
         (items, frames // 32, mel_bins // 32, 2048).

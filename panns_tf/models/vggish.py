@@ -19,11 +19,7 @@ def shortest_clip(row: Architecture) -> int:
 def vggish(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     """Builds the body of VGGish: plain convolutions and max pooling, on each patch by itself.
 
-    Args:
-        row: the network.
-        layer: the layers, existing ones shared.
-        waveform: symbolic (batch, samples) in [-1, 1].
-        mixup_lambda: symbolic (batch,), or None for no mixup.
+    Arguments as for `panns_tf.models.graph.Body`.
 
     Returns:
         (items, patches, features). Patches follow each other without overlap; a rest shorter

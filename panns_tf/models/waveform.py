@@ -16,11 +16,7 @@ from panns_tf.models.registry import Architecture
 def leenet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     """Builds the body of a LeeNet: blocks of one or two convolutions, max pooling by 3.
 
-    Args:
-        row: the network.
-        layer: the layers, existing ones shared.
-        waveform: symbolic (batch, samples) in [-1, 1].
-        mixup_lambda: None; mixup acts on the waveform, before the body.
+    Arguments as for `panns_tf.models.graph.Body`.
 
     Returns:
         (batch, steps, widths[-1]).

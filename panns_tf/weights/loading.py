@@ -14,7 +14,7 @@ from panns_tf.weights.zoo import fetch, published_file
 from tfrecords.classes import audioset_classes
 
 #: The value of ``weights`` that stands for the published checkpoint.
-PUBLISHED = "audioset"
+AUDIOSET = "audioset"
 
 #: Endings of PyTorch's files.
 TORCH = (".pth", ".pt")
@@ -33,7 +33,7 @@ def load_weights(network: Network, weights: str | Path) -> None:
             or of other settings.
         OSError: if the published checkpoint cannot be downloaded.
     """
-    if weights == PUBLISHED:
+    if weights == AUDIOSET:
         published_file(network.row.name)
         if network.num_classes != 527:
             raise ValueError(
@@ -46,7 +46,7 @@ def load_weights(network: Network, weights: str | Path) -> None:
     path = Path(weights)
     if not path.is_file():
         raise ValueError(
-            f"weights: no such file: {path}; expected None, {PUBLISHED!r}, a .pth, a .keras or "
+            f"weights: no such file: {path}; expected None, {AUDIOSET!r}, a .pth, a .keras or "
             "a .weights.h5"
         )
     if path.suffix in TORCH:
