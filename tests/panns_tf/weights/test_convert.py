@@ -1,6 +1,5 @@
 """Files made from files: PyTorch's to Keras' and back, bit for bit or not at all."""
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -12,70 +11,27 @@ import keras
 import numpy as np
 import pytest
 
-from panns_tf.models import ARCHITECTURES, Architecture, Network, blueprint, create_model
-from panns_tf.models.registry import FRONTEND_8K
+from panns_tf.models import ARCHITECTURES, Network, create_model
 from panns_tf.weights import convert as module
 from panns_tf.weights import identify, zoo
 from panns_tf.weights.convert import convert
-from panns_tf.weights.state_dict import COUNTER, entry_shapes, to_torch_state
+from panns_tf.weights.state_dict import COUNTER, to_torch_state
 from panns_tf.weights.torch_checkpoint import read_torch_state
 from panns_tf.weights.torch_writer import write_torch_state
+from tests.small import SMALL, assert_same, filled, use_short_table
 from tfrecords.classes import audioset_classes
-
-
-def _row(name: str, **changes) -> Architecture:
-    settings = {"frontend": FRONTEND_8K, "widths": (4,), "kernels": (3,), "embedding_size": 8}
-    return Architecture(name, 0, **{**settings, **changes})
-
-
-#: Networks smaller still than those of `tests.support`, which take long to make and save.
-SMALL = {
-    row.name: row
-    for row in (
-        _row("Small"),
-        _row("Small_no_specaug", spec_augment=False),
-        _row("Small_DecisionLevelMax", head="max"),
-        _row("Small_5x5", kernels=(5,)),
-        _row("Small_deep", widths=(4, 4)),
-        dataclasses.replace(
-            ARCHITECTURES["DaiNet19"], name="Small_DaiNet", widths=(4,), embedding_size=8
-        ),
-    )
-}
 
 #: Two and one dimensions, with biases, and with modules that no output depends on.
 KINDS = ("Small", "Small_DaiNet", "Thin_VGGish")
 
 
-@functools.cache
-def known_shapes(name: str, num_classes: int) -> tuple[dict, dict]:
-    return entry_shapes(blueprint(name, num_classes))
-
-
 @pytest.fixture(autouse=True)
 def _here(monkeypatch, tmp_path):
-    """A short table, looked at once; an empty folder and cache; no way to the real record."""
-    for name, row in SMALL.items():
-        monkeypatch.setitem(ARCHITECTURES, name, row)
     # Without the one that shares Small's entries and is another graph.
     alike = {name: row for name, row in SMALL.items() if "Decision" not in name}
-    monkeypatch.setattr(identify, "ARCHITECTURES", alike)
-    monkeypatch.setattr(identify, "blueprint", lambda *of: of)
-    monkeypatch.setattr(identify, "entry_shapes", lambda of: known_shapes(*of))
-    monkeypatch.setenv("PANNS_TF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PANNS_TF_MIRROR", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    use_short_table(monkeypatch, tmp_path, alike)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-
-
-@functools.cache
-def filled(name: str, num_classes: int = 3) -> Network:
-    """A network with a number of its own in every place, so that no two can be confused."""
-    network = create_model(name, num_classes)
-    rng = np.random.default_rng(0)
-    network.set_weights([rng.uniform(0.5, 1.5, w.shape).astype("float32") for w in network.weights])
-    return network
 
 
 @functools.cache
@@ -98,11 +54,9 @@ def put(path: str, name: str = "Small", num_classes: int = 3) -> str:
     return path
 
 
-def assert_same(network: Network, other: Network):
+def assert_equal(network: Network, other: Network):
     assert network.row == other.row
-    assert len(network.weights) == len(other.weights)
-    for ours, theirs in zip(network.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert_same(network, other)
 
 
 def files() -> list[str]:
@@ -131,7 +85,7 @@ def test_a_checkpoint_becomes_a_keras_file_here(ending):
     assert said == f"mine.keras: Small, 3 classes, {parameters:,} parameters"
     assert files() == ["mine.keras", "runs"]
     network = keras.saving.load_model("mine.keras")
-    assert_same(network, filled("Small"))
+    assert_equal(network, filled("Small"))
     assert network.labels is None
     assert network.num_classes == 3
 
@@ -141,7 +95,7 @@ def test_a_checkpoint_becomes_a_weights_file():
     said = convert(Path("x.pth"), Path("y.weights.h5"))
     assert said.startswith("y.weights.h5: Small, 3 classes, ")
     assert files() == ["x.pth", "y.weights.h5"]
-    assert_same(create_model("Small", 3, weights="y.weights.h5"), filled("Small"))
+    assert_equal(create_model("Small", 3, weights="y.weights.h5"), filled("Small"))
 
 
 def test_a_bare_state_dict_without_constants_is_enough():
@@ -149,7 +103,7 @@ def test_a_bare_state_dict_without_constants_is_enough():
     needed = {k: v for k, v in state.items() if "extractor" not in k and not k.endswith(COUNTER)}
     write_torch_state("x.pth", needed)
     convert("x.pth")
-    assert_same(keras.saving.load_model("x.keras"), filled("Small"))
+    assert_equal(keras.saving.load_model("x.keras"), filled("Small"))
 
 
 @pytest.mark.parametrize("num_classes", [3, 526])
@@ -176,7 +130,7 @@ def test_there_and_back_bit_for_bit(kind):
     put("a.keras", kind)
     assert convert("a.keras", "b.pth").startswith(f"b.pth: {kind}, 3 classes, ")
     assert convert("b.pth", "c.keras", arch=kind).startswith(f"c.keras: {kind}, 3 classes, ")
-    assert_same(keras.saving.load_model("c.keras"), filled(kind))
+    assert_equal(keras.saving.load_model("c.keras"), filled(kind))
     state, expected = read_torch_state("b.pth"), to_torch_state(filled(kind))
     assert list(state) == list(expected)
     for name, array in expected.items():
@@ -213,7 +167,7 @@ def test_a_keras_file_may_become_another(output):
     network.save("x.keras")
     convert("x.keras", output)
     copy = create_model("Small", 3, weights=output)
-    assert_same(copy, network)
+    assert_equal(copy, network)
     assert copy.labels == (network.labels if output == "y.keras" else None)
 
 
@@ -254,8 +208,8 @@ def test_a_checkpoint_written_here_says_what_it_is(network, monkeypatch):
     original.save("x.keras")
     convert("x.keras", "y.pth")
     convert("y.pth", "z.keras")
-    assert_same(create_model(network, 3, weights="z.keras", **settings), original)
-    assert_same(create_model(network, 3, weights="y.pth", **settings), original)
+    assert_equal(create_model(network, 3, weights="z.keras", **settings), original)
+    assert_equal(create_model(network, 3, weights="y.pth", **settings), original)
     with pytest.raises(ValueError, match=r"y.pth holds a Small_.* with Frontend"):
         create_model(network, 3, weights="y.pth", mel_bins=32)
     with pytest.raises(ValueError, match=r"y.pth holds a Small_.* not a "):
@@ -331,9 +285,9 @@ def test_an_existing_output_is_replaced_if_forced():
     put("x.pth")
     Path("x.keras").write_bytes(b"before")
     convert("x.pth", force=True)
-    assert_same(keras.saving.load_model("x.keras"), filled("Small"))
+    assert_equal(keras.saving.load_model("x.keras"), filled("Small"))
     convert("x.keras", force=True)  # from itself
-    assert_same(keras.saving.load_model("x.keras"), filled("Small"))
+    assert_equal(keras.saving.load_model("x.keras"), filled("Small"))
     assert files() == ["x.keras", "x.pth"]
 
 
@@ -483,7 +437,7 @@ def test_a_published_network(typed, published):
     assert said.startswith("Small.keras: Small, 527 classes, ")
     assert files() == ["Small.keras"]
     network = keras.saving.load_model("Small.keras")
-    assert_same(network, filled("Small", 527))
+    assert_equal(network, filled("Small", 527))
     assert network.labels == list(audioset_classes().names)
 
 

@@ -11,50 +11,18 @@ import keras
 import numpy as np
 import pytest
 
-from panns_tf.models import ARCHITECTURES, Architecture, Network, blueprint, create_model
-from panns_tf.models.registry import FRONTEND_8K, FRONTEND_16K
-from panns_tf.weights import identify, zoo
+from panns_tf.models import ARCHITECTURES, Network, create_model
+from panns_tf.weights import zoo
 from panns_tf.weights.loading import load_weights
-from panns_tf.weights.state_dict import entry_shapes, frozen_entries, to_torch_state
+from panns_tf.weights.state_dict import frozen_entries, to_torch_state
 from panns_tf.weights.torch_writer import write_torch_state
+from tests.small import SMALL, assert_same, filled, use_short_table
 from tfrecords.classes import audioset_classes
-
-
-def _row(name: str, **changes) -> Architecture:
-    settings = {"frontend": FRONTEND_8K, "widths": (4,), "kernels": (3,), "embedding_size": 8}
-    return Architecture(name, 0, **{**settings, **changes})
-
-
-#: Networks smaller still than those of `tests.support`, which take long to make and save.
-SMALL = {
-    row.name: row
-    for row in (
-        _row("Small"),
-        _row("Small_no_specaug", spec_augment=False),
-        _row("Small_DecisionLevelMax", head="max"),
-        _row("Small_5x5", kernels=(5,)),
-        _row("Small_deep", widths=(4, 4)),
-        _row("Small_16k", frontend=FRONTEND_16K),
-    )
-}
-
-
-@functools.cache
-def known_shapes(name: str, num_classes: int) -> tuple[dict, dict]:
-    return entry_shapes(blueprint(name, num_classes))
 
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
-    """A short table, looked at once; an empty cache; and no way to the real record."""
-    for name, row in SMALL.items():
-        monkeypatch.setitem(ARCHITECTURES, name, row)
-    monkeypatch.setattr(identify, "ARCHITECTURES", SMALL)
-    monkeypatch.setattr(identify, "blueprint", lambda *of: of)
-    monkeypatch.setattr(identify, "entry_shapes", lambda of: known_shapes(*of))
-    monkeypatch.setenv("PANNS_TF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PANNS_TF_MIRROR", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    use_short_table(monkeypatch, tmp_path, SMALL)
     (tmp_path / "cache").mkdir()
     return tmp_path / "cache"
 
@@ -63,27 +31,12 @@ def cache(monkeypatch, tmp_path):
 untouched = functools.cache(create_model)
 
 
-@functools.cache
-def filled(name: str, num_classes: int = 3) -> Network:
-    """A network with a number of its own in every place, so that no two can be confused."""
-    network = create_model(name, num_classes)
-    rng = np.random.default_rng(0)
-    network.set_weights([rng.uniform(0.5, 1.5, w.shape).astype("float32") for w in network.weights])
-    return network
-
-
 def write(path: Path, network: Network, **changes) -> Path:
     """Writes a checkpoint as the published ones are, its entries changed, or left out if None."""
     state = {**to_torch_state(network), **changes}
     state = {name: array for name, array in state.items() if array is not None}
     write_torch_state(path, {"iteration": 600_000, "model": state})
     return path
-
-
-def assert_same(network: Network, other: Network):
-    assert len(network.weights) == len(other.weights)
-    for ours, theirs in zip(network.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def refusal(network: Network, weights: str | Path) -> str:
