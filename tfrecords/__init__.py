@@ -7,14 +7,18 @@ wait for TensorFlow.
 from importlib import import_module
 
 _MODULES = {
+    "Damage": "records",
     "DatasetInfo": "info",
     "Index": "index",
-    "PackReport": "pack",
-    "PackSettings": "pack",
+    "PackReport": "report",
+    "PackSettings": "settings",
     "TFRecordsError": "errors",
     "dataset": "reader",
     "load_index": "index",
+    "make_view": "views",
+    "pack_audioset": "pack_audioset",
     "pack_clips": "pack",
+    "read_black_list": "audioset",
     "synthesize_clips": "synthesize",
     "verify_directory": "verify",
 }

@@ -1,24 +1,27 @@
-"""The commands: `python -m tfrecords pack | info | verify | synthesize`."""
+"""The commands: `python -m tfrecords pack | audioset | merge | info | verify | synthesize`."""
 
 import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from tfrecords.codecs import CODECS
 from tfrecords.errors import TFRecordsError
-from tfrecords.quiet import import_tensorflow_quietly
 from tfrecords.sources import FORMATS
 
 _PACK_HELP = """\
 Decode the audio files that a metadata file lists to clips of one length and sample rate, and
 write them as TFRecord shards with an index and dataset.json. Files that are missing, empty,
-truncated or not audio are skipped and listed in rejected.csv.
+truncated or not audio are skipped and listed in rejected.csv; missing_by_class.csv counts them
+by class. A packing that was interrupted goes on with the same command.
 
 formats of the metadata file:
   esc50     a CSV with the columns filename, fold, target, category
-  audioset  AudioSet's segment lists: YTID, start_seconds, end_seconds, positive_labels;
-            the audio is Y<YTID>.wav (or flac, ogg, mp3) in the audio folder or one below it
+  audioset  AudioSet's segment lists: YTID, start_seconds, end_seconds, positive_labels (mids or
+            names); the audio lies anywhere in the audio folder as Y<YTID>.wav, <YTID>.wav,
+            <YTID>_<start>.wav or <YTID>_<start>_<end>.wav (or flac, ogg, mp3, m4a)
   csv       a CSV with the columns filename, labels; several labels are separated by ';'
 """
 _PACK_EXAMPLES = """\
@@ -27,6 +30,15 @@ examples:
       --clip-seconds 5 --output packed/train
   python -m tfrecords pack --metadata eval_segments.csv --audio audios/eval_segments \\
       --split eval --output packed/eval
+"""
+_AUDIOSET_HELP = """\
+Pack AudioSet, any part of it, into one folder: balanced_train, unbalanced_train, eval, and
+full_train, a view that joins the first two without storing any clip twice. Each is a packed
+directory. The metadata files are expected in ROOT or ROOT/metadata, the audio anywhere in ROOT.
+"""
+_MERGE_HELP = """\
+Join packed directories, or take a part of one, as a view: an index over the shards where they
+are, without a copy of any audio. The directories must stay where they are relative to the view.
 """
 _SYNTHESIZE_HELP = """\
 Write a small data set of synthetic sounds: 12 classes, 1 to 3 in a clip, over noise, the most
@@ -38,61 +50,119 @@ For trying the programs and for tests. These are sounds computed from formulas, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    import_tensorflow_quietly()
     try:
         return options.run(options)
     except (TFRecordsError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("error: interrupted; what was begun is not finished", file=sys.stderr)
+        again = "; the same command goes on with it" if options.resumable else ""
+        print(f"error: interrupted; what was begun is not finished{again}", file=sys.stderr)
         return 130
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from tfrecords.pack import PackSettings, pack_clips
+    from tfrecords.pack import pack_clips
 
-    settings = PackSettings(
+    settings = _settings(
+        options,
         metadata=options.metadata,
         audio=options.audio,
-        output=options.output,
         format=options.format,
-        labels=options.labels,
         split=options.split,
         folds=tuple(fold.strip() for fold in options.folds.split(",") if fold.strip()),
+    )
+    report = pack_clips(settings, runner=_runner(options))
+    print(report.summary())
+    return 0
+
+
+def _audioset(options: argparse.Namespace) -> int:
+    from tfrecords.pack_audioset import FULL_TRAIN, pack_audioset
+
+    settings = _settings(options, metadata="", audio=options.audio or options.root)
+    reports = pack_audioset(
+        options.root, settings, sets=tuple(options.sets), runner=_runner(options)
+    )
+    for name, report in reports.items():
+        print(f"{name}: {report.summary()}\n")
+    if Path(options.output, FULL_TRAIN).is_dir():
+        print(f"{FULL_TRAIN}: balanced_train and unbalanced_train, as a view")
+    return 0
+
+
+def _settings(options: argparse.Namespace, **more):
+    from tfrecords.audioset import read_black_list
+    from tfrecords.settings import PackSettings
+
+    return PackSettings(
+        output=options.output,
+        labels=options.labels,
+        exclude=tuple(name for path in options.exclude for name in read_black_list(path)),
         sample_rate=options.sample_rate,
         clip_seconds=options.clip_seconds,
         clips_per_shard=options.clips_per_shard,
         workers=options.workers,
+        clip_timeout=options.clip_timeout,
         codec=options.codec,
+        **more,
     )
-    print(pack_clips(settings).summary())
+
+
+def _runner(options: argparse.Namespace):
+    if options.runner is None:
+        return None
+    from tfrecords.beam import beam_runner
+
+    return beam_runner(options.runner, options.runner_options)
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from tfrecords.audioset import read_black_list
+    from tfrecords.views import make_view
+
+    index = make_view(
+        options.output,
+        options.directories,
+        exclude=[name for path in options.exclude for name in read_black_list(path)],
+        fraction=options.fraction,
+    )
+    print(f"{options.output}: {index.num_clips} clips, as a view of {index.info.source}")
     return 0
 
 
 def _info(options: argparse.Namespace) -> int:
     from tfrecords.index import load_index
     from tfrecords.summary import summary_dict, summary_text
+    from tfrecords.verify import parts_of
 
-    index = load_index(options.directory)
+    indices = [load_index(part) for part in parts_of(options.directory)]
     if options.json:
-        print(json.dumps(summary_dict(index), indent=2, ensure_ascii=False))
+        found = [summary_dict(index) for index in indices]
+        print(json.dumps(found if len(found) > 1 else found[0], indent=2, ensure_ascii=False))
     else:
-        print(summary_text(index, classes=options.classes))
+        texts = (summary_text(index, classes=options.classes) for index in indices)
+        print("\n\n".join(texts))
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     from tfrecords.info import load_info
-    from tfrecords.verify import verify_directory
+    from tfrecords.verify import parts_of, verify_directory
 
-    info = load_info(options.directory)
-    problems = verify_directory(options.directory, report=print, progress=True)
+    problems = verify_directory(
+        options.directory, report=print, progress=True, workers=options.workers
+    )
     if problems:
         print(f"error: {options.directory}: {len(problems)} problems found", file=sys.stderr)
         return 1
-    size = sum(shard.bytes for shard in info.shards) / 1e6
-    print(f"ok: {info.num_clips} clips in {len(info.shards)} shards, {size:.1f} MB, all intact")
+    for part in parts_of(options.directory):
+        info = load_info(part)
+        size = sum(shard.bytes for shard in info.shards) / 1e6
+        print(
+            f"ok: {part}: {info.num_clips} clips in {len(info.shards)} shards, {size:.1f} MB, "
+            "all intact"
+        )
     return 0
 
 
@@ -118,12 +188,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tfrecords", description="Pack audio clips into TFRecord shards."
     )
+    parser.set_defaults(resumable=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_pack(commands)
+    _add_audioset(commands)
+    _add_merge(commands)
     command = commands.add_parser(
         "info",
         help="say what a packed directory holds",
-        description="Say what a packed directory holds, from its index alone.",
+        description="Say what a packed directory, or each in a folder of them, holds, from its "
+        "index alone.",
     )
     command.add_argument("directory", metavar="DIR", help="a packed directory")
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -132,10 +206,18 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "verify",
         help="check every record of a packed directory",
-        description="Read every record of a packed directory and compare it with the index. "
-        "Prints a line a problem; the exit status is 0 if there is none, else 1.",
+        description="Read every record of a packed directory, or of each in a folder of them, and "
+        "compare it with the index. Prints a line a problem; the exit status is 0 if there is "
+        "none, else 1.",
     )
     command.add_argument("directory", metavar="DIR", help="a packed directory")
+    command.add_argument(
+        "--workers",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="shards read at a time (default: %(default)s)",
+    )
     command.set_defaults(run=_verify)
     _add_synthesize(commands)
     return parser
@@ -158,20 +240,105 @@ def _add_pack(commands: argparse._SubParsersAction) -> None:
         help="format of the metadata file (default: told from its columns)",
     )
     command.add_argument(
+        "--folds", default="", metavar="1,2,3", help="esc50 only: the folds to take (default: all)"
+    )
+    command.add_argument(
+        "--split", default="train", help="name of the shards (default: %(default)s)"
+    )
+    _add_packing(command)
+    _add_common(command, seconds=10.0, per_shard=1024)
+    command.set_defaults(run=_pack, resumable=True)
+
+
+def _add_audioset(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "audioset",
+        help="AudioSet, as it lies on a disk, to one folder of packed directories",
+        description=_AUDIOSET_HELP,
+    )
+    command.add_argument(
+        "--root", required=True, metavar="ROOT", help="the folder of metadata and audio"
+    )
+    command.add_argument(
+        "--audio", metavar="DIR", help="where the audio is, at any depth (default: ROOT)"
+    )
+    command.add_argument(
+        "--sets",
+        nargs="+",
+        default=(),
+        metavar="SET",
+        help="of balanced_train, unbalanced_train, eval (default: all whose metadata are there)",
+    )
+    _add_packing(command)
+    _add_common(command, seconds=10.0, per_shard=1024)
+    command.set_defaults(run=_audioset, resumable=True)
+
+
+def _add_packing(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--labels",
         metavar="FILE",
         help="fixes the classes and their order: a CSV with the column display_name (and mid, "
         "index), or one name a line (default: AudioSet's 527 classes; esc50: by target; csv: "
         "sorted)",
     )
+    _add_exclude(command)
     command.add_argument(
-        "--folds", default="", metavar="1,2,3", help="esc50 only: the folds to take (default: all)"
+        "--codec",
+        choices=CODECS,
+        default="pcm16",
+        help="how audio is stored: 16-bit integers, or those as FLAC, about half the size but "
+        "slow to read (default: %(default)s)",
     )
     command.add_argument(
-        "--codec", choices=("pcm16",), default="pcm16", help="how audio is stored: 16-bit integers"
+        "--clip-timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds after which a file that hangs the decoder is given up (default: %(default)s)",
     )
-    _add_common(command, split="train", seconds=10.0, per_shard=1024)
-    command.set_defaults(run=_pack)
+    command.add_argument(
+        "--runner",
+        metavar="NAME",
+        help="pack on Apache Beam with this runner, for instance DirectRunner or DataflowRunner "
+        "(default: processes on this machine)",
+    )
+    command.add_argument(
+        "--runner-options",
+        default="",
+        metavar="TEXT",
+        help="the runner's own options, as one text: '--project=p --region=r'",
+    )
+
+
+def _add_merge(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "merge",
+        help="join packed directories, or take a part of one, without copying",
+        description=_MERGE_HELP,
+    )
+    command.add_argument("directories", nargs="+", metavar="DIR", help="packed directories")
+    command.add_argument("--output", required=True, metavar="DIR", help="the view to write")
+    _add_exclude(command)
+    command.add_argument(
+        "--fraction",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="take this part of the clips, chosen by a hash of their ids (default: all)",
+    )
+    command.set_defaults(run=_merge)
+
+
+def _add_exclude(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a list of clips to leave out: an id a line, or AudioSet's <id>_<start>_<end>.wav; "
+        "may be given several times",
+    )
 
 
 def _add_synthesize(commands: argparse._SubParsersAction) -> None:
@@ -186,17 +353,17 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
         "--classes", type=int, metavar="N", help="only the N most frequent of the 12 classes"
     )
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    _add_common(command, split="train", seconds=1.0, per_shard=256)
+    command.add_argument(
+        "--split", default="train", help="name of the shards (default: %(default)s)"
+    )
+    _add_common(command, seconds=1.0, per_shard=256)
     command.set_defaults(run=_synthesize)
 
 
-def _add_common(
-    command: argparse.ArgumentParser, *, split: str, seconds: float, per_shard: int
-) -> None:
+def _add_common(command: argparse.ArgumentParser, *, seconds: float, per_shard: int) -> None:
     command.add_argument(
         "--output", required=True, metavar="DIR", help="where to write; must hold no records yet"
     )
-    command.add_argument("--split", default=split, help="name of the shards (default: %(default)s)")
     command.add_argument(
         "--sample-rate", type=int, default=32000, metavar="HZ", help="default: %(default)s"
     )
@@ -205,10 +372,10 @@ def _add_common(
         type=float,
         default=seconds,
         metavar="S",
-        help="length of every clip; longer audio is cut, shorter is padded with zeros at the end "
-        "(default: %(default)s)"
-        if command.prog.endswith("pack")
-        else "length of every clip (default: %(default)s)",
+        help="length of every clip (default: %(default)s)"
+        if command.prog.endswith("synthesize")
+        else "length of every clip; longer audio is cut, shorter is padded with zeros at the end "
+        "(default: %(default)s)",
     )
     command.add_argument(
         "--clips-per-shard", type=int, default=per_shard, metavar="N", help="default: %(default)s"
@@ -218,10 +385,17 @@ def _add_common(
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="threads that decode audio; the result does not depend on it (default: %(default)s)",
+        help="clips decoded at a time, in child processes; 0: in this process; the result does "
+        "not depend on it (default: %(default)s)",
     )
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return number
+
+
 if __name__ == "__main__":
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # no command needs a GPU; leave its memory alone
     sys.exit(main())

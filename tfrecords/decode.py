@@ -1,6 +1,7 @@
 """One audio file to one clip: mono, resampled, padded or cut, int16; damaged files are refused."""
 
 import math
+import os
 import struct
 from pathlib import Path
 
@@ -14,15 +15,20 @@ _MARGIN = 2048
 # Sizes that programs which write to a pipe put in a WAV header, where the length is not known yet.
 _STREAMED = 0x7FFFF000
 _OGG_LAST_PAGE = 4
+# Beyond these a header is damaged, and the resampler would take minutes and gigabytes.
+_RATES = range(1000, 768001)
+_MOST_CHANNELS = 64
 # libsndfile gives a number of frames beyond this for streams (FLAC) that do not say their length.
 _UNKNOWN_FRAMES = 2**48
+# What libsndfile cannot read; PyAV (FFmpeg) can, where it is installed.
+_FFMPEG_EXTENSIONS = (".m4a", ".mp4", ".aac", ".webm", ".opus")
 
 
 class DecodeError(Exception):
     """The file gives no clip. The message is the reason, a few words fit for a table."""
 
 
-def decode_clip(path: str | Path, sample_rate: int, clip_samples: int) -> np.ndarray:
+def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) -> np.ndarray:
     """Decode the start of an audio file.
 
     Channels are averaged, then the signal is resampled (band-limited) to `sample_rate` Hz, padded
@@ -45,36 +51,96 @@ def decode_clip(path: str | Path, sample_rate: int, clip_samples: int) -> np.nda
     except OSError as error:
         raise DecodeError("unreadable") from error
     samples, rate = _read(path, sample_rate, clip_samples)
+    clip = np.zeros(clip_samples, np.int16)
+    if samples.dtype == np.int16:  # mono, 16 bits, the right rate: nothing to compute but the scale
+        _rescale(samples[:clip_samples], out=clip)
+        return clip
+    if samples.ndim > 1:
+        samples = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     if not np.isfinite(samples).all():
         raise DecodeError("not finite")
     if rate != sample_rate:
-        samples = soxr.resample(samples, rate, sample_rate, quality="VHQ")
-    clip = np.zeros(clip_samples, np.int16)
+        samples = soxr.resample(samples, rate, sample_rate, quality="HQ")
     samples = samples[:clip_samples]
     # In float64: float32 would round some products to the wrong side of one half.
     clip[: len(samples)] = np.rint(np.clip(samples, -1, 1).astype(np.float64) * 32767)
     return clip
 
 
+def _rescale(samples: np.ndarray, out: np.ndarray) -> None:
+    """int16 whose full scale is 32768 to int16 whose full scale is 32767.
+
+    The nearest integer to x * 32767 / 32768, ties to even: x, moved by one towards zero in the
+    upper half of the range.
+    """
+    out = out[: len(samples)]
+    np.subtract(samples, samples > 16384, out=out, dtype=np.int16)
+    out += samples < -16384
+
+
 def _read(path: Path, sample_rate: int, clip_samples: int) -> tuple[np.ndarray, int]:
-    """The mono signal at the file's own rate, as much of it as the clip needs."""
+    """The signal at the file's own rate, as much of it as the clip needs, and that rate.
+
+    (samples,) int16 for what is stored just so, else (samples,) or (samples, channels) float32.
+    """
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
-            needed = math.ceil(clip_samples * rate / sample_rate)
-            if rate != sample_rate:
-                needed += math.ceil(_MARGIN * max(1, rate / sample_rate))
+            if rate not in _RATES or file.channels > _MOST_CHANNELS:
+                raise DecodeError("absurd sample rate or number of channels")
+            needed = _needed(clip_samples, rate, sample_rate)
             declared = file.frames
+            plain = rate == sample_rate and file.channels == 1 and file.subtype == "PCM_16"
             # soundfile itself limits the read to what the file declares.
-            samples = file.read(needed, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+            samples = file.read(needed, dtype="int16" if plain else "float32")
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+        if path.suffix.lower() in _FFMPEG_EXTENSIONS:
+            return _read_with_ffmpeg(path, sample_rate, clip_samples)
         # Only a file that libsndfile could open far enough to know the format was audio once.
         raise DecodeError("truncated" if _opens(path) else "not audio") from error
     if len(samples) < needed and len(samples) < declared < _UNKNOWN_FRAMES:
         raise DecodeError("truncated")
     if not len(samples):
         raise DecodeError("empty")
-    return samples.mean(axis=1), rate
+    return samples, rate
+
+
+def _needed(clip_samples: int, rate: int, sample_rate: int) -> int:
+    """Samples of a file that a clip depends on."""
+    needed = math.ceil(clip_samples * rate / sample_rate)
+    if rate != sample_rate:
+        needed += math.ceil(_MARGIN * max(1, rate / sample_rate))
+    return needed
+
+
+def _read_with_ffmpeg(path: Path, sample_rate: int, clip_samples: int) -> tuple[np.ndarray, int]:
+    """As `_read`, for what only FFmpeg decodes (AAC in m4a, mostly)."""
+    try:
+        import av
+    except ImportError:
+        raise DecodeError(f"{path.suffix.lower()} needs PyAV (pip install av)") from None
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise DecodeError("no audio in it")
+            stream = container.streams.audio[0]
+            rate = stream.codec_context.sample_rate
+            if rate not in _RATES:
+                raise DecodeError("absurd sample rate or number of channels")
+            needed = _needed(clip_samples, rate, sample_rate)
+            planar = av.AudioResampler(format="fltp", rate=rate)
+            parts, count = [], 0
+            for frame in container.decode(stream):
+                for converted in planar.resample(frame):
+                    parts.append(converted.to_ndarray().mean(axis=0, dtype=np.float32))
+                    count += len(parts[-1])
+                if count >= needed:
+                    break
+    except (av.FFmpegError, ValueError) as error:
+        raise DecodeError("not audio") from error
+    if not count:
+        raise DecodeError("empty")
+    return np.concatenate(parts), rate
 
 
 def _opens(path: Path) -> bool:

@@ -6,18 +6,29 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from tfrecords.errors import TFRecordsError
 from tfrecords.hashing import hash_ids
-from tfrecords.info import DatasetInfo, load_info, sha256_of, write_atomic
+from tfrecords.info import DatasetInfo, load_info, sha256_of
+from tfrecords.shards import write_atomic
 from tfrecords.sources import Clip
+from tfrecords.storage import exists, join, read_bytes
 
 INDEX_NAME = "index.npz"
 _FRACTION_SALT = 0x66726163  # apart from the hash that orders clips into shards
-_ARRAYS = ("clip_ids", "shard", "offset", "length", "label_values", "label_starts")
+_TYPES = {
+    "clip_ids": "S",
+    "shard": "i4",
+    "offset": "i8",
+    "length": "i4",
+    "checksum": "u4",
+    "label_values": "u2",
+    "label_starts": "i8",
+}
 
 
 @dataclass(frozen=True)
@@ -26,21 +37,24 @@ class Index:
 
     Attributes:
         info: what `dataset.json` says.
-        directory: where the shards are.
+        directory: where the shards are; a path, or an address such as `gs://...`.
         clip_ids: (clips,) bytes.
         shard: (clips,) int32, the number of the shard that holds the clip.
         offset: (clips,) int64, the byte at which the clip's record begins in that shard.
-        length: (clips,) int64, bytes of the record with its framing.
+        length: (clips,) int32, bytes of the record with its framing.
+        checksum: (clips,) uint32, CRC-32C of the record's data. It tells a damaged record, and
+            another clip's, from the right one.
         label_values, label_starts: clip i has the classes
-            `label_values[label_starts[i]:label_starts[i + 1]]`, int32 and int64.
+            `label_values[label_starts[i]:label_starts[i + 1]]`, uint16 and int64.
     """
 
     info: DatasetInfo
-    directory: Path
+    directory: str
     clip_ids: np.ndarray
     shard: np.ndarray
     offset: np.ndarray
     length: np.ndarray
+    checksum: np.ndarray
     label_values: np.ndarray
     label_starts: np.ndarray
 
@@ -58,10 +72,8 @@ class Index:
 
         Class k has the clips `values[starts[k]:starts[k + 1]]`, ascending.
         """
-        labels = self.label_values
-        if self.num_classes < 2**16:
-            labels = labels.astype(np.uint16)  # numpy sorts 16 bits by radix, ten times as fast
-        order = np.argsort(labels, kind="stable")
+        # numpy sorts 16 bits by radix, ten times as fast as 32.
+        order = np.argsort(self.label_values, kind="stable")
         clips = np.repeat(np.arange(self.num_clips, dtype=np.int32), np.diff(self.label_starts))
         return clips[order], starts_of(self.class_counts)
 
@@ -78,8 +90,12 @@ class Index:
         """Multi-hot targets of the given clip numbers (default: all), (n, classes) float32."""
         clips = np.arange(self.num_clips) if clips is None else np.asarray(clips, np.int64)
         targets = np.zeros((len(clips), self.num_classes), np.float32)
-        for row, clip in zip(targets, clips, strict=True):
-            row[self.labels_of(clip)] = 1
+        first = self.label_starts[clips]
+        counts = self.label_starts[clips + 1] - first
+        # The places of all labels of all clips: runs of consecutive numbers.
+        run_starts = np.repeat(starts_of(counts)[:-1], counts)
+        places = np.repeat(first, counts) + np.arange(counts.sum()) - run_starts
+        targets[np.repeat(np.arange(len(clips)), counts), self.label_values[places]] = 1
         return targets
 
     def select(self, exclude: Iterable[str | bytes] = (), fraction: float = 1.0) -> np.ndarray:
@@ -110,9 +126,10 @@ class Index:
             raise TFRecordsError(f"exclude must hold clip ids, text or bytes, got {wrong[0]!r}")
         unwanted = {item.encode() if isinstance(item, str) else bytes(item) for item in exclude}
         if unwanted:
-            keep &= np.fromiter(
-                (clip_id not in unwanted for clip_id in self.clip_ids.tolist()), bool, len(keep)
-            )
+            # Only few are looked up one by one: those whose hash is that of an unwanted id.
+            hashes = hash_ids(np.array(sorted(unwanted), np.bytes_))
+            near = np.flatnonzero(np.isin(hash_ids(self.clip_ids), hashes))
+            keep[[clip for clip in near if self.clip_ids[clip] in unwanted]] = False
         clips = np.flatnonzero(keep)
         if not len(clips):
             raise TFRecordsError(
@@ -122,29 +139,37 @@ class Index:
         return clips
 
     def shard_path(self, shard: int) -> str:
-        return str(self.directory / self.info.shards[shard].name)
+        return join(self.directory, self.info.shards[shard].name)
 
     @classmethod
     def from_clips(
         cls,
         info: DatasetInfo,
-        directory: Path,
+        directory: str | os.PathLike,
         clips: Sequence[Clip],
-        places: Sequence[tuple[int, int, int]],
+        places: Sequence[tuple[int, int, int, int]],
     ) -> "Index":
-        """Index clips in record order, each with its (shard, offset, length)."""
-        table = np.array(places, np.int64).reshape(len(clips), 3)
-        label_counts = [len(clip.labels) for clip in clips]
-        return cls(
-            info=info,
-            directory=directory,
-            clip_ids=np.array([clip.clip_id.encode() for clip in clips], np.bytes_),
-            shard=table[:, 0].astype(np.int32),
-            offset=table[:, 1].copy(),
-            length=table[:, 2].copy(),
-            label_values=np.fromiter((k for clip in clips for k in clip.labels), np.int32),
-            label_starts=starts_of(np.array(label_counts, np.int64)),
-        )
+        """Index clips in record order, each with its (shard, offset, length, checksum)."""
+        table = np.array(places, np.int64).reshape(len(clips), 4)
+        label_counts = np.fromiter((len(clip.labels) for clip in clips), np.int64, len(clips))
+        arrays = {
+            "clip_ids": np.array([clip.clip_id.encode() for clip in clips], np.bytes_),
+            "shard": table[:, 0],
+            "offset": table[:, 1],
+            "length": table[:, 2],
+            "checksum": table[:, 3],
+            "label_values": np.fromiter((k for clip in clips for k in clip.labels), np.int64),
+            "label_starts": starts_of(label_counts),
+        }
+        return cls(info=info, directory=str(directory), **typed(arrays))
+
+
+def typed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of an index in the types in which they are kept."""
+    return {
+        name: np.ascontiguousarray(array if kind == "S" else array.astype(kind))
+        for name, array, kind in ((name, arrays[name], _TYPES[name]) for name in _TYPES)
+    }
 
 
 def starts_of(counts: np.ndarray) -> np.ndarray:
@@ -155,31 +180,32 @@ def starts_of(counts: np.ndarray) -> np.ndarray:
 def save_index_file(index: Index) -> Index:
     """Write the index file, whole or not at all; returns the index with the file's checksum."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: getattr(index, name) for name in _ARRAYS})
-    path = index.directory / index.info.index_name
+    np.savez(buffer, **{name: getattr(index, name) for name in _TYPES})
+    path = Path(index.directory) / index.info.index_name
     write_atomic(path, buffer.getbuffer())
     return replace(index, info=replace(index.info, index_sha256=sha256_of(path)))
 
 
 def load_index(directory: str | os.PathLike) -> Index:
-    """Read the index of a packed directory.
+    """Read the index of a packed directory, here or in an object store.
 
     Raises:
         TFRecordsError: not a packed directory, another format version, or a damaged index.
     """
     info = load_info(directory)
-    path = Path(directory) / info.index_name
+    path = join(directory, info.index_name)
     mend = "restore the file or pack the data again"
-    if not path.is_file():
+    if not exists(path):
         raise TFRecordsError(f"the index {path} is missing; {mend}")
-    if (found := sha256_of(path)) != info.index_sha256:
+    content = read_bytes(path)
+    if (found := sha256(content).hexdigest()) != info.index_sha256:
         raise TFRecordsError(
             f"the index {path} is damaged: its SHA-256 begins {found[:12]}, "
             f"dataset.json says {info.index_sha256[:12]}; {mend}"
         )
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in _ARRAYS}
+        with np.load(io.BytesIO(content), allow_pickle=False) as data:
+            arrays = {name: data[name] for name in _TYPES}
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise TFRecordsError(f"the index {path} cannot be read ({error}); {mend}") from None
-    return Index(info=info, directory=Path(directory), **arrays)
+    return Index(info=info, directory=str(directory), **arrays)

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from tfrecords.errors import TFRecordsError
+from tfrecords.shards import write_atomic
+from tfrecords.storage import exists, is_remote, join, read_bytes
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE_NAME = "dataset.json"
+_CHECKSUM = "sha256"
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class DatasetInfo:
 
     `classes` are display names in label order, `class_ids` their machine ids (AudioSet mids) or
     empty. `clip_samples` is the length of every waveform at `sample_rate` (Hz). `source` says
-    where the clips came from.
+    where the clips came from, `plan` identifies the plan they were packed by. A view (see
+    `tfrecords.views`) has no shards of its own: the names lead to those of other directories,
+    of which its index may hold a part.
     """
 
     split: str
@@ -43,6 +48,8 @@ class DatasetInfo:
     index_name: str
     index_sha256: str
     source: str = ""
+    plan: str = ""
+    view: bool = False
     format_version: int = FORMAT_VERSION
 
     @property
@@ -54,11 +61,21 @@ class DatasetInfo:
         return self.clip_samples / self.sample_rate
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """The file's text; its last entry is a checksum of the others."""
+        data = asdict(self)
+        return _dump({**data, _CHECKSUM: _checksum(data)})
 
     def save(self, directory: str | os.PathLike) -> None:
         """Write `dataset.json`, whole or not at all."""
         write_atomic(Path(directory) / FILE_NAME, self.to_json().encode())
+
+
+def _dump(data: dict) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _checksum(data: dict) -> str:
+    return hashlib.sha256(_dump(data).encode()).hexdigest()
 
 
 def shard_name(split: str, number: int, total: int) -> str:
@@ -66,29 +83,29 @@ def shard_name(split: str, number: int, total: int) -> str:
 
 
 def load_info(directory: str | os.PathLike) -> DatasetInfo:
-    """Read `dataset.json`.
+    """Read `dataset.json`, here or in an object store.
 
     Raises:
-        TFRecordsError: `directory` is not a finished packed directory, or another version's.
+        TFRecordsError: `directory` is not a finished packed directory, or another version's, or
+            the file is not as it was written.
     """
-    path = Path(directory) / FILE_NAME
-    if not path.is_file():
-        raise TFRecordsError(
-            f"{directory} is not a packed directory: it has no {FILE_NAME}, which is written last; "
-            "make one with 'python -m tfrecords pack'"
-        )
+    path = join(directory, FILE_NAME)
+    if not exists(path):
+        raise TFRecordsError(_not_packed(directory))
+    mend = "restore it or pack the data again"
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_bytes(path))
         version = data["format_version"]
     except (ValueError, TypeError, KeyError) as error:
-        raise TFRecordsError(
-            f"{path} cannot be read ({error!r}); restore it or pack the data again"
-        ) from None
+        raise TFRecordsError(f"{path} cannot be read ({error!r}); {mend}") from None
     if version != FORMAT_VERSION:
         raise TFRecordsError(
             f"{path} has format version {version!r}, this program reads version {FORMAT_VERSION}; "
             "pack the data again or use the program that wrote it"
         )
+    checksum = data.pop(_CHECKSUM, None)
+    if checksum != _checksum(data):
+        raise TFRecordsError(f"{path} is damaged: its content has another checksum; {mend}")
     known = {field.name for field in fields(DatasetInfo)}
     try:
         data = {name: value for name, value in data.items() if name in known}
@@ -97,19 +114,26 @@ def load_info(directory: str | os.PathLike) -> DatasetInfo:
         data["shards"] = tuple(ShardInfo(**shard) for shard in data["shards"])
         return DatasetInfo(**data)
     except (TypeError, KeyError) as error:
-        raise TFRecordsError(
-            f"{path} is incomplete ({error}); restore it or pack the data again"
-        ) from None
+        raise TFRecordsError(f"{path} is incomplete ({error}); {mend}") from None
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, sync it, then rename it into place."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def splits_of(directory: str | os.PathLike) -> list[str]:
+    """The names of the packed directories in a folder of them; local folders only."""
+    if is_remote(directory) or not Path(directory).is_dir():
+        return []
+    return sorted(path.parent.name for path in Path(directory).glob(f"*/{FILE_NAME}"))
+
+
+def _not_packed(directory: str | os.PathLike) -> str:
+    if splits := splits_of(directory):
+        return (
+            f"{directory} holds the packed directories {', '.join(splits)}; give one of them, for "
+            f"instance {join(directory, splits[0])}"
+        )
+    return (
+        f"{directory} is not a packed directory: it has no {FILE_NAME}, which is written last; "
+        "make one with 'python -m tfrecords pack'"
+    )
 
 
 def sha256_of(path: str | os.PathLike) -> str:

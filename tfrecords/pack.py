@@ -1,252 +1,260 @@
-"""Audio files to a packed directory: shards, index, `dataset.json`."""
+"""Audio files to a packed directory: shards, index, `dataset.json`.
 
-import csv
-import math
-import re
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+While it is under way the directory holds `.packing/`: a lock, the description of the plan, and for
+every finished shard a small file with what the index needs of it. A packer that finds them goes on
+where the last one ended, however it ended. `dataset.json` is written last.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 from tqdm import tqdm
 
-from tfrecords import schema
-from tfrecords.decode import DecodeError, decode_clip
 from tfrecords.errors import TFRecordsError
-from tfrecords.hashing import hash_ids
-from tfrecords.index import INDEX_NAME, Index, save_index_file
-from tfrecords.info import FILE_NAME, DatasetInfo, ShardInfo, sha256_of, shard_name
-from tfrecords.shards import ShardWriter
-from tfrecords.sources import Clip, Source, read_source
+from tfrecords.index import INDEX_NAME, Index, load_index, save_index_file
+from tfrecords.info import FILE_NAME, DatasetInfo, load_info
+from tfrecords.pack_shard import ShardResult
+from tfrecords.plan import Plan, make_plan
+from tfrecords.report import (
+    MISSING_NAME,
+    REJECTED_NAME,
+    PackReport,
+    read_rejected,
+    write_missing,
+    write_rejected,
+)
+from tfrecords.settings import PackSettings, check_settings
+from tfrecords.shards import write_atomic
+from tfrecords.sources import Clip, read_source
+from tfrecords.workers import pack_shards
 
-CODECS = ("pcm16",)
-REJECTED_NAME = "rejected.csv"
-# A record is a protobuf message and must stay well below the limit of 2 GiB.
-_MAX_SAMPLES = 2**29
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock; two packers then write the same bytes twice
+    fcntl = None
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+STATE_NAME = ".packing"
+_LOCK_NAME, _PLAN_NAME = "lock", "plan.json"
 
-
-@dataclass(frozen=True)
-class PackSettings:
-    """What to pack, from where, to where.
-
-    `labels` is a file that fixes the classes, `folds` the ESC-50 folds to take (empty: all),
-    `sample_rate` is in Hz, `workers` the number of threads that decode audio: the bytes written
-    do not depend on it. `description` goes into `dataset.json`; by default it is the name of the
-    metadata file.
-    """
-
-    metadata: str | Path
-    audio: str | Path
-    output: str | Path
-    format: str = "auto"
-    labels: str | Path | None = None
-    split: str = "train"
-    folds: tuple[str, ...] = ()
-    sample_rate: int = 32000
-    clip_seconds: float = 10.0
-    clips_per_shard: int = 1024
-    workers: int = 4
-    codec: str = "pcm16"
-    description: str | None = None
-
-    @property
-    def clip_samples(self) -> int:
-        return round(self.clip_seconds * self.sample_rate)
+# Packs the shards of the given numbers; yields each number with its result.
+Runner = Callable[[Plan, Sequence[int], Callable[[int], None]], Iterator[tuple[int, ShardResult]]]
 
 
-@dataclass(frozen=True)
-class PackReport:
-    """What was packed: the dataset's info, clips per class, and rejected clips by reason."""
+def pack_clips(
+    settings: PackSettings, *, progress: bool = True, runner: Runner | None = None
+) -> PackReport:
+    """Pack the clips that a metadata file lists, or go on with a packing that was interrupted.
 
-    info: DatasetInfo
-    output: Path
-    class_counts: np.ndarray
-    rejected: dict[str, int]
-
-    def summary(self) -> str:
-        """A few lines for a person."""
-        counts = self.class_counts
-        rejected = f"{sum(self.rejected.values())} rejected"
-        if self.rejected:
-            reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.items())
-            rejected += f" ({reasons}; listed in {self.output / REJECTED_NAME})"
-        lines = [
-            f"packed {self.info.num_clips} clips of {self.info.clip_seconds:g} s at "
-            f"{self.info.sample_rate} Hz in {len(self.info.shards)} shards; {rejected}",
-            f"clips per class: min {counts.min()}, median {np.median(counts):g}, "
-            f"max {counts.max()} ({len(counts)} classes)",
-        ]
-        empty = [self.info.classes[number] for number in np.flatnonzero(counts == 0)]
-        if empty:
-            more = ", ..." if len(empty) > 10 else ""
-            lines.append(f"classes without clips: {len(empty)}: {', '.join(empty[:10])}{more}")
-        lines.append(f"output: {self.output}")
-        return "\n".join(lines)
-
-
-def pack_clips(settings: PackSettings, *, progress: bool = True) -> PackReport:
-    """Pack the clips that a metadata file lists.
+    Args:
+        settings: what to pack; the same as before where a packing is to be continued.
+        progress: show a progress bar on stderr.
+        runner: what packs the shards; default: child processes of this one.
 
     Raises:
-        TFRecordsError: a wrong setting or metadata file (before any work), or no usable clip.
+        TFRecordsError: a wrong setting or metadata file (before any work), an output that holds
+            something else, another packer at work there, or no usable clip.
+        OSError: a file cannot be written.
     """
     check_settings(settings)
+    output = Path(settings.output)
+    if output.exists() and not output.is_dir():
+        raise TFRecordsError(f"the output {output} is a file; expected a folder, or nothing yet")
     source = read_source(
         settings.metadata,
         settings.audio,
         format=settings.format,
         labels=settings.labels,
         folds=settings.folds,
+        exclude=settings.exclude,
     )
-    output = Path(settings.output)
-    check_output(output)
+    plan = make_plan(settings, source)
     output.mkdir(parents=True, exist_ok=True)
+    check_output(plan)
+    with _locked(output):
+        # Another packer may have finished between the check and the lock.
+        if (output / FILE_NAME).exists():
+            check_output(plan)
+            shutil.rmtree(output / STATE_NAME, ignore_errors=True)
+            return _report_of(plan)
+        report = _pack(plan, progress, runner or _run_here)
+        shutil.rmtree(output / STATE_NAME)
+        return report
 
-    plan = order_clips(source.clips)
-    packed: list[Clip] = []
-    places: list[tuple[int, int, int]] = []
-    rejected: list[tuple[Clip, str]] = []
-    shards: list[ShardInfo] = []
-    num_shards = math.ceil(len(plan) / settings.clips_per_shard)
-    with (
-        ThreadPoolExecutor(settings.workers) as pool,
-        tqdm(total=len(plan), unit="clip", disable=not progress) as bar,
-    ):
-        waveforms = map_ahead(
-            pool, partial(_decode, settings=settings), plan, ahead=4 * settings.workers
-        )
-        for number in range(num_shards):
-            first = number * settings.clips_per_shard
-            path = output / shard_name(settings.split, number, num_shards)
-            with ShardWriter(path) as writer:
-                for clip in plan[first : first + settings.clips_per_shard]:
-                    waveform = next(waveforms)
-                    bar.update()
-                    if isinstance(waveform, DecodeError):
-                        rejected.append((clip, str(waveform)))
-                    else:
-                        record = schema.encode(clip.clip_id.encode(), waveform, clip.labels)
-                        places.append((number, *writer.write(record)))
-                        packed.append(clip)
-            shards.append(ShardInfo(path.name, writer.clips, writer.size, sha256_of(path)))
 
-    write_rejected(output / REJECTED_NAME, rejected)
-    reasons = dict(Counter(reason for _, reason in rejected).most_common())
-    if not packed:
-        for shard in shards:
-            (output / shard.name).unlink()
-        listed = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+def check_output(plan: Plan) -> None:
+    """Raise TFRecordsError for an output folder that holds anything but this plan's records."""
+    output = Path(plan.settings.output)
+    if (output / FILE_NAME).exists():
+        if load_info(output).plan != plan.digest:
+            raise TFRecordsError(
+                f"the output {output} already holds other records; choose another folder or remove "
+                "them"
+            )
+        return
+    begun = output / STATE_NAME / _PLAN_NAME
+    if begun.exists():
+        before = _read_json(begun)
+        if before != plan.described:
+            differing = [
+                name for name in plan.described if before.get(name) != plan.described[name]
+            ]
+            changes = "; ".join(
+                f"{name} was {before.get(name)!r}, now {plan.described[name]!r}"
+                for name in differing
+                if name not in ("clips", "classes")
+            )
+            raise TFRecordsError(
+                f"the output {output} holds an unfinished packing of something else "
+                f"({changes or f'other {differing[0]}' if differing else 'another plan'}); go on "
+                "with the same command, remove the folder or choose another"
+            )
+        return
+    held = next(output.glob("*.tfrecord"), None)
+    if held:
         raise TFRecordsError(
-            f"none of the {len(plan)} clips could be packed: {listed}; is {settings.audio} the "
-            f"right audio folder? See {output / REJECTED_NAME}"
+            f"the output {output} already holds records ({held.name}); choose another folder or "
+            "remove them"
         )
-    index = _finish(settings, source, shards, packed, places)
-    return PackReport(index.info, output, index.class_counts, reasons)
 
 
-def order_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Order clips by a hash of their ids, so that any shard is a fair sample of the whole."""
-    ids = np.array([clip.clip_id.encode() for clip in clips])
-    # Equal hashes are next to impossible, but the order must not depend on the metadata's.
-    return [clips[place] for place in np.lexsort((ids, hash_ids(ids)))]
+def _pack(plan: Plan, progress: bool, runner: Runner) -> PackReport:
+    output = Path(plan.settings.output)
+    state = output / STATE_NAME
+    for leftover in (*output.glob(".*.tmp"), *state.glob(".*.tmp")):
+        leftover.unlink(missing_ok=True)
+    if not (state / _PLAN_NAME).exists():
+        write_atomic(state / _PLAN_NAME, json.dumps(plan.described).encode())
+    results = _finished(plan)
+    pending = [number for number in range(plan.num_shards) if number not in results]
+    ready = sum(len(plan.clips_of(number)) for number in results)
+    with (
+        tqdm(total=len(plan.clips), initial=ready, unit="clip", disable=not progress) as bar,
+        closing(runner(plan, pending, bar.update)) as packed,
+    ):
+        for number, result in packed:
+            keep_result(plan.shard_path(number), result)
+            results[number] = result
+    return _finish(plan, [results[number] for number in range(plan.num_shards)])
 
 
-def map_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """Like `pool.map`, in order, but with at most `ahead` results waiting in memory."""
-    pending = deque()
+def _run_here(
+    plan: Plan, pending: Sequence[int], done: Callable[[int], None]
+) -> Iterator[tuple[int, ShardResult]]:
+    settings = plan.settings
+    tasks = [plan.task(number) for number in pending]
+    number_of = {plan.shard_name(number): number for number in pending}
+    packed = pack_shards(tasks, workers=settings.workers, timeout=settings.clip_timeout, done=done)
+    with closing(packed):
+        for result in packed:
+            yield number_of[result.shard.name], result
+
+
+def keep_result(shard_path: str, result: ShardResult) -> None:
+    """Write down that a shard is finished, and what the index needs of it."""
+    write_atomic(_result_file(shard_path), result.to_json().encode())
+
+
+def load_result(shard_path: str) -> ShardResult | None:
+    """The result of a shard that was finished before; None if it was not, or has changed since."""
     try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
+        result = ShardResult.from_json(_result_file(shard_path).read_bytes())
+        return result if Path(shard_path).stat().st_size == result.shard.bytes else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
-def write_rejected(path: Path, rejected: Sequence[tuple[Clip, str]]) -> None:
-    """Write the list of clips that gave no record; an empty list is a header alone."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("clip_id", "filename", "reason"))
-        writer.writerows((clip.clip_id, clip.path.name, reason) for clip, reason in rejected)
+def _result_file(shard_path: str) -> Path:
+    path = Path(shard_path)
+    return path.parent / STATE_NAME / f"{path.name}.json"
 
 
-def _decode(clip: Clip, settings: PackSettings) -> np.ndarray | DecodeError:
-    try:
-        return decode_clip(clip.path, settings.sample_rate, settings.clip_samples)
-    except DecodeError as error:
-        return error
+def _finished(plan: Plan) -> dict[int, ShardResult]:
+    """The results of shards that an earlier packer finished."""
+    found = {number: load_result(plan.shard_path(number)) for number in range(plan.num_shards)}
+    return {number: result for number, result in found.items() if result is not None}
 
 
-def _finish(
-    settings: PackSettings,
-    source: Source,
-    shards: Sequence[ShardInfo],
-    packed: Sequence[Clip],
-    places: Sequence[tuple[int, int, int]],
-) -> Index:
-    """Write the index and then `dataset.json`, which makes the directory a packed one."""
-    output = Path(settings.output)
+def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
+    """Write the lists, the index and, last, `dataset.json`: now it is a packed directory."""
+    settings, output = plan.settings, Path(plan.settings.output)
+    packed: list[Clip] = []
+    places: list[tuple[int, int, int, int]] = []
+    rejected: list[tuple[Clip, str]] = []
+    for number, result in enumerate(results):
+        clips = plan.clips_of(number)
+        for place, *record in result.records:
+            packed.append(clips[place])
+            places.append((number, *record))
+        rejected += [(clips[place], reason) for place, reason in result.rejected]
+    write_rejected(output / REJECTED_NAME, rejected)
+    if not packed:
+        for result in results:
+            (output / result.shard.name).unlink(missing_ok=True)
+        shutil.rmtree(output / STATE_NAME)
+        reasons = Counter(reason for _, reason in rejected)
+        listed = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+        raise TFRecordsError(
+            f"none of the {len(plan.clips)} clips could be packed: {listed}; is {settings.audio} "
+            f"the right audio folder? See {output / REJECTED_NAME}"
+        )
+    classes = plan.source.classes
     info = DatasetInfo(
         split=settings.split,
         sample_rate=settings.sample_rate,
         clip_samples=settings.clip_samples,
         codec=settings.codec,
-        classes=source.classes.names,
-        class_ids=source.classes.ids,
+        classes=classes.names,
+        class_ids=classes.ids,
         num_clips=len(packed),
         clips_per_shard=settings.clips_per_shard,
-        shards=tuple(shards),
+        shards=tuple(result.shard for result in results),
         index_name=INDEX_NAME,
         index_sha256="",
-        source=settings.description or Path(settings.metadata).name,
+        source=plan.description,
+        plan=plan.digest,
     )
-    index = Index.from_clips(info, output, packed, places)
-    index = save_index_file(index)
+    index = save_index_file(Index.from_clips(info, output, packed, places))
+    report = PackReport(index.info, output, index.class_counts, tuple(rejected), plan.clips)
+    write_missing(output / MISSING_NAME, report)
     index.info.save(output)
-    return index
+    return report
 
 
-def check_settings(settings: PackSettings) -> None:
-    """Raise TFRecordsError for settings that cannot be."""
-    if settings.codec not in CODECS:
-        raise TFRecordsError(f"codec must be one of {', '.join(CODECS)}, got {settings.codec!r}")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", settings.split):
-        raise TFRecordsError(
-            f"split must be a name of letters, digits, _ . and -, got {settings.split!r}"
-        )
-    if not 1 <= settings.sample_rate <= 768000:
-        raise TFRecordsError(f"sample rate must lie in 1 to 768000 Hz, got {settings.sample_rate}")
-    seconds = settings.clip_seconds
-    if not (math.isfinite(seconds) and 1 <= settings.clip_samples <= _MAX_SAMPLES):
-        raise TFRecordsError(
-            f"clip seconds must give 1 to {_MAX_SAMPLES} samples at {settings.sample_rate} Hz, "
-            f"got {seconds}"
-        )
-    for name in ("clips_per_shard", "workers"):
-        if getattr(settings, name) < 1:
-            raise TFRecordsError(f"{name} must be at least 1, got {getattr(settings, name)}")
+def _report_of(plan: Plan) -> PackReport:
+    """The report of a directory that was finished before."""
+    output = Path(plan.settings.output)
+    index = load_index(output)
+    by_id = {clip.clip_id: clip for clip in plan.clips}
+    rejected = tuple(
+        (by_id[clip_id], reason)
+        for clip_id, reason in read_rejected(output / REJECTED_NAME)
+        if clip_id in by_id
+    )
+    return PackReport(index.info, output, index.class_counts, rejected, plan.clips, new=False)
 
 
-def check_output(output: Path) -> None:
-    """Raise TFRecordsError for an output folder that already holds records."""
-    if output.exists() and not output.is_dir():
-        raise TFRecordsError(f"the output {output} is a file; expected a folder, or nothing yet")
-    held = [*output.glob("*.tfrecord"), *output.glob(FILE_NAME)] if output.exists() else []
-    if held:
-        raise TFRecordsError(
-            f"the output {output} already holds records ({held[0].name}); choose another folder or "
-            "remove them"
-        )
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Hold the directory's lock, which the system releases however this process ends."""
+    path = output / STATE_NAME / _LOCK_NAME
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TFRecordsError(
+                f"another packer is at work in {output}; wait for it, or choose another folder"
+            ) from None
+        yield
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return {}

@@ -1,20 +1,33 @@
-"""Packed clips as a `tf.data` pipeline: draw, read the record at its offset, check, batch."""
+"""Packed clips as a `tf.data` pipeline: draw, read the records at their offsets, check, batch."""
 
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
-from tfrecords import schema
+from tfrecords.cache import Cache
+from tfrecords.decimate import check_decimation, decimate, decimated_samples
 from tfrecords.errors import TFRecordsError
 from tfrecords.index import Index, load_index
-from tfrecords.sampling import as_tensors, check_sampling, draw_tables, draws
+from tfrecords.records import Damage, RecordReader
+from tfrecords.sampling import (
+    WINDOW_CLIPS,
+    DrawTables,
+    as_tensors,
+    check_sampling,
+    draw_tables,
+    draws,
+)
 
-# Draws are computed this many at a time; it does not show in the result.
+# Draws are computed about this many at a time; it does not show in the result.
 _DRAW_BLOCK = 256
-# Records read at a time. More than there are cores, since a disk or network may be slow.
-_PARALLEL_READS = 16
+# Batches read at a time. Each reads its clips one after the other.
+_PARALLEL_BATCHES = max(2, min(8, os.cpu_count() or 1))
+DAMAGED = ("raise", "skip")
+FLAC_DECODERS = ("libsndfile", "tensorflow-io")
 
 
 def dataset(
@@ -26,20 +39,40 @@ def dataset(
     start: int = 0,
     exclude: Iterable[str | bytes] = (),
     fraction: float = 1.0,
+    sample_rate: int | None = None,
+    decimation: str = "lowpass",
+    workers: int = 1,
+    worker: int = 0,
+    damaged: str = "raise",
+    on_damage: Callable[[Damage], None] | None = None,
+    cache: str | os.PathLike | None = None,
+    flac_decoder: str = "libsndfile",
 ) -> tf.data.Dataset:
     """Read a packed directory.
 
     Args:
-        path: the directory that `python -m tfrecords pack` wrote.
+        path: the directory that `python -m tfrecords pack` wrote; also in an object store, as
+            `gs://...` (for `s3://` see requirements-io.txt).
         batch_size: clips a batch.
         sampling: `sequential` (each clip once, in order, the last batch may be smaller);
-            `shuffled`, `balanced` or `alternate`, all endless, in full batches
-            (see `tfrecords.sampling`).
+            `shuffled`, `balanced`, `alternate` or `streamed`, all endless, in full batches
+            (see `tfrecords.sampling`). `streamed` shuffles too, but reads the shards in long runs.
         seed: any 64-bit integer; decides the order of the random samplings.
-        start: how many clips were already drawn. The stream from there is the same as the rest
-            of an uninterrupted one.
+        start: how many clips were already drawn, by all workers together. The stream from there is
+            the same as the rest of an uninterrupted one.
         exclude: ids of clips never to be drawn; ids that do not occur are no error.
         fraction: in (0, 1], use this part of the clips, chosen by a hash of their ids.
+        sample_rate: Hz, the stored rate (default) or a lower one.
+        decimation: how clips come to a lower rate: `lowpass`, or `skip` as the reference does
+            (see `tfrecords.decimate`).
+        workers, worker: of so many workers, this is number `worker` from 0. Together they draw
+            what one would, each clip of it once; batch k of all of them is batch k of one worker
+            with batches `workers` times as large (but for `streamed`, whose windows they share).
+        damaged: at a damaged record `raise`, or `skip`: the random samplings then draw the next
+            clip of its rarest class in its place, `sequential` leaves it out.
+        on_damage: called for each damaged record that is skipped, each time, from any thread.
+        cache: a folder on a local disk that keeps what was read, for directories that are far.
+        flac_decoder: for FLAC records, `libsndfile`, or in the graph by `tensorflow-io`.
 
     Returns:
         A dataset of dicts: `clip_id` (batch,) string, `waveform` (batch, samples) int16 and
@@ -54,93 +87,189 @@ def dataset(
         for batch in tfrecords.dataset("packed/train", batch_size=32, sampling="balanced"):
             audio = tf.cast(batch["waveform"], tf.float32) / 32767
     """
-    batch_size, seed, start = _whole(batch_size=batch_size, seed=seed, start=start)
+    batch_size, seed, start, workers, worker = _whole(
+        batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
+    )
+    if not 0 <= worker < workers:
+        raise TFRecordsError(f"worker must lie in 0 to workers - 1, got {worker} of {workers}")
+    if start % workers:
+        raise TFRecordsError(
+            f"start counts the clips of all {workers} workers and must be a multiple of that, "
+            f"got {start}"
+        )
+    if damaged not in DAMAGED:
+        raise TFRecordsError(f"damaged must be one of {', '.join(DAMAGED)}, got {damaged!r}")
+    if flac_decoder not in FLAC_DECODERS:
+        raise TFRecordsError(
+            f"flac_decoder must be one of {', '.join(FLAC_DECODERS)}, got {flac_decoder!r}"
+        )
     index = load_index(path)
+    rate = index.info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]
+    check_decimation(index.info.sample_rate, rate, decimation)
     tables = draw_tables(index, index.select(exclude, fraction))
     check_sampling(tables, sampling, start, batch_size)
-    tables = as_tensors(tables)
-    endless = sampling != "sequential"
-    stop = tf.int64.max if endless else len(tables.clips)
 
-    data = tf.data.Dataset.range(start, stop)
-    data = data.batch(_DRAW_BLOCK)
-    data = data.map(lambda d: draws(tables, sampling, seed, d, batch_size))
-    data = read_clips(index, data.unbatch())
-    data = data.batch(batch_size, drop_remainder=endless)
-    if not endless:
-        batches = -(-(stop - start) // batch_size)
+    endless = sampling != "sequential"
+    numbers = range(start + worker, np.iinfo(np.int64).max if endless else len(tables.clips))
+    # `streamed` loses its long runs if every worker takes a part of each.
+    turn = WINDOW_CLIPS if sampling == "streamed" else 1
+    block = WINDOW_CLIPS if sampling == "streamed" else batch_size
+
+    reader = RecordReader(index, None if cache is None else Cache(cache, index.info.index_sha256))
+    substitutes = None
+    if damaged == "skip" and endless:
+        substitutes = Substitutes(index, tables)
+    in_graph = flac_decoder == "tensorflow-io" and index.info.codec == "flac"
+    read = _Read(reader, damaged == "skip", substitutes, on_damage, rate, decimation, in_graph)
+    decode = _flac_in_graph(index.info.clip_samples) if in_graph else None
+
+    first = start // workers
+    count = tf.int64.max if endless else first + len(numbers[::workers])
+    constants = as_tensors(tables, sampling)
+
+    def drawn(local: tf.Tensor) -> tf.Tensor:
+        # Worker-local draw numbers to those of the common stream.
+        d = (local // turn * workers + worker) * turn + local % turn
+        return draws(constants, sampling, seed, d, batch_size * workers)
+
+    # Draws come in multiples of the block, so that neither has to be cut up clip by clip.
+    blocks = max(1, _DRAW_BLOCK // block)
+    data = tf.data.Dataset.range(first, count).batch(blocks * block)
+    data = data.map(drawn)
+    data = data.rebatch(block)
+    rows = block if endless else None
+    data = data.map(
+        lambda clips: read.in_graph(clips, decode, rows),
+        num_parallel_calls=2 if sampling == "streamed" else _PARALLEL_BATCHES,
+        deterministic=True,
+    )
+    if block != batch_size or (damaged == "skip" and not endless):
+        data = data.rebatch(batch_size, drop_remainder=endless)
+    if not endless and damaged == "raise":
+        batches = -(-(count - first) // batch_size)
         data = data.apply(tf.data.experimental.assert_cardinality(batches))
     return data.prefetch(2)
 
 
-def read_clips(index: Index, clips: tf.data.Dataset) -> tf.data.Dataset:
-    """A dataset of clip numbers (scalar int64) to one of checked, parsed clips, in that order."""
-    records = read_records(index, clips)
-    clip_ids = tf.constant(index.clip_ids)
-    shard_of = tf.constant(index.shard)
-    shard_names = tf.constant([shard.name for shard in index.info.shards])
-    samples, num_classes = index.info.clip_samples, index.num_classes
+class Substitutes:
+    """Which clip is read in the place of a damaged one: the next of its rarest class.
 
-    def checked(clip: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        expected_id = clip_ids[clip]
-        where = tf.strings.join(
-            ["shard ", shard_names[shard_of[clip]], ", clip ", expected_id, ": "]
-        )
-        advice = f"; run 'python -m tfrecords verify {index.directory}'"
-        message = [where, "the record is missing, truncated or damaged", advice]
-        with tf.control_dependencies([_require(tf.strings.length(serialized) > 0, message)]):
-            record = schema.parse(tf.identity(serialized))
-        message = [where, "found the record of clip ", record["clip_id"], " instead", advice]
-        found = tf.strings.as_string(tf.strings.length(record["waveform"]) // 2)
-        lengths = [where, "found ", found, f" samples, expected {samples}", advice]
-        with tf.control_dependencies(
-            [
-                _require(record["clip_id"] == expected_id, message),
-                _require(tf.strings.length(record["waveform"]) == 2 * samples, lengths),
-            ]
-        ):
-            waveform = tf.io.decode_raw(record["waveform"], tf.int16)
-        hot = tf.one_hot(record["labels"], num_classes, dtype=tf.float32)
+    A function of the damaged clip and of which records are damaged, so that a stream remains one
+    of its draw numbers.
+    """
+
+    def __init__(self, index: Index, tables: DrawTables):
+        self._index, self._tables = index, tables
+
+    def after(self, clip: int) -> np.ndarray:
+        """The clips to try instead, in order; perhaps none."""
+        tables = self._tables
+        counts = np.diff(tables.class_starts)
+        rows = np.flatnonzero(np.isin(tables.classes, self._index.labels_of(clip)))
+        candidates = tables.clips
+        if len(rows):
+            row = rows[np.argmin(counts[rows])]
+            candidates = tables.class_clips[tables.class_starts[row] : tables.class_starts[row + 1]]
+        place = np.searchsorted(candidates, clip, side="right")
+        following = np.concatenate([candidates[place:], candidates[:place]])
+        return following[following != clip]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The step of the pipeline that reads a block of clips."""
+
+    reader: RecordReader
+    skip: bool
+    substitutes: Substitutes | None
+    on_damage: Callable[[Damage], None] | None
+    sample_rate: int
+    decimation: str
+    undecoded: bool
+
+    def in_graph(
+        self, clips: tf.Tensor, decode: Callable | None, rows: int | None
+    ) -> dict[str, tf.Tensor]:
+        """Clip numbers (rows,) to a batch of so many rows; None where that varies."""
+        info = self.reader.index.info
+        kind = tf.string if self.undecoded else tf.int16
+        clip_id, waveform, target = tf.numpy_function(self, [clips], [tf.string, kind, tf.float32])
+        if decode is not None:
+            waveform = decode(tf.ensure_shape(waveform, [None]))
+            waveform = tf.numpy_function(self._decimated, [waveform], tf.int16)
+        samples = decimated_samples(info.clip_samples, info.sample_rate, self.sample_rate)
         return {
-            "clip_id": expected_id,
-            "waveform": tf.ensure_shape(waveform, [samples]),
-            "target": tf.reduce_sum(hot, axis=0),  # labels are distinct; zeros without any
+            "clip_id": tf.ensure_shape(clip_id, [rows]),
+            "waveform": tf.ensure_shape(waveform, [rows, samples]),
+            "target": tf.ensure_shape(target, [rows, info.num_classes]),
         }
 
-    return records.map(checked, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    def __call__(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        clips, audio = self._whole_records(clips)
+        index = self.reader.index
+        if self.undecoded:
+            audio = np.array([bytes(record) for record in audio], object)
+        else:
+            audio = self._decimated(audio)
+        return np.array(index.clip_ids[clips].tolist(), object), audio, index.targets(clips)
+
+    def _decimated(self, waveforms: np.ndarray) -> np.ndarray:
+        stored = self.reader.index.info.sample_rate
+        return decimate(waveforms, stored, self.sample_rate, self.decimation)
+
+    def _whole_records(self, clips: np.ndarray):
+        """Read clips; damaged ones are replaced or left out, or raise."""
+        read = self.reader.audio if self.undecoded else self.reader.waveforms
+        audio, damages = read(clips)
+        if not damages:
+            return clips, audio
+        if not self.skip:
+            raise ValueError(str(damages[min(damages)]))
+        clips = clips.copy()
+        for place, damage in sorted(damages.items()):
+            self._tell(damage)
+            if self.substitutes is not None:
+                clips[place], audio[place] = self._substitute(clips[place], read)
+        if self.substitutes is None:
+            kept = [place for place in range(len(clips)) if place not in damages]
+            return clips[kept], audio[kept] if isinstance(audio, np.ndarray) else [
+                audio[place] for place in kept
+            ]
+        return clips, audio
+
+    def _substitute(self, clip: int, read: Callable):
+        for other in self.substitutes.after(clip):
+            audio, damages = read(np.array([other]))
+            if not damages:
+                return other, audio[0]
+            self._tell(damages[0])
+        raise ValueError(f"no record of the class of {self.reader.index.clip_ids[clip]} is whole")
+
+    def _tell(self, damage: Damage) -> None:
+        if self.on_damage is not None:
+            self.on_damage(damage)
 
 
-def read_records(index: Index, clips: tf.data.Dataset) -> tf.data.Dataset:
-    """A dataset of clip numbers to one of (clip number, serialised record), in that order.
+def _flac_in_graph(samples: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A decoder of FLAC by an operation of the graph: (n,) string to (n, samples) int16."""
+    try:
+        import tensorflow_io as tfio
 
-    A record that cannot be read, whatever the cause, is the empty string: the caller knows which
-    clip it asked for, which the error of the reading operation does not tell.
-    """
-    paths = tf.constant([index.shard_path(number) for number in range(len(index.info.shards))])
-    shard, offset = tf.constant(index.shard), tf.constant(index.offset)
-    buffer_size = min(int(index.length.max()), 2**18)
+        decode_flac = tfio.audio.decode_flac
+    except Exception as error:
+        raise TFRecordsError(
+            f"flac_decoder 'tensorflow-io' cannot be loaded ({str(error).splitlines()[0]}); "
+            "use 'libsndfile', or install requirements-io.txt"
+        ) from None
 
-    def record_at(clip: tf.Tensor) -> tf.data.Dataset:
-        variant = tf.raw_ops.TFRecordDatasetV2(
-            filenames=paths[shard[clip]][None],
-            compression_type="",
-            buffer_size=tf.constant(buffer_size, tf.int64),
-            byte_offsets=offset[clip][None],
+    def decode(audio: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda one: decode_flac(one, shape=[samples, 1], dtype=tf.int16)[:, 0],
+            audio,
+            fn_output_signature=tf.TensorSpec([samples], tf.int16),
         )
-        record = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string)).take(1)
-        # A record dataset whose file is missing fails anew at every attempt, so ignoring its
-        # errors would never end; a map of one element fails once.
-        attempt = tf.data.Dataset.from_tensors(clip).map(lambda _: record.get_single_element())
-        found = attempt.ignore_errors().concatenate(tf.data.Dataset.from_tensors("")).take(1)
-        return found.map(lambda serialized: (clip, serialized))
 
-    return clips.interleave(
-        record_at,
-        cycle_length=_PARALLEL_READS,
-        block_length=1,
-        num_parallel_calls=_PARALLEL_READS,
-        deterministic=True,
-    )
+    return decode
 
 
 def _whole(**numbers: int) -> list[int]:
@@ -149,7 +278,3 @@ def _whole(**numbers: int) -> list[int]:
         if not hasattr(number, "__index__"):
             raise TFRecordsError(f"{name} must be a whole number, got {number!r}")
     return [operator.index(number) for number in numbers.values()]
-
-
-def _require(condition: tf.Tensor, message: list[str | tf.Tensor]) -> tf.Operation:
-    return tf.debugging.Assert(condition, [tf.strings.join(message)])

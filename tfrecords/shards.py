@@ -1,48 +1,82 @@
 """Writing one shard: under a temporary name, synced, then renamed, so it is whole or absent."""
 
+import hashlib
 import os
 from pathlib import Path
 
-import tensorflow as tf
+import crc32c
 
-from tfrecords.schema import RECORD_OVERHEAD
+from tfrecords.schema import RECORD_OVERHEAD, footer, header
 
 
 class ShardWriter:
     """A context manager that writes one record file.
 
     On a clean exit the file appears under its name; after an exception nothing is left.
-    `size` (bytes) and `clips` count what was written.
+    `size` (bytes) and `clips` count what was written; `sha256` is that of the finished file.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.size = 0
         self.clips = 0
-        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._hash = hashlib.sha256()
+        self._temporary = temporary_name(path)
 
     def __enter__(self) -> "ShardWriter":
-        self._temporary.touch()  # an OSError where TensorFlow has errors of its own
-        self._writer = tf.io.TFRecordWriter(str(self._temporary))
+        self._file = self._temporary.open("wb", buffering=2**20)
         return self
 
-    def write(self, record: bytes) -> tuple[int, int]:
-        """Append one record; returns its byte offset and length, framing included."""
-        self._writer.write(record)
+    def write(self, record: bytes) -> tuple[int, int, int]:
+        """Append one record; returns its byte offset, its length with framing, its CRC-32C."""
+        checksum = crc32c.crc32c(record)
+        for part in (header(len(record)), record, footer(checksum)):
+            self._file.write(part)
+            self._hash.update(part)
         offset, length = self.size, len(record) + RECORD_OVERHEAD
         self.size += length
         self.clips += 1
-        return offset, length
+        return offset, length, checksum
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
 
     def __exit__(self, kind, value, traceback) -> None:
-        self._writer.close()
-        if kind is not None:
-            self._temporary.unlink(missing_ok=True)
-            return
-        with self._temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        written = self._temporary.stat().st_size
-        if written != self.size:  # TFRecordWriter does not report a full disk
-            self._temporary.unlink()
-            raise OSError(f"{self.path}: {written} bytes written of {self.size}; is the disk full?")
-        self._temporary.replace(self.path)
+        try:
+            if kind is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._temporary.replace(self.path)
+        finally:
+            discard(self._file, self._temporary)
+
+
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
+    """Write a file under a temporary name, sync it, then rename it into place."""
+    temporary = temporary_name(path)
+    file = temporary.open("wb")
+    try:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        temporary.replace(path)
+    finally:
+        discard(file, temporary)
+
+
+def temporary_name(path: Path) -> Path:
+    """Hidden, and this process's own: one that is dying cannot write into another's file."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def discard(file, temporary: Path) -> None:
+    """Close and remove what is left of a temporary file; nothing once it was renamed."""
+    try:
+        file.close()  # flushes, which fails again where the disk is full
+    except OSError:
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)

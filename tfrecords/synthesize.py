@@ -13,7 +13,10 @@ import soundfile
 from tqdm import tqdm
 
 from tfrecords.errors import TFRecordsError
-from tfrecords.pack import PackReport, PackSettings, check_output, check_settings, pack_clips
+from tfrecords.info import FILE_NAME
+from tfrecords.pack import pack_clips
+from tfrecords.report import PackReport
+from tfrecords.settings import PackSettings, check_settings
 from tfrecords.sounds import SOUNDS, background
 
 IMBALANCE = 20  # clips of the most frequent class for each of the rarest
@@ -31,7 +34,7 @@ def synthesize_clips(
     split: str = "train",
     num_classes: int | None = None,
     clips_per_shard: int = 256,
-    workers: int = 4,
+    workers: int = 1,
     progress: bool = True,
 ) -> PackReport:
     """Write `audio/*.wav`, `metadata.csv` and `labels.csv` into `output`, and pack them there.
@@ -75,8 +78,8 @@ def synthesize_clips(
     check_settings(settings)
     if clip_seconds < 0.25:
         raise TFRecordsError(f"synthetic clips must be 0.25 s or longer, got {clip_seconds}")
-    check_output(output)
-    taken = [path for path in (settings.metadata, settings.labels, settings.audio) if path.exists()]
+    paths = (output / FILE_NAME, settings.metadata, settings.labels, settings.audio)
+    taken = [path for path in paths if path.exists()]
     if taken:
         raise TFRecordsError(f"{taken[0]} is there already; choose another output folder")
     settings.audio.mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,25 @@
 """Check a packed directory against its index and `dataset.json`, every byte of it."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
+import crc32c
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from tfrecords import schema
+from tfrecords.codecs import decode_audio
 from tfrecords.errors import TFRecordsError
 from tfrecords.index import Index, load_index
-from tfrecords.info import load_info, sha256_of
-from tfrecords.reader import read_records
+from tfrecords.info import load_info, splits_of
+from tfrecords.pack import STATE_NAME
+from tfrecords.pack_shard import map_ahead
+from tfrecords.storage import Files, is_remote
 
 
 def verify_directory(
@@ -20,13 +27,15 @@ def verify_directory(
     *,
     report: Callable[[str], None] = lambda problem: None,
     progress: bool = False,
+    workers: int = os.cpu_count() or 1,
 ) -> list[str]:
     """Read everything and compare: sizes, checksums, records, ids, lengths, labels, counts.
 
     Args:
-        directory: a packed directory.
+        directory: a packed directory, or a folder of packed directories.
         report: called with each problem as it is found.
         progress: show a progress bar on stderr.
+        workers: shards read at a time.
 
     Returns:
         One line per problem, naming the shard and, where there is one, the clip; empty if the
@@ -35,30 +44,66 @@ def verify_directory(
     Raises:
         TFRecordsError: the directory is no packed directory at all (it has no `dataset.json`).
     """
-    load_info(directory)
     problems = []
-    for problem in _problems(Path(directory), progress):
-        problems.append(problem)
-        report(problem)
+    for part in parts_of(directory):
+        for problem in _problems(part, progress, workers):
+            problems.append(problem)
+            report(problem)
     return problems
 
 
-def _problems(directory: Path, progress: bool) -> Iterator[str]:
+def parts_of(directory: str | os.PathLike) -> list[str]:
+    """The packed directories in a folder of them, or the one that it is.
+
+    Raises:
+        TFRecordsError: it is neither.
+    """
+    if splits := splits_of(directory):
+        return [str(Path(directory, name)) for name in splits]
+    if is_remote(directory) or Path(directory, "dataset.json").exists():
+        return [str(directory)]
+    load_info(directory)  # says what is missing
+    return []
+
+
+def _problems(directory: str, progress: bool, workers: int) -> Iterator[str]:
     try:
         index = load_index(directory)
     except TFRecordsError as error:
         yield str(error)
         return
     yield from _check_index(index)
-    listed = {shard.name for shard in index.info.shards}
+    if not is_remote(directory):
+        yield from _check_files(Path(directory), {shard.name for shard in index.info.shards})
+    shards = range(len(index.info.shards))
+    # A view's index may leave whole shards out.
+    used = [number for number in shards if not index.info.view or (index.shard == number).any()]
+    files, lock = Files(), Lock()
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=index.num_clips, unit="clip", disable=not progress) as bar,
+    ):
+
+        def checked(number: int) -> list[str]:
+            found = []
+            for problem in _check_shard(index, number, files):
+                if problem:
+                    found.append(problem)
+                else:
+                    with lock:
+                        bar.update()
+            return found
+
+        for found in map_ahead(pool, checked, used, ahead=2 * workers):
+            yield from found
+
+
+def _check_files(directory: Path, listed: set[str]) -> Iterator[str]:
     for path in sorted(directory.glob("*.tfrecord")):
         if path.name not in listed:
             yield f"shard {path.name}: not listed in dataset.json; remove it"
-    for path in sorted(directory.glob(".*.tmp")):
+    for path in sorted([*directory.glob(".*.tmp"), *directory.glob(STATE_NAME)]):
         yield f"{path.name}: left by an interrupted run; remove it"
-    with tqdm(total=index.num_clips, unit="clip", disable=not progress) as bar:
-        for number in range(len(index.info.shards)):
-            yield from _check_shard(index, number, bar)
 
 
 def _check_index(index: Index) -> Iterator[str]:
@@ -72,52 +117,87 @@ def _check_index(index: Index) -> Iterator[str]:
         index.label_values.min() >= 0 and index.label_values.max() < info.num_classes
     ):
         yield f"index: a label outside 0 to {info.num_classes - 1}"
+    starts = np.flatnonzero(np.diff(index.shard, prepend=-1, append=-1))
+    of_shard = {int(index.shard[first]): slice(first, end) for first, end in pairwise(starts)}
+    if len(of_shard) + 1 != len(starts) or any(
+        not 0 <= number < len(info.shards) for number in of_shard
+    ):
+        yield "index: its clips are not in the order of their shards"
+        return
     for number, shard in enumerate(info.shards):
-        clips = np.flatnonzero(index.shard == number)
-        ends = index.offset[clips] + index.length[clips]
-        if len(clips) != shard.clips:
-            yield f"shard {shard.name}: {len(clips)} clips in the index, {shard.clips} expected"
-        if not np.array_equal(np.append(index.offset[clips], shard.bytes), np.append(0, ends)):
+        clips = of_shard.get(number, slice(0, 0))
+        offsets = index.offset[clips]
+        ends = offsets + index.length[clips]
+        if info.view:
+            if (offsets[1:] < ends[:-1]).any() or (len(ends) and ends[-1] > shard.bytes):
+                yield f"shard {shard.name}: records in the index overlap or lie beyond its end"
+            continue
+        if len(offsets) != shard.clips:
+            yield f"shard {shard.name}: {len(offsets)} clips in the index, {shard.clips} expected"
+        if not np.array_equal(np.append(offsets, shard.bytes), np.append(0, ends)):
             yield f"shard {shard.name}: the index does not cover its {shard.bytes} bytes"
 
 
-def _check_shard(index: Index, number: int, bar: tqdm) -> Iterator[str]:
+def _check_shard(index: Index, number: int, files: Files) -> Iterator[str]:
+    """The problems of one shard, and an empty text for every clip."""
     shard = index.info.shards[number]
     clips = np.flatnonzero(index.shard == number)
-    path = Path(index.shard_path(number))
-    if not path.is_file():
-        yield f"shard {shard.name}: the file is missing, with its {len(clips)} clips"
-        bar.update(len(clips))
+    path = index.shard_path(number)
+    digest = hashlib.sha256()
+    problems = []
+    size = 0
+    record = bytearray(index.length[clips].max() if len(clips) else 0)
+    try:
+        for clip in clips:
+            view = memoryview(record)[: index.length[clip]]
+            offset = int(index.offset[clip])
+            found = files.read_into(path, offset, [view])
+            digest.update(view[:found])
+            size = max(size, offset + found)
+            for problem in _check_record(index, clip, view[:found]):
+                name = index.clip_ids[clip].decode(errors="replace")
+                problems.append(f"shard {shard.name}, clip {name}: {problem}")
+            yield ""
+        beyond = files.read_into(path, size, [bytearray(1)])
+    except OSError as error:
+        reason = "the file is missing" if isinstance(error, FileNotFoundError) else str(error)
+        yield f"shard {shard.name}: {reason}, with its {len(clips)} clips"
         return
-    size = path.stat().st_size
-    if size != shard.bytes:
-        yield f"shard {shard.name}: {size} bytes, expected {shard.bytes}"
-    elif (found := sha256_of(path)) != shard.sha256:
-        yield (f"shard {shard.name}: its SHA-256 begins {found[:12]}, expected {shard.sha256[:12]}")
-    if not len(clips):
+    if index.info.view:  # which may leave out clips between others
+        yield from problems
         return
-    records = read_records(index, tf.data.Dataset.from_tensor_slices(clips))
-    for clip, record in records.as_numpy_iterator():
-        bar.update()
-        for problem in _check_record(index, clip, record):
-            yield f"shard {shard.name}, clip {index.clip_ids[clip].decode()}: {problem}"
+    if beyond or size != shard.bytes:
+        yield f"shard {shard.name}: {'more' if beyond else size} bytes, expected {shard.bytes}"
+    elif digest.hexdigest() != shard.sha256:
+        found = digest.hexdigest()
+        yield f"shard {shard.name}: its SHA-256 begins {found[:12]}, expected {shard.sha256[:12]}"
+    yield from problems
 
 
-def _check_record(index: Index, clip: int, record: bytes) -> Iterator[str]:
-    if not record:
+def _check_record(index: Index, clip: int, record: memoryview) -> Iterator[str]:
+    data = record[schema.HEADER_BYTES : -schema.FOOTER_BYTES]
+    checksum = crc32c.crc32c(data)
+    whole = (
+        len(record) == index.length[clip]
+        and record[: schema.HEADER_BYTES] == schema.header(len(data))
+        and record[-schema.FOOTER_BYTES :] == schema.footer(checksum)
+    )
+    if not whole:
         yield "the record is missing, truncated or damaged"
         return
+    if checksum != index.checksum[clip]:
+        yield f"its checksum is {checksum:08x}, the index has {index.checksum[clip]:08x}"
     try:
-        clip_id, waveform, labels = schema.decode(record)
+        clip_id, audio, labels = schema.decode(data)
     except ValueError as error:
         yield str(error)
         return
-    expected = index.length[clip] - schema.RECORD_OVERHEAD
-    if len(record) != expected:
-        yield f"the record has {len(record)} bytes, expected {expected}"
     if clip_id != index.clip_ids[clip]:
         yield f"found the record of clip {clip_id.decode(errors='replace')} instead"
-    if len(waveform) != index.info.clip_samples:
-        yield f"found {len(waveform)} samples, expected {index.info.clip_samples}"
     if list(labels) != index.labels_of(clip).tolist():
         yield f"found labels {list(labels)}, the index has {index.labels_of(clip).tolist()}"
+    samples = np.empty(index.info.clip_samples, np.int16)
+    try:
+        decode_audio(audio, index.info.codec, samples)
+    except ValueError as error:
+        yield str(error)

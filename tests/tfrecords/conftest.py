@@ -8,7 +8,8 @@ import soundfile
 
 from tfrecords.index import Index
 from tfrecords.info import DatasetInfo
-from tfrecords.pack import PackSettings, pack_clips
+from tfrecords.pack import pack_clips
+from tfrecords.settings import PackSettings
 from tfrecords.sources import Clip
 
 RATE = 8000
@@ -42,7 +43,7 @@ def settings_for(source: Path, output: Path, **changes) -> PackSettings:
         "sample_rate": RATE,
         "clip_seconds": 0.25,
         "clips_per_shard": 16,
-        "workers": 2,
+        "workers": 0,
     }
     return PackSettings(**(values | changes))
 
@@ -78,8 +79,8 @@ def make_index():
             index_name="index.npz",
             index_sha256="",
         )
-        clips = [Clip(f"clip{number:07d}", Path(), kinds) for number, kinds in enumerate(labels)]
-        places = [(0, 100 * number, 100) for number in range(len(labels))]
+        clips = [Clip(f"clip{number:07d}", "", kinds) for number, kinds in enumerate(labels)]
+        places = [(0, 100 * number, 100, 0) for number in range(len(labels))]
         return Index.from_clips(info, Path("nowhere"), clips, places)
 
     return make

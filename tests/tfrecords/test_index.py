@@ -26,7 +26,8 @@ def test_types(packed):
     index = load_index(packed)
     assert index.clip_ids.dtype.kind == "S"
     assert (index.shard.dtype, index.offset.dtype) == (np.int32, np.int64)
-    assert (index.label_values.dtype, index.label_starts.dtype) == (np.int32, np.int64)
+    assert (index.length.dtype, index.checksum.dtype) == (np.int32, np.uint32)
+    assert (index.label_values.dtype, index.label_starts.dtype) == (np.uint16, np.int64)
 
 
 def test_targets_and_inverse_agree(make_index):
@@ -48,14 +49,15 @@ def test_targets_and_inverse_agree(make_index):
 def test_inverse_is_quick_for_a_big_index(make_index):
     small = make_index([(0,)], num_classes=527)
     clips = 500_000
-    labels = np.random.default_rng(0).integers(0, 527, 2 * clips).astype(np.int32)
+    labels = np.random.default_rng(0).integers(0, 527, 2 * clips).astype(np.uint16)
     big = type(small)(
         info=small.info,
         directory=small.directory,
         clip_ids=np.zeros(clips, "S11"),
         shard=np.zeros(clips, np.int32),
         offset=np.arange(clips),
-        length=np.ones(clips, np.int64),
+        length=np.ones(clips, np.int32),
+        checksum=np.zeros(clips, np.uint32),
         label_values=labels,
         label_starts=np.arange(0, 2 * clips + 1, 2),
     )

@@ -24,16 +24,24 @@ def test_round_trip_and_fields(packed, tmp_path):
 def test_another_version_is_named_with_ours(packed, tmp_path):
     data = json.loads((packed / "dataset.json").read_text())
     (tmp_path / "dataset.json").write_text(json.dumps(data | {"format_version": 7}))
-    with pytest.raises(TFRecordsError, match=r"version 7, .* version 1"):
+    with pytest.raises(TFRecordsError, match=r"version 7, .* version 2"):
         load_info(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}'])
 def test_broken_file(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(TFRecordsError, match=r"dataset\.json") as caught:
         load_info(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_any_change_is_found(packed, tmp_path):
+    text = (packed / "dataset.json").read_text()
+    for old, new in (('"rare"', '"rarer"'), ('"num_clips": 60', '"num_clips": 61')):
+        (tmp_path / "dataset.json").write_text(text.replace(old, new))
+        with pytest.raises(TFRecordsError, match="another checksum"):
+            load_info(tmp_path)
 
 
 def test_no_packed_directory(tmp_path):

@@ -29,7 +29,7 @@ def test_pack_info_verify(arguments, tmp_path, capfd):
     data = json.loads(capfd.readouterr().out)
     assert data["classes"] == {"a": 20, "b": 20, "c": 20, "rare": 3}
     assert main(["verify", f"{tmp_path}/out"]) == 0
-    assert "ok: 60 clips in 4 shards" in capfd.readouterr().out
+    assert f"ok: {tmp_path}/out: 60 clips in 4 shards" in capfd.readouterr().out
 
 
 def test_verify_fails_on_damage(packed, tmp_path, capfd):

@@ -14,7 +14,8 @@ import pytest
 from tfrecords import load_index, pack_clips, verify_directory
 from tfrecords.errors import TFRecordsError
 from tfrecords.hashing import hash_ids
-from tfrecords.pack import map_ahead, order_clips
+from tfrecords.pack_shard import map_ahead
+from tfrecords.plan import order_clips
 from tfrecords.sources import Clip
 
 
@@ -27,7 +28,7 @@ def test_bytes_depend_on_neither_workers_nor_row_order(source, packed, tmp_path,
     (tmp_path / "metadata.csv").write_text("\n".join([header, *rows[::-1]]) + "\n")
     shuffled = settings(source, tmp_path / "a", metadata=tmp_path / "metadata.csv", workers=1)
     pack_clips(shuffled, progress=False)
-    pack_clips(replace(shuffled, output=tmp_path / "b", workers=5), progress=False)
+    pack_clips(replace(shuffled, output=tmp_path / "b", workers=9), progress=False)
     assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(packed)
 
 
@@ -36,7 +37,7 @@ def test_clips_lie_in_the_order_of_a_hash(packed):
     hashes = hash_ids(ids)
     assert (np.sort(hashes) == hashes).all()
     assert (np.sort(ids) != ids).any()
-    clips = [Clip(name, Path(), ()) for name in ("b", "a", "c")]
+    clips = [Clip(name, "", ()) for name in ("b", "a", "c")]
     assert order_clips(clips) == order_clips(clips[::-1])
 
 
@@ -103,9 +104,17 @@ def test_no_usable_clip_leaves_no_data_set(source, tmp_path, settings):
 
 def test_output_that_holds_records_is_left_alone(source, packed, tmp_path, settings):
     before = contents(packed)
-    with pytest.raises(TFRecordsError, match="already holds records"):
-        pack_clips(settings(source, packed), progress=False)
+    with pytest.raises(TFRecordsError, match="already holds other records"):
+        pack_clips(settings(source, packed, clip_seconds=0.2), progress=False)
     assert contents(packed) == before
+    # The same command once more, as a script that goes on after a crash may run it.
+    report = pack_clips(settings(source, packed), progress=False)
+    assert "already packed: 60 clips" in report.summary()
+    assert contents(packed) == before
+    (tmp_path / "stray").mkdir()
+    (tmp_path / "stray" / "x.tfrecord").touch()
+    with pytest.raises(TFRecordsError, match=r"already holds records \(x\.tfrecord\)"):
+        pack_clips(settings(source, tmp_path / "stray"), progress=False)
     (tmp_path / "file").touch()
     with pytest.raises(TFRecordsError, match="is a file"):
         pack_clips(settings(source, tmp_path / "file"), progress=False)
@@ -120,7 +129,8 @@ def test_output_that_holds_records_is_left_alone(source, packed, tmp_path, setti
         ({"clip_seconds": float("nan")}, "clip seconds"),
         ({"clip_seconds": float("inf")}, "clip seconds"),
         ({"clips_per_shard": 0}, "clips_per_shard"),
-        ({"workers": 0}, "workers"),
+        ({"workers": -1}, "workers"),
+        ({"clip_timeout": 0}, "clip_timeout"),
         ({"codec": "mp3"}, "codec"),
         ({"split": "../x"}, "split"),
         ({"split": ""}, "split"),
@@ -133,7 +143,7 @@ def test_wrong_settings(source, tmp_path, settings, changes, part):
 
 
 def test_interruption_leaves_no_half_shard_and_no_data_set(source, tmp_path, settings, monkeypatch):
-    import tfrecords.pack
+    import tfrecords.pack_shard
 
     calls = iter(range(1000))
 
@@ -142,16 +152,18 @@ def test_interruption_leaves_no_half_shard_and_no_data_set(source, tmp_path, set
             raise KeyboardInterrupt
         return np.zeros(2000, np.int16)
 
-    monkeypatch.setattr(tfrecords.pack, "decode_clip", fails_later)
+    monkeypatch.setattr(tfrecords.pack_shard, "decode_clip", fails_later)
     with pytest.raises(KeyboardInterrupt):
-        pack_clips(settings(source, tmp_path / "out", workers=1), progress=False)
+        pack_clips(settings(source, tmp_path / "out"), progress=False)
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert left == [f"train-0000{number}-of-00004.tfrecord" for number in range(2)]
+    assert left == [".packing", *(f"train-0000{number}-of-00004.tfrecord" for number in range(2))]
+    with pytest.raises(TFRecordsError, match="not a packed directory"):
+        load_index(tmp_path / "out")
 
 
 def test_dataset_json_has_what_readers_need(packed):
     data = json.loads((packed / "dataset.json").read_text())
-    assert data["format_version"] == 1
+    assert data["format_version"] == 2
     assert data["classes"] == ["a", "b", "c", "rare"]
     assert data["source"] == "metadata.csv"
     assert set(data["shards"][0]) == {"name", "clips", "bytes", "sha256"}

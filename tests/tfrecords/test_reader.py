@@ -130,8 +130,8 @@ def test_damage_names_shard_and_clip(packed, tmp_path, damage):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         ids_of(tfrecords.dataset(copy, batch_size=1, start=16))
     message = str(caught.value)
-    expected = {"swap": "instead", "shorten": "found 1999 samples, expected 2000"}
-    assert expected.get(damage, "missing, truncated or damaged") in message
+    expected = "instead" if damage == "swap" else "missing, truncated or damaged"
+    assert expected in message
     assert f"shard {shard.name}, clip {index.clip_ids[first].decode()}: " in message
     assert "python -m tfrecords verify" in message
     # What lies before the damage, and the other shards, can be read.

@@ -74,6 +74,7 @@ def draw_order(tables, rounds: int) -> np.ndarray:
         classes=tables.classes,
         class_clips=np.repeat(np.arange(3), np.diff(tables.class_starts)).astype(np.int32),
         class_starts=tables.class_starts,
+        runs=np.zeros(3, np.int32),
     )
     return drawn(alone, "balanced", 3 * rounds).reshape(rounds, 3)
 

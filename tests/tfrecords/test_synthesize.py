@@ -93,7 +93,7 @@ def test_mistakes(tmp_path):
             make(tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
     make(tmp_path / "out")
-    with pytest.raises(TFRecordsError, match="already holds records"):
+    with pytest.raises(TFRecordsError, match="is there already"):
         make(tmp_path / "out", seed=1)
 
 

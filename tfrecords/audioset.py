@@ -1,0 +1,147 @@
+"""AudioSet's files: how clips are named, lists of clips to leave out, the sets of one root folder.
+
+Names that projects give the audio of clip `<id>` (11 characters), which starts at `<start>`:
+`Y<id>.wav` (PANNs), `<id>.wav`, `<id>_<start>.wav`, `<id>_<start>_<end>.wav`, the last two also
+with a leading `Y`; times in seconds or milliseconds; other extensions as well.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from tfrecords.errors import TFRecordsError
+
+# In the order in which they are preferred where one clip has several files.
+AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm")
+
+# The parts of AudioSet, and their metadata files.
+SETS = {
+    "balanced_train": "balanced_train_segments.csv",
+    "unbalanced_train": "unbalanced_train_segments.csv",
+    "eval": "eval_segments.csv",
+}
+
+_ID = r"[A-Za-z0-9_-]{11}"
+_TIMES = r"(?:_(\d+(?:\.\d+)?))?(?:_(\d+(?:\.\d+)?))?"
+# Without the Y first: an id may begin with one.
+_NAMES = (re.compile(rf"({_ID}){_TIMES}"), re.compile(rf"Y({_ID}){_TIMES}"))
+_LISTED = re.compile(rf"({_ID})_\d+(?:\.\d+)?_\d+(?:\.\d+)?(?:\.\w+)?")
+
+
+def find_audio(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
+    """The audio file of each clip, wherever it lies in the folder.
+
+    Args:
+        folder: searched with all folders below it.
+        starts: by clip id, the second at which the clip begins in its video, if known. A file
+            whose name says another start is another clip's.
+
+    Returns:
+        Paths by clip id; clips without a file are absent.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for directory, name in _files(folder):
+        # No Path objects here: those of two million files would take half a minute.
+        stem, extension = os.path.splitext(name)  # noqa: PTH122
+        extension = extension.lower()
+        if extension not in AUDIO_EXTENSIONS:
+            continue
+        clip_id = _clip_of(stem, starts)
+        if clip_id is not None:
+            candidate = (AUDIO_EXTENSIONS.index(extension), f"{directory}{os.sep}{name}")
+            found[clip_id] = min(candidate, found.get(clip_id, candidate))
+    return {clip_id: path for clip_id, (_, path) in found.items()}
+
+
+def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
+    """The clip ids of a file that lists clips to leave out.
+
+    One clip a line, of which the first field (up to a tab or comma) counts: the id itself, or
+    AudioSet's `<id>_<start>_<end>.wav` as in the lists of DCASE 2017 task 4.
+
+    Raises:
+        TFRecordsError: no such file, not text, or nothing in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TFRecordsError(f"the list of clips to exclude, {path}, does not exist")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise TFRecordsError(f"{path} is not UTF-8 text ({error}); convert it first") from None
+    fields = (re.split(r"[\t,]", line, maxsplit=1)[0].strip() for line in lines)
+    ids = dict.fromkeys(_listed_id(field) for field in fields if field)
+    if not ids:
+        raise TFRecordsError(f"{path} lists no clips; expected an id a line")
+    return tuple(ids)
+
+
+def split_names(text: str, is_known) -> list[str]:
+    """The labels in a comma-separated list whose labels may hold commas themselves.
+
+    `is_known` says whether a text is a label: "Male speech, man speaking,Music" are two. What is
+    not known stays in its pieces.
+    """
+    pieces = text.split(",")
+    labels, first = [], 0
+    while first < len(pieces):
+        last = first + 1
+        for end in range(len(pieces), first + 1, -1):
+            if is_known(",".join(pieces[first:end]).strip()):
+                last = end
+                break
+        labels.append(",".join(pieces[first:last]).strip())
+        first = last
+    return [label for label in labels if label]
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str]]:
+    for directory, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            yield directory, name
+
+
+def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
+    for pattern in _NAMES:
+        match = pattern.fullmatch(stem)
+        if match and match[1] in starts and _agree(match[2], starts[match[1]]):
+            return match[1]
+    return None
+
+
+def _agree(named: str | None, start: float | None) -> bool:
+    """Whether a start in a file's name is the clip's, in seconds or milliseconds."""
+    if named is None or start is None:
+        return True
+    return min(abs(float(named) - start), abs(float(named) / 1000 - start)) <= 1
+
+
+def _listed_id(field: str) -> str:
+    match = _LISTED.fullmatch(field)
+    return match[1] if match else field
+
+
+def sets_of(root: Path, wanted: Iterable[str] = ()) -> dict[str, Path]:
+    """The metadata files of AudioSet's sets below a root folder, by set.
+
+    Raises:
+        TFRecordsError: an unknown set, one without its file, or none at all.
+    """
+    wanted = tuple(wanted)
+    if unknown := [name for name in wanted if name not in SETS]:
+        raise TFRecordsError(f"AudioSet has no set {unknown[0]!r}; it has {', '.join(SETS)}")
+    if not root.is_dir():
+        raise TFRecordsError(f"the root folder {root} does not exist; give it with --root")
+    found = {}
+    for name, file in SETS.items():
+        places = [path for path in (root / file, root / "metadata" / file) if path.is_file()]
+        if places and (not wanted or name in wanted):
+            found[name] = places[0]
+    missing = [SETS[name] for name in wanted if name not in found]
+    if missing or not found:
+        raise TFRecordsError(
+            f"{root} has no {' or '.join(missing or SETS.values())}; expected it there or in "
+            "metadata/"
+        )
+    return found

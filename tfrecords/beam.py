@@ -1,0 +1,60 @@
+"""Packs shards on Apache Beam: the same work items, spread over the machines of a runner.
+
+The audio files and the output folder must be reachable under the same paths from every machine
+(a network file system, or a mounted bucket).
+"""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from tfrecords.errors import TFRecordsError
+from tfrecords.pack import Runner, keep_result, load_result
+from tfrecords.pack_shard import ShardResult
+from tfrecords.plan import Plan, ShardTask
+from tfrecords.workers import pack_protected
+
+
+def beam_runner(name: str, options: str = "") -> Runner:
+    """What `pack_clips` takes as its runner.
+
+    Args:
+        name: a Beam runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner ...
+        options: its options, as on a command line: `--project=p --region=r`.
+
+    Raises:
+        TFRecordsError: Apache Beam is not installed.
+    """
+    try:
+        import apache_beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise TFRecordsError(
+            "--runner needs Apache Beam: pip install 'apache-beam>=2.60'; or leave it out to pack "
+            "on this machine"
+        ) from None
+
+    def run(
+        plan: Plan, pending: Sequence[int], done: Callable[[int], None]
+    ) -> Iterator[tuple[int, ShardResult]]:
+        pipeline_options = PipelineOptions(shlex.split(options), runner=name)
+        pack = partial(_pack_and_keep, timeout=plan.settings.clip_timeout)
+        with apache_beam.Pipeline(options=pipeline_options) as pipeline:
+            tasks = pipeline | apache_beam.Create([plan.task(number) for number in pending])
+            # Else the runner may take all of them for one piece of work.
+            _ = tasks | apache_beam.Reshuffle() | apache_beam.Map(pack)
+        for number in pending:
+            result = load_result(plan.shard_path(number))
+            if result is None:
+                raise OSError(f"the runner {name} did not write {plan.shard_name(number)}")
+            done(len(plan.clips_of(number)))
+            yield number, result
+
+    return run
+
+
+def _pack_and_keep(task: ShardTask, timeout: float) -> str:
+    """Pack a shard and leave its result beside it, where the next attempt finds it too."""
+    if load_result(task.path) is None:
+        keep_result(task.path, pack_protected(task, timeout=timeout))
+    return task.path

@@ -1,0 +1,159 @@
+"""Reading files that lie on this machine or, by `gs://` and the like, in an object store.
+
+Local files are read by position into buffers the caller owns, without a copy between. Others go
+through TensorFlow's file systems, which come with `gs://`; tensorflow-io adds `s3://` and more
+where its native operations load.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+from tfrecords.errors import TFRecordsError
+
+# Linux takes no more buffers at a time (IOV_MAX).
+MOST_BUFFERS = 1024
+_OPEN_FILES = 128
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    return "://" in str(path)
+
+
+def join(directory: str | os.PathLike, name: str) -> str:
+    """The path of a file in a directory; names may lead elsewhere by `../`."""
+    if is_remote(directory):
+        return f"{str(directory).rstrip('/')}/{name}"
+    return str(Path(directory, name))
+
+
+def exists(path: str | os.PathLike) -> bool:
+    """Whether there is a file (not a folder) at the path."""
+    if not is_remote(path):
+        return Path(path).is_file()
+    file_io = _remote_files(path)
+    return file_io.exists(_normal(path)) and not file_io.isdir(_normal(path))
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """The whole content of a file."""
+    if not is_remote(path):
+        return Path(path).read_bytes()
+    with _remote_files(path).GFile(_normal(path), "rb") as file:
+        return file.read()
+
+
+class Files:
+    """Reads by position from many files, of which it keeps the last used open. Thread-safe."""
+
+    def __init__(self):
+        self._open: OrderedDict[str, _LocalFile] = OrderedDict()
+        self._lock = Lock()
+
+    def read_into(self, path: str, offset: int, buffers: Sequence) -> int:
+        """Fill writable buffers, one after the other, from `offset` on.
+
+        Returns:
+            How many bytes there were; fewer than asked for where the file ends before.
+
+        Raises:
+            OSError: the file is missing or cannot be read.
+        """
+        if is_remote(path):
+            return _read_remote(path, offset, buffers)
+        return self._local(path).read_into(offset, buffers)
+
+    def will_read(self, path: str, offset: int, length: int) -> None:
+        """Tell the system what is going to be read, so that it reads ahead; local files only."""
+        if not is_remote(path):
+            self._local(path).will_read(offset, length)
+
+    def _local(self, path: str) -> "_LocalFile":
+        with self._lock:
+            file = self._open.pop(path, None) or _LocalFile(path)
+            self._open[path] = file
+            if len(self._open) > _OPEN_FILES:
+                # A thread that reads from it holds it; it is closed when the last lets go.
+                self._open.popitem(last=False)
+            return file
+
+
+class _LocalFile:
+    """An open file; closed when nothing refers to it any more."""
+
+    def __init__(self, path: str):
+        self._descriptor = None
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self):
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def read_into(self, offset: int, buffers: Sequence) -> int:
+        done = 0
+        pending = [memoryview(buffer).cast("B") for buffer in buffers]
+        while pending:
+            count = os.preadv(self._descriptor, pending[:MOST_BUFFERS], offset + done)
+            if not count:
+                break
+            done += count
+            # A signal or the 2 GiB limit of one call may leave some of it unread.
+            while pending and count >= len(pending[0]):
+                count -= len(pending.pop(0))
+            if count:
+                pending[0] = pending[0][count:]
+        return done
+
+    def will_read(self, offset: int, length: int) -> None:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+
+
+def _read_remote(path: str, offset: int, buffers: Sequence) -> int:
+    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    import tensorflow as tf
+
+    try:
+        with _remote_files(path).GFile(_normal(path), "rb") as file:
+            file.seek(offset)
+            content = file.read(sum(map(len, views)))
+    except tf.errors.OpError as error:
+        raise OSError(f"{path}: {error.message}") from error
+    place = 0
+    for view in views:
+        part = content[place : place + len(view)]
+        view[: len(part)] = part
+        place += len(part)
+    return place
+
+
+def _remote_files(path: str | os.PathLike):
+    """TensorFlow's file functions, once they know the path's scheme."""
+    import tensorflow as tf
+
+    scheme = str(path).split("://")[0]
+    if scheme not in tf.io.gfile.get_registered_schemes():
+        try:
+            import tensorflow_io  # noqa: F401  # registers its file systems
+        except Exception as error:
+            raise TFRecordsError(
+                f"{path}: TensorFlow reads no {scheme}:// by itself; tensorflow-io does, "
+                f"and is not usable here ({str(error).splitlines()[0]}); see requirements-io.txt"
+            ) from None
+        if scheme not in tf.io.gfile.get_registered_schemes():
+            raise TFRecordsError(f"{path}: neither TensorFlow nor tensorflow-io reads {scheme}://")
+    return tf.io.gfile
+
+
+def _normal(path: str | os.PathLike) -> str:
+    """Resolve `../` in a remote path; object stores take it literally."""
+    scheme, rest = str(path).split("://", 1)
+    parts: list[str] = []
+    for part in rest.split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return f"{scheme}://{'/'.join(parts)}"

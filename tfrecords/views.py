@@ -1,0 +1,111 @@
+"""Views: packed directories without shards of their own, over the shards of others.
+
+The index of a view names records where they lie, so joining AudioSet's two training sets, or
+taking a part of one, costs an index and no audio. What is read is read from the other directories,
+which must stay where they are relative to the view.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.errors import TFRecordsError
+from tfrecords.index import INDEX_NAME, Index, load_index, save_index_file, starts_of, typed
+from tfrecords.info import DatasetInfo
+
+
+def make_view(
+    output: str | os.PathLike,
+    directories: Sequence[str | os.PathLike],
+    *,
+    split: str | None = None,
+    exclude: Iterable[str | bytes] = (),
+    fraction: float = 1.0,
+) -> Index:
+    """Join packed directories, or take a part of them, without copying audio.
+
+    Args:
+        output: the new directory; must not exist, or be empty.
+        directories: at least one, of the same classes, rate, clip length and codec, no clip twice.
+        split: a name; default: that of `output`.
+        exclude, fraction: as in `tfrecords.dataset`.
+
+    Raises:
+        TFRecordsError: directories that do not fit together, or an output that is not empty.
+    """
+    if not directories:
+        raise TFRecordsError("expected at least one packed directory to make a view of")
+    output = Path(output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise TFRecordsError(f"the output {output} is there already; choose another")
+    indices = [load_index(directory) for directory in directories]
+    first = indices[0].info
+    for index in indices[1:]:
+        for name in ("classes", "sample_rate", "clip_samples", "codec"):
+            if getattr(index.info, name) != getattr(first, name):
+                raise TFRecordsError(
+                    f"{indices[0].directory} and {index.directory} differ in {name}; only "
+                    "directories packed alike can be joined"
+                )
+    exclude = tuple(exclude)
+    parts = [(index, index.select(exclude, fraction)) for index in indices]
+    clip_ids = np.concatenate([index.clip_ids[clips] for index, clips in parts])
+    values, counts = np.unique(clip_ids, return_counts=True)
+    if (counts > 1).any():
+        twice = values[counts > 1]
+        raise TFRecordsError(
+            f"{len(twice)} clips are in more than one of the directories, for instance "
+            f"{twice[0].decode(errors='replace')}; exclude them from one of them"
+        )
+    # Relative, so that the whole may be moved or mounted elsewhere.
+    shards = tuple(
+        replace(shard, name=os.path.relpath(index.shard_path(number), output))
+        for index in indices
+        for number, shard in enumerate(index.info.shards)
+    )
+    shard_starts = starts_of(np.array([len(index.info.shards) for index in indices]))
+    labels = [_labels(index, clips) for index, clips in parts]
+    arrays = {
+        "clip_ids": clip_ids,
+        "shard": np.concatenate(
+            [
+                index.shard[clips] + start
+                for (index, clips), start in zip(parts, shard_starts[:-1], strict=True)
+            ]
+        ),
+        "offset": np.concatenate([index.offset[clips] for index, clips in parts]),
+        "length": np.concatenate([index.length[clips] for index, clips in parts]),
+        "checksum": np.concatenate([index.checksum[clips] for index, clips in parts]),
+        "label_values": np.concatenate([values for values, _ in labels]),
+        "label_starts": starts_of(np.concatenate([counts for _, counts in labels])),
+    }
+    info = DatasetInfo(
+        split=split or output.name,
+        sample_rate=first.sample_rate,
+        clip_samples=first.clip_samples,
+        codec=first.codec,
+        classes=first.classes,
+        class_ids=first.class_ids,
+        num_clips=len(clip_ids),
+        clips_per_shard=max(index.info.clips_per_shard for index in indices),
+        shards=shards,
+        index_name=INDEX_NAME,
+        index_sha256="",
+        source=" + ".join(index.info.source for index in indices),
+        view=True,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    index = save_index_file(Index(info=info, directory=str(output), **typed(arrays)))
+    index.info.save(output)
+    return index
+
+
+def _labels(index: Index, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of some clips, one after the other, and how many each has."""
+    counts = np.diff(index.label_starts)
+    kept = np.zeros(index.num_clips, bool)
+    kept[clips] = True
+    return index.label_values[np.repeat(kept, counts)], counts[clips]
