@@ -82,8 +82,8 @@ def pack_shard(
             if isinstance(audio, DecodeError):
                 rejected.append((place, str(audio)))
             else:
-                record = schema.encode(clip.clip_id.encode(), audio, clip.labels)
-                records.append((place, *writer.write(record)))
+                front = schema.front(clip.clip_id.encode(), len(audio), clip.labels)
+                records.append((place, *writer.write(front, audio)))
             done()
     shard = ShardInfo(path.name, writer.clips, writer.size, writer.sha256)
     return ShardResult(shard, tuple(records), tuple(rejected))

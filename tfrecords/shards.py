@@ -2,11 +2,16 @@
 
 import hashlib
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import reduce
 from pathlib import Path
 
 import crc32c
 
 from tfrecords.schema import RECORD_OVERHEAD, footer, header
+
+# The disk is begun to be waited for after so many bytes.
+_SYNC_BYTES = 2**24
 
 
 class ShardWriter:
@@ -25,17 +30,31 @@ class ShardWriter:
 
     def __enter__(self) -> "ShardWriter":
         self._file = self._temporary.open("wb", buffering=2**20)
+        self._pool = ThreadPoolExecutor(1)
+        self._syncing, self._synced = self._sync(), 0
         return self
 
-    def write(self, record: bytes) -> tuple[int, int, int]:
-        """Append one record; returns its byte offset, its length with framing, its CRC-32C."""
-        checksum = crc32c.crc32c(record)
-        for part in (header(len(record)), record, footer(checksum)):
+    def _sync(self) -> Future:
+        """Begin to bring what was written to the disk, while the next clips are decoded."""
+        return self._pool.submit(os.fsync, self._file.fileno())
+
+    def write(self, *parts: bytes) -> tuple[int, int, int]:
+        """Append one record, the parts of which are given.
+
+        Returns:
+            Its byte offset, its length with framing, its CRC-32C.
+        """
+        size = sum(map(len, parts))
+        checksum = reduce(lambda sum_, part: crc32c.crc32c(part, sum_), parts, 0)
+        for part in (header(size), *parts, footer(checksum)):
             self._file.write(part)
             self._hash.update(part)
-        offset, length = self.size, len(record) + RECORD_OVERHEAD
+        offset, length = self.size, size + RECORD_OVERHEAD
         self.size += length
         self.clips += 1
+        if self.size - self._synced >= _SYNC_BYTES and self._syncing.done():
+            self._syncing.result()  # an error in it is one of this shard
+            self._syncing, self._synced = self._sync(), self.size
         return offset, length, checksum
 
     @property
@@ -44,7 +63,9 @@ class ShardWriter:
 
     def __exit__(self, kind, value, traceback) -> None:
         try:
+            self._pool.shutdown()
             if kind is None:
+                self._syncing.result()
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._file.close()
