@@ -14,6 +14,7 @@ import_tensorflow_quietly()
 
 
 from panns_tf import commands, metrics  # noqa: E402
+from panns_tf.config import CHOICES  # noqa: E402
 from panns_tf.inference.export import load_any  # noqa: E402
 from panns_tf.training.evaluation import (  # noqa: E402
     check_records,
@@ -21,7 +22,8 @@ from panns_tf.training.evaluation import (  # noqa: E402
     predict,
     write_report,
 )
-from tfrecords import load_index  # noqa: E402
+from tfrecords import Damage, load_index  # noqa: E402
+from tfrecords.decimate import check_decimation  # noqa: E402
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -45,6 +47,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "beside the model",
     )
     parser.add_argument("--batch-size", type=int, default=32, help="clips at a time")
+    parser.add_argument(
+        "--decimation",
+        choices=CHOICES["decimation"],
+        default="lowpass",
+        help="how records of a higher sample rate than the model's are brought to it",
+    )
+    parser.add_argument(
+        "--damaged",
+        choices=CHOICES["damaged"],
+        default="raise",
+        help="at a damaged record: end with an error, or leave the clip out and say so",
+    )
     options = parser.parse_args(arguments)
     if options.batch_size < 1:
         parser.error(f"--batch-size must be at least 1; received {options.batch_size}")
@@ -63,10 +77,23 @@ def main(arguments: list[str] | None = None) -> None:
         described["num_classes"],
         str(options.data),
     )
-    target, score = predict(compiled_predictor(model), options.data, options.batch_size)
+    check_decimation(info.sample_rate, described["sample_rate"], options.decimation)
+    damaged: list[Damage] = []
+    target, score = predict(
+        compiled_predictor(model),
+        options.data,
+        options.batch_size,
+        sample_rate=described["sample_rate"],
+        decimation=options.decimation,
+        damaged=options.damaged,
+        on_damage=damaged.append,
+    )
     summary = metrics.summarise(target, score)
     values = summary.as_dict()
     extra = {"model": described["path"], "data": str(options.data)}
+    if damaged:
+        extra["damaged_clips"] = len(damaged)
+        print(f"left out {len(damaged)} damaged clips, the first: {damaged[0]}")
     if (target.sum(axis=1) == 1).all():
         # With one label a clip the most likely class is right or wrong.
         extra["accuracy"] = float((score.argmax(axis=1) == target.argmax(axis=1)).mean())

@@ -28,7 +28,8 @@ from panns_tf.models import create_model, find  # noqa: E402
 from panns_tf.training import demo  # noqa: E402
 from panns_tf.training.evaluation import check_records, write_report  # noqa: E402
 from panns_tf.training.trainer import NotFiniteError, Trainer, describe  # noqa: E402
-from tfrecords import load_index  # noqa: E402
+from tfrecords import load_index, read_black_list  # noqa: E402
+from tfrecords.decimate import check_decimation  # noqa: E402
 
 #: What a resumed run may change: how long it goes on and how often it looks up.
 RESUMABLE = (
@@ -39,6 +40,8 @@ RESUMABLE = (
     "checkpoint_minutes",
     "checkpoint_steps",
     "keep_checkpoints",
+    "damaged",
+    "cache",
 )
 
 
@@ -59,6 +62,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--batch-size", type=int, help="clips per update, after mixing; default 32, demo fewer")
     add("--learning-rate", type=float, help=f"constant; default {default.learning_rate}")
     add("--sampling", choices=CHOICES["sampling"], help=f"default {default.sampling}")
+    add("--exclude", help="file that lists clips never to be drawn, e.g. a black list")
+    add("--fraction", type=float, help="train on this part of the clips; default 1")
+    add(
+        "--decimation",
+        choices=CHOICES["decimation"],
+        help="records of a higher sample rate than the network's: low-passed (default), or every "
+        "k-th sample as in the reference",
+    )
+    add("--damaged", choices=CHOICES["damaged"], help="at a damaged record; default raise")
+    add("--cache", help="folder on a local disk that keeps what is read of records far away")
     add("--mixup", choices=CHOICES["mixup"], help=f"where to mix; default {default.mixup}")
     flag = argparse.BooleanOptionalAction
     add("--dropout", action=flag, help="default on")
@@ -152,6 +165,8 @@ def main(arguments: list[str] | None = None) -> None:
     info = index.info
     rate, classes = row.frontend.sample_rate, info.classes
     check_records(info, rate, None, len(classes), config.data)
+    check_decimation(info.sample_rate, rate, config.decimation)
+    left = index.select(read_black_list(config.exclude) if config.exclude else (), config.fraction)
     if config.sampling != "shuffled" and not index.class_counts.any():
         raise ValueError(
             f"no clip of {config.data} has a label; --sampling {config.sampling} needs some"
@@ -177,7 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     network.labels = classes
     print(
-        f"{info.num_clips} training clips of {info.clip_seconds:g} s in {len(classes)} classes, "
+        f"{len(left)} training clips of {info.clip_seconds:g} s in {len(classes)} classes, "
         f"{config.sampling} sampling; {network.count_params():,} parameters; "
         f"{config.steps} steps of {config.batch_size} clips, mixup {config.mixup}."
     )

@@ -62,7 +62,13 @@ class TrainConfig:
         steps: updates.
         batch_size: clips per update after mixing; mixup draws twice as many.
         learning_rate: constant.
-        sampling: ``"balanced"``, ``"shuffled"`` or ``"alternate"``.
+        sampling: ``"balanced"``, ``"shuffled"``, ``"alternate"`` or ``"streamed"``.
+        exclude: file that lists clips never to be drawn, or None.
+        fraction: of the training clips, in (0, 1], chosen by a hash of their ids.
+        decimation: how clips stored at a higher rate than the network's are brought to it:
+            ``"lowpass"``, or ``"skip"`` as the reference does.
+        damaged: ``"raise"`` at a damaged record, or ``"skip"`` and count it.
+        cache: folder on a local disk that keeps what is read of records that are far, or None.
         mixup: ``"features"`` (where the network says), ``"waveform"`` or ``"none"``.
         dropout: False switches every dropout off.
         spec_augment: False switches SpecAugment off.
@@ -85,6 +91,11 @@ class TrainConfig:
     batch_size: int = 32
     learning_rate: float = 1e-3
     sampling: str = "balanced"
+    exclude: str | None = None
+    fraction: float = 1.0
+    decimation: str = "lowpass"
+    damaged: str = "raise"
+    cache: str | None = None
     mixup: str = "features"
     dropout: bool = True
     spec_augment: bool = True
@@ -109,6 +120,8 @@ class TrainConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}; received {getattr(self, name)}")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction must lie in (0, 1]; received {self.fraction}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to 2**32 - 1; received {self.seed}")
 
@@ -119,7 +132,9 @@ class TrainConfig:
 
 
 CHOICES = {
-    "sampling": ("balanced", "shuffled", "alternate"),
+    "sampling": ("balanced", "shuffled", "alternate", "streamed"),
+    "decimation": ("lowpass", "skip"),
+    "damaged": ("raise", "skip"),
     "mixup": ("features", "waveform", "none"),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "xla": ("auto", "on", "off"),

@@ -12,10 +12,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import soundfile
 
 import evaluate
+import tfrecords
 import train
-from tfrecords import synthesize_clips
+from tfrecords import load_index, read_black_list, synthesize_clips
 
 ROOT = Path(__file__).parents[1]
 
@@ -151,9 +153,67 @@ def test_evaluate_takes_the_run_the_model_and_the_saved_model(finished, data, tm
             assert values[key] == pytest.approx(last[key], abs=1e-5)
 
 
-def test_evaluate_refuses_records_of_another_rate_or_class_list(finished, tmp_path):
+def test_evaluate_reads_records_of_a_higher_rate(finished, tmp_path):
     run_dir, _ = finished
-    synthesize_clips(tmp_path / "rate", clips=12, sample_rate=16000, progress=False)
+    synthesize_clips(tmp_path / "rate", clips=12, sample_rate=32000, progress=False)
+    found = {}
+    for decimation in ("lowpass", "skip"):
+        output = tmp_path / decimation
+        words = f"--model {run_dir} --data {tmp_path}/rate --decimation {decimation}"
+        evaluate.main([*words.split(), "--output", str(output)])
+        found[decimation] = json.loads((output / "metrics.json").read_text())
+    assert found["lowpass"]["num_clips"] == 12
+    assert found["lowpass"]["mAP"] != found["skip"]["mAP"]
+
+
+def test_damaged_records_are_named_or_skipped_and_counted(finished, data, tmp_path):
+    run_dir, _ = finished
+    packed = shutil.copytree(data / "train", tmp_path / "packed")
+    index = load_index(packed)
+    shard = Path(index.shard_path(int(index.shard[3])))
+    content = bytearray(shard.read_bytes())
+    content[int(index.offset[3]) + 500] ^= 1
+    shard.write_bytes(content)
+    clip_id = index.clip_ids[3].decode()
+    words = ["--model", str(run_dir), "--data", str(packed), "--output", str(tmp_path / "e")]
+    with pytest.raises(ValueError, match=f"clip {clip_id}: the record"):
+        evaluate.main(words)
+    evaluate.main([*words, "--damaged", "skip"])
+    values = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert (values["num_clips"], values["damaged_clips"]) == (index.num_clips - 1, 1)
+    # Training draws another clip in its place.
+    options = flags(data, tmp_path / "r", data=packed, steps=6, sampling="shuffled")
+    options += ["--batch-size", str(index.num_clips // 2)]
+    with pytest.raises(ValueError, match=f"clip {clip_id}: the record"):
+        train.main(options)
+    options = [
+        text.replace("/r", "/s") if text == str(tmp_path / "r") else text for text in options
+    ]
+    train.main([*options, "--damaged", "skip"])
+    lines = (tmp_path / "s" / "metrics.jsonl").read_text().splitlines()
+    assert max(json.loads(line).get("damaged_clips", 0) for line in lines) == 1
+
+
+def test_train_on_a_part_of_the_clips(data, tmp_path, capsys):
+    index = load_index(data / "train")
+    black_list = tmp_path / "black list.txt"
+    black_list.write_text("\n".join(clip_id.decode() for clip_id in index.clip_ids[:5]) + "\n")
+    left = index.select(read_black_list(black_list), 0.5)
+    options = flags(data, tmp_path / "r", steps=2, exclude=black_list, fraction=0.5)
+    train.main(options)
+    assert f"{len(left)} training clips" in capsys.readouterr().out
+    config = json.loads((tmp_path / "r" / "config.json").read_text())["config"]
+    assert (config["fraction"], config["exclude"]) == (0.5, str(black_list))
+
+
+def test_evaluate_refuses_records_of_a_lower_rate_or_another_class_list(finished, tmp_path):
+    run_dir, _ = finished
+    rate = tfrecords.PackSettings(
+        metadata=tmp_path / "m.csv", audio=tmp_path, output=tmp_path / "rate", sample_rate=4000
+    )
+    soundfile.write(tmp_path / "x.wav", np.zeros(4000), 4000)
+    (tmp_path / "m.csv").write_text("filename,labels\nx.wav,a\n")
+    tfrecords.pack_clips(rate, progress=False)
     synthesize_clips(
         tmp_path / "classes",
         clips=12,
@@ -162,7 +222,7 @@ def test_evaluate_refuses_records_of_another_rate_or_class_list(finished, tmp_pa
         num_classes=11,
         progress=False,
     )
-    for name, message in (("rate", "16000 Hz"), ("classes", "11 classes")):
+    for name, message in (("rate", "4000 Hz"), ("classes", "11 classes")):
         with pytest.raises(ValueError, match=message):
             evaluate.main(["--model", str(run_dir), "--data", str(tmp_path / name)])
 
@@ -181,6 +241,8 @@ def test_mistakes_are_one_line(finished, data, tmp_path):
     [
         ({"data": "nowhere"}, "nowhere"),
         ({"arch": "wavegram_tiny"}, "8000 Hz but the model expects 32000 Hz"),
+        ({"exclude": "nowhere"}, "nowhere, does not exist"),
+        ({"fraction": 1.5}, r"fraction must lie in \(0, 1\]"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch-size": -1}, "batch_size must be at least 1"),
         ({"learning-rate": 0}, "learning_rate must be above 0"),

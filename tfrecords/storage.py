@@ -87,9 +87,9 @@ class _LocalFile:
         self._descriptor = None
         self._descriptor = os.open(path, os.O_RDONLY)
 
-    def __del__(self):
+    def __del__(self, close=os.close):  # `os` itself may be gone when Python ends
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            close(self._descriptor)
 
     def read_into(self, offset: int, buffers: Sequence) -> int:
         done = 0

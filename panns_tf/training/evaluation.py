@@ -32,8 +32,11 @@ def compiled_predictor(model: Callable) -> Callable:
     return predict
 
 
-def predict(predictor: Callable, data: str | Path, batch_size: int, quiet: bool = False):
+def predict(predictor: Callable, data: str | Path, batch_size: int, quiet: bool = False, **reading):
     """Runs a predictor over all clips of a packed directory.
+
+    Args:
+        reading: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``damaged`` ...
 
     Returns:
         ``target`` and ``score``, float32 (clips, classes) each.
@@ -41,16 +44,18 @@ def predict(predictor: Callable, data: str | Path, batch_size: int, quiet: bool 
     clips = load_index(data).num_clips
     targets, scores = [], []
     with tqdm(total=clips, unit="clip", desc="evaluate", disable=quiet, leave=False) as bar:
-        for batch in iterate(dataset(data, batch_size=batch_size)):
+        for batch in iterate(dataset(data, batch_size=batch_size, **reading)):
             scores.append(predictor(batch["waveform"]).numpy())
             targets.append(batch["target"].numpy())
             bar.update(len(targets[-1]))
+    if not targets:
+        raise ValueError(f"{data} has no record that can be read")
     return np.concatenate(targets), np.concatenate(scores)
 
 
 def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int, what: str) -> None:
     """Raises a ValueError if records do not fit a model's sample rate or classes."""
-    if info.sample_rate != sample_rate:
+    if info.sample_rate < sample_rate:
         raise ValueError(
             f"{what} is sampled at {info.sample_rate} Hz but the model expects {sample_rate} Hz; "
             f"pack it again with --sample-rate {sample_rate}"

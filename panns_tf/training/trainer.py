@@ -20,7 +20,7 @@ from panns_tf.training.optimizer import Adam
 from panns_tf.training.records import iterate
 from panns_tf.training.run_log import RunLog
 from panns_tf.training.state import NotFiniteError
-from tfrecords import dataset
+from tfrecords import Damage, dataset, read_black_list
 
 
 class Trainer:
@@ -47,6 +47,7 @@ class Trainer:
         self.best_step: int | None = None
         self.summary: metrics.Summary | None = None
         self._say = say
+        self._damaged: set[str] = set()
         self._model = training_model(network)
         optimizer = Adam(config.learning_rate)
         if config.precision == "mixed_float16":
@@ -145,15 +146,37 @@ class Trainer:
             sampling=config.sampling,
             seed=config.seed,
             start=self.step * config.clips_per_step,
+            exclude=read_black_list(config.exclude) if config.exclude else (),
+            fraction=config.fraction,
+            **self._reading,
         )
         weights = MixupLambda(config.seed, start=self.step * config.batch_size)
         for batch in iterate(records):
             weight = None if config.mixup == "none" else weights.draw(config.batch_size)
             yield batch["waveform"], batch["target"], weight
 
+    @property
+    def _reading(self) -> dict:
+        """How records are read, for training and for evaluation."""
+        config = self.config
+        return {
+            "sample_rate": self.network.row.frontend.sample_rate,
+            "decimation": config.decimation,
+            "damaged": config.damaged,
+            "on_damage": self._note_damage,
+            "cache": config.cache,
+        }
+
+    def _note_damage(self, damage: Damage) -> None:
+        if damage.clip_id not in self._damaged:
+            self._damaged.add(damage.clip_id)
+            self._say(f"skipped: {damage}")
+
     def evaluate(self) -> dict:
         """Evaluates the network on the held-out records and keeps it if it is the best."""
-        target, score = predict(self._predictor, self.config.eval_data, self.config.batch_size)
+        target, score = predict(
+            self._predictor, self.config.eval_data, self.config.batch_size, **self._reading
+        )
         self.summary = metrics.summarise(target, score)
         values = self.summary.as_dict()
         if self.best_map is None or values["mAP"] > self.best_map:
@@ -228,6 +251,8 @@ class Trainer:
             "clips_per_second": steps * self.config.clips_per_step / seconds,
             "learning_rate": float(self._optimizer.learning_rate),
         }
+        if self.config.damaged == "skip":
+            values["damaged_clips"] = len(self._damaged)
         self._loss_sum.assign(0.0)
         log.write(self.step, "train", values)
         rate = f"{values['clips_per_second']:.1f}"
