@@ -124,14 +124,14 @@ def check_output(plan: Plan) -> None:
 def _pack(plan: Plan, progress: bool, runner: Runner) -> PackReport:
     output = Path(plan.settings.output)
     state = output / STATE_NAME
-    for leftover in (*output.glob(".*.tmp"), *state.glob(".*.tmp")):
-        leftover.unlink(missing_ok=True)
+    _clear(output)
     if not (state / _PLAN_NAME).exists():
         write_atomic(state / _PLAN_NAME, json.dumps(plan.described).encode())
     results = _finished(plan)
     pending = [number for number in range(plan.num_shards) if number not in results]
     ready = sum(len(plan.clips_of(number)) for number in results)
     with (
+        _cleared_after(output),
         tqdm(total=len(plan.clips), initial=ready, unit="clip", disable=not progress) as bar,
         closing(runner(plan, pending, bar.update)) as packed,
     ):
@@ -139,6 +139,20 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> PackReport:
             keep_result(plan.shard_path(number), result)
             results[number] = result
     return _finish(plan, [results[number] for number in range(plan.num_shards)])
+
+
+def _clear(output: Path) -> None:
+    """Remove what processes that were killed had begun to write."""
+    for leftover in (*output.glob(".*.tmp"), *(output / STATE_NAME).glob(".*.tmp")):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _cleared_after(output: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _clear(output)
 
 
 def _run_here(
