@@ -30,8 +30,8 @@ def beam_runner(name: str, options: str = "") -> Runner:
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError:
         raise TFRecordsError(
-            "--runner needs Apache Beam: pip install 'apache-beam>=2.60'; or leave it out to pack "
-            "on this machine"
+            "--runner needs Apache Beam: pip install apache-beam; or leave it out to pack on this "
+            "machine"
         ) from None
 
     def run(

@@ -118,12 +118,14 @@ def _read_with_ffmpeg(path: Path, sample_rate: int, clip_samples: int) -> tuple[
     try:
         import av
     except ImportError:
-        raise DecodeError(f"{path.suffix.lower()} needs PyAV (pip install av)") from None
+        raise DecodeError(f"{path.suffix.lower()} needs PyAV: pip install av") from None
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise DecodeError("no audio in it")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:  # FFmpeg has no decoder for what the header says
+                raise DecodeError("not audio")
             rate = stream.codec_context.sample_rate
             if rate not in _RATES:
                 raise DecodeError("absurd sample rate or number of channels")
