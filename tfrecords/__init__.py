@@ -16,7 +16,7 @@ _MODULES = {
     "dataset": "reader",
     "load_index": "index",
     "make_view": "views",
-    "pack_audioset": "pack_audioset",
+    "pack_audioset": "pack_sets",
     "pack_clips": "pack",
     "read_black_list": "audioset",
     "synthesize_clips": "synthesize",

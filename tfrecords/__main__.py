@@ -78,7 +78,7 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _audioset(options: argparse.Namespace) -> int:
-    from tfrecords.pack_audioset import FULL_TRAIN, pack_audioset
+    from tfrecords.pack_sets import FULL_TRAIN, pack_audioset
 
     settings = _settings(options, metadata="", audio=options.audio or options.root)
     reports = pack_audioset(

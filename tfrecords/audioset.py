@@ -26,7 +26,7 @@ _ID = r"[A-Za-z0-9_-]{11}"
 _TIMES = r"(?:_(\d+(?:\.\d+)?))?(?:_(\d+(?:\.\d+)?))?"
 # Without the Y first: an id may begin with one.
 _NAMES = (re.compile(rf"({_ID}){_TIMES}"), re.compile(rf"Y({_ID}){_TIMES}"))
-_LISTED = re.compile(rf"({_ID})_\d+(?:\.\d+)?_\d+(?:\.\d+)?(?:\.\w+)?")
+_LISTED = re.compile(rf"Y?({_ID})_\d+(?:\.\d+)?_\d+(?:\.\d+)?(?:\.\w+)?")
 
 
 def find_audio(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
@@ -97,7 +97,18 @@ def split_names(text: str, is_known) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    for directory, _, names in os.walk(folder, followlinks=True):
+    seen = set()
+
+    def unreadable(error: OSError) -> None:
+        raise error  # else its clips would count as missing, without a word
+
+    for directory, below, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        # Links that lead back up would have it walk in circles.
+        status = Path(directory).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            below.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         for name in names:
             yield directory, name
 

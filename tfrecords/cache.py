@@ -43,9 +43,7 @@ class Cache:
         self._local = Files()
         self._lock = Lock()
         self._present: dict[str, set[tuple[int, int]]] = {}
-        self._bytes = sum(
-            length for path in self._folder.glob("*.parts") for _, length in _read_parts(path)
-        )
+        self._bytes = self._kept()
 
     def read_into(
         self, files: Files, path: str, parts: Sequence[tuple[int, int]], buffers: Sequence
@@ -75,6 +73,12 @@ class Cache:
             copy.unlink(missing_ok=True)
             copy.with_suffix(".parts").unlink(missing_ok=True)
             self._local = Files()
+            self._bytes = self._kept()
+
+    def _kept(self) -> int:
+        """The bytes of all parts that are there."""
+        lists = map(_read_parts, self._folder.glob("*.parts"))
+        return sum(length for parts in lists for _, length in set(parts))
 
     def _copy(self, path: str) -> Path:
         return self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:24]}.bin"
@@ -86,8 +90,9 @@ class Cache:
             return self._present[copy.name]
 
     def _keep(self, copy: Path, parts: Sequence[tuple[int, int]], buffers: Sequence) -> None:
-        length = sum(part[1] for part in parts)
         with self._lock:
+            present = self._present.setdefault(copy.name, set())
+            length = sum(part[1] for part in parts if part not in present)
             if self._limit is not None and self._bytes + length > self._limit:
                 return
             try:
@@ -103,7 +108,7 @@ class Cache:
                     file.write(b"".join(b"%d %d\n" % part for part in parts))
             except OSError:
                 return  # a cache that cannot grow is no reason to stop
-            self._present.setdefault(copy.name, set()).update(parts)
+            present.update(parts)
             self._bytes += length
 
 

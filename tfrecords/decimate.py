@@ -9,7 +9,6 @@ import numpy as np
 import soxr
 
 from tfrecords.errors import TFRecordsError
-from tfrecords.records import aligned_empty
 
 DECIMATIONS = ("lowpass", "skip")
 
@@ -41,7 +40,7 @@ def decimate(clips: np.ndarray, stored: int, wanted: int, decimation: str) -> np
     """(n, samples) int16 at `stored` Hz to (n, fewer samples) int16 at `wanted` Hz."""
     if stored == wanted:
         return clips
-    out = aligned_empty((len(clips), decimated_samples(clips.shape[1], stored, wanted)), np.int16)
+    out = np.empty((len(clips), decimated_samples(clips.shape[1], stored, wanted)), np.int16)
     if decimation == "skip":
         out[:] = clips[:, :: stored // wanted]
         return out

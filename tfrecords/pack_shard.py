@@ -117,4 +117,8 @@ def _audio_of(
         waveform = decode_clip(clip.path, task.sample_rate, task.clip_samples)
     except DecodeError as error:
         return error
+    except MemoryError:
+        raise
+    except Exception as error:  # a fault of a decoder; one file must not end the packing
+        return DecodeError(f"the decoder fails: {type(error).__name__}")
     return encode_audio(waveform, task.codec, task.sample_rate)

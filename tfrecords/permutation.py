@@ -29,17 +29,23 @@ def permute(position: tf.Tensor, size: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     Returns:
         (n,) int64 in [0, size). For a fixed key and size it is a bijection of the positions.
     """
-    zero, one = tf.zeros_like(position), tf.ones_like(position)
-    is_small = size <= _SMALL
-    small = _permute_by_rank(tf.where(is_small, position, zero), tf.where(is_small, size, one), key)
-    # Where the other branch counts, a full 16-bit range costs one step.
+    is_small = tf.cast(size <= _SMALL, tf.int32)
+    (large_at, small_at), parts = _split(is_small, position, size, key)
+    large_position, large_size, large_key = (part[0] for part in parts)
     large = tf.raw_ops.RandomIndexShuffle(
-        index=tf.where(is_small, zero, position),
-        max_index=tf.where(is_small, 65535 * one, size - 1),
-        seed=_three_words(key),
+        index=large_position,
+        max_index=large_size - 1,
+        seed=_three_words(large_key),
         rounds=_ROUNDS,
     )
-    return tf.where(is_small, small, large)
+    small = _permute_by_rank(*(part[1] for part in parts))
+    return tf.dynamic_stitch([large_at, small_at], [large, small])
+
+
+def _split(half: tf.Tensor, *values: tf.Tensor) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
+    """Part vectors by 0 or 1 in `half`: where the elements of each part were, and the parts."""
+    places = tf.dynamic_partition(tf.range(tf.size(half)), half, 2)
+    return places, [[tf.gather(value, place) for place in places] for value in values]
 
 
 def _permute_by_rank(position: tf.Tensor, size: tf.Tensor, key: tf.Tensor) -> tf.Tensor:

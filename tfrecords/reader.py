@@ -4,6 +4,7 @@ import operator
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -243,7 +244,13 @@ class _Read:
             if not damages:
                 return other, audio[0]
             self._tell(damages[0])
-        raise ValueError(f"no record of the class of {self.reader.index.clip_ids[clip]} is whole")
+        index = self.reader.index
+        raise ValueError(
+            f"shard {Path(index.info.shards[index.shard[clip]].name).name}, clip "
+            f"{index.clip_ids[clip].decode(errors='replace')}: the record is damaged, and so is "
+            "every other that could be drawn in its place; run 'python -m tfrecords verify "
+            f"{index.directory}'"
+        )
 
     def _tell(self, damage: Damage) -> None:
         if self.on_damage is not None:

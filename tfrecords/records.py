@@ -14,6 +14,7 @@ import crc32c
 import numpy as np
 
 from tfrecords import schema
+from tfrecords.buffers import recycled_empty
 from tfrecords.cache import Cache
 from tfrecords.codecs import decode_audio
 from tfrecords.errors import TFRecordsError
@@ -24,7 +25,6 @@ from tfrecords.storage import MOST_BUFFERS, Files, is_remote
 _LONGEST_RUN = min(MOST_BUFFERS // 3, 64)
 # Reads under way at a time where each waits for a network.
 _REMOTE_READS = 16
-_ALIGNMENT = 64
 _LOST = "the record is missing, truncated or damaged"
 
 
@@ -79,7 +79,7 @@ class RecordReader:
         Returns:
             (n, samples) int16, and the damages by place in `clips`; those rows hold anything.
         """
-        out = aligned_empty((len(clips), self.index.info.clip_samples), np.int16)
+        out = recycled_empty((len(clips), self.index.info.clip_samples), np.int16)
         if self._plain:
             return out, self._read(clips, out)
         records, damages = self.audio(clips)
@@ -171,9 +171,14 @@ class RecordReader:
         if self._cache is None:
             return False
         path = self._paths[self.index.shard[clip]]
+        try:
+            self._files.read_into(path, int(self.index.offset[clip]), part)
+        except OSError:
+            return False
+        if not self._is_right(clip, *part):
+            return False  # it was the source; the rest of its copy is as good as before
         self._cache.forget(path)
-        self._files.read_into(path, int(self.index.offset[clip]), part)
-        return self._is_right(clip, *part)
+        return True
 
     def _is_right(self, clip: int, front: bytearray, body: memoryview, end: bytearray) -> bool:
         index = self.index
@@ -211,11 +216,3 @@ class RecordReader:
             reason=reason,
             directory=index.directory,
         )
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    """An array whose memory TensorFlow takes as it is, instead of copying it."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % _ALIGNMENT
-    return memory[first : first + size].view(dtype).reshape(shape)

@@ -279,7 +279,7 @@ def _check_folds(table: _Table, folds: tuple[str, ...]) -> None:
 def _clip_id(format: str, row: _Row) -> str:
     if format == "audioset":
         clip_id = row["YTID"]
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", clip_id):
+        if not re.fullmatch(r"[A-Za-z0-9_-]{11}", clip_id):
             raise TFRecordsError(
                 f"{row.where}: {clip_id!r} is no YouTube id; expected 11 of A-Z a-z 0-9 - _"
             )

@@ -119,6 +119,8 @@ def _read_remote(path: str, offset: int, buffers: Sequence) -> int:
         with _remote_files(path).GFile(_normal(path), "rb") as file:
             file.seek(offset)
             content = file.read(sum(map(len, views)))
+    except tf.errors.OutOfRangeError:  # it ends before the offset
+        return 0
     except tf.errors.OpError as error:
         raise OSError(f"{path}: {error.message}") from error
     place = 0

@@ -15,6 +15,7 @@ import numpy as np
 from tfrecords.errors import TFRecordsError
 from tfrecords.index import INDEX_NAME, Index, load_index, save_index_file, starts_of, typed
 from tfrecords.info import DatasetInfo
+from tfrecords.storage import is_remote
 
 
 def make_view(
@@ -38,6 +39,11 @@ def make_view(
     """
     if not directories:
         raise TFRecordsError("expected at least one packed directory to make a view of")
+    if remote := [path for path in (output, *directories) if is_remote(path)]:
+        raise TFRecordsError(
+            f"views are made of local directories, and {remote[0]} is none; make it where they "
+            "are, and copy it beside them"
+        )
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise TFRecordsError(f"the output {output} is there already; choose another")
@@ -62,7 +68,7 @@ def make_view(
         )
     # Relative, so that the whole may be moved or mounted elsewhere.
     shards = tuple(
-        replace(shard, name=os.path.relpath(index.shard_path(number), output))
+        replace(shard, name=_relative(index.shard_path(number), output))
         for index in indices
         for number, shard in enumerate(index.info.shards)
     )
@@ -101,6 +107,15 @@ def make_view(
     index = save_index_file(Index(info=info, directory=str(output), **typed(arrays)))
     index.info.save(output)
     return index
+
+
+def _relative(path: str, output: Path) -> str:
+    """The way from a folder to a file, where linked folders lead: `..` leads out of their targets.
+
+    A file that is a link itself is taken as it stands.
+    """
+    source = Path(path)
+    return os.path.relpath(source.parent.resolve() / source.name, output.resolve())
 
 
 def _labels(index: Index, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -117,3 +117,48 @@ def test_wav_written_to_a_pipe_has_no_length_and_is_whole(tmp_path):
     content[4:8] = size.to_bytes(4, "little")
     path.write_bytes(content)
     assert level_db(decode_clip(path, 8000, 8000)) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [8000, 192000])
+def test_one_sample(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", [0.5], rate)
+    clip = decode_clip(tmp_path / "x.wav", 8000, 10)
+    assert clip.shape == (10,)
+    assert not clip[2:].any()
+    if rate == 8000:
+        assert clip[0] == 16384
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_extension_does_not_matter(tmp_path, kind):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16000)
+    soundfile.write(tmp_path / f"x.{kind}", noise, 16000, **KINDS[kind])
+    whole = decode_clip(tmp_path / f"x.{kind}", 16000, 16000)
+    for name in ("y.wav", "y.mp3", "y.m4a", "y"):
+        (tmp_path / f"x.{kind}").rename(tmp_path / name)
+        np.testing.assert_array_equal(decode_clip(tmp_path / name, 16000, 16000), whole)
+        (tmp_path / name).rename(tmp_path / f"x.{kind}")
+
+
+def test_eight_channels_are_averaged(tmp_path):
+    sound = np.zeros((8000, 8))
+    sound[:, 3] = tone(500, 8000)
+    soundfile.write(tmp_path / "x.wav", sound, 8000, subtype="PCM_24")
+    clip = decode_clip(tmp_path / "x.wav", 8000, 8000)
+    assert level_db(clip, 0.5 / 8 * 32767) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(24, 0), (24, 1), (24, 2**31 - 1), (22, 0), (22, 65535), (40, 10**6)],
+    ids=["rate 0", "rate 1", "rate huge", "no channel", "channels", "length"],
+)
+def test_headers_that_cannot_be(tmp_path, place, value):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(500, 8000), 8000)
+    content = bytearray(path.read_bytes())
+    size = 2 if place == 22 else 4
+    content[place : place + size] = value.to_bytes(size, "little")
+    path.write_bytes(content)
+    absurd = "absurd sample rate or number of channels"
+    assert reason(path, 8000, 8000) in ("not audio", "truncated", absurd)

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from tfrecords.decode import DecodeError, decode_clip
 from tests.tfrecords.test_decode import level_db, tone
+from tfrecords.decode import DecodeError, decode_clip
 
 RATE = 44100
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 import tensorflow as tf
 
 from tfrecords.errors import TFRecordsError
-from tfrecords.sampling import SAMPLINGS, check_sampling, draw_tables, draws
+from tfrecords.sampling import (
+    RUN_CLIPS,
+    SAMPLINGS,
+    WINDOW_CLIPS,
+    check_sampling,
+    draw_tables,
+    draws,
+)
 
 COUNTS = Path(__file__).parent / "data" / "training_clips_per_class.csv"
 LABELS = [(0,), (0, 1), (0,), (2,), (0, 2), (), (0,), (1,), (0,), (2,)]
@@ -171,3 +179,68 @@ def test_mistakes(small, make_index):
     check_sampling(unlabelled, "shuffled", 10**12, 1)
     with pytest.raises(TFRecordsError, match="must be one of"):
         drawn(small, "random", 1)
+
+
+@pytest.fixture(scope="module")
+def shards(make_index):
+    """2500 clips in 5 shards: 4 windows of `streamed` and a part of one."""
+    index = make_index([(number % 3,) for number in range(2500)], num_classes=3)
+    return replace(index, shard=np.repeat(np.arange(5, dtype=np.int32), 500))
+
+
+def windows(order: np.ndarray) -> list[np.ndarray]:
+    return np.split(order, range(WINDOW_CLIPS, len(order), WINDOW_CLIPS))
+
+
+def runs_in(clips: np.ndarray) -> int:
+    """How many runs of neighbours the clips are, each of which can be read at once."""
+    return int((np.diff(np.sort(clips)) != 1).sum()) + 1
+
+
+def test_streamed_draws_each_clip_once_an_epoch(shards):
+    tables = draw_tables(shards)
+    epochs = drawn(tables, "streamed", 7500).reshape(3, 2500)
+    for epoch in epochs:
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(2500))
+    other = drawn(tables, "streamed", 2500, seed=1)
+    np.testing.assert_array_equal(np.sort(other), np.arange(2500))
+    orders = [*epochs, other]
+    correlations = np.corrcoef(orders)[np.triu_indices(4, 1)]
+    assert np.abs(correlations).max() < 0.1
+
+
+def test_streamed_is_in_long_runs(shards):
+    order = drawn(draw_tables(shards), "streamed", 2500)
+    for window in windows(order):
+        # A shard ends in a run of 4; a window may cut two.
+        assert runs_in(window) <= len(window) / RUN_CLIPS + 7
+    # Control: shuffled.
+    window = drawn(draw_tables(shards), "shuffled", WINDOW_CLIPS)
+    assert runs_in(window) > 0.7 * len(window)
+
+
+def test_streamed_mixes_clips_of_all_shards(shards):
+    order = drawn(draw_tables(shards), "streamed", 2500)
+    for window in windows(order)[:4]:
+        counts = np.bincount(shards.shard[window], minlength=5)
+        assert counts.min() > 25
+    # Within a window, neighbours in time are no neighbours on disk, and time tells nothing.
+    assert np.mean(np.abs(np.diff(order)) < RUN_CLIPS) < 0.1
+    assert abs(np.corrcoef(np.arange(2500), order)[0, 1]) < 0.1
+    batches = order[:2496].reshape(-1, 32)
+    assert np.mean([len(set(shards.shard[batch])) for batch in batches]) > 4.5
+
+
+def test_streamed_over_a_selection(shards):
+    kept = np.flatnonzero(np.random.default_rng(0).random(2500) < 0.5)
+    order = drawn(draw_tables(shards, kept), "streamed", 2 * len(kept)).reshape(2, -1)
+    for epoch in order:
+        np.testing.assert_array_equal(np.sort(epoch), kept)
+
+
+@pytest.mark.parametrize("start", [1, 511, 512, 2499, 2500, 2501, 40001])
+def test_streamed_starts_anywhere(shards, start):
+    tables = draw_tables(shards)
+    whole = drawn(tables, "streamed", 600, start=start - start % 500)
+    rest = drawn(tables, "streamed", 600 - start % 500, start=start)
+    np.testing.assert_array_equal(rest, whole[start % 500 :])

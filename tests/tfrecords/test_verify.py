@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords import load_index, verify_directory
+from tfrecords import load_index, pack_clips, verify_directory
 from tfrecords.errors import TFRecordsError
 from tfrecords.info import load_info
+from tfrecords.records import RecordReader
 
 
 @pytest.fixture
@@ -94,3 +95,81 @@ def test_index_and_description(copy):
 def test_counts_that_disagree(copy):
     replace(load_info(copy), num_clips=61).save(copy)
     assert verify_directory(copy) == ["index: 60 clips, dataset.json says 61"]
+
+
+@pytest.fixture(scope="module")
+def tiny(source, settings, tmp_path_factory):
+    """3 clips of 50 samples in one shard."""
+    folder = tmp_path_factory.mktemp("tiny")
+    rows = (source / "metadata.csv").read_text().splitlines()[:4]
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+    options = settings(
+        source,
+        folder / "packed",
+        metadata=folder / "metadata.csv",
+        clip_seconds=50 / 8000,
+    )
+    pack_clips(options, progress=False)
+    return folder / "packed"
+
+
+def flipped(path, step: int):
+    """The file with one bit flipped, every so many bytes; whole again in the end."""
+    whole = path.read_bytes()
+    for place in range(0, len(whole), step):
+        content = bytearray(whole)
+        content[place] ^= 1 << (place // step % 8)
+        path.write_bytes(content)
+        yield place
+    path.write_bytes(whole)
+
+
+def test_a_flipped_bit_anywhere_in_a_shard_is_found_and_named(tiny):
+    index = load_index(tiny)
+    shard = tiny / index.info.shards[0].name
+    ends = index.offset + index.length
+    assert ends[-1] == shard.stat().st_size
+    for place in flipped(shard, 3):
+        clip = int(np.searchsorted(ends, place, side="right"))
+        name = f"shard {shard.name}, clip {index.clip_ids[clip].decode()}: "
+        problems = verify_directory(tiny, workers=1)
+        assert len(problems) == 2
+        assert problems[1].startswith(name)
+        _, damages = RecordReader(index).waveforms(np.array([2, 0, 1]))
+        assert [str(damage).startswith(name) for damage in damages.values()] == [True]
+    assert verify_directory(tiny) == []
+    assert RecordReader(index).waveforms(np.arange(3))[1] == {}
+
+
+@pytest.mark.parametrize(("file", "step"), [("index.npz", 13), ("dataset.json", 5)])
+def test_a_flipped_bit_in_the_descriptions_is_one_line(tiny, file, step):
+    for _ in flipped(tiny / file, step):
+        (problem,) = verify_directory(tiny)
+        assert file in problem
+        assert "\n" not in problem
+        with pytest.raises(TFRecordsError, match=file):
+            load_index(tiny)
+    assert verify_directory(tiny) == []
+
+
+@pytest.mark.parametrize("file", ["index.npz", "dataset.json"])
+def test_descriptions_that_are_cut_short(tiny, file):
+    whole = (tiny / file).read_bytes()
+    for size in range(0, len(whole), 50):
+        (tiny / file).write_bytes(whole[:size])
+        (problem,) = verify_directory(tiny)
+        assert file in problem
+    (tiny / file).write_bytes(whole)
+    assert verify_directory(tiny) == []
+
+
+def test_a_folder_of_packed_directories(packed, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(packed, tmp_path / name)
+    assert verify_directory(tmp_path) == []
+    path, clip_id, offset, _ = place_of(tmp_path / "two", 3, 5)
+    content = bytearray(path.read_bytes())
+    content[offset + 40] ^= 1
+    path.write_bytes(content)
+    assert any(clip_id in problem for problem in verify_directory(tmp_path))
+    assert verify_directory(tmp_path / "one") == []
