@@ -15,13 +15,13 @@ CODECS = ("pcm16", "flac")
 FLAC_MAX_RATE = 655350
 
 
-def encode_audio(waveform: np.ndarray, codec: str, sample_rate: int) -> bytes:
+def encode_audio(waveform: np.ndarray, codec: str, sample_rate: int) -> memoryview:
     """(samples,) int16 to bytes."""
     if codec == "pcm16":
-        return waveform.astype("<i2", copy=False).tobytes()
+        return memoryview(np.ascontiguousarray(waveform, "<i2")).cast("B")
     stream = io.BytesIO()
     soundfile.write(stream, waveform, sample_rate, format="FLAC", subtype="PCM_16")
-    return stream.getvalue()
+    return stream.getbuffer()
 
 
 def decode_audio(audio: bytes | memoryview, codec: str, out: np.ndarray) -> None:

@@ -17,12 +17,15 @@ _CHECKSUM = "sha256"
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """One record file: its name, how many clips and bytes it holds, and its SHA-256."""
+    """One record file: its name, how many clips and bytes it holds.
+
+    It has no checksum of its own: every byte of it belongs to a record, whose CRC-32C is in it and
+    in the index, and the index has a SHA-256.
+    """
 
     name: str
     clips: int
     bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)

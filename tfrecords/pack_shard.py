@@ -85,7 +85,7 @@ def pack_shard(
                 front = schema.front(clip.clip_id.encode(), len(audio), clip.labels)
                 records.append((place, *writer.write(front, audio)))
             done()
-    shard = ShardInfo(path.name, writer.clips, writer.size, writer.sha256)
+    shard = ShardInfo(path.name, writer.clips, writer.size)
     return ShardResult(shard, tuple(records), tuple(rejected))
 
 
@@ -108,7 +108,7 @@ def map_ahead(
 
 def _audio_of(
     item: tuple[int, Clip], task: ShardTask, refused: dict[int, str], started: Callable[[], None]
-) -> bytes | DecodeError:
+) -> memoryview | DecodeError:
     place, clip = item
     started()
     if place in refused:

@@ -1,6 +1,5 @@
 """Writing one shard: under a temporary name, synced, then renamed, so it is whole or absent."""
 
-import hashlib
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import reduce
@@ -18,14 +17,13 @@ class ShardWriter:
     """A context manager that writes one record file.
 
     On a clean exit the file appears under its name; after an exception nothing is left.
-    `size` (bytes) and `clips` count what was written; `sha256` is that of the finished file.
+    `size` (bytes) and `clips` count what was written.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.size = 0
         self.clips = 0
-        self._hash = hashlib.sha256()
         self._temporary = temporary_name(path)
 
     def __enter__(self) -> "ShardWriter":
@@ -38,7 +36,7 @@ class ShardWriter:
         """Begin to bring what was written to the disk, while the next clips are decoded."""
         return self._pool.submit(os.fsync, self._file.fileno())
 
-    def write(self, *parts: bytes) -> tuple[int, int, int]:
+    def write(self, *parts: bytes | memoryview) -> tuple[int, int, int]:
         """Append one record, the parts of which are given.
 
         Returns:
@@ -48,7 +46,6 @@ class ShardWriter:
         checksum = reduce(lambda sum_, part: crc32c.crc32c(part, sum_), parts, 0)
         for part in (header(size), *parts, footer(checksum)):
             self._file.write(part)
-            self._hash.update(part)
         offset, length = self.size, size + RECORD_OVERHEAD
         self.size += length
         self.clips += 1
@@ -56,10 +53,6 @@ class ShardWriter:
             self._syncing.result()  # an error in it is one of this shard
             self._syncing, self._synced = self._sync(), self.size
         return offset, length, checksum
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
 
     def __exit__(self, kind, value, traceback) -> None:
         try:

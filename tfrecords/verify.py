@@ -1,6 +1,5 @@
 """Check a packed directory against its index and `dataset.json`, every byte of it."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -143,7 +142,6 @@ def _check_shard(index: Index, number: int, files: Files) -> Iterator[str]:
     shard = index.info.shards[number]
     clips = np.flatnonzero(index.shard == number)
     path = index.shard_path(number)
-    digest = hashlib.sha256()
     problems = []
     size = 0
     record = bytearray(index.length[clips].max() if len(clips) else 0)
@@ -152,7 +150,6 @@ def _check_shard(index: Index, number: int, files: Files) -> Iterator[str]:
             view = memoryview(record)[: index.length[clip]]
             offset = int(index.offset[clip])
             found = files.read_into(path, offset, [view])
-            digest.update(view[:found])
             size = max(size, offset + found)
             for problem in _check_record(index, clip, view[:found]):
                 name = index.clip_ids[clip].decode(errors="replace")
@@ -168,9 +165,6 @@ def _check_shard(index: Index, number: int, files: Files) -> Iterator[str]:
         return
     if beyond or size != shard.bytes:
         yield f"shard {shard.name}: {'more' if beyond else size} bytes, expected {shard.bytes}"
-    elif digest.hexdigest() != shard.sha256:
-        found = digest.hexdigest()
-        yield f"shard {shard.name}: its SHA-256 begins {found[:12]}, expected {shard.sha256[:12]}"
     yield from problems
 
 

@@ -166,7 +166,7 @@ def test_dataset_json_has_what_readers_need(packed):
     assert data["format_version"] == 2
     assert data["classes"] == ["a", "b", "c", "rare"]
     assert data["source"] == "metadata.csv"
-    assert set(data["shards"][0]) == {"name", "clips", "bytes", "sha256"}
+    assert set(data["shards"][0]) == {"name", "clips", "bytes"}
 
 
 def test_map_ahead_is_in_order_and_bounded():

@@ -25,7 +25,7 @@ def report(tmp_path):
         class_ids=("/m/a", "/m/b", "/m/c", "/m/d"),
         num_clips=7,
         clips_per_shard=10,
-        shards=(ShardInfo("x", 7, 1, ""),),
+        shards=(ShardInfo("x", 7, 1),),
         index_name="",
         index_sha256="",
     )

@@ -37,10 +37,8 @@ def test_bit_flip_anywhere_in_a_record(copy):
         content = bytearray(whole)
         content[offset + place] ^= 4
         path.write_bytes(content)
-        problems = verify_directory(copy)
-        assert len(problems) == 2
-        assert f"shard {path.name}: its SHA-256" in problems[0]
-        assert f"shard {path.name}, clip {clip_id}: the record" in problems[1]
+        (problem,) = verify_directory(copy)
+        assert f"shard {path.name}, clip {clip_id}: the record" in problem
     path.write_bytes(whole)
     assert verify_directory(copy) == []
 
@@ -132,9 +130,8 @@ def test_a_flipped_bit_anywhere_in_a_shard_is_found_and_named(tiny):
     for place in flipped(shard, 3):
         clip = int(np.searchsorted(ends, place, side="right"))
         name = f"shard {shard.name}, clip {index.clip_ids[clip].decode()}: "
-        problems = verify_directory(tiny, workers=1)
-        assert len(problems) == 2
-        assert problems[1].startswith(name)
+        (problem,) = verify_directory(tiny, workers=1)
+        assert problem.startswith(name)
         _, damages = RecordReader(index).waveforms(np.array([2, 0, 1]))
         assert [str(damage).startswith(name) for damage in damages.values()] == [True]
     assert verify_directory(tiny) == []
