@@ -35,7 +35,8 @@ def audioset_tables() -> DrawTables:
     with COUNTS.open(newline="") as file:
         counts = np.array([int(row["training_clips"]) for row in csv.DictReader(file)])
     clips = np.arange(counts.sum())
-    return DrawTables(clips, np.arange(len(counts)), clips.astype(np.int32), starts_of(counts))
+    numbers = clips.astype(np.int32)
+    return DrawTables(numbers, np.arange(len(counts)), numbers, starts_of(counts), numbers)
 
 
 def take(tables: DrawTables, seed: int, start: int, count: int) -> np.ndarray:
@@ -51,7 +52,7 @@ def main() -> None:
     starts, classes = tables.class_starts, len(tables.classes)
     counts = np.diff(starts)
     print(f"{len(tables.clips):,} labels, {classes} classes of {counts.min()} to {counts.max():,}")
-    tensors = as_tensors(tables)
+    tensors = as_tensors(tables, "balanced")
     for seed in (0, 1):
         began = time.perf_counter()
         clips = take(tensors, seed, 0, ROUNDS * classes)

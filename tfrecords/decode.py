@@ -61,9 +61,11 @@ def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) ->
         raise DecodeError("not finite")
     if rate != sample_rate:
         samples = soxr.resample(samples, rate, sample_rate, quality="HQ")
-    samples = samples[:clip_samples]
     # In float64: float32 would round some products to the wrong side of one half.
-    clip[: len(samples)] = np.rint(np.clip(samples, -1, 1).astype(np.float64) * 32767)
+    scaled = samples[:clip_samples].astype(np.float64)
+    scaled *= 32767
+    np.rint(scaled.clip(-32767, 32767, out=scaled), out=scaled)
+    clip[: len(scaled)] = scaled
     return clip
 
 
