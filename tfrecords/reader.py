@@ -12,16 +12,10 @@ import tensorflow as tf
 from tfrecords.cache import Cache
 from tfrecords.decimate import check_decimation, decimate, decimated_samples
 from tfrecords.errors import TFRecordsError
-from tfrecords.index import Index, load_index
+from tfrecords.index import load_index
 from tfrecords.records import Damage, RecordReader
-from tfrecords.sampling import (
-    WINDOW_CLIPS,
-    DrawTables,
-    as_tensors,
-    check_sampling,
-    draw_tables,
-    draws,
-)
+from tfrecords.sampling import WINDOW_CLIPS, as_tensors, check_sampling, draw_tables, draws
+from tfrecords.substitutes import Substitutes
 
 # Draws are computed about this many at a time; it does not show in the result.
 _DRAW_BLOCK = 256
@@ -152,30 +146,6 @@ def dataset(
     return data.prefetch(2)
 
 
-class Substitutes:
-    """Which clip is read in the place of a damaged one: the next of its rarest class.
-
-    A function of the damaged clip and of which records are damaged, so that a stream remains one
-    of its draw numbers.
-    """
-
-    def __init__(self, index: Index, tables: DrawTables):
-        self._index, self._tables = index, tables
-
-    def after(self, clip: int) -> np.ndarray:
-        """The clips to try instead, in order; perhaps none."""
-        tables = self._tables
-        counts = np.diff(tables.class_starts)
-        rows = np.flatnonzero(np.isin(tables.classes, self._index.labels_of(clip)))
-        candidates = tables.clips
-        if len(rows):
-            row = rows[np.argmin(counts[rows])]
-            candidates = tables.class_clips[tables.class_starts[row] : tables.class_starts[row + 1]]
-        place = np.searchsorted(candidates, clip, side="right")
-        following = np.concatenate([candidates[place:], candidates[:place]])
-        return following[following != clip]
-
-
 @dataclass(frozen=True)
 class _Read:
     """The step of the pipeline that reads a block of clips."""
@@ -194,10 +164,12 @@ class _Read:
         """Clip numbers (rows,) to a batch of so many rows; None where that varies."""
         info = self.reader.index.info
         kind = tf.string if self.undecoded else tf.int16
-        clip_id, waveform, target = tf.numpy_function(self, [clips], [tf.string, kind, tf.float32])
+        clip_id, waveform, target = tf.numpy_function(
+            self, [clips], [tf.string, kind, tf.float32], stateful=False
+        )
         if decode is not None:
             waveform = decode(tf.ensure_shape(waveform, [None]))
-            waveform = tf.numpy_function(self._decimated, [waveform], tf.int16)
+            waveform = tf.numpy_function(self._decimated, [waveform], tf.int16, stateful=False)
         samples = decimated_samples(info.clip_samples, info.sample_rate, self.sample_rate)
         return {
             "clip_id": tf.ensure_shape(clip_id, [rows]),

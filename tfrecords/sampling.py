@@ -138,7 +138,7 @@ def draws(
         if sampling == "balanced":
             return _balanced(tables, seed, d)
         if sampling == "streamed":
-            drawn = tf.numpy_function(Streamed(tables, seed), [d], tf.int64)
+            drawn = tf.numpy_function(Streamed(tables, seed), [d], tf.int64, stateful=False)
             return tf.ensure_shape(drawn, d.shape)
         if sampling == "alternate":
             block, place = d // batch_size, d % batch_size

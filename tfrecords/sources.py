@@ -14,6 +14,7 @@ from tfrecords.errors import TFRecordsError
 
 FORMATS = ("auto", "audioset", "esc50", "csv")
 
+_MOST_CLASSES = 2**16  # the index keeps labels in 16 bits
 _COLUMNS = {
     "esc50": ("filename", "fold", "target", "category"),
     "csv": ("filename", "labels"),
@@ -86,6 +87,11 @@ def read_source(
         raise TFRecordsError(f"the audio folder {audio} {kind}; give the folder with --audio")
 
     classes = _classes(found, table, labels)
+    if len(classes.names) > _MOST_CLASSES:
+        raise TFRecordsError(
+            f"expected at most {_MOST_CLASSES} classes, got {len(classes.names)}; are the labels "
+            "of every clip its own?"
+        )
     if folds:
         _check_folds(table, folds)
     rows, starts = _read_clips(found, table, classes, folds, frozenset(exclude))

@@ -185,3 +185,9 @@ def test_a_file_name_may_begin_with_a_hash(tmp_path):
 def test_an_open_quotation_mark_is_one_line(tmp_path):
     rows = "\n".join(f"{number}.wav,dog" for number in range(20000))
     fails(tmp_path, f'filename,labels\n"a.wav,dog\n{rows}\n', "quotation mark left open")
+
+
+def test_more_classes_than_the_index_has_room_for(tmp_path):
+    rows = "".join(f"x{number}.wav,class {number}\n" for number in range(2**16 + 1))
+    with pytest.raises(TFRecordsError, match="at most 65536 classes, got 65537"):
+        read(tmp_path, "filename,labels\n" + rows)
