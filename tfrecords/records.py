@@ -6,6 +6,7 @@ this clip; that tells a damaged record, and any other clip's, from the right one
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,6 +107,9 @@ class RecordReader:
         damages: dict[int, Damage] = {}
         read = partial(self._read_run, clips, rows, records)
         runs = list(self._runs(clips))
+        if self._cache is None:
+            for run in runs[1:]:  # the first is read at once
+                self._announce(clips[run])
         for found in map(read, runs) if self._pool is None else self._pool.map(read, runs):
             damages.update(found)
         return damages
@@ -153,6 +157,15 @@ class RecordReader:
             elif records is not None:
                 records[place] = part[1]
         return damages
+
+    def _announce(self, clips: np.ndarray) -> None:
+        """Have the disk fetch records that follow each other while others are read."""
+        index = self.index
+        first, last = clips[0], clips[-1]
+        end = int(index.offset[last]) + int(index.length[last])
+        path = self._paths[index.shard[first]]
+        with suppress(OSError):  # reading it will say what is wrong
+            self._files.will_read(path, int(index.offset[first]), end - int(index.offset[first]))
 
     def _fetch(self, clips: np.ndarray, buffers: list) -> None:
         """Fill buffers from records that follow each other."""
