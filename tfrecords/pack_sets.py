@@ -53,9 +53,8 @@ def pack_audioset(
 
 
 def _join(view: Path, parts: list[Path]) -> None:
-    if (view / FILE_NAME).exists():
-        return
     try:
-        make_view(view, parts)
+        # Anew each time: it takes seconds, and the parts may have been packed again.
+        make_view(view, parts, renew=True)
     except TFRecordsError as error:
         raise TFRecordsError(f"{view} cannot be made: {error}") from None

@@ -66,14 +66,14 @@ class PackReport:
         lost = 1 - counts / np.maximum(1, self.listed_counts)
         worst = [k for k in np.argsort(-lost, kind="stable") if lost[k] > 0 and counts[k]][:5]
         if worst:
-            named = ", ".join(f"{info.classes[k]} {lost[k]:.0%}" for k in worst)
+            named = "; ".join(f"{info.classes[k]} {lost[k]:.0%}" for k in worst)
             lines.append(f"classes that lack most: {named}; all in {self.output / MISSING_NAME}")
         lines.append(f"output: {self.output}")
         return "\n".join(lines)
 
     def _names(self, classes: np.ndarray) -> str:
         names = [self.info.classes[number] for number in classes[:10]]
-        return ", ".join(names) + (", ..." if len(classes) > 10 else "")
+        return "; ".join(names) + ("; ..." if len(classes) > 10 else "")
 
 
 def write_rejected(path: Path, rejected: Sequence[tuple[Clip, str]]) -> None:

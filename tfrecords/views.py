@@ -14,7 +14,7 @@ import numpy as np
 
 from tfrecords.errors import TFRecordsError
 from tfrecords.index import INDEX_NAME, Index, load_index, save_index_file, starts_of, typed
-from tfrecords.info import DatasetInfo
+from tfrecords.info import FILE_NAME, DatasetInfo, load_info
 from tfrecords.storage import is_remote
 
 
@@ -25,14 +25,16 @@ def make_view(
     split: str | None = None,
     exclude: Iterable[str | bytes] = (),
     fraction: float = 1.0,
+    renew: bool = False,
 ) -> Index:
     """Join packed directories, or take a part of them, without copying audio.
 
     Args:
-        output: the new directory; must not exist, or be empty.
+        output: the new directory; must not exist, or be empty, unless it is to be renewed.
         directories: at least one, of the same classes, rate, clip length and codec, no clip twice.
         split: a name; default: that of `output`.
         exclude, fraction: as in `tfrecords.dataset`.
+        renew: make a view anew that is there, of directories that have changed or unfinished.
 
     Raises:
         TFRecordsError: directories that do not fit together, or an output that is not empty.
@@ -45,7 +47,9 @@ def make_view(
             "are, and copy it beside them"
         )
     output = Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if not (renew and _is_view(output)) and (
+        output.exists() and (not output.is_dir() or any(output.iterdir()))
+    ):
         raise TFRecordsError(f"the output {output} is there already; choose another")
     indices = [load_index(directory) for directory in directories]
     first = indices[0].info
@@ -107,6 +111,12 @@ def make_view(
     index = save_index_file(Index(info=info, directory=str(output), **typed(arrays)))
     index.info.save(output)
     return index
+
+
+def _is_view(directory: Path) -> bool:
+    """Whether a directory is a view, or the beginning of one."""
+    held = {path.name for path in directory.iterdir()} if directory.is_dir() else {""}
+    return held <= {INDEX_NAME, FILE_NAME} and (FILE_NAME not in held or load_info(directory).view)
 
 
 def _relative(path: str, output: Path) -> str:

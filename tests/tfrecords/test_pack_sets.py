@@ -1,6 +1,7 @@
 """AudioSet as it lies on a disk, a small one, to a folder of packed directories."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,22 @@ def test_mistakes_of_the_command(root, tmp_path, capfd):
         assert part in error
         assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_view_follows_a_part_that_is_packed_again(root, packed, tmp_path):
+    output = Path(shutil.copytree(packed[0], tmp_path / "out"))
+    shutil.rmtree(output / "balanced_train")
+    exclude = ids_of("balanced_train")[4:6]
+    pack_audioset(
+        root, settings_for(root, output, exclude=tuple(exclude)), sets=("balanced_train",)
+    )
+    index = load_index(output / "full_train")
+    assert index.num_clips == load_index(packed[0] / "full_train").num_clips - 2
+    assert verify_directory(output) == []
+    # One that was killed while it was written is written anew.
+    (output / "full_train" / "dataset.json").unlink()
+    pack_audioset(
+        root, settings_for(root, output, exclude=tuple(exclude)), sets=("balanced_train",)
+    )
+    assert contents(output / "full_train").keys() == {"index.npz", "dataset.json"}
+    assert verify_directory(output / "full_train") == []

@@ -42,7 +42,7 @@ def test_summary(report, tmp_path):
     assert lines[1] == "clips per class: min 0, median 2, max 4 (4 classes)"
     assert lines[2] == "classes without clips: 1: d, e"
     # b lost 2 of 3, a 1 of 4, c nothing.
-    assert lines[3].startswith("classes that lack most: b 67%, a 25%; all in ")
+    assert lines[3].startswith("classes that lack most: b 67%; a 25%; all in ")
     assert lines[4] == f"output: {tmp_path}"
     assert report.rejected == {"missing": 2, "not audio": 1}
 
