@@ -15,10 +15,10 @@ from tfrecords import schema
 from tfrecords.codecs import decode_audio
 from tfrecords.errors import TFRecordsError
 from tfrecords.index import Index, load_index
-from tfrecords.info import load_info, splits_of
+from tfrecords.info import FILE_NAME, load_info, splits_of
 from tfrecords.pack import STATE_NAME
 from tfrecords.pack_shard import map_ahead
-from tfrecords.storage import Files, is_remote
+from tfrecords.storage import Files, exists, is_remote, join
 
 
 def verify_directory(
@@ -44,10 +44,9 @@ def verify_directory(
         TFRecordsError: the directory is no packed directory at all (it has no `dataset.json`).
     """
     problems = []
-    for part in parts_of(directory):
-        for problem in _problems(part, progress, workers):
-            problems.append(problem)
-            report(problem)
+    for problem in _all_problems(directory, progress, workers):
+        problems.append(problem)
+        report(problem)
     return problems
 
 
@@ -57,23 +56,41 @@ def parts_of(directory: str | os.PathLike) -> list[str]:
     Raises:
         TFRecordsError: it is neither.
     """
+    if exists(join(directory, FILE_NAME)):
+        return [str(directory)]
     if splits := splits_of(directory):
         return [str(Path(directory, name)) for name in splits]
-    if is_remote(directory) or Path(directory, "dataset.json").exists():
-        return [str(directory)]
     load_info(directory)  # says what is missing
     return []
 
 
-def _problems(directory: str, progress: bool, workers: int) -> Iterator[str]:
-    try:
-        index = load_index(directory)
-    except TFRecordsError as error:
-        yield str(error)
-        return
-    yield from _check_index(index)
+def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) -> Iterator[str]:
+    indices = []
+    for part in parts_of(directory):
+        try:
+            indices.append(load_index(part))
+        except TFRecordsError as error:
+            yield str(error)
     if not is_remote(directory):
-        yield from _check_files(Path(directory), {shard.name for shard in index.info.shards})
+        for state in sorted(Path(directory).glob(f"*/{STATE_NAME}")):
+            if not (state.parent / FILE_NAME).exists():
+                yield f"{state.parent}: an unfinished packing; go on with the command that began it"
+    # Views last: what they show of directories that were just read need not be read again.
+    owners: dict[str, tuple[Index, int]] = {}
+    for index in sorted(indices, key=lambda index: index.info.view):
+        yield from _problems(index, owners, progress, workers)
+        if not index.info.view and not is_remote(directory):
+            for number in range(len(index.info.shards)):
+                owners[os.path.realpath(index.shard_path(number))] = (index, number)
+
+
+def _problems(
+    index: Index, owners: dict[str, tuple[Index, int]], progress: bool, workers: int
+) -> Iterator[str]:
+    yield from _check_index(index)
+    if not is_remote(index.directory):
+        listed = {shard.name for shard in index.info.shards}
+        yield from _check_files(Path(index.directory), listed)
     shards = range(len(index.info.shards))
     # A view's index may leave whole shards out.
     used = [number for number in shards if not index.info.view or (index.shard == number).any()]
@@ -84,8 +101,12 @@ def _problems(directory: str, progress: bool, workers: int) -> Iterator[str]:
     ):
 
         def checked(number: int) -> list[str]:
+            owner = owners.get(os.path.realpath(index.shard_path(number)))
+            check = _check_shard(index, number, files)
+            if owner is not None:
+                check = _compare(index, number, *owner)
             found = []
-            for problem in _check_shard(index, number, files):
+            for problem in check:
                 if problem:
                     found.append(problem)
                 else:
@@ -95,6 +116,25 @@ def _problems(directory: str, progress: bool, workers: int) -> Iterator[str]:
 
         for found in map_ahead(pool, checked, used, ahead=2 * workers):
             yield from found
+
+
+def _compare(view: Index, number: int, owner: Index, owned: int) -> Iterator[str]:
+    """As `_check_shard`, for a view of a shard that was read: whether the indices agree."""
+    theirs = np.flatnonzero(owner.shard == owned)
+    for clip in np.flatnonzero(view.shard == number):
+        place = np.searchsorted(owner.offset[theirs], view.offset[clip])
+        other = theirs[min(place, len(theirs) - 1)]
+        same = all(
+            getattr(view, name)[clip] == getattr(owner, name)[other]
+            for name in ("offset", "length", "checksum", "clip_ids")
+        )
+        if not same or not np.array_equal(view.labels_of(clip), owner.labels_of(other)):
+            yield (
+                f"shard {view.info.shards[number].name}, clip "
+                f"{view.clip_ids[clip].decode(errors='replace')}: {owner.directory} has another "
+                "record there; make the view anew"
+            )
+        yield ""
 
 
 def _check_files(directory: Path, listed: set[str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Views: joining packed directories and taking parts of them, without a copy of the audio."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import tfrecords
 from tfrecords import load_index, make_view, pack_clips, verify_directory
 from tfrecords.__main__ import main
 from tfrecords.errors import TFRecordsError
+from tfrecords.index import save_index_file
 
 
 def rows_of(directory: Path, **options) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
@@ -216,3 +218,22 @@ def test_the_command(halves, tmp_path, capfd):
     assert main(["verify", f"{tmp_path}/both"]) == 0
     assert main(command.split()) == 2
     assert "there already" in capfd.readouterr().err
+
+
+def test_in_a_folder_a_view_is_compared_with_what_it_is_of(packed, tmp_path):
+    folder = tmp_path / "folder"
+    shutil.copytree(packed, folder / "train")
+    make_view(folder / "half", [folder / "train"], fraction=0.5)
+    assert verify_directory(folder) == []
+    # Packed again, otherwise: the view is of records that are gone.
+    index = load_index(folder / "train")
+    make_view(folder / "stale", [folder / "train"])
+    replaced = replace(index, checksum=index.checksum + np.uint32(1))
+    save_index_file(replaced).info.save(folder / "train")
+    problems = verify_directory(folder)
+    assert sum("make the view anew" in problem for problem in problems) == 60 + len(
+        load_index(folder / "half").clip_ids
+    )
+    # One that was begun and not finished is said too.
+    (folder / "eval" / ".packing").mkdir(parents=True)
+    assert any("eval: an unfinished packing" in problem for problem in verify_directory(folder))
