@@ -138,7 +138,12 @@ def test_killed_at_any_moment_and_started_again(source, tmp_path, spoil):
 def test_interrupted_says_how_to_go_on(source, packed, tmp_path, spoil):
     spoil(seconds=0.05)
     packer = subprocess.Popen(
-        command(source, tmp_path / "out"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+        command(source, tmp_path / "out"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background of a shell they ignore it, and so would the packer.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(tmp_path / "out" / ".packing" / "plan.json")
     packer.send_signal(signal.SIGINT)
