@@ -50,10 +50,19 @@ For trying the programs and for tests. These are sounds computed from formulas, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot show are no error
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return options.run(options)
+    except BrokenPipeError:  # what reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (TFRecordsError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        text = " ".join(str(error).split())
+        if "No space left" in text and options.resumable:
+            text += "; free some and give the same command, which goes on"
+        print(f"error: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = "; the same command goes on with it" if options.resumable else ""
@@ -72,7 +81,7 @@ def _pack(options: argparse.Namespace) -> int:
         split=options.split,
         folds=tuple(fold.strip() for fold in options.folds.split(",") if fold.strip()),
     )
-    report = pack_clips(settings, runner=_runner(options))
+    report = pack_clips(settings, runner=_runner(options), retry_rejected=options.retry_rejected)
     print(report.summary())
     return 0
 
@@ -82,7 +91,12 @@ def _audioset(options: argparse.Namespace) -> int:
 
     settings = _settings(options, metadata="", audio=options.audio or options.root)
     reports = pack_audioset(
-        options.root, settings, sets=tuple(options.sets), runner=_runner(options)
+        options.root,
+        settings,
+        sets=tuple(options.sets),
+        runner=_runner(options),
+        retry_rejected=options.retry_rejected,
+        on_empty=lambda name, message: print(f"{name}: left out: {message}\n"),
     )
     for name, report in reports.items():
         print(f"{name}: {report.summary()}\n")
@@ -111,6 +125,8 @@ def _settings(options: argparse.Namespace, **more):
 
 def _runner(options: argparse.Namespace):
     if options.runner is None:
+        if options.runner_options:
+            raise TFRecordsError("--runner-options need --runner, the name of the runner")
         return None
     from tfrecords.beam import beam_runner
 
@@ -119,6 +135,7 @@ def _runner(options: argparse.Namespace):
 
 def _merge(options: argparse.Namespace) -> int:
     from tfrecords.audioset import read_black_list
+    from tfrecords.info import load_info
     from tfrecords.views import make_view
 
     index = make_view(
@@ -127,7 +144,8 @@ def _merge(options: argparse.Namespace) -> int:
         exclude=[name for path in options.exclude for name in read_black_list(path)],
         fraction=options.fraction,
     )
-    print(f"{options.output}: {index.num_clips} clips, as a view of {index.info.source}")
+    held = sum(load_info(directory).num_clips for directory in options.directories)
+    print(f"{options.output}: {index.num_clips} of {held} clips, as a view of {index.info.source}")
     return 0
 
 
@@ -296,6 +314,12 @@ def _add_packing(command: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="S",
         help="seconds after which a file that hangs the decoder is given up (default: %(default)s)",
+    )
+    command.add_argument(
+        "--retry-rejected",
+        action="store_true",
+        help="in a directory that is finished: try the clips again that were missing or refused, "
+        "and pack the shards anew of those that are there by now",
     )
     command.add_argument(
         "--runner",

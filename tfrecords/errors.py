@@ -6,3 +6,7 @@ class TFRecordsError(ValueError):
 
     The message is one line: what came, what was expected, how to mend it.
     """
+
+
+class NothingPackedError(TFRecordsError):
+    """Not one clip of those that were listed could be packed."""

@@ -16,7 +16,7 @@ from tfrecords.hashing import hash_ids
 from tfrecords.info import DatasetInfo, load_info, sha256_of
 from tfrecords.shards import write_atomic
 from tfrecords.sources import Clip
-from tfrecords.storage import exists, join, read_bytes
+from tfrecords.storage import exists, is_remote, join, read_bytes
 
 INDEX_NAME = "index.npz"
 _FRACTION_SALT = 0x66726163  # apart from the hash that orders clips into shards
@@ -111,12 +111,14 @@ class Index:
         Raises:
             TFRecordsError: the fraction is not in (0, 1], or no clip is left.
         """
-        if not 0 < fraction <= 1:
-            raise TFRecordsError(f"fraction must lie in (0, 1], got {fraction}")
+        if not isinstance(fraction, int | float | np.number) or not 0 < fraction <= 1:
+            raise TFRecordsError(f"fraction must lie in (0, 1], got {fraction!r}")
         if isinstance(exclude, str | bytes):
             raise TFRecordsError(
                 f"exclude must be a collection of clip ids, got the single text {exclude!r}"
             )
+        if not isinstance(exclude, Iterable):
+            raise TFRecordsError(f"exclude must be a collection of clip ids, got {exclude!r}")
         exclude = tuple(exclude)
         keep = np.ones(self.num_clips, bool)
         if fraction < 1:
@@ -192,13 +194,16 @@ def load_index(directory: str | os.PathLike) -> Index:
     Raises:
         TFRecordsError: not a packed directory, another format version, or a damaged index.
     """
+    if not is_remote(directory):  # the process may go elsewhere later
+        directory = Path(directory).absolute()
     info = load_info(directory)
     path = join(directory, info.index_name)
     mend = "restore the file or pack the data again"
     if not exists(path):
         raise TFRecordsError(f"the index {path} is missing; {mend}")
     content = read_bytes(path)
-    if (found := sha256(content).hexdigest()) != info.index_sha256:
+    found = sha256(content).hexdigest()
+    if found != info.index_sha256:
         raise TFRecordsError(
             f"the index {path} is damaged: its SHA-256 begins {found[:12]}, "
             f"dataset.json says {info.index_sha256[:12]}; {mend}"

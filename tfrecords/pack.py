@@ -14,16 +14,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tfrecords.errors import TFRecordsError
-from tfrecords.index import INDEX_NAME, Index, load_index, save_index_file
+from tfrecords.errors import NothingPackedError, TFRecordsError
+from tfrecords.index import INDEX_NAME, Index, save_index_file
 from tfrecords.info import FILE_NAME, DatasetInfo, load_info
 from tfrecords.pack_shard import ShardResult
 from tfrecords.plan import Plan, make_plan
+from tfrecords.reopen import reopen, results_of, shards_to_redo
 from tfrecords.report import (
     MISSING_NAME,
     REJECTED_NAME,
     PackReport,
-    read_rejected,
     write_missing,
     write_rejected,
 )
@@ -45,7 +45,11 @@ Runner = Callable[[Plan, Sequence[int], Callable[[int], None]], Iterator[tuple[i
 
 
 def pack_clips(
-    settings: PackSettings, *, progress: bool = True, runner: Runner | None = None
+    settings: PackSettings,
+    *,
+    progress: bool = True,
+    runner: Runner | None = None,
+    retry_rejected: bool = False,
 ) -> PackReport:
     """Pack the clips that a metadata file lists, or go on with a packing that was interrupted.
 
@@ -53,6 +57,8 @@ def pack_clips(
         settings: what to pack; the same as before where a packing is to be continued.
         progress: show a progress bar on stderr.
         runner: what packs the shards; default: child processes of this one.
+        retry_rejected: in a directory that is finished, pack the shards again of which rejected
+            clips may be had by now. Shards that are gone are packed again in any case.
 
     Raises:
         TFRecordsError: a wrong setting or metadata file (before any work), an output that holds
@@ -74,15 +80,27 @@ def pack_clips(
     plan = make_plan(settings, source)
     output.mkdir(parents=True, exist_ok=True)
     check_output(plan)
+    if (output / FILE_NAME).exists() and not _to_redo(plan, retry_rejected):
+        return _report_of(plan)  # perhaps of a folder that must not be written
     with _locked(output):
         # Another packer may have finished between the check and the lock.
         if (output / FILE_NAME).exists():
             check_output(plan)
-            shutil.rmtree(output / STATE_NAME, ignore_errors=True)
-            return _report_of(plan)
+            redo = _to_redo(plan, retry_rejected)
+            if not redo:
+                shutil.rmtree(output / STATE_NAME, ignore_errors=True)
+                return _report_of(plan)
+            write_atomic(output / STATE_NAME / _PLAN_NAME, json.dumps(plan.described).encode())
+            reopen(plan, results_of(plan)[1], redo, keep_result)
+            for number in redo:
+                Path(plan.shard_path(number)).unlink(missing_ok=True)
         report = _pack(plan, progress, runner or _run_here)
         shutil.rmtree(output / STATE_NAME)
         return report
+
+
+def _to_redo(plan: Plan, retry_rejected: bool) -> list[int]:
+    return shards_to_redo(plan, results_of(plan)[1], retry_rejected)
 
 
 def check_output(plan: Plan) -> None:
@@ -211,7 +229,7 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         shutil.rmtree(output / STATE_NAME)
         reasons = Counter(reason for _, reason in rejected)
         listed = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
-        raise TFRecordsError(
+        raise NothingPackedError(
             f"none of the {len(plan.clips)} clips could be packed: {listed}; is {settings.audio} "
             f"the right audio folder? See {output / REJECTED_NAME}"
         )
@@ -232,7 +250,14 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         plan=plan.digest,
     )
     index = save_index_file(Index.from_clips(info, output, packed, places))
-    report = PackReport(index.info, output, index.class_counts, tuple(rejected), plan.clips)
+    report = PackReport(
+        info=index.info,
+        output=output,
+        class_counts=index.class_counts,
+        rejected_clips=tuple(rejected),
+        listed=plan.clips,
+        excluded=plan.source.excluded,
+    )
     write_missing(output / MISSING_NAME, report)
     index.info.save(output)
     return report
@@ -240,15 +265,21 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
 
 def _report_of(plan: Plan) -> PackReport:
     """The report of a directory that was finished before."""
-    output = Path(plan.settings.output)
-    index = load_index(output)
-    by_id = {clip.clip_id: clip for clip in plan.clips}
+    index, results = results_of(plan)
     rejected = tuple(
-        (by_id[clip_id], reason)
-        for clip_id, reason in read_rejected(output / REJECTED_NAME)
-        if clip_id in by_id
+        (plan.clips_of(number)[place], reason)
+        for number, result in enumerate(results)
+        for place, reason in result.rejected
     )
-    return PackReport(index.info, output, index.class_counts, rejected, plan.clips, new=False)
+    return PackReport(
+        info=index.info,
+        output=Path(plan.settings.output),
+        class_counts=index.class_counts,
+        rejected_clips=rejected,
+        listed=plan.clips,
+        excluded=plan.source.excluded,
+        new=False,
+    )
 
 
 @contextmanager

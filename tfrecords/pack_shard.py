@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +53,7 @@ def pack_shard(
     *,
     threads: int = 1,
     started: Callable[[], None] = _nothing,
+    decoded: Callable[[], None] = _nothing,
     done: Callable[[], None] = _nothing,
 ) -> ShardResult:
     """Decode the clips of one shard and write it.
@@ -62,6 +62,7 @@ def pack_shard(
         task: the shard.
         threads: clips decoded at a time.
         started: called before each clip's file is touched, with 1 thread in the task's order.
+        decoded: called when its file was decoded, or refused.
         done: called after each clip.
 
     Raises:
@@ -71,7 +72,13 @@ def pack_shard(
     refused = dict(task.refused)
     records: list[tuple[int, int, int, int]] = []
     rejected: list[tuple[int, str]] = []
-    make = partial(_audio_of, task=task, refused=refused, started=started)
+
+    def make(item: tuple[int, Clip]) -> memoryview | DecodeError:
+        started()
+        audio = _audio_of(item, task, refused)
+        decoded()
+        return audio
+
     with (
         ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool,
         ShardWriter(path) as writer,
@@ -107,10 +114,9 @@ def map_ahead(
 
 
 def _audio_of(
-    item: tuple[int, Clip], task: ShardTask, refused: dict[int, str], started: Callable[[], None]
+    item: tuple[int, Clip], task: ShardTask, refused: dict[int, str]
 ) -> memoryview | DecodeError:
     place, clip = item
-    started()
     if place in refused:
         return DecodeError(refused[place])
     try:

@@ -4,17 +4,27 @@ import operator
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfrecords.cache import Cache
+from tfrecords.callbacks import hold, uncounted
 from tfrecords.decimate import check_decimation, decimate, decimated_samples
 from tfrecords.errors import TFRecordsError
 from tfrecords.index import load_index
 from tfrecords.records import Damage, RecordReader
-from tfrecords.sampling import WINDOW_CLIPS, as_tensors, check_sampling, draw_tables, draws
+from tfrecords.sampling import (
+    WINDOW_CLIPS,
+    Streamed,
+    as_tensors,
+    check_sampling,
+    draw_tables,
+    draws,
+    numpy_draws,
+)
 from tfrecords.substitutes import Substitutes
 
 # Draws are computed about this many at a time; it does not show in the result.
@@ -85,6 +95,14 @@ def dataset(
     batch_size, seed, start, workers, worker = _whole(
         batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
     )
+    if not isinstance(path, str | os.PathLike):
+        raise TFRecordsError(f"path must be that of a packed directory, got {path!r}")
+    if workers < 1:
+        raise TFRecordsError(f"workers must be at least 1, got {workers}")
+    if on_damage is not None and not callable(on_damage):
+        raise TFRecordsError(f"on_damage must be a function, got {on_damage!r}")
+    if cache is not None and not (isinstance(cache, str | os.PathLike) and str(cache)):
+        raise TFRecordsError(f"cache must be a folder, got {cache!r}")
     if not 0 <= worker < workers:
         raise TFRecordsError(f"worker must lie in 0 to workers - 1, got {worker} of {workers}")
     if start % workers:
@@ -121,10 +139,15 @@ def dataset(
     first = start // workers
     count = tf.int64.max if endless else first + len(numbers[::workers])
     constants = as_tensors(tables, sampling)
+    streamed = Streamed(tables, seed) if sampling == "streamed" else None
+    # Not within the functions below: they are traced, in a graph.
+    call_read, call_streamed = uncounted(read), uncounted(streamed)
 
     def drawn(local: tf.Tensor) -> tf.Tensor:
         # Worker-local draw numbers to those of the common stream.
         d = (local // turn * workers + worker) * turn + local % turn
+        if streamed is not None:
+            return numpy_draws(call_streamed, d)
         return draws(constants, sampling, seed, d, batch_size * workers)
 
     # Draws come in multiples of the block, so that neither has to be cut up clip by clip.
@@ -134,7 +157,7 @@ def dataset(
     data = data.rebatch(block)
     rows = block if endless else None
     data = data.map(
-        lambda clips: read.in_graph(clips, decode, rows),
+        lambda clips: read.in_graph(call_read, clips, decode, rows),
         num_parallel_calls=2 if sampling == "streamed" else _PARALLEL_BATCHES,
         deterministic=True,
     )
@@ -143,7 +166,7 @@ def dataset(
     if not endless and damaged == "raise":
         batches = -(-(count - first) // batch_size)
         data = data.apply(tf.data.experimental.assert_cardinality(batches))
-    return data.prefetch(2)
+    return hold(data.prefetch(2), read, streamed)
 
 
 @dataclass(frozen=True)
@@ -159,17 +182,20 @@ class _Read:
     undecoded: bool
 
     def in_graph(
-        self, clips: tf.Tensor, decode: Callable | None, rows: int | None
+        self, call: Callable, clips: tf.Tensor, decode: Callable | None, rows: int | None
     ) -> dict[str, tf.Tensor]:
-        """Clip numbers (rows,) to a batch of so many rows; None where that varies."""
+        """Clip numbers (rows,) to a batch of so many rows; None where that varies.
+
+        `call` stands for this object.
+        """
         info = self.reader.index.info
         kind = tf.string if self.undecoded else tf.int16
         clip_id, waveform, target = tf.numpy_function(
-            self, [clips], [tf.string, kind, tf.float32], stateful=False
+            call, [clips], [tf.string, kind, tf.float32], stateful=False
         )
         if decode is not None:
             waveform = decode(tf.ensure_shape(waveform, [None]))
-            waveform = tf.numpy_function(self._decimated, [waveform], tf.int16, stateful=False)
+            waveform = tf.numpy_function(self._decimation(), [waveform], tf.int16, stateful=False)
         samples = decimated_samples(info.clip_samples, info.sample_rate, self.sample_rate)
         return {
             "clip_id": tf.ensure_shape(clip_id, [rows]),
@@ -183,12 +209,13 @@ class _Read:
         if self.undecoded:
             audio = np.array([bytes(record) for record in audio], object)
         else:
-            audio = self._decimated(audio)
+            audio = self._decimation()(audio)
         return np.array(index.clip_ids[clips].tolist(), object), audio, index.targets(clips)
 
-    def _decimated(self, waveforms: np.ndarray) -> np.ndarray:
+    def _decimation(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A function that refers to nothing large: TensorFlow keeps it for good."""
         stored = self.reader.index.info.sample_rate
-        return decimate(waveforms, stored, self.sample_rate, self.decimation)
+        return partial(decimate, stored=stored, wanted=self.sample_rate, decimation=self.decimation)
 
     def _whole_records(self, clips: np.ndarray):
         """Read clips; damaged ones are replaced or left out, or raise."""

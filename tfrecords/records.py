@@ -4,6 +4,7 @@ A record counts only if its framing is right and its data have the CRC-32C that 
 this clip; that tells a damaged record, and any other clip's, from the right one.
 """
 
+import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +21,8 @@ from tfrecords.cache import Cache
 from tfrecords.codecs import decode_audio
 from tfrecords.errors import TFRecordsError
 from tfrecords.index import Index
-from tfrecords.storage import MOST_BUFFERS, Files, is_remote
+from tfrecords.info import FILE_NAME
+from tfrecords.storage import MOST_BUFFERS, Files, exists, is_remote, join
 
 # Records that one read takes at most: each needs three buffers, and a remote one a copy.
 _LONGEST_RUN = min(MOST_BUFFERS // 3, 64)
@@ -147,6 +149,8 @@ class RecordReader:
         try:
             self._fetch(clips[run], [buffer for part in parts for buffer in part])
         except OSError as error:
+            if not self._is_damage(error):
+                raise OSError(f"{self._paths[index.shard[clips[run[0]]]]}: {error}") from error
             reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
             return {place: self._damage(clips[place], f"{_LOST}: {reason}") for place in run}
         damages: dict[int, Damage] = {}
@@ -157,6 +161,15 @@ class RecordReader:
             elif records is not None:
                 records[place] = part[1]
         return damages
+
+    def _is_damage(self, error: OSError) -> bool:
+        """Whether it is this file that is bad; not so a disk that is gone, or too many open files.
+
+        Those must not be skipped record by record.
+        """
+        if isinstance(error, FileNotFoundError):
+            return exists(join(self.index.directory, FILE_NAME))
+        return error.errno == errno.EIO
 
     def _announce(self, clips: np.ndarray) -> None:
         """Have the disk fetch records that follow each other while others are read."""

@@ -25,7 +25,8 @@ class PackReport:
         info: of the packed directory, which is `output`.
         class_counts: (classes,) packed clips of each class.
         rejected_clips: the clips that gave no record, with the reasons.
-        listed: all clips that the metadata list.
+        listed: all clips that the metadata list, without those that were excluded.
+        excluded: how many those are; None where there was no list of them.
         new: False when the directory was finished before.
     """
 
@@ -34,6 +35,7 @@ class PackReport:
     class_counts: np.ndarray
     rejected_clips: tuple[tuple[Clip, str], ...]
     listed: Sequence[Clip]
+    excluded: int | None = None
     new: bool = True
 
     @cached_property
@@ -60,6 +62,13 @@ class PackReport:
             f"clips per class: min {counts.min()}, median {np.median(counts):g}, "
             f"max {counts.max()} ({len(counts)} classes)",
         ]
+        if self.excluded is not None:
+            warning = "" if self.excluded else "; do the lists name clips of these metadata?"
+            lines.append(f"excluded by the given lists: {self.excluded} clips{warning}")
+        if self.rejected and not self.new:
+            lines.append(
+                "clips that have come since are not looked for; --retry-rejected adds them"
+            )
         empty = np.flatnonzero(counts == 0)
         if len(empty):
             lines.append(f"classes without clips: {len(empty)}: {self._names(empty)}")
@@ -85,9 +94,9 @@ def write_rejected(path: Path, rejected: Sequence[tuple[Clip, str]]) -> None:
 def read_rejected(path: Path) -> Iterator[tuple[str, str]]:
     """The clip ids and reasons of such a list; nothing where it was removed."""
     if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
             for row in csv.DictReader(file):
-                yield row["clip_id"], row["reason"]
+                yield row.get("clip_id") or "", row.get("reason") or "not packed"
 
 
 def write_missing(path: Path, report: PackReport) -> None:

@@ -16,6 +16,7 @@ There is no state but d, so a stream can start anywhere, in constant time and me
 clips are all drawn before one of them comes again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -138,8 +139,7 @@ def draws(
         if sampling == "balanced":
             return _balanced(tables, seed, d)
         if sampling == "streamed":
-            drawn = tf.numpy_function(Streamed(tables, seed), [d], tf.int64, stateful=False)
-            return tf.ensure_shape(drawn, d.shape)
+            return numpy_draws(Streamed(tables, seed), d)
         if sampling == "alternate":
             block, place = d // batch_size, d % batch_size
             within = block // 2 * batch_size + place
@@ -147,6 +147,11 @@ def draws(
                 block % 2 == 0, _balanced(tables, seed, within), _shuffled(tables, seed, within)
             )
     raise TFRecordsError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+
+
+def numpy_draws(function: Callable[[np.ndarray], np.ndarray], d: tf.Tensor) -> tf.Tensor:
+    """The draws number `d` (n,) by a NumPy function, within a graph."""
+    return tf.ensure_shape(tf.numpy_function(function, [d], tf.int64, stateful=False), d.shape)
 
 
 class Streamed:
@@ -191,13 +196,13 @@ def _hashes(numbers: np.ndarray, *words: int) -> np.ndarray:
 
 
 def _shuffled(tables: DrawTables, seed: int, d: tf.Tensor) -> tf.Tensor:
-    size = tf.fill(tf.shape(d), tf.constant(len(tables.clips), tf.int64))
+    size = tf.fill(tf.shape(d), tf.constant(tables.clips.shape[0], tf.int64))
     key = hash_words(seed, _SHUFFLED_SALT, d // size)
     return tf.cast(tf.gather(tables.clips, permute(d % size, size, key)), tf.int64)
 
 
 def _balanced(tables: DrawTables, seed: int, d: tf.Tensor) -> tf.Tensor:
-    num_classes = tf.fill(tf.shape(d), tf.constant(len(tables.classes), tf.int64))
+    num_classes = tf.fill(tf.shape(d), tf.constant(tables.classes.shape[0], tf.int64))
     draw_round = d // num_classes
     key = hash_words(seed, _CLASS_SALT, draw_round)
     row = permute(d % num_classes, num_classes, key)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfrecords.codecs import CODECS, FLAC_MAX_RATE
 from tfrecords.errors import TFRecordsError
+from tfrecords.storage import is_remote
 
 # A record is a protobuf message and must stay well below the limit of 2 GiB.
 _MAX_SAMPLES = 2**29
@@ -47,9 +48,24 @@ class PackSettings:
 
 def check_settings(settings: PackSettings) -> None:
     """Raise TFRecordsError for settings that cannot be."""
+    for name in ("metadata", "audio", "output"):
+        path = str(getattr(settings, name))
+        if is_remote(path):
+            raise TFRecordsError(
+                f"{name} must be a local or mounted path, got {path}; pack locally and copy, or "
+                "mount the bucket"
+            )
+    if not str(settings.output):
+        raise TFRecordsError("the output must be a folder, got an empty text")
+    for name in ("sample_rate", "clips_per_shard", "workers"):
+        if not isinstance(getattr(settings, name), int):
+            raise TFRecordsError(f"{name} must be a whole number, got {getattr(settings, name)!r}")
+    for name in ("clip_seconds", "clip_timeout"):
+        if not isinstance(getattr(settings, name), int | float):
+            raise TFRecordsError(f"{name} must be a number, got {getattr(settings, name)!r}")
     if settings.codec not in CODECS:
         raise TFRecordsError(f"codec must be one of {', '.join(CODECS)}, got {settings.codec!r}")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", settings.split):
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", str(settings.split)):
         raise TFRecordsError(
             f"split must be a name of letters, digits, _ . and -, got {settings.split!r}"
         )

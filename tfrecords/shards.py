@@ -81,9 +81,9 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
         discard(file, temporary)
 
 
-def temporary_name(path: Path) -> Path:
-    """Hidden, and this process's own: one that is dying cannot write into another's file."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def temporary_name(path: Path, process: int | None = None) -> Path:
+    """Hidden, and a process's own: one that is dying cannot write into another's file."""
+    return path.with_name(f".{path.name}.{process or os.getpid()}.tmp")
 
 
 def discard(file, temporary: Path) -> None:

@@ -38,6 +38,7 @@ class Source:
     format: str
     clips: tuple[Clip, ...]
     classes: ClassList
+    excluded: int | None = None  # clips left out by the caller's list, if there was one
 
 
 def read_source(
@@ -94,7 +95,8 @@ def read_source(
         )
     if folds:
         _check_folds(table, folds)
-    rows, starts = _read_clips(found, table, classes, folds, frozenset(exclude))
+    exclude = frozenset(exclude)
+    rows, starts, excluded = _read_clips(found, table, classes, folds, exclude)
     if not rows:
         raise TFRecordsError(f"{table.path}: every clip it lists is excluded; exclude fewer")
     folder = f"{audio}{os.sep}"  # no Path objects: those of two million clips take half a minute
@@ -104,16 +106,18 @@ def read_source(
     else:
         place = {clip_id: f"{folder}{clip_id}" for clip_id in rows}
     clips = tuple(Clip(clip_id, place[clip_id], numbers) for clip_id, numbers in rows.items())
-    return Source(found, clips, classes)
+    return Source(found, clips, classes, excluded if exclude else None)
 
 
 def _read_clips(
     format: str, table: "_Table", classes: ClassList, folds: tuple[str, ...], exclude: frozenset
-) -> tuple[dict[str, tuple[int, ...]], dict[str, float | None]]:
-    """Class numbers by clip id, and for AudioSet the second at which each clip starts."""
+) -> tuple[dict[str, tuple[int, ...]], dict[str, float | None], int]:
+    """Class numbers by clip id; for AudioSet the second at which each clip starts; how many clips
+    were excluded."""
     rows: dict[str, tuple[int, ...]] = {}
     starts: dict[str, float | None] = {}
     lines: dict[str, int] = {}
+    excluded = 0
     known: dict[str, tuple[int, ...]] = {}  # two million clips share few sets of labels
     for row in table:
         if folds and row["fold"] not in folds:
@@ -125,6 +129,7 @@ def _read_clips(
                 "ids must be unique, remove one"
             )
         if clip_id in exclude:
+            excluded += 1
             continue
         text = row[_LABELS[format]]
         if text not in known:
@@ -132,7 +137,7 @@ def _read_clips(
         rows[clip_id] = known[text]
         if format == "audioset":
             starts[clip_id] = _start(row)
-    return rows, starts
+    return rows, starts, excluded
 
 
 _LABELS = {"esc50": "category", "csv": "labels", "audioset": "positive_labels"}
@@ -182,6 +187,12 @@ class _Table:
                     raise TFRecordsError(
                         f"{self.path}, line {reader.line_num}: {len(cells)} cells, expected "
                         f"{len(columns)} ({', '.join(columns)})"
+                    )
+                elif any(cells[len(columns) :]):
+                    raise TFRecordsError(
+                        f"{self.path}, line {reader.line_num}: {len(cells)} cells, expected "
+                        f"{len(columns)} ({', '.join(columns)}); labels with commas need quotation "
+                        "marks around them"
                     )
                 else:
                     yield _Row(self.path, reader.line_num, columns, cells)

@@ -5,9 +5,11 @@ through TensorFlow's file systems, which come with `gs://`; tensorflow-io adds `
 where its native operations load.
 """
 
+import errno
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -34,14 +36,15 @@ def exists(path: str | os.PathLike) -> bool:
     if not is_remote(path):
         return Path(path).is_file()
     file_io = _remote_files(path)
-    return file_io.exists(_normal(path)) and not file_io.isdir(_normal(path))
+    with _as_os_errors(path):
+        return file_io.exists(_normal(path)) and not file_io.isdir(_normal(path))
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
     """The whole content of a file."""
     if not is_remote(path):
         return Path(path).read_bytes()
-    with _remote_files(path).GFile(_normal(path), "rb") as file:
+    with _as_os_errors(path), _remote_files(path).GFile(_normal(path), "rb") as file:
         return file.read()
 
 
@@ -113,22 +116,33 @@ class _LocalFile:
 
 def _read_remote(path: str, offset: int, buffers: Sequence) -> int:
     views = [memoryview(buffer).cast("B") for buffer in buffers]
-    import tensorflow as tf
-
     try:
-        with _remote_files(path).GFile(_normal(path), "rb") as file:
+        with _as_os_errors(path), _remote_files(path).GFile(_normal(path), "rb") as file:
             file.seek(offset)
             content = file.read(sum(map(len, views)))
-    except tf.errors.OutOfRangeError:  # it ends before the offset
+    except EOFError:  # it ends before the offset
         return 0
-    except tf.errors.OpError as error:
-        raise OSError(f"{path}: {error.message}") from error
     place = 0
     for view in views:
         part = content[place : place + len(view)]
         view[: len(part)] = part
         place += len(part)
     return place
+
+
+@contextmanager
+def _as_os_errors(path: str | os.PathLike) -> Iterator[None]:
+    """TensorFlow's errors as those that Python's own functions raise."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OutOfRangeError as error:
+        raise EOFError(str(path)) from error
+    except tf.errors.NotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, error.message, str(path)) from error
+    except tf.errors.OpError as error:
+        raise OSError(f"{path} cannot be read: {error.message}") from error
 
 
 def _remote_files(path: str | os.PathLike):

@@ -1,8 +1,8 @@
 """A child process that packs shards: a decoder that crashes or hangs takes down no more than it.
 
 Tasks come pickled, each after its length, on the standard input; the answers are lines on what was
-the standard output: `s` a clip is begun, `d` it is done, `r <json>` the shard is written,
-`e <message>` it cannot be. The process ends with its input, or when nobody reads any more.
+the standard output: `s` a clip is begun, `p` it is decoded, `d` it is written, `r <json>` the shard
+is, `e <message>` it cannot be. The process ends with its input, or when nobody reads any more.
 """
 
 import os
@@ -10,12 +10,15 @@ import pickle
 import signal
 import struct
 import sys
+import time
+from threading import Thread
 
 from tfrecords.pack_shard import pack_shard
 
 
 def main() -> None:
     """Serve one parent."""
+    _end_with_parent(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     answers = os.fdopen(os.dup(1), "wb")
 
@@ -34,6 +37,7 @@ def main() -> None:
                 task,
                 threads=threads,
                 started=lambda: answer(b"s"),
+                decoded=lambda: answer(b"p"),
                 done=lambda: answer(b"d"),
             )
             line = f"r {result.to_json()}"
@@ -43,6 +47,17 @@ def main() -> None:
             kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
             line = f"e {kind}{' '.join(str(error).split())}"
         answer(line.encode())
+
+
+def _end_with_parent(parent: int) -> None:
+    """End when the parent does, even in the midst of a decoder that hangs."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

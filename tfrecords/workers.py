@@ -16,9 +16,11 @@ from threading import Event, Lock, Thread
 
 from tfrecords.pack_shard import ShardResult, pack_shard
 from tfrecords.plan import ShardTask
+from tfrecords.shards import temporary_name
 
 CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
-_MOST_DEATHS = 200
+# Deaths that are no clip's fault, after which a shard is given up.
+_MOST_OF_NO_CLIP = 3
 
 
 def pack_shards(
@@ -87,7 +89,7 @@ class _Pool:
 
         A clip is refused when a worker died over it twice: once may be a lack of memory.
         """
-        deaths: Counter[int] = Counter()
+        deaths: Counter[int | None] = Counter()
         while True:
             worker = self._take()
             try:
@@ -96,15 +98,17 @@ class _Pool:
                 worker.end()
                 if self._closed.is_set():
                     raise OSError("the packing was ended") from None
-                deaths[death.place] += 1
-                if death.place < 0 or deaths.total() > _MOST_DEATHS:
+                temporary_name(Path(task.path), worker.pid).unlink(missing_ok=True)
+                if threads == 1 or death.place is None:
+                    deaths[death.place] += 1
+                if deaths[None] > _MOST_OF_NO_CLIP:
                     raise OSError(
                         f"{task.path}: the processes that pack it die; is there enough memory?"
                     ) from None
                 self._done(-death.clips_done)
                 if threads > 1:  # one after the other, to see which it is
                     threads = 1
-                elif deaths[death.place] > 1:
+                elif death.place is not None and deaths[death.place] > 1:
                     task = replace(task, refused=(*task.refused, (death.place, death.reason)))
                 continue
             self._idle.put(worker)
@@ -130,9 +134,12 @@ class _Pool:
 
 
 class _DeathError(Exception):
-    """A child ended or was ended before its shard was done."""
+    """A child ended or was ended before its shard was done.
 
-    def __init__(self, place: int, clips_done: int, reason: str):
+    `place` is that of the clip it was decoding, if it was.
+    """
+
+    def __init__(self, place: int | None, clips_done: int, reason: str):
         super().__init__(reason)
         self.place, self.clips_done, self.reason = place, clips_done, reason
 
@@ -159,14 +166,17 @@ class _Worker:
     ) -> ShardResult:
         """Raises _DeathError when the process dies or hangs, OSError as `pack_shard`."""
         pickled = pickle.dumps((task, threads))
-        begun = finished = 0
+        begun = decoded = finished = 0
         reason = CRASHED
         try:
             self._process.stdin.write(struct.pack("<Q", len(pickled)) + pickled)
             self._process.stdin.flush()
-            while line := self._answers.get(timeout=timeout):
+            # Only decoders are known to hang; a disk may take its time.
+            while line := self._answers.get(timeout=timeout if begun > decoded else None):
                 if line == b"s\n":
                     begun += 1
+                elif line == b"p\n":
+                    decoded += 1
                 elif line == b"d\n":
                     finished += 1
                     done(1)
@@ -178,7 +188,11 @@ class _Worker:
             reason = HUNG
         except BrokenPipeError:
             pass
-        raise _DeathError(begun - 1, finished, reason)
+        raise _DeathError(begun - 1 if begun > decoded else None, finished, reason)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def end(self) -> None:
         self._process.kill()

@@ -131,14 +131,19 @@ def test_output_that_holds_records_is_left_alone(source, packed, tmp_path, setti
         ({"clips_per_shard": 0}, "clips_per_shard"),
         ({"workers": -1}, "workers"),
         ({"clip_timeout": 0}, "clip_timeout"),
+        ({"workers": 1.5}, "workers must be a whole number"),
+        ({"clip_seconds": "1"}, "clip_seconds must be a number"),
+        ({"output": "gs://bucket/x"}, "output must be a local or mounted path"),
+        ({"output": ""}, "output must be a folder"),
         ({"codec": "mp3"}, "codec"),
         ({"split": "../x"}, "split"),
         ({"split": ""}, "split"),
     ],
 )
 def test_wrong_settings(source, tmp_path, settings, changes, part):
+    options = replace(settings(source, tmp_path / "out"), **changes)
     with pytest.raises(TFRecordsError, match=part):
-        pack_clips(settings(source, tmp_path / "out", **changes), progress=False)
+        pack_clips(options, progress=False)
     assert not (tmp_path / "out").exists()
 
 

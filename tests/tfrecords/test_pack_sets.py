@@ -86,7 +86,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_every_set_and_the_view_of_both_training_sets(packed):
     output, reports = packed
-    assert list(reports) == list(SIZES)
+    assert sorted(reports) == sorted(SIZES)
     assert sorted(path.name for path in output.iterdir()) == sorted([*SIZES, "full_train"])
     found = {name: set(load_index(output / name).clip_ids.tolist()) for name in SIZES}
     for name in SIZES:
@@ -213,3 +213,18 @@ def test_the_view_follows_a_part_that_is_packed_again(root, packed, tmp_path):
     held = {path.name for path in (output / "full_train").iterdir()}
     assert held == {"index.npz", "dataset.json"}
     assert verify_directory(output / "full_train") == []
+
+
+def test_sets_without_any_audio_are_left_out(root, tmp_path, capfd):
+    shutil.copytree(root, tmp_path / "root")
+    shutil.rmtree(tmp_path / "root" / "audios" / "balanced_train_segments")
+    words = f"audioset --root {tmp_path}/root --output {tmp_path}/out --sample-rate {RATE}"
+    assert main([*words.split(), "--clip-seconds", "0.25", "--workers", "0"]) == 0
+    out = capfd.readouterr().out
+    assert "balanced_train: left out: none of the 10 clips could be packed" in out
+    assert load_index(tmp_path / "out" / "eval").num_clips == 6
+    assert not (tmp_path / "out" / "full_train").exists()
+    shutil.rmtree(tmp_path / "root" / "audios")
+    (tmp_path / "root" / "audios").mkdir()
+    assert main([*words.replace("/out", "/none").split(), "--workers", "0"]) == 2
+    assert "none of the" in capfd.readouterr().err

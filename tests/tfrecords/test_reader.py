@@ -1,5 +1,7 @@
 """The pipeline: contents, order, resumption, and damage that is named."""
 
+import errno
+import gc
 import itertools
 import shutil
 
@@ -9,9 +11,10 @@ import soundfile
 import tensorflow as tf
 
 import tfrecords
-from tfrecords import schema
+from tfrecords import schema, storage
 from tfrecords.errors import TFRecordsError
-from tfrecords.index import load_index
+from tfrecords.index import Index, load_index
+from tfrecords.records import RecordReader
 from tfrecords.sampling import SAMPLINGS
 
 
@@ -169,3 +172,58 @@ def test_whole_numbers_may_be_numpys_and_others_are_refused(packed):
         tfrecords.dataset(packed, batch_size=4, seed=1.5)
     with pytest.raises(TFRecordsError, match="exclude must hold clip ids"):
         tfrecords.dataset(packed, batch_size=4, exclude=[5])
+
+
+def test_nothing_outlives_a_data_set(packed):
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(thing, RecordReader | Index) for thing in gc.get_objects())
+
+    before = alive()
+    for sampling in SAMPLINGS:
+        for _ in range(2):
+            batches = iter(tfrecords.dataset(packed, batch_size=4, sampling=sampling).take(2))
+            gc.collect()  # the iterator alone keeps what it reads with
+            assert len(list(batches)) == 2
+            del batches
+    assert alive() <= before
+
+
+def test_a_data_set_made_in_a_graph(packed):
+    @tf.function
+    def count():
+        total = tf.constant(0)
+        for batch in tfrecords.dataset(packed, batch_size=4, sampling="balanced").take(3):
+            total += tf.size(batch["clip_id"])
+        return total
+
+    assert count() == 12
+    gc.collect()
+    assert count() == 12
+
+
+@pytest.mark.parametrize("damaged", ["raise", "skip"])
+def test_a_disk_that_is_gone_is_no_damage(packed, tmp_path, damaged):
+    copy = shutil.copytree(packed, tmp_path / "copy")
+    data = tfrecords.dataset(copy, batch_size=4, damaged=damaged)
+    copy.rename(tmp_path / "gone")
+    with pytest.raises(tf.errors.OpError, match="No such file or directory"):
+        list(data)
+
+
+def test_too_many_open_files_is_no_damage(packed, monkeypatch):
+    def none_left(self, path):
+        raise OSError(errno.EMFILE, "Too many open files", path)
+
+    monkeypatch.setattr(storage._LocalFile, "__init__", none_left)
+    monkeypatch.setattr(storage._LocalFile, "__del__", lambda self: None)
+    with pytest.raises(tf.errors.OpError, match="Too many open files"):
+        list(tfrecords.dataset(packed, batch_size=4, damaged="skip"))
+
+
+def test_the_folder_of_a_relative_path_stays(packed, tmp_path, monkeypatch):
+    shutil.copytree(packed, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path)
+    data = tfrecords.dataset("copy", batch_size=30)
+    monkeypatch.chdir("/")
+    assert len(list(data)) == 2

@@ -125,7 +125,7 @@ def test_streamed_reads_runs_and_the_right_records(many, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ({"workers": 0}, "worker must lie in 0 to workers - 1"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"workers": 2, "worker": 2}, "got 2 of 2"),
         ({"worker": 1}, "got 1 of 1"),
         ({"worker": -1}, "got -1 of 1"),

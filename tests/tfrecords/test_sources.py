@@ -191,3 +191,12 @@ def test_more_classes_than_the_index_has_room_for(tmp_path):
     rows = "".join(f"x{number}.wav,class {number}\n" for number in range(2**16 + 1))
     with pytest.raises(TFRecordsError, match="at most 65536 classes, got 65537"):
         read(tmp_path, "filename,labels\n" + rows)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["filename,labels\nx.ogg,dog,cat\n", AUDIOSET.replace('"', "")],
+    ids=["csv", "audioset"],
+)
+def test_labels_in_cells_of_their_own_are_not_dropped(tmp_path, text):
+    fails(tmp_path, text, "cells, expected", "quotation marks")

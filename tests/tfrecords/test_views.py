@@ -212,7 +212,7 @@ def test_the_command(halves, tmp_path, capfd):
     (tmp_path / "list").write_text("clip_000.wav\n")
     command = f"merge {halves}/a {halves}/b --output {tmp_path}/both --exclude {tmp_path}/list"
     assert main(command.split()) == 0
-    assert "59 clips, as a view of a.csv + b.csv" in capfd.readouterr().out
+    assert "59 of 60 clips, as a view of a.csv + b.csv" in capfd.readouterr().out
     assert main(["info", f"{tmp_path}/both"]) == 0
     assert "59 clips of 0.25 s at 8000 Hz" in capfd.readouterr().out
     assert main(["verify", f"{tmp_path}/both"]) == 0

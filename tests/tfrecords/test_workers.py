@@ -99,6 +99,39 @@ def test_workers_that_cannot_start_are_no_clips_fault(source, tmp_path, settings
         pack_clips(settings(source, tmp_path / "out", workers=2), progress=False)
 
 
+def test_a_disk_that_stalls_is_no_clips_fault(source, packed, tmp_path, settings, monkeypatch):
+    folder = tmp_path / "stalls"
+    folder.mkdir()
+    text = (
+        "import os, time\nfsync = os.fsync\nos.fsync = lambda file: (time.sleep(1), fsync(file))\n"
+    )
+    (folder / "sitecustomize.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(ROOT))))
+    options = settings(source, tmp_path / "out", workers=2, clip_timeout=0.5)
+    pack_clips(options, progress=False)
+    assert contents(tmp_path / "out") == contents(packed)
+
+
+def test_a_worker_that_is_killed_at_its_start_costs_nothing(
+    source, packed, tmp_path, settings, monkeypatch
+):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    marker = tmp_path / "died"
+    text = f"""
+import os
+from pathlib import Path
+if not Path({str(marker)!r}).exists():
+    Path({str(marker)!r}).touch()
+    os.kill(os.getpid(), 9)
+"""
+    (folder / "sitecustomize.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(ROOT))))
+    pack_clips(settings(source, tmp_path / "out", workers=2), progress=False)
+    assert marker.exists()
+    assert contents(tmp_path / "out") == contents(packed)
+
+
 def command(source: Path, output: Path) -> list[str]:
     text = f"-m tfrecords pack --metadata {source}/metadata.csv --audio {source}/audio --output"
     options = "--sample-rate 8000 --clip-seconds 0.25 --clips-per-shard 4 --workers 2"
