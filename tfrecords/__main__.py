@@ -319,7 +319,7 @@ def _add_packing(command: argparse.ArgumentParser) -> None:
         "--retry-rejected",
         action="store_true",
         help="in a directory that is finished: try the clips again that were missing or refused, "
-        "and pack the shards anew of those that are there by now",
+        "where their files have come or changed since, and pack the shards of those anew",
     )
     command.add_argument(
         "--runner",

@@ -44,13 +44,24 @@ def shards_to_redo(plan: Plan, results: list[ShardResult], retry_rejected: bool)
         path = Path(plan.shard_path(number))
         lost = not path.is_file() or path.stat().st_size != result.shard.bytes
         clips = plan.clips_of(number)
-        more = retry_rejected and any(
-            reason != "missing" or Path(clips[place].path).is_file()
-            for place, reason in result.rejected
+        more = (
+            not lost
+            and retry_rejected
+            and any(
+                _is_there_now(Path(clips[place].path), reason, path)
+                for place, reason in result.rejected
+            )
         )
         if lost or more:
             redo.append(number)
     return redo
+
+
+def _is_there_now(audio: Path, reason: str, shard: Path) -> bool:
+    """Whether a file is there that was missing, or is newer than the shard that refused it."""
+    if not audio.is_file():
+        return False
+    return reason == "missing" or audio.stat().st_mtime > shard.stat().st_mtime
 
 
 def reopen(plan: Plan, results: list[ShardResult], redo: list[int], keep) -> None:

@@ -1,5 +1,6 @@
 """Finished directories taken up again: lost shards, and clips that came later."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,25 @@ def test_clips_that_came_later_are_added_when_asked_for(source, packed, tmp_path
     pack_clips(options, progress=False, retry_rejected=True)
     assert contents(tmp_path / "out") == contents(packed)
     assert verify_directory(tmp_path / "out") == []
+
+
+def test_files_that_were_refused_are_tried_again_once_they_have_changed(
+    source, packed, tmp_path, settings
+):
+    copy = Path(shutil.copytree(source, tmp_path / "copy"))
+    damaged = copy / "audio" / "clip_009.wav"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"no audio" * 99)
+    options = settings(copy, tmp_path / "out")
+    pack_clips(options, progress=False)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tfrecord")}
+    pack_clips(options, progress=False, retry_rejected=True)
+    assert times == {path: path.stat().st_mtime_ns for path in times}  # as it was
+    damaged.write_bytes(whole)
+    newest = max(path.stat().st_mtime for path in times)
+    os.utime(damaged, (newest + 1, newest + 1))
+    pack_clips(options, progress=False, retry_rejected=True)
+    assert contents(tmp_path / "out") == contents(packed)
 
 
 def test_killed_while_it_is_taken_up_again(source, packed, tmp_path, settings, monkeypatch):
