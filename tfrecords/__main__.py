@@ -178,8 +178,7 @@ def _verify(options: argparse.Namespace) -> int:
         info = load_info(part)
         size = sum(shard.bytes for shard in info.shards) / 1e6
         print(
-            f"ok: {part}: {info.num_clips} clips in {len(info.shards)} shards, {size:.1f} MB, "
-            "all intact"
+            f"ok: {part}: {info.num_clips} clips in {info.shards_text}, {size:.1f} MB, all intact"
         )
     return 0
 

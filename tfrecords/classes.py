@@ -41,7 +41,8 @@ def read_class_list(path: str | Path) -> ClassList:
     """
     path = Path(path)
     if not path.is_file():
-        raise TFRecordsError(f"the class list {path} does not exist; give it with --labels")
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise TFRecordsError(f"the class list {path} {kind}; give the file with --labels")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -60,6 +60,11 @@ class DatasetInfo:
         return len(self.classes)
 
     @property
+    def shards_text(self) -> str:
+        """How many shards, for a person."""
+        return f"{len(self.shards)} shard{'s' if len(self.shards) != 1 else ''}"
+
+    @property
     def clip_seconds(self) -> float:
         return self.clip_samples / self.sample_rate
 

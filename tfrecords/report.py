@@ -57,7 +57,7 @@ class PackReport:
             rejected += f" ({reasons}; listed in {self.output / REJECTED_NAME})"
         lines = [
             f"{'packed' if self.new else 'already packed:'} {info.num_clips} clips of "
-            f"{info.clip_seconds:g} s at {info.sample_rate} Hz in {len(info.shards)} shards; "
+            f"{info.clip_seconds:g} s at {info.sample_rate} Hz in {info.shards_text}; "
             f"{rejected}",
             f"clips per class: min {counts.min()}, median {np.median(counts):g}, "
             f"max {counts.max()} ({len(counts)} classes)",

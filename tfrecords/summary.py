@@ -43,7 +43,7 @@ def summary_text(index: Index, *, classes: bool = False) -> str:
         f"{index.directory}: split {data['split']}, from {data['source']}",
         f"{data['num_clips']} clips of {data['clip_seconds']:g} s at {data['sample_rate']} Hz "
         f"({data['hours']:.2f} h, {data['codec']})",
-        f"{data['num_shards']} shards of up to {data['clips_per_shard']} clips, "
+        f"{index.info.shards_text} of up to {data['clips_per_shard']} clips, "
         f"{data['bytes'] / 1e6:.1f} MB",
         f"{data['num_classes']} classes, {data['labels_per_clip']:.2f} labels a clip; clips per "
         f"class: min {per_class['min']}, median {per_class['median']:g}, max {per_class['max']}",

@@ -36,7 +36,7 @@ def report(tmp_path):
 def test_summary(report, tmp_path):
     lines = report.summary().splitlines()
     assert lines[0] == (
-        "packed 7 clips of 0.25 s at 8000 Hz in 1 shards; 3 rejected (2 missing, 1 not audio; "
+        "packed 7 clips of 0.25 s at 8000 Hz in 1 shard; 3 rejected (2 missing, 1 not audio; "
         f"listed in {tmp_path / 'rejected.csv'})"
     )
     assert lines[1] == "clips per class: min 0, median 2, max 4 (4 classes)"
