@@ -1,19 +1,15 @@
 """Packing on Apache Beam: the same bytes; a message where it is not installed."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 
+from tests.tfrecords.packing import contents, pack_but_for
 from tfrecords import pack_clips
 from tfrecords.beam import beam_runner
 from tfrecords.errors import TFRecordsError
 
 INSTALLED = importlib.util.find_spec("apache_beam") is not None
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.skipif(not INSTALLED, reason="needs apache-beam")
@@ -24,17 +20,9 @@ def test_the_bytes_are_the_same(source, packed, tmp_path, settings):
 
 
 @pytest.mark.skipif(not INSTALLED, reason="needs apache-beam")
-def test_goes_on_after_an_interruption(source, packed, tmp_path, settings, monkeypatch):
-    import tfrecords.pack
-
-    def no_time(*arguments):
-        raise KeyboardInterrupt
-
+def test_goes_on_after_an_interruption(source, packed, tmp_path, settings):
     runner = beam_runner("DirectRunner")
-    with monkeypatch.context() as patched:
-        patched.setattr(tfrecords.pack, "_finish", no_time)
-        with pytest.raises(KeyboardInterrupt):
-            pack_clips(settings(source, tmp_path / "out"), progress=False, runner=runner)
+    pack_but_for("_finish", settings(source, tmp_path / "out"), runner=runner)
     shards = sorted((tmp_path / "out").glob("*.tfrecord"))
     shards[0].unlink()
     times = {shard: shard.stat().st_mtime_ns for shard in shards[1:]}

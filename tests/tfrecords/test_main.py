@@ -91,7 +91,7 @@ def test_as_a_process_stderr_holds_the_error_alone(tmp_path):
 
 def test_help_does_not_wait_for_tensorflow():
     code = (
-        "import sys, tfrecords, tfrecords.__main__ as m; m._parser(); "
+        "import sys, tfrecords, tfrecords.__main__ as m; m.make_parser(); "
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,16 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tfrecords.packing import contents
 from tfrecords import load_index, pack_clips, verify_directory
 from tfrecords.errors import TFRecordsError
 from tfrecords.hashing import hash_ids
 from tfrecords.pack_shard import map_ahead
 from tfrecords.plan import order_clips
 from tfrecords.sources import Clip
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_bytes_depend_on_neither_workers_nor_row_order(source, packed, tmp_path, settings):

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tfrecords.packing import contents, pack_but_for
 from tfrecords import load_index, pack_clips, verify_directory
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize("rejected", ["kept", "removed"])
@@ -66,20 +63,12 @@ def test_files_that_were_refused_are_tried_again_once_they_have_changed(
     assert contents(tmp_path / "out") == contents(packed)
 
 
-def test_killed_while_it_is_taken_up_again(source, packed, tmp_path, settings, monkeypatch):
-    import tfrecords.pack
-
+def test_killed_while_it_is_taken_up_again(source, packed, tmp_path, settings):
     output = tmp_path / "out"
     shutil.copytree(packed, output)
     next(output.glob("*.tfrecord")).unlink()
 
-    def no_time(*arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tfrecords.pack, "_pack", no_time)
-        with pytest.raises(KeyboardInterrupt):
-            pack_clips(settings(source, output), progress=False)
+    pack_but_for("_pack", settings(source, output))
     pack_clips(settings(source, output), progress=False)
     assert contents(output) == contents(packed)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tfrecords.packing import contents, pack_but_for
 from tfrecords import load_index, pack_clips, verify_directory
 from tfrecords.errors import TFRecordsError
 
@@ -57,10 +58,6 @@ def spoil(tmp_path, monkeypatch):
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(ROOT))))
 
     return spoil
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def rejected(folder: Path) -> dict[str, str]:
@@ -217,16 +214,8 @@ def test_no_room_in_the_middle_of_a_shard(source, tmp_path):
     assert verify_directory(tmp_path / "out") == []
 
 
-def test_unfinished_packing_of_something_else(source, tmp_path, settings, monkeypatch):
-    import tfrecords.pack
-
-    def no_time(*arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tfrecords.pack, "_finish", no_time)
-        with pytest.raises(KeyboardInterrupt):
-            pack_clips(settings(source, tmp_path / "out"), progress=False)
+def test_unfinished_packing_of_something_else(source, tmp_path, settings):
+    pack_but_for("_finish", settings(source, tmp_path / "out"))
     with pytest.raises(TFRecordsError, match=r"clip_samples was 2000, now 1600"):
         pack_clips(settings(source, tmp_path / "out", clip_seconds=0.2), progress=False)
     exclude = ("clip_001.wav",)
@@ -236,18 +225,8 @@ def test_unfinished_packing_of_something_else(source, tmp_path, settings, monkey
     assert load_index(tmp_path / "out").num_clips == 60
 
 
-def test_a_shard_that_changed_since_is_packed_again(
-    source, packed, tmp_path, settings, monkeypatch
-):
-    import tfrecords.pack
-
-    def no_time(*arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tfrecords.pack, "_finish", no_time)
-        with pytest.raises(KeyboardInterrupt):
-            pack_clips(settings(source, tmp_path / "out"), progress=False)
+def test_a_shard_that_changed_since_is_packed_again(source, packed, tmp_path, settings):
+    pack_but_for("_finish", settings(source, tmp_path / "out"))
     shards = sorted((tmp_path / "out").glob("*.tfrecord"))
     shards[0].unlink()
     shards[1].write_bytes(b"short")
