@@ -80,27 +80,27 @@ def pack_clips(
     plan = make_plan(settings, source)
     output.mkdir(parents=True, exist_ok=True)
     check_output(plan)
-    if (output / FILE_NAME).exists() and not _to_redo(plan, retry_rejected):
-        return _report_of(plan)  # perhaps of a folder that must not be written
+    # Without the lock: it may be a folder that must not be written.
+    if (output / FILE_NAME).exists() and not (output / STATE_NAME).exists():
+        index, results = results_of(plan)
+        if not shards_to_redo(plan, results, retry_rejected):
+            return _report_of(plan, index, results)
     with _locked(output):
         # Another packer may have finished between the check and the lock.
         if (output / FILE_NAME).exists():
             check_output(plan)
-            redo = _to_redo(plan, retry_rejected)
+            index, results = results_of(plan)
+            redo = shards_to_redo(plan, results, retry_rejected)
             if not redo:
                 shutil.rmtree(output / STATE_NAME, ignore_errors=True)
-                return _report_of(plan)
+                return _report_of(plan, index, results)
             write_atomic(output / STATE_NAME / _PLAN_NAME, json.dumps(plan.described).encode())
-            reopen(plan, results_of(plan)[1], redo, keep_result)
+            reopen(plan, results, redo, keep_result)
             for number in redo:
                 Path(plan.shard_path(number)).unlink(missing_ok=True)
         report = _pack(plan, progress, runner or _run_here)
         shutil.rmtree(output / STATE_NAME)
         return report
-
-
-def _to_redo(plan: Plan, retry_rejected: bool) -> list[int]:
-    return shards_to_redo(plan, results_of(plan)[1], retry_rejected)
 
 
 def check_output(plan: Plan) -> None:
@@ -263,9 +263,8 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
     return report
 
 
-def _report_of(plan: Plan) -> PackReport:
+def _report_of(plan: Plan, index: Index, results: Sequence[ShardResult]) -> PackReport:
     """The report of a directory that was finished before."""
-    index, results = results_of(plan)
     rejected = tuple(
         (plan.clips_of(number)[place], reason)
         for number, result in enumerate(results)

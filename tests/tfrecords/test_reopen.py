@@ -83,3 +83,13 @@ def test_excluded_clips_are_counted_and_lists_that_name_none_are_doubted(
     options = replace(options, output=tmp_path / "other", exclude=("elsewhere",))
     report = pack_clips(options, progress=False)
     assert "0 clips; do the lists name clips of these metadata?" in report.summary()
+
+
+def test_killed_at_the_very_end_is_tidied_up(source, packed, tmp_path, settings):
+    output = tmp_path / "out"
+    pack_but_for("shutil.rmtree", settings(source, output))
+    assert (output / "dataset.json").exists()
+    assert (output / ".packing").exists()
+    report = pack_clips(settings(source, output), progress=False)
+    assert not report.new
+    assert contents(output) == contents(packed)
