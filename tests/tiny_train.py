@@ -2,9 +2,8 @@
 
 import train
 from panns_tf import commands
-from panns_tf.training.trainer import NotFiniteError
 from tests.support import register_tiny
 
 if __name__ == "__main__":
     register_tiny()
-    commands.run(train.main, (NotFiniteError,))
+    commands.run(train.main, train.MISTAKES)

@@ -60,8 +60,8 @@ def distances(name: str, learning_rate: float, run_dir: Path, steps: int = 5) ->
     weight = np.float32(read_json("training")["mixup_lambda"])
     losses, outputs, first = [], [], ()
     for step in range(1, steps + 1):
-        number = tf.constant(step, tf.int64)
-        loss = float(trainer._train_step(stored, target, weight, number))
+        batch = {"waveform": stored, "target": target, "mixup_lambda": weight}
+        loss = float(trainer.update.run_once(batch))
         losses.append(abs(loss / expected[f"{name}/{rate}/losses"][step - 1] - 1))
         first = first or (_gradient_norms(trainer, case), _running_statistics(model, case))
         if rate == "gentle":
@@ -69,7 +69,7 @@ def distances(name: str, learning_rate: float, run_dir: Path, steps: int = 5) ->
             error = found - expected[f"{name}/gentle/clipwise_output"][step - 1]
             outputs.append(float(np.sqrt(np.mean(np.square(error)))))
     # A traced step outlives its trainer, and would keep a gigabyte of weights and moments.
-    for variable in (*trainer._optimizer.variables, *model.variables):
+    for variable in (*trainer.update.optimizer.variables, *model.variables):
         tf.raw_ops.AssignVariableOp(
             resource=variable.value.handle, value=tf.zeros((0,), variable.dtype)
         )
@@ -85,7 +85,10 @@ def _gradient_norms(trainer: Trainer, case: dict) -> float:
     trained = {key for key, (variable, _) in entries.items() if variable.trainable}
     if trained != set(norms) - set(case["without_gradient"]):
         raise AssertionError(f"{name} trains other parameters than the reference")
-    index, moments = trainer._optimizer._get_variable_index, trainer._optimizer._momentums
+    index, moments = (
+        trainer.update.optimizer._get_variable_index,
+        trainer.update.optimizer._momentums,
+    )
     small = 1e-4 * max(norms.values())
     worst = 0.0
     for key in trained:

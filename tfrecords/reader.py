@@ -124,9 +124,10 @@ def dataset(
 
     endless = sampling != "sequential"
     numbers = range(start + worker, np.iinfo(np.int64).max if endless else len(tables.clips))
-    # `streamed` loses its long runs if every worker takes a part of each.
-    turn = WINDOW_CLIPS if sampling == "streamed" else 1
+    # `streamed` loses its long runs if every worker takes a part of each; elsewhere neighbours,
+    # which mixup pairs, stay together, so that workers mix the pairs that one would.
     block = WINDOW_CLIPS if sampling == "streamed" else batch_size
+    turn = block if endless else 1
 
     reader = RecordReader(index, None if cache is None else Cache(cache, index.info.index_sha256))
     substitutes = None

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from panns_tf.layers.compiled import plain_tensorflow
+
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class BatchNorm(keras.layers.BatchNormalization):
@@ -25,21 +27,66 @@ class BatchNorm(keras.layers.BatchNormalization):
         super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
 
     def call(self, inputs, training=None):
-        x = ops.cast(inputs, "float32")  # half precision would overflow in the sums
-        if training and self.trainable:
+        if not (training and self.trainable):
+            mean, variance = self.moving_mean, self.moving_variance
+            return self._normalized(ops.cast(inputs, "float32"), mean, variance)
+        if not self.synchronized and plain_tensorflow():
+            outputs, mean, unbiased = fused(inputs, self.gamma, self.beta, self.epsilon)
+        else:
+            x = ops.cast(inputs, "float32")  # half precision would overflow in the sums
             mean, variance = ops.moments(
                 x, axes=self._reduction_axes, synchronized=self.synchronized
             )
+            outputs = self._normalized(x, mean, variance)
             values = ops.cast(ops.size(x) // x.shape[-1], "float32")
+            if self.synchronized:
+                values *= replicas()
             unbiased = variance * values / ops.maximum(values - 1, 1)
-            self._move(self.moving_mean, mean)
-            self._move(self.moving_variance, unbiased)
-        else:
-            mean, variance = self.moving_mean, self.moving_variance
-        outputs = ops.batch_normalization(
-            x, mean, variance, self.axis, self.beta, self.gamma, self.epsilon
-        )
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, unbiased)
+        return outputs
+
+    def _normalized(self, x, mean, variance):
+        settings = (self.axis, self.beta, self.gamma, self.epsilon)
+        outputs = ops.batch_normalization(x, mean, variance, *settings)
         return ops.cast(outputs, self.compute_dtype)
 
     def _move(self, running, batch_value) -> None:
         running.assign(running * self.momentum + batch_value * (1 - self.momentum))
+
+
+def fused(x, gamma, beta, epsilon: float):
+    """Normalises a training batch by TensorFlow's own operation.
+
+    Single operations, which XLA would join, pass over all maps ten times, with a copy at each.
+
+    Args:
+        x: (..., channels).
+        gamma, beta: (channels,), float32.
+        epsilon: added to the variance.
+
+    Returns:
+        The same shape; and mean and unbiased variance, float32 (channels,).
+    """
+    import tensorflow as tf
+
+    shape = tf.shape(x)
+    outputs, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=tf.reshape(x, (-1, 1, shape[-2], x.shape[-1])),
+        scale=tf.convert_to_tensor(gamma),
+        offset=tf.convert_to_tensor(beta),
+        mean=tf.zeros((0,)),
+        variance=tf.zeros((0,)),
+        epsilon=epsilon,
+        exponential_avg_factor=1.0,
+    )
+    return tf.ensure_shape(tf.reshape(outputs, shape), x.shape), mean, unbiased
+
+
+def replicas() -> int:
+    """Returns the number of devices that share a batch."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync

@@ -52,14 +52,32 @@ def xla_on_cpu() -> bool:
 
     XLA's code for CPUs is slow for a few operations, which layers then write otherwise.
     """
-    if keras.backend.backend() != "tensorflow":
-        return False
+    return keras.backend.backend() == "tensorflow" and _within_xla() and _without_gpu()
+
+
+def plain_on_cpu() -> bool:
+    """Says whether what is being traced will run on a CPU as TensorFlow's own operations.
+
+    oneDNN, which they use, is slow for a few shapes, for which layers then write it otherwise.
+    """
+    return plain_tensorflow() and _without_gpu()
+
+
+def plain_tensorflow() -> bool:
+    """Says whether what is being traced will run as TensorFlow's own operations, not XLA's."""
+    return keras.backend.backend() == "tensorflow" and not _within_xla()
+
+
+def _within_xla() -> bool:
     import tensorflow as tf
 
-    return (
-        tf.__internal__.get_enclosing_xla_context() is not None
-        and not tf.config.list_physical_devices("GPU")
-    )
+    return tf.__internal__.get_enclosing_xla_context() is not None
+
+
+def _without_gpu() -> bool:
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
 
 
 @contextlib.contextmanager

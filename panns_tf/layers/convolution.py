@@ -1,9 +1,9 @@
-"""3x3 convolution with fewer multiplications where XLA compiles it for a CPU."""
+"""3x3 convolution in the ways that are fast on a CPU."""
 
 import keras
 from keras import ops
 
-from panns_tf.layers.compiled import xla_on_cpu
+from panns_tf.layers.compiled import plain_on_cpu, xla_on_cpu
 
 #: Winograd's F(2x2, 3x3) saves 5 of 9 multiplications and costs passes over maps and kernels.
 #: Measured on two cores of an AMD EPYC, it pays from this many channels in and out, and this many
@@ -11,15 +11,20 @@ from panns_tf.layers.compiled import xla_on_cpu
 FEWEST_CHANNELS = 128
 FEWEST_PLACES = 2000
 
+#: oneDNN copies a kernel into an order of its own in every step, forward and twice backward. From
+#: this many weights for each of the 9 places a plain matrix product, which takes the kernel as it
+#: lies, costs a half to two thirds, measured at 100 to 2,000 places on the same two cores.
+LARGEST_KERNEL = 2**21
+
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Conv2D(keras.layers.Conv2D):
-    """Keras' Conv2D, which at inference under XLA on a CPU takes shorter ways.
+    """Keras' Conv2D, which on a CPU takes shorter ways for 3x3, stride 1 and "same" padding.
 
-    Convolutions of 3x3 with stride 1 and "same" padding are computed by Winograd's algorithm
-    where it pays, and those of a single channel as a sum of shifted and scaled copies. Elsewhere,
-    in training, and where a size is unknown when the function is traced, it is Keras' layer.
-    Rounding differs by some 1e-6 of the outputs.
+    At inference under XLA such convolutions are computed by Winograd's algorithm where it pays,
+    and those of a single channel as a sum of shifted and scaled copies; where a size is unknown
+    when the function is traced, it is Keras' layer. In training without XLA those of many channels
+    are a matrix product. Rounding differs by some 1e-6 of the outputs.
 
     Input shape: (batch, frames, mel_bins, channels). Output shape: (..., filters).
 
@@ -27,9 +32,15 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def call(self, inputs, training=False):
-        if training or not xla_on_cpu() or not self._is_plain():
+        if not self._is_plain():
             return super().call(inputs)
         batch, frames, bins, channels = inputs.shape
+        if training:
+            if channels * self.filters >= LARGEST_KERNEL and plain_on_cpu():
+                return product_of_patches(inputs, ops.cast(self.kernel, self.compute_dtype))
+            return super().call(inputs)
+        if not xla_on_cpu():
+            return super().call(inputs)
         kernel = ops.cast(self.kernel, self.compute_dtype)
         if channels == 1:
             return shifted_sum(inputs, kernel)
@@ -47,6 +58,20 @@ class Conv2D(keras.layers.Conv2D):
             and not self.use_bias
             and self.activation is keras.activations.linear
         )
+
+
+def product_of_patches(x, kernel):
+    """Convolves as one matrix product: (batch, frames, bins, channels) to (..., filters)."""
+    batch, frames, bins, _ = ops.shape(x)
+    height, width, channels, filters = kernel.shape
+    padded = ops.pad(x, ((0, 0), (height // 2, height // 2), (width // 2, width // 2), (0, 0)))
+    patches = ops.concatenate(
+        [padded[:, i : i + frames, j : j + bins] for i in range(height) for j in range(width)],
+        axis=-1,
+    )  # (batch, frames, bins, height * width * channels)
+    size = height * width * channels
+    outputs = ops.matmul(ops.reshape(patches, (-1, size)), ops.reshape(kernel, (size, filters)))
+    return ops.reshape(outputs, (batch, frames, bins, filters))
 
 
 def shifted_sum(x, kernel):

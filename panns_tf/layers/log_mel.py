@@ -8,6 +8,7 @@ from keras import ops
 
 from panns_tf.config import Frontend
 from panns_tf.layers.compiled import xla_compiled
+from panns_tf.layers.sizes import larger
 
 #: Mel energies below this become this: digital silence is -100 dB.
 SMALLEST_POWER = 1e-10
@@ -116,7 +117,7 @@ class LogMel(keras.layers.Layer):
         samples = ops.shape(waveform)[1]
         frames = samples // self.frontend.hop_size + 1
         # Reflection needs half + 1 samples; zeros make up what is missing.
-        waveform = ops.pad(waveform, ((0, 0), (0, ops.maximum(0, half + 1 - samples))))
+        waveform = ops.pad(waveform, ((0, 0), (0, larger(0, half + 1 - samples))))
         waveform = ops.pad(waveform, ((0, 0), (half, half)), mode="reflect")
         framed = ops.extract_sequences(
             waveform, self.frontend.window_size, self.frontend.hop_size

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from panns_tf.layers.sizes import larger, smaller
+
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class PadToMinimum(keras.layers.Layer):
@@ -20,7 +22,7 @@ class PadToMinimum(keras.layers.Layer):
         self.built = True
 
     def call(self, waveform):
-        missing = ops.maximum(self.minimum - ops.shape(waveform)[1], 0)
+        missing = larger(self.minimum - ops.shape(waveform)[1], 0)
         return ops.pad(waveform, ((0, 0), (0, missing)))
 
     def compute_output_spec(self, waveform):
@@ -52,7 +54,7 @@ class ConcatenateInTime(keras.layers.Layer):
     def call(self, inputs):
         frames = ops.shape(inputs[0])[1]
         for other in inputs[1:]:
-            frames = ops.minimum(frames, ops.shape(other)[1])
+            frames = smaller(frames, ops.shape(other)[1])
         return ops.concatenate([x[:, :frames] for x in inputs], axis=-1)
 
     def compute_output_spec(self, inputs):

@@ -10,20 +10,6 @@ CLIP_SECONDS = 0.5
 TRAIN_CLIPS = 600
 EVAL_CLIPS = 160
 
-#: The demo's recipe where the command line says nothing. The paper's is made for days: under
-#: dropout, masking and mixup nothing is learnt in a hundred steps, and at its learning rate the
-#: first ones undo each other.
-DEFAULTS = {
-    "steps": 120,
-    "batch_size": 16,
-    "learning_rate": 1e-4,
-    "mixup": "none",
-    "dropout": False,
-    "spec_augment": False,
-    "eval_steps": 60,
-    "log_steps": 5,
-}
-
 
 def data_paths(run_dir: Path) -> dict[str, str]:
     """Returns where a demo run keeps its data, as settings of the run."""

@@ -1,6 +1,7 @@
 """A model and records become metrics, and a report of them."""
 
 import csv
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from panns_tf import metrics
-from panns_tf.training.records import iterate
+from panns_tf.training.distribution import Distribution
+from panns_tf.training.records import readable_errors
 from panns_tf.training.run_log import to_json
 from tfrecords import DatasetInfo, dataset, load_index
 
@@ -22,35 +24,77 @@ def to_float(waveform):
     return tf.cast(waveform, tf.float32) / FULL_SCALE
 
 
-def compiled_predictor(model: Callable) -> Callable:
-    """Returns a compiled function from int16 waveforms to clipwise probabilities."""
+def compiled_predictor(model: Callable, distribution: Distribution | None = None) -> Callable:
+    """Returns a compiled function from int16 waveforms to clipwise probabilities.
+
+    With a distribution it takes and returns a list, an item for each local device.
+    """
 
     @tf.function(reduce_retracing=True)
     def predict(waveform):
         return model(to_float(waveform))["clipwise_output"]
 
-    return predict
+    if distribution is None or distribution.replicas == 1:
+        return predict
+    strategy, count = distribution.strategy, distribution.local_replicas
+
+    def predict_each(waveforms: list) -> list:
+        values = strategy.experimental_distribute_values_from_function(
+            lambda context: waveforms[context.replica_id_in_sync_group % count]
+        )
+        return list(strategy.experimental_local_results(strategy.run(predict, args=(values,))))
+
+    return predict_each
 
 
-def predict(predictor: Callable, data: str | Path, batch_size: int, quiet: bool = False, **reading):
+def predict(
+    predictor: Callable,
+    data: str | Path,
+    batch_size: int,
+    quiet: bool = False,
+    distribution: Distribution | None = None,
+    **reading,
+):
     """Runs a predictor over all clips of a packed directory.
 
+    Nothing but probabilities of clips is kept, and they are fetched from the device at the end.
+
     Args:
+        predictor: of `compiled_predictor`.
+        data: the directory.
+        batch_size: clips on a device at a time.
+        quiet: whether to show no progress.
+        distribution: the predictor's. Workers share the clips; each must call this.
         reading: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``damaged`` ...
 
     Returns:
-        ``target`` and ``score``, float32 (clips, classes) each.
+        ``target`` and ``score``, float32 (clips, classes) each, of all workers.
     """
+    alone = Distribution(tf.distribute.get_strategy()) if distribution is None else distribution
     clips = load_index(data).num_clips
+    shared = {"workers": alone.workers, "worker": alone.worker} if alone.workers > 1 else {}
+    records = iter(dataset(data, batch_size=batch_size, **shared, **reading))
     targets, scores = [], []
-    with tqdm(total=clips, unit="clip", desc="evaluate", disable=quiet, leave=False) as bar:
-        for batch in iterate(dataset(data, batch_size=batch_size, **reading)):
-            scores.append(predictor(batch["waveform"]).numpy())
-            targets.append(batch["target"].numpy())
-            bar.update(len(targets[-1]))
-    if not targets:
+    with (
+        tqdm(total=clips, unit="clip", desc="evaluate", disable=quiet, leave=False) as bar,
+        readable_errors(),
+    ):
+        while batches := list(itertools.islice(records, alone.local_replicas)):
+            waveforms = [batch["waveform"] for batch in batches]
+            if alone.replicas == 1:
+                scores.append(predictor(waveforms[0]))
+            else:
+                # Devices without a batch of their own at the end repeat the last one.
+                spare = [waveforms[-1]] * (alone.local_replicas - len(waveforms))
+                scores += predictor(waveforms + spare)[: len(waveforms)]
+            targets += [batch["target"] for batch in batches]
+            bar.update(alone.workers * sum(len(batch["target"]) for batch in batches))
+    if not targets and alone.workers == 1:
         raise ValueError(f"{data} has no record that can be read")
-    return np.concatenate(targets), np.concatenate(scores)
+    classes = load_index(data).info.num_classes
+    empty = [np.zeros((0, classes), "float32")]
+    joined = (np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores))
+    return tuple(alone.gather(rows) for rows in joined)
 
 
 def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int, what: str) -> None:

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 
 
 class Interrupt:
-    """Whether the process was asked to stop."""
+    """Whether the process was asked to stop, and how.
 
-    requested = False
+    Attributes:
+        signal: SIGINT, SIGTERM or None.
+    """
+
+    signal: int | None = None
 
 
 @contextlib.contextmanager
@@ -31,7 +35,7 @@ def deferred_interrupt() -> Iterator[Interrupt]:
             signal.signal(number, handler)
 
     def handle(number, frame) -> None:
-        interrupt.requested = True
+        interrupt.signal = number
         restore()
 
     for number in before:

@@ -1,5 +1,6 @@
-"""Reading packed records with errors that a person can use."""
+"""Errors of packed records that a person can use."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -9,14 +10,15 @@ import tensorflow as tf
 _DAMAGE = re.compile(r"shard \S+, clip .*?verify .*?'(?=[\]\s])", re.DOTALL)
 
 
-def iterate(records: tf.data.Dataset) -> Iterator[dict]:
-    """Yields the batches of `tfrecords.dataset`.
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turns what TensorFlow says of a damaged record of `tfrecords.dataset` into one line.
 
     Raises:
-        ValueError: in one line, names the shard and the clip of a damaged record.
+        ValueError: names the shard and the clip.
     """
     try:
-        yield from records
+        yield
     except tf.errors.InvalidArgumentError as error:
         found = _DAMAGE.search(error.message)
         if not found:

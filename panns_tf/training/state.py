@@ -45,23 +45,40 @@ def save_checkpoint(
         keep: checkpoints to keep, at least 1.
 
     Raises:
-        NotFiniteError: if a variable holds NaN or infinity; nothing is written or removed.
+        NotFiniteError: if a variable holds NaN or infinity.
+        OSError: if the disk is full or fails. In both cases nothing is left behind or removed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
     partial = path.with_suffix(".partial")
-    arrays = {name: keras.ops.convert_to_numpy(v) for name, v in variables.items()}
-    beyond_use = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-    if beyond_use:
-        raise NotFiniteError(f"{len(beyond_use)} variables hold NaN or infinite values")
-    with partial.open("wb") as file:
-        np.savez(file, **{_META: np.array(json.dumps({**meta, "step": step}))}, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        _write(partial, variables, {**meta, "step": step})
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
     for old in checkpoints(directory)[:-keep]:
         old.unlink()
     return path
+
+
+def _write(path: Path, variables: dict[str, keras.Variable], meta: dict) -> None:
+    """Writes as `numpy.savez` would, but holds one variable at a time."""
+    with path.open("wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            _add(archive, _META, np.array(json.dumps(meta)))
+            for name, variable in variables.items():
+                array = np.asarray(variable.numpy())
+                if not np.isfinite(array).all():
+                    raise NotFiniteError(f"the weights hold NaN or infinite values ({name})")
+                _add(archive, name, array)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def checkpoints(directory: Path) -> list[Path]:

@@ -1,34 +1,60 @@
-"""Trains a network: one compiled step, and the loop that feeds, logs, evaluates and saves."""
+"""Trains a network: the loop that feeds the compiled updates, logs, evaluates and saves."""
 
+import contextlib
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from panns_tf import metrics
 from panns_tf.config import TrainConfig
-from panns_tf.layers import MixupLambda, mix
-from panns_tf.models import Network, training_model
-from panns_tf.training import state
-from panns_tf.training.evaluation import compiled_predictor, predict, to_float
+from panns_tf.models import Network
+from panns_tf.training import feed, state
+from panns_tf.training.callbacks import LogRun, ShowProgress, Watched
+from panns_tf.training.distill import Teacher
+from panns_tf.training.distribution import Distribution, WorkerLostError
+from panns_tf.training.evaluation import compiled_predictor, predict
 from panns_tf.training.interrupt import Interrupt, deferred_interrupt
-from panns_tf.training.losses import binary_cross_entropy
-from panns_tf.training.optimizer import Adam
-from panns_tf.training.records import iterate
+from panns_tf.training.memory import is_out_of_memory, too_large
+from panns_tf.training.pace import Pace
+from panns_tf.training.records import readable_errors
 from panns_tf.training.run_log import RunLog
 from panns_tf.training.state import NotFiniteError
-from tfrecords import Damage, dataset, read_black_list
+from panns_tf.training.step import UpdateStep, share_statistics
+from tfrecords import Damage, load_index
+
+#: The part of the work that evaluations may take where their cadence is left to us.
+EVALUATION_SHARE = 0.03
+#: An update is a pass forward and about two backward.
+PASSES = 3
+FEWEST_EVAL_STEPS = 2000  # the reference's cadence
+#: What TensorFlow raises when another process of a job has gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.InternalError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+)
 
 
 class Trainer:
-    """One run, from its configuration or its last checkpoint to its last step.
+    """One run, from its configuration or its last checkpoint to its last update.
 
     Args:
         config: of the run.
-        network: a new network, made under the run's precision and seed.
+        network: a new network, made under the run's precision and seed, and under the
+            distribution's strategy.
+        distribution: the devices; one by default.
+        callbacks: ordinary Keras callbacks. A "batch" is a call of the host, numbered by its last
+            update from 0; an "epoch" is what lies between two evaluations, and its logs are the
+            held-out metrics. ``logs`` of a batch hold ``step``, ``loss``, ``learning_rate`` and
+            ``clips_per_second`` every ``log_steps`` updates, and are empty otherwise.
+        teacher: whose word becomes part of the targets, or None.
         say: takes lines for the person watching.
 
     Attributes:
@@ -36,9 +62,18 @@ class Trainer:
         best_map: the best held-out mAP so far, None before the first evaluation.
         best_step: its step.
         summary: of the last evaluation.
+        update: the compiled updates.
     """
 
-    def __init__(self, config: TrainConfig, network: Network, say: Callable[[str], None] = print):
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: Network,
+        distribution: Distribution | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        teacher: Teacher | None = None,
+        say: Callable[[str], None] = print,
+    ):
         self.config = config
         self.network = network
         self.run_dir = Path(config.run_dir)
@@ -47,113 +82,27 @@ class Trainer:
         self.best_step: int | None = None
         self.summary: metrics.Summary | None = None
         self._say = say
+        self._callbacks = tuple(callbacks)
         self._damaged: set[str] = set()
-        self._model = training_model(network)
-        optimizer = Adam(config.learning_rate)
-        if config.precision == "mixed_float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        optimizer.build(network.trainable_variables)
-        self._optimizer = optimizer
-        # Kept on the device, so that a step need not wait for the host to look at its loss.
-        self._loss_sum = tf.Variable(0.0)
-        self._first_bad = tf.Variable(0, dtype=tf.int64)
-        jit = config.xla == "on" or (
-            config.xla == "auto" and bool(tf.config.list_logical_devices("GPU"))
-        )
-        self._train_step = tf.function(self._one_step, jit_compile=jit, autograph=False)
-        self._predictor = compiled_predictor(network)
+        self._distribution = distribution or Distribution(tf.distribute.get_strategy())
+        if config.sync_batchnorm:
+            share_statistics(network)
+        self.update = UpdateStep(config, network, self._distribution, teacher)
+        self._watched = Watched(network, self.update.optimizer)
+        self._predictor = compiled_predictor(network, self._distribution)
+        self._eval_steps = config.eval_steps
+        if config.eval_data and not config.eval_steps:
+            held_out = load_index(config.eval_data).num_clips
+            self._eval_steps = default_eval_steps(held_out, config.batch_size)
 
     @property
-    def _variables(self) -> dict[str, keras.Variable]:
-        # network.variables holds the random states of dropout and SpecAugment too.
-        return state.named_variables(
-            network=self.network.variables, optimizer=self._optimizer.variables
-        )
+    def variables(self) -> dict[str, keras.Variable]:
+        """All that a checkpoint holds, by name; the random states of layers among it."""
+        return state.named_variables(network=self.network.variables, **self.update.variables)
 
     @property
     def _checkpoints(self) -> Path:
         return self.run_dir / "checkpoints"
-
-    def _one_step(self, waveform, target, mixup_lambda, step):
-        """One update. Waveform int16 (clips, samples), target (clips, classes), step int64."""
-        waveform = to_float(waveform)
-        inputs = {"waveform": waveform}
-        if mixup_lambda is not None:
-            target = mix(target, mixup_lambda)
-            if self.config.mixup == "waveform":
-                inputs = {"waveform": mix(waveform, mixup_lambda)}
-            else:
-                inputs["mixup_lambda"] = mixup_lambda
-        variables = self.network.trainable_variables
-        with tf.GradientTape() as tape:
-            loss = binary_cross_entropy(target, self._model.outputs_of(inputs, training=True))
-            scaled = self._optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
-        self._optimizer.apply(gradients, variables)
-        self._loss_sum.assign_add(loss)
-        bad = tf.logical_and(self._first_bad == 0, tf.logical_not(tf.math.is_finite(loss)))
-        self._first_bad.assign(tf.where(bad, step, self._first_bad))
-        return loss
-
-    def restore(self) -> None:
-        """Continues from the newest checkpoint that can be read; without any, from the start.
-
-        Raises:
-            ValueError: if there are checkpoints and none can be read.
-        """
-        found = state.checkpoints(self._checkpoints)
-        for path in reversed(found):
-            try:
-                meta = state.restore_checkpoint(path, self._variables)
-            except ValueError as error:
-                if path == found[0]:
-                    raise ValueError(f"no checkpoint can be resumed: {error}") from error
-                self._say(f"{error}; trying the one before")
-                continue
-            self.step, self.best_map = meta["step"], meta["best_map"]
-            self.best_step = meta["best_step"]
-            self._say(f"Resumed from {path} at step {self.step}.")
-            return
-        self._say(f"No checkpoint in {self._checkpoints}: starting from step 0.")
-
-    def save(self) -> None:
-        """Writes a checkpoint, unless the weights are beyond use."""
-        self._check_finite()
-        meta = {"best_map": self.best_map, "best_step": self.best_step}
-        keep = self.config.keep_checkpoints
-        try:
-            state.save_checkpoint(self._checkpoints, self.step, self._variables, meta, keep)
-        except NotFiniteError as error:
-            # The loss can stay finite for a while: a rectifier may turn NaN into 0.
-            raise self._stop(f"by step {self.step} {error}") from error
-
-    def _check_finite(self) -> None:
-        bad = int(self._first_bad.numpy())
-        if bad:
-            raise self._stop(f"the loss became NaN or infinite at step {bad}")
-
-    def _stop(self, reason: str) -> NotFiniteError:
-        good = state.checkpoints(self._checkpoints)
-        kept = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
-        advice = "try a lower --learning-rate or --precision float32"
-        return NotFiniteError(f"{reason}; {kept}; {advice}")
-
-    def _batches(self) -> Iterator[tuple]:
-        config = self.config
-        records = dataset(
-            config.data,
-            batch_size=config.clips_per_step,
-            sampling=config.sampling,
-            seed=config.seed,
-            start=self.step * config.clips_per_step,
-            exclude=read_black_list(config.exclude) if config.exclude else (),
-            fraction=config.fraction,
-            **self._reading,
-        )
-        weights = MixupLambda(config.seed, start=self.step * config.batch_size)
-        for batch in iterate(records):
-            weight = None if config.mixup == "none" else weights.draw(config.batch_size)
-            yield batch["waveform"], batch["target"], weight
 
     @property
     def _reading(self) -> dict:
@@ -172,97 +121,261 @@ class Trainer:
             self._damaged.add(damage.clip_id)
             self._say(f"skipped: {damage}")
 
+    def restore(self) -> None:
+        """Continues from the newest checkpoint that can be read; without any, from the start.
+
+        Raises:
+            ValueError: if there are checkpoints and none can be read, or workers see others.
+        """
+        found = state.checkpoints(self._checkpoints)
+        for path in reversed(found):
+            try:
+                meta = state.restore_checkpoint(path, self.variables)
+            except ValueError as error:
+                if path == found[0]:
+                    raise ValueError(f"no checkpoint can be resumed: {error}") from error
+                self._say(f"{error}; trying the one before")
+                continue
+            self.step, self.best_map = meta["step"], meta["best_map"]
+            self.best_step = meta["best_step"]
+            self.update.restart_at(self.step)
+            self._say(f"Resumed from {path} at step {self.step}.")
+            break
+        else:
+            self._say(f"No checkpoint in {self._checkpoints}: starting from step 0.")
+        workers = self._distribution.workers
+        if self._distribution.sum_of_workers(self.step) != workers * self.step:
+            raise ValueError(
+                f"worker {self._distribution.worker} found step {self.step} in "
+                f"{self._checkpoints}, others another; --run-dir must be on a disk that all see"
+            )
+
+    def save(self) -> None:
+        """Writes a checkpoint, unless the weights are beyond use.
+
+        Raises:
+            NotFiniteError: if they are.
+            OSError: if the disk is full or fails; the checkpoints before remain.
+        """
+        if not self._distribution.is_chief:
+            return
+        meta = {"best_map": self.best_map, "best_step": self.best_step}
+        keep = self.config.keep_checkpoints
+        try:
+            state.save_checkpoint(self._checkpoints, self.step, self.variables, meta, keep)
+        except NotFiniteError as error:
+            # The loss can stay finite for a while: a rectifier may turn NaN into 0.
+            raise self._stop(f"by step {self.step} {error}") from error
+
+    def _try_to_save(self) -> bool:
+        """Saves; says so if the disk is full, where the run is to go on."""
+        try:
+            self.save()
+        except OSError as error:
+            if self.config.full_disk == "stop":
+                raise
+            left = state.checkpoints(self._checkpoints)
+            last = f"the last is {left[-1].name}" if left else "there is none yet"
+            self._say(f"No checkpoint at step {self.step}: {error}; {last}. Training goes on.")
+            return False
+        return True
+
+    def _stop(self, reason: str) -> NotFiniteError:
+        good = state.checkpoints(self._checkpoints)
+        kept = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+        advice = "try a lower --learning-rate or --precision float32"
+        return NotFiniteError(f"{reason}; {kept}; {advice}")
+
     def evaluate(self) -> dict:
         """Evaluates the network on the held-out records and keeps it if it is the best."""
-        target, score = predict(
-            self._predictor, self.config.eval_data, self.config.batch_size, **self._reading
-        )
-        self.summary = metrics.summarise(target, score)
-        values = self.summary.as_dict()
-        if self.best_map is None or values["mAP"] > self.best_map:
-            self.best_map, self.best_step = values["mAP"], self.step
-            save_keras(self.network, self.run_dir / "best.keras")
+        config = self.config
+        with self.update.average.in_place() if self.update.average else contextlib.nullcontext():
+            target, score = predict(
+                self._predictor,
+                config.eval_data,
+                max(1, config.batch_size // self._distribution.replicas),
+                distribution=self._distribution,
+                quiet=not self._distribution.is_chief,
+                **self._reading,
+            )
+            self.summary = metrics.summarise(target, score)
+            values = self.summary.as_dict()
+            if self.best_map is None or values["mAP"] > self.best_map:
+                self.best_map, self.best_step = values["mAP"], self.step
+                if self._distribution.is_chief:
+                    self._try_to_keep_best()
         return values
 
-    def train(self) -> None:
-        """Takes the remaining steps, then writes a last checkpoint and ``final.keras``.
+    def _try_to_keep_best(self) -> None:
+        try:
+            save_keras(self.network, self.run_dir / "best.keras")
+        except OSError as error:
+            if self.config.full_disk == "stop":
+                raise
+            self._say(f"best.keras of step {self.step} was not written: {error}")
 
-        The first SIGINT or SIGTERM ends it after the step under way, with a checkpoint.
+    def train(self) -> int | None:
+        """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
+
+        SIGTERM ends it after the updates under way, with a checkpoint; so does SIGINT.
+
+        Returns:
+            None at the end, or ``signal.SIGTERM`` when that ended it.
 
         Raises:
             NotFiniteError: at the first log, evaluation or checkpoint after a loss that is not
-                finite; names its step. The last good checkpoint stays.
-            KeyboardInterrupt: after the checkpoint of an interrupted run.
+                finite; names its step and clips. The last good checkpoint stays.
+            BatchTooLargeError: the batch does not fit into the device's memory.
+            WorkerLostError: another worker of the job is gone.
+            KeyboardInterrupt: after the checkpoint of a run that SIGINT ended.
         """
-        log = RunLog(self.run_dir, self.step)
-        bar = tqdm(
-            total=self.config.steps, initial=self.step, unit="step", desc="train", mininterval=0.5
-        )
+        callbacks = keras.callbacks.CallbackList(self._all_callbacks(), model=self._watched)
+        callbacks.on_train_begin()
         try:
-            with deferred_interrupt() as interrupt:
-                saved_at = self._take_steps(log, bar, interrupt)
-                if saved_at < self.step or not state.checkpoints(self._checkpoints):
-                    self.save()
+            with deferred_interrupt() as interrupt, self._readable_failures():
+                saved_at = self._take_steps(callbacks, interrupt)
+            if saved_at < self.step or not state.checkpoints(self._checkpoints):
+                self.save()
         finally:
-            bar.close()
-            log.close()
-        if interrupt.requested:
+            callbacks.on_train_end()
+        if interrupt.signal == signal.SIGINT:
             raise KeyboardInterrupt
+        if interrupt.signal:
+            return interrupt.signal
         if self.config.eval_data and self.summary is None:  # resumed at its last step
             self.evaluate()
-        save_keras(self.network, self.run_dir / "final.keras")
+        if self.update.average:
+            self.update.average.put()
+        if self._distribution.is_chief:
+            save_keras(self.network, self.run_dir / "final.keras")
+        return None
 
-    def _take_steps(self, log: RunLog, bar: tqdm, interrupt: Interrupt) -> int:
-        """Takes steps until the last or an interrupt; returns the step of the last checkpoint."""
+    def _all_callbacks(self) -> list[keras.callbacks.Callback]:
+        if not self._distribution.is_chief:
+            return list(self._callbacks)
+        bar = ShowProgress(self.step, self.config.steps, describe)
+        return [LogRun(RunLog(self.run_dir, self.step), self._say), bar, *self._callbacks]
+
+    @contextlib.contextmanager
+    def _readable_failures(self) -> Iterator[None]:
+        """Says in a line what TensorFlow says in a page."""
+        try:
+            with readable_errors():
+                yield
+        except tf.errors.OpError as error:
+            if is_out_of_memory(error):
+                clips = load_index(self.config.data).info
+                rate = self.network.row.frontend.sample_rate
+                samples = clips.clip_samples * rate // clips.sample_rate
+                raise too_large(self.update, samples) from error
+            if self._distribution.workers > 1 and isinstance(error, _LOST):
+                good = state.checkpoints(self._checkpoints)
+                last = good[-1] if good else "none yet"
+                raise WorkerLostError(
+                    f"another worker is gone ({error.message.splitlines()[0][:200]}); start all of "
+                    f"them again with --resume; the last checkpoint is {last}"
+                ) from error
+            raise
+
+    def _take_steps(self, callbacks: keras.callbacks.CallbackList, interrupt: Interrupt) -> int:
+        """Takes updates until the last or an interrupt; returns the step of the last checkpoint."""
         config = self.config
-        logged = saved = self.step
-        last_log = last_save = time.monotonic()
-        for waveform, target, weight in self._batches() if self.step < config.steps else ():
-            number = tf.constant(self.step + 1, tf.int64)
-            self._train_step(waveform, target, weight, number)
-            self.step += 1
-            bar.update()
-            last = self.step == config.steps
-            if self.step % config.log_steps == 0 or last:
-                self._check_finite()
-                taken, seconds = self.step - logged, time.monotonic() - last_log
-                self._log_training(log, bar, taken, seconds)
-                logged, last_log = self.step, time.monotonic()
-            if config.eval_data and (self.step % config.eval_steps == 0 or last):
-                self._check_finite()
-                began = time.monotonic()
-                values = self.evaluate()
-                log.write(self.step, "eval", values)
-                bar.write(describe(self.step, values))
-                last_log += time.monotonic() - began  # not training time
-            minutes = (time.monotonic() - last_save) / 60
-            due = config.checkpoint_minutes and minutes >= config.checkpoint_minutes
-            if due or (config.checkpoint_steps and self.step % config.checkpoint_steps == 0):
-                self.save()
-                last_save, saved = time.monotonic(), self.step
-            if last or interrupt.requested:
-                break
+        saved, epoch, ended = self.step, 0, self.step == config.steps
+        pace = Pace(self, lag=bool(tf.config.list_logical_devices("GPU")))
+        last_save = time.monotonic()
+        batches = (
+            None if ended else feed.batches(config, self.step, self._distribution, **self._reading)
+        )
+        callbacks.on_epoch_begin(epoch)
+        while not ended:
+            count = self._until_next_look()
+            callbacks.on_train_batch_begin(self.step)
+            self.update.run(batches, count)
+            self.step += count
+            at_log = self.step % config.log_steps == 0
+            ended = self.step == config.steps or self._asked_to_end(interrupt, at_log)
+            look = bool(config.eval_data) and (
+                self.step % self._eval_steps == 0 or self.step == config.steps
+            )
+            due = self._checkpoint_due(last_save, at_log)
+            logs = pace.logs(at_log or ended, at_once=ended or look or due)
+            for values in logs[:-1]:
+                callbacks.on_train_batch_end(values["step"] - 1, values)
+            callbacks.on_train_batch_end(self.step - 1, logs[-1] if logs else {})
+            if look:
+                with pace.paused():
+                    callbacks.on_test_begin()
+                    values = self.evaluate()
+                    callbacks.on_test_end(values)
+                    callbacks.on_epoch_end(epoch, {"step": self.step, **values})
+                    epoch += 1
+                    callbacks.on_epoch_begin(epoch)
+            if due:
+                with pace.paused():
+                    saved = self.step if self._try_to_save() else saved
+                    last_save = time.monotonic()
         return saved
 
-    def _log_training(self, log: RunLog, bar: tqdm, steps: int, seconds: float) -> None:
-        """Logs the mean loss and the speed of the last ``steps`` steps."""
-        values = {
-            "loss": float(self._loss_sum.numpy()) / steps,
-            "clips_per_second": steps * self.config.clips_per_step / seconds,
-            "learning_rate": float(self._optimizer.learning_rate),
-        }
-        if self.config.damaged == "skip":
-            values["damaged_clips"] = len(self._damaged)
-        self._loss_sum.assign(0.0)
-        log.write(self.step, "train", values)
-        rate = f"{values['clips_per_second']:.1f}"
-        bar.set_postfix({"loss": f"{values['loss']:.4f}", "clips/s": rate})
+    def _until_next_look(self) -> int:
+        """Returns how many updates the devices may take by themselves."""
+        config = self.config
+        most = config.steps_per_call or (10 if tf.config.list_logical_devices("GPU") else 1)
+        ends = [config.log_steps, config.checkpoint_steps]
+        ends += [self._eval_steps] if config.eval_data else []
+        left = [end - self.step % end for end in ends if end]
+        return min(most, config.steps - self.step, *left)
+
+    def _asked_to_end(self, interrupt: Interrupt, at_log: bool) -> bool:
+        asked = interrupt.signal is not None or self._watched.stop_training
+        if self._distribution.workers == 1:
+            return asked
+        # All workers must end at the same step, so they ask each other now and then.
+        if not at_log or not self._distribution.sum_of_workers(int(asked)):
+            return False
+        interrupt.signal = interrupt.signal or signal.SIGTERM
+        return True
+
+    def _checkpoint_due(self, last_save: float, at_log: bool) -> bool:
+        config = self.config
+        if config.checkpoint_steps and self.step % config.checkpoint_steps == 0:
+            return True
+        minutes = (time.monotonic() - last_save) / 60
+        return at_log and bool(config.checkpoint_minutes) and minutes >= config.checkpoint_minutes
+
+    def check_finite(self, bad: int) -> None:
+        """Raises NotFiniteError if ``bad``, the number of an update, is not 0."""
+        if not bad:
+            return
+        reading = {**self._reading, "on_damage": None}
+        ids = feed.clip_ids(self.config, bad, **reading)
+        named = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
+        raise self._stop(f"the loss became NaN or infinite at step {bad}, of the clips {named}")
+
+    @property
+    def damaged_clips(self) -> int:
+        """How many clips were skipped."""
+        return len(self._damaged)
+
+
+def default_eval_steps(held_out: int, batch_size: int) -> int:
+    """Returns the updates between two evaluations that keep these below 3 % of the work.
+
+    Args:
+        held_out: clips to evaluate, each one pass forward.
+        batch_size: clips per update.
+    """
+    fewest = held_out / (PASSES * batch_size * EVALUATION_SHARE)
+    return max(FEWEST_EVAL_STEPS, -(-int(fewest) // 1000) * 1000)
 
 
 def save_keras(network: Network, path: Path) -> None:
     """Writes a ``.keras`` file, whole or not at all."""
     partial = path.with_name(f"partial-{path.name}")
-    network.save(partial)
+    try:
+        network.save(partial)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import keras
 import numpy as np
@@ -11,8 +12,10 @@ from panns_tf.config import TrainConfig
 from panns_tf.layers import BatchNorm
 from panns_tf.models import create_model
 from panns_tf.training import state
-from panns_tf.training.trainer import NotFiniteError, Trainer
+from panns_tf.training.state import NotFiniteError
+from panns_tf.training.trainer import Trainer
 from tests.trajectory import distances
+from tfrecords import dataset
 
 
 @pytest.mark.slow
@@ -63,7 +66,7 @@ def weights_after(config, steps=None, resume=False) -> list[np.ndarray]:
     if resume:
         trainer.restore()
     trainer.train()
-    return [np.asarray(v) for v in trainer._variables.values()]
+    return [np.asarray(v) for v in trainer.variables.values()]
 
 
 def test_writes_what_the_readme_says(data, tmp_path):
@@ -108,17 +111,23 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(data, tmp_path):
 
 def test_nan_stops_with_its_step_and_keeps_the_last_good_checkpoint(data, tmp_path):
     config = configuration(data, tmp_path, checkpoint_steps=1, log_steps=1, eval_data=None)
-    trainer = Trainer(config, create_model("Tiny", num_classes=12))
-    step = trainer._train_step
+    network = create_model("Tiny", num_classes=12)
+    trainer = Trainer(config, network)
+    run = trainer.update.run
 
-    def poisoned(waveform, target, weight, number):
-        target = target * np.nan if int(number) == 4 else target
-        return step(waveform, target, weight, number)
+    def poisoned(batches, count):
+        if trainer.step + 1 == 4:
+            network.get_layer("fc_audioset").bias.assign(np.full(12, np.nan))
+        run(batches, count)
 
-    trainer._train_step = poisoned
-    with pytest.raises(NotFiniteError, match=r"at step 4; the last good checkpoint is .*0003.npz"):
+    trainer.update.run = poisoned
+    message = r"at step 4, of the clips (.*); the last good checkpoint is .*0003.npz"
+    with pytest.raises(NotFiniteError, match=message) as caught:
         trainer.train()
-    variables = trainer._variables
+    drawn = dataset(config.data, batch_size=8, sampling="balanced", seed=config.seed, start=3 * 8)
+    ids = next(iter(drawn))["clip_id"].numpy().tolist()
+    assert re.search(message, str(caught.value))[1] == ", ".join(i.decode() for i in ids)
+    variables = trainer.variables
     path = state.checkpoints(tmp_path / "checkpoints")[-1]
     assert state.restore_checkpoint(path, variables)["step"] == 3
     assert all(np.isfinite(v).all() for v in variables.values())

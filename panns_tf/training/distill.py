@@ -1,0 +1,44 @@
+"""A trained model as a teacher."""
+
+import tensorflow as tf
+
+from panns_tf.inference.export import load_any
+
+
+class Teacher:
+    """A trained model whose probabilities for the same clips become part of the targets.
+
+    Cross-entropy is linear in its target, so the loss against a blend of labels and probabilities
+    is the blend of the losses against each.
+
+    Args:
+        path: a ``.keras`` file, a run directory or a SavedModel.
+        weight: the part of the target that is the teacher's, in (0, 1].
+        labels: the classes in order.
+        sample_rate: of the clips, in Hz.
+
+    Raises:
+        ValueError: if the model has other classes or another sample rate.
+
+    Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network".
+    """
+
+    def __init__(self, path: str, weight: float, labels, sample_rate: int):
+        model, described = load_any(path)
+        if described["sample_rate"] != sample_rate:
+            raise ValueError(
+                f"the teacher {path} hears {described['sample_rate']} Hz, but the network "
+                f"{sample_rate} Hz; choose a teacher of the same sample rate"
+            )
+        known = described["labels"]
+        if (known and list(known) != list(labels)) or described["num_classes"] != len(labels):
+            raise ValueError(
+                f"the teacher {path} has {described['num_classes']} classes that are not the "
+                f"{len(labels)} of the data"
+            )
+        self._model, self._weight = model, weight
+
+    def targets(self, target, waveform):
+        """Blends (clips, classes) labels with what the teacher says of (clips, samples)."""
+        said = tf.stop_gradient(self._model(waveform)["clipwise_output"])
+        return (1 - self._weight) * target + self._weight * tf.cast(said, target.dtype)

@@ -1,0 +1,143 @@
+"""On how many devices and machines a run trains, and what their processes agree on."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+
+class WorkerLostError(Exception):
+    """Another process of the job is gone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """The devices of a run.
+
+    Args:
+        strategy: TensorFlow's.
+        workers: processes of the job.
+        worker: number of this one; 0 is the chief, which alone writes.
+    """
+
+    strategy: tf.distribute.Strategy
+    workers: int = 1
+    worker: int = 0
+
+    @property
+    def replicas(self) -> int:
+        """Devices of all workers together."""
+        return self.strategy.num_replicas_in_sync
+
+    @property
+    def local_replicas(self) -> int:
+        """Devices of this worker."""
+        return self.replicas // self.workers
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes."""
+        return self.worker == 0
+
+    def describe(self) -> str:
+        """Says on what the run is, for a line."""
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        devices = kind if self.local_replicas == 1 else f"{self.local_replicas} {kind} devices"
+        if self.workers == 1:
+            return devices
+        return f"{devices}, worker {self.worker} of {self.workers}"
+
+    def sum_of_workers(self, value: int) -> int:
+        """Adds a whole number over all workers; each must call this."""
+        if self.workers == 1:
+            return value
+        total = _all_sum(self.strategy, tf.constant(value, tf.int64))
+        return int(self.strategy.experimental_local_results(total)[0]) // self.local_replicas
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """Joins the rows of all workers, in their order; each must call this."""
+        if self.workers == 1:
+            return array
+        rows = self.strategy.experimental_distribute_values_from_function(
+            # Rows enter once, through the first device of each worker.
+            lambda context: tf.constant(
+                array if context.replica_id_in_sync_group % self.local_replicas == 0 else array[:0]
+            )
+        )
+        joined = _all_rows(self.strategy, rows)
+        return self.strategy.experimental_local_results(joined)[0].numpy()
+
+
+@tf.function(autograph=False)
+def _all_sum(strategy: tf.distribute.Strategy, value):
+    def each(value):
+        value = tf.identity(value)  # on the replica's device, where TensorFlow looks for it
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+    return strategy.run(each, args=(value,))
+
+
+@tf.function(autograph=False)
+def _all_rows(strategy: tf.distribute.Strategy, rows):
+    def each(rows):
+        return tf.distribute.get_replica_context().all_gather(tf.identity(rows), axis=0)
+
+    return strategy.run(each, args=(rows,))
+
+
+def distribute(devices: int | None = None) -> Distribution:
+    """Takes the devices of this machine, and of the others that ``TF_CONFIG`` names.
+
+    Must come before TensorFlow runs anything.
+
+    Args:
+        devices: how many of this machine's GPUs; None for all. Without any GPU the CPU is
+            divided into so many, which is of use for tests alone.
+
+    Raises:
+        ValueError: if there are fewer GPUs, or TF_CONFIG cannot be read.
+    """
+    workers, worker = read_cluster(os.environ.get("TF_CONFIG"))
+    gpus = tf.config.list_physical_devices("GPU")
+    if devices is not None and not 1 <= devices <= (len(gpus) or devices):
+        raise ValueError(f"--devices {devices}: this machine has {len(gpus)} GPUs")
+    if gpus:
+        tf.config.set_visible_devices(gpus[:devices], "GPU")
+        for gpu in gpus[:devices]:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        count = len(gpus[:devices])
+    else:
+        count = devices or 1
+        if count > 1:
+            (cpu,) = tf.config.list_physical_devices("CPU")
+            parts = [tf.config.LogicalDeviceConfiguration()] * count
+            tf.config.set_logical_device_configuration(cpu, parts)
+    if workers > 1:
+        return Distribution(tf.distribute.MultiWorkerMirroredStrategy(), workers, worker)
+    if count > 1:
+        names = tf.config.list_logical_devices("GPU" if gpus else "CPU")
+        return Distribution(tf.distribute.MirroredStrategy([device.name for device in names]))
+    return Distribution(tf.distribute.get_strategy())
+
+
+def read_cluster(text: str | None) -> tuple[int, int]:
+    """Returns the number of workers and which of them this is, from ``TF_CONFIG``'s text.
+
+    Raises:
+        ValueError: if it is not what TensorFlow documents, or names roles besides workers.
+    """
+    if not text or not text.strip():
+        return 1, 0
+    example = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        content = json.loads(text)
+        addresses, task = content["cluster"]["worker"], content["task"]
+        index, others = int(task["index"]), set(content["cluster"]) - {"worker"}
+        fits = task["type"] == "worker" and 0 <= index < len(addresses) and not others
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"TF_CONFIG cannot be read ({error!r}); expected {example}") from error
+    if not fits:
+        raise ValueError(f"TF_CONFIG must list workers alone; expected {example}; received {text}")
+    return len(addresses), index
