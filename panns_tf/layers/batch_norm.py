@@ -34,9 +34,8 @@ class BatchNorm(keras.layers.BatchNormalization):
             outputs, mean, unbiased = fused(inputs, self.gamma, self.beta, self.epsilon)
         else:
             x = ops.cast(inputs, "float32")  # half precision would overflow in the sums
-            mean, variance = ops.moments(
-                x, axes=self._reduction_axes, synchronized=self.synchronized
-            )
+            moments = shared_moments if self.synchronized else ops.moments
+            mean, variance = moments(x, self._reduction_axes)
             outputs = self._normalized(x, mean, variance)
             values = ops.cast(ops.size(x) // x.shape[-1], "float32")
             if self.synchronized:
@@ -81,6 +80,23 @@ def fused(x, gamma, beta, epsilon: float):
         exponential_avg_factor=1.0,
     )
     return tf.ensure_shape(tf.reshape(outputs, shape), x.shape), mean, unbiased
+
+
+def shared_moments(x, axes):
+    """Mean and biased variance over the batches of all devices, which must be of one size.
+
+    Keras' own subtracts squares of means from means of squares, which cancel.
+    """
+    if replicas() == 1:
+        return ops.moments(x, axes)
+    import tensorflow as tf
+
+    def mean_of_all(y):
+        context, add = tf.distribute.get_replica_context(), tf.distribute.ReduceOp.SUM
+        return context.all_reduce(add, tf.reduce_mean(y, axes)) / replicas()
+
+    mean = mean_of_all(x)
+    return mean, mean_of_all(tf.math.squared_difference(x, mean))
 
 
 def replicas() -> int:

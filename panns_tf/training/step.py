@@ -68,7 +68,12 @@ class UpdateStep:
             "loss_scale": self._scaling.variables if self._scaling else [],
         }
         jit = compiles(config, distribution)
-        self._gradients_of = tf.function(self._gradients, jit_compile=jit, autograph=False)
+        # Without XLA no function of its own: devices could not share statistics within one.
+        self._gradients_of = (
+            tf.function(self._gradients, jit_compile=True, autograph=False)
+            if jit
+            else self._gradients
+        )
         self._of_part_alone = tf.function(self._of_part, jit_compile=jit, autograph=False)
         self._run = tf.function(self._take, autograph=False)
         self._run_once = tf.function(self._everywhere, autograph=False)
@@ -269,10 +274,11 @@ def compiles(config: TrainConfig, distribution: Distribution) -> bool:
         ValueError: if it was asked for and cannot be.
     """
     shared = config.sync_batchnorm and distribution.replicas > 1
-    if shared and config.xla == "on":
-        raise ValueError(
-            "--xla on and --sync-batchnorm do not go together on several devices; leave one out"
-        )
+    for flag, given in (("--xla on", config.xla == "on"), ("--accumulate", config.accumulate > 1)):
+        if shared and given:
+            raise ValueError(
+                f"{flag} and --sync-batchnorm do not go together on several devices; leave one out"
+            )
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     return config.xla == "on" or (config.xla == "auto" and on_gpu and not shared)
 

@@ -272,7 +272,7 @@ class Trainer:
                 good = state.checkpoints(self._checkpoints)
                 last = good[-1] if good else "none yet"
                 raise WorkerLostError(
-                    f"another worker is gone ({error.message.splitlines()[0][:200]}); start all of "
+                    f"another worker is gone ({type(error).__name__}); start all of "
                     f"them again with --resume; the last checkpoint is {last}"
                 ) from error
             raise

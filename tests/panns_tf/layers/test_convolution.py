@@ -1,4 +1,4 @@
-"""The short cuts of convolutions under XLA on a CPU."""
+"""The short cuts of convolutions on a CPU."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ def under_xla(layer, x, **arguments) -> np.ndarray:
 def calls(monkeypatch):
     """Counts which short cuts were taken."""
     taken = []
-    for name in ("winograd", "shifted_sum"):
+    for name in ("winograd", "shifted_sum", "product_of_patches"):
         original = getattr(convolution, name)
 
         def count(*arguments, name=name, original=original):
@@ -99,3 +99,87 @@ def test_depthwise_gradients_under_xla_are_the_same():
 
     for a, b in zip(gradients(), tf.function(gradients, jit_compile=True)(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(3, 3), (1, 3), (5, 1)])
+@pytest.mark.parametrize("shape", [(2, 7, 5), (1, 1, 1), (3, 2, 4), (1, 1, 9)])
+def test_product_of_patches_is_the_convolution(shape, size):
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(*shape, 6)).astype("float32"))
+    kernel = tf.constant(rng.normal(size=(*size, 6, 4)).astype("float32"))
+    weight = rng.normal(size=(*shape, 4)).astype("float32")
+
+    def found(convolve):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = convolve(x, kernel)
+            loss = tf.reduce_sum(y * weight)
+        return [y, *tape.gradient(loss, [x, kernel])]
+
+    def keras_own(x, kernel):
+        return keras.ops.conv(x, kernel, padding="same")
+
+    for a, b in zip(found(convolution.product_of_patches), found(keras_own), strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_product_of_patches_takes_lengths_unknown_when_traced():
+    rng = np.random.default_rng(0)
+    kernel = tf.constant(rng.normal(size=(3, 3, 6, 4)).astype("float32"))
+    signature = [tf.TensorSpec((None, None, 5, 6))]
+    traced = tf.function(
+        lambda x: convolution.product_of_patches(x, kernel), input_signature=signature
+    )
+    x = rng.normal(size=(2, 7, 5, 6)).astype("float32")
+    np.testing.assert_allclose(traced(x), keras.ops.conv(x, kernel, padding="same"), atol=1e-4)
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    monkeypatch.setattr(convolution, "LARGEST_KERNEL", 24)
+
+
+def test_many_channels_are_a_product_in_training(calls, few_are_many):
+    x = np.random.default_rng(0).normal(size=(2, 7, 5, 4)).astype("float32")
+    many, fewer = (Conv2D(filters, 3, padding="same", use_bias=False) for filters in (6, 5))
+    expected = np.asarray(many(x))
+    fewer(x, training=True)
+    many(x, training=False)
+    under_xla(many, x, training=True)
+    assert calls == []
+    np.testing.assert_allclose(many(x, training=True), expected, atol=1e-5)
+    traced = tf.function(lambda x: many(x, training=True))
+    np.testing.assert_allclose(traced(x), expected, atol=1e-5)
+    assert calls == ["product_of_patches"] * 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strides": 2},
+        {"use_bias": True},
+        {"padding": "valid"},
+        pytest.param(
+            {"groups": 2}, marks=pytest.mark.xfail(strict=True, reason="groups are not looked at")
+        ),
+    ],
+)
+def test_other_convolutions_are_keras_own_in_training(settings, calls, few_are_many):
+    layer = Conv2D(8, 3, **{"padding": "same", "use_bias": False, **settings})
+    layer(np.ones((1, 8, 8, 8), "float32"), training=True)
+    assert calls == []
+
+
+def test_the_product_keeps_the_precision_of_its_layer(calls, few_are_many):
+    x = np.random.default_rng(0).normal(size=(2, 7, 5, 4)).astype("float32")
+    layer = Conv2D(6, 3, padding="same", use_bias=False, dtype="mixed_bfloat16")
+    y = layer(x, training=True)
+    assert calls == ["product_of_patches"]
+    assert y.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(y, "float32"), tf.cast(layer(x), "float32"), atol=0.05)
+
+
+def test_real_layers_of_many_channels_are_those_of_the_last_blocks():
+    # Cnn14's 1024 to 2048 and 2048 to 2048; the paper's other kernels are smaller.
+    assert 1024 * 1024 < convolution.LARGEST_KERNEL <= 1024 * 2048
