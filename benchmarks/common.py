@@ -108,7 +108,7 @@ def reference_module(folder: Path, name: str) -> types.ModuleType:
         raise SystemExit(f"{folder} is no checkout of audioset_tagging_cnn: no utils/{name}.py")
     if not hasattr(np, "bool"):  # NumPy 1.24 to 1.26
         np.bool = np.bool_
-    if importlib.util.find_spec("pandas") is None:
+    if "pandas" not in sys.modules and importlib.util.find_spec("pandas") is None:
         print("pandas, which the reference imports, is stood in for: unused here", file=sys.stderr)
         sys.modules["pandas"] = types.ModuleType("pandas")
     sys.path.insert(0, str(utils))

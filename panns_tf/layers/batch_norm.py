@@ -30,20 +30,25 @@ class BatchNorm(keras.layers.BatchNormalization):
         if not (training and self.trainable):
             mean, variance = self.moving_mean, self.moving_variance
             return self._normalized(ops.cast(inputs, "float32"), mean, variance)
-        if not self.synchronized and plain_tensorflow():
+        if self._is_plain(inputs) and plain_tensorflow():
             outputs, mean, unbiased = fused(inputs, self.gamma, self.beta, self.epsilon)
         else:
             x = ops.cast(inputs, "float32")  # half precision would overflow in the sums
             moments = shared_moments if self.synchronized else ops.moments
             mean, variance = moments(x, self._reduction_axes)
             outputs = self._normalized(x, mean, variance)
-            values = ops.cast(ops.size(x) // x.shape[-1], "float32")
+            values = ops.cast(ops.size(x) // x.shape[self.axis], "float32")
             if self.synchronized:
                 values *= replicas()
             unbiased = variance * values / ops.maximum(values - 1, 1)
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, unbiased)
         return outputs
+
+    def _is_plain(self, inputs) -> bool:
+        last = self.axis in (-1, len(inputs.shape) - 1)
+        kept = self.center and self.scale and not self.synchronized
+        return last and kept and self.compute_dtype != "float64"
 
     def _normalized(self, x, mean, variance):
         settings = (self.axis, self.beta, self.gamma, self.epsilon)

@@ -56,6 +56,7 @@ class Conv2D(keras.layers.Conv2D):
             plain
             and self.padding == "same"
             and not self.use_bias
+            and self.groups == 1
             and self.activation is keras.activations.linear
         )
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from panns_tf.config import Frontend
 from panns_tf.layers.compiled import xla_compiled
+from panns_tf.layers.framing import frames_of
 from panns_tf.layers.sizes import larger
 
 #: Mel energies below this become this: digital silence is -100 dB.
@@ -119,7 +120,7 @@ class LogMel(keras.layers.Layer):
         # Reflection needs half + 1 samples; zeros make up what is missing.
         waveform = ops.pad(waveform, ((0, 0), (0, larger(0, half + 1 - samples))))
         waveform = ops.pad(waveform, ((0, 0), (half, half)), mode="reflect")
-        framed = ops.extract_sequences(
+        framed = frames_of(
             waveform, self.frontend.window_size, self.frontend.hop_size
         )  # (batch, frames, window_size)
         real, imaginary = ops.rfft(framed[:, :frames] * self._window)

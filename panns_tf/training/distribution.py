@@ -135,7 +135,12 @@ def read_cluster(text: str | None) -> tuple[int, int]:
         content = json.loads(text)
         addresses, task = content["cluster"]["worker"], content["task"]
         index, others = int(task["index"]), set(content["cluster"]) - {"worker"}
-        fits = task["type"] == "worker" and 0 <= index < len(addresses) and not others
+        fits = (
+            isinstance(addresses, list)
+            and task["type"] == "worker"
+            and 0 <= index < len(addresses)
+            and not others
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"TF_CONFIG cannot be read ({error!r}); expected {example}") from error
     if not fits:

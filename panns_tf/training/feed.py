@@ -28,7 +28,7 @@ def batches(config: TrainConfig, step: int, distribution: Distribution, **readin
     """Returns the batches of all updates after ``step``, for `UpdateStep.run`.
 
     On several devices each takes one of the consecutive parts of a batch, so that all of them
-    together see what one would.
+    together see what one would (but for `streamed`, whose windows workers share).
     """
     clips = config.clips_per_step // distribution.replicas
 
@@ -65,7 +65,11 @@ def mixup_weights(
     )
 
 
-def clip_ids(config: TrainConfig, step: int, **reading) -> list[str]:
+def clip_ids(config: TrainConfig, step: int, workers: int = 1, **reading) -> list[str]:
     """Returns the ids of the clips of update number ``step``, counted from 1."""
-    (batch,) = records(config, step - 1, config.clips_per_step, **reading).take(1)
-    return [clip_id.decode(errors="replace") for clip_id in batch["clip_id"].numpy()]
+    clips, found = config.clips_per_step // workers, []
+    for worker in range(workers):
+        share = {"workers": workers, "worker": worker}
+        (batch,) = records(config, step - 1, clips, **share, **reading).take(1)
+        found += batch["clip_id"].numpy().tolist()
+    return [clip_id.decode(errors="replace") for clip_id in found]

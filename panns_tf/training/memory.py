@@ -27,15 +27,13 @@ def too_large(update: UpdateStep, samples: int) -> BatchTooLargeError:
     where = "on a device at a time, " if size < config.batch_size else ""
     text = f"a batch of {config.batch_size} clips ({where}{samples} samples each) does not fit"
     text = text.replace("(", f"({size} " if where else "(")
-    fits = size // 2
-    while fits and not update.fits(fits, samples):
-        fits //= 2
-    if not fits:
+    parts = (n for n in range(2, size + 1) if size % n == 0)  # larger batches first
+    cut = next((n for n in parts if update.fits(size // n, samples)), None)
+    if cut is None:
         return BatchTooLargeError(f"{text} into the device's memory, nor does a single clip")
-    parts = -(-size // fits) * config.accumulate
-    while config.batch_size // update.replicas % parts:
-        parts += 1
+    fits = size // cut
     return BatchTooLargeError(
-        f"{text} into the device's memory; {fits} clips at a time fit: add --accumulate {parts}, "
+        f"{text} into the device's memory; {fits} clips at a time fit: add --accumulate "
+        f"{cut * config.accumulate}, "
         f"or choose --batch-size {fits * update.replicas * config.accumulate}"
     )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -46,11 +47,21 @@ class RunLog:
 
     def write(self, step: int, group: str, values: dict[str, float]) -> None:
         """Writes one line, ``{"step": ..., **values}``, and a scalar ``group/name`` for each."""
-        with self._path.open("a") as file:
-            file.write(to_json({"step": step, **values}) + "\n")
+        with self._path.open("ab+") as file:
+            line = to_json({"step": step, **values})
+            file.write(self._line_end(file) + line.encode() + b"\n")
         with self._board.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", value)
+
+    @staticmethod
+    def _line_end(file) -> bytes:
+        """A line end if the last line lacks it, as a full disk may have left it."""
+        end = file.seek(0, os.SEEK_END)
+        if not end:
+            return b""
+        file.seek(end - 1)
+        return b"" if file.read(1) == b"\n" else b"\n"
 
     def close(self) -> None:
         """Flushes TensorBoard's file."""

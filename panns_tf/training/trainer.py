@@ -347,7 +347,7 @@ class Trainer:
         if not bad:
             return
         reading = {**self._reading, "on_damage": None}
-        ids = feed.clip_ids(self.config, bad, **reading)
+        ids = feed.clip_ids(self.config, bad, self._distribution.workers, **reading)
         named = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
         raise self._stop(f"the loss became NaN or infinite at step {bad}, of the clips {named}")
 

@@ -132,7 +132,6 @@ def test_lengths_may_be_unknown_when_traced():
     np.testing.assert_allclose(y, BatchNorm()(x, training=True), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="the fused way knows the usual settings alone")
 @pytest.mark.parametrize("settings", [{"scale": False}, {"center": False}, {"axis": 1}])
 def test_other_settings_of_keras_layer_train_too(settings):
     x = np.random.default_rng(0).normal(2, 3, (4, 5, 3)).astype("float32")

@@ -160,9 +160,7 @@ def test_many_channels_are_a_product_in_training(calls, few_are_many):
         {"strides": 2},
         {"use_bias": True},
         {"padding": "valid"},
-        pytest.param(
-            {"groups": 2}, marks=pytest.mark.xfail(strict=True, reason="groups are not looked at")
-        ),
+        {"groups": 2},
     ],
 )
 def test_other_convolutions_are_keras_own_in_training(settings, calls, few_are_many):

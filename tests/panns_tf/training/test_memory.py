@@ -35,6 +35,11 @@ def test_says_which_batch_fits():
     )
 
 
+def test_takes_the_fewest_equal_parts():
+    # Four at a time would be five parts, into which 18 clips cannot be cut.
+    assert "3 clips at a time fit: add --accumulate 6, or" in said(4, batch_size=18)
+
+
 def test_counts_the_parts_and_devices_there_are():
     text = said(5, replicas=2, batch_size=32, accumulate=2)
     assert "32 clips (8 on a device at a time, 4000 samples each) does not fit" in text

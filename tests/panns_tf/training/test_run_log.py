@@ -33,3 +33,15 @@ def test_resuming_removes_what_is_done_again_and_what_was_cut_off(tmp_path):
     second.write(3, "train", {"loss": 30})
     second.close()
     assert lines(tmp_path) == [{"step": s, "loss": loss} for s, loss in ((1, 1), (2, 2), (3, 30))]
+
+
+def test_a_line_that_a_full_disk_cut_off_costs_itself_alone(tmp_path):
+    log = RunLog(tmp_path)
+    log.write(1, "train", {"loss": 1.0})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "lo')
+    log.write(3, "train", {"loss": 3.0})
+    log.close()
+    RunLog(tmp_path, 3).close()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 3]
