@@ -58,7 +58,8 @@ class UpdateStep:
             self.optimizer = Adam(learning_rate(config), weight_decay=decay)
             self.optimizer.build(network.trainable_variables)
             self.average = WeightAverage(network, config.ema) if config.ema else None
-            self._scaling = LossScale() if config.policy == "mixed_float16" else None
+            outputs = config.batch_size * network.num_classes
+            self._scaling = LossScale(outputs) if config.policy == "mixed_float16" else None
             self._steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps")
             self._loss_sum = tf.Variable(0.0, trainable=False, name="loss_sum")
             self._first_bad = tf.Variable(0, dtype=tf.int64, trainable=False, name="first_bad")

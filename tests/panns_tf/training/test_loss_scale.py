@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.training import loss_scale
-from panns_tf.training.loss_scale import FIRST_SCALE, LossScale
+from panns_tf.training.loss_scale import LARGEST_FIRST_SCALE as FIRST_SCALE
+from panns_tf.training.loss_scale import LossScale
 
 
 @pytest.fixture
@@ -20,22 +21,22 @@ def scales(scaling: LossScale, *finite: int) -> list[float]:
 
 
 def test_an_overflow_halves_and_a_long_quiet_doubles(patience):
-    assert scales(LossScale(), 1, 1, 1, 1, 0, 1, 1, 1) == [1, 1, 2, 2, 1, 1, 1, 2]
+    assert scales(LossScale(2**20), 1, 1, 1, 1, 0, 1, 1, 1) == [1, 1, 2, 2, 1, 1, 1, 2]
 
 
 def test_an_overflow_starts_the_wait_again(patience):
-    assert scales(LossScale(), 1, 1, 0, 1, 1, 0) == [1, 1, 0.5, 0.5, 0.5, 0.25]
+    assert scales(LossScale(2**20), 1, 1, 0, 1, 1, 0) == [1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def test_is_never_below_one():
-    scaling = LossScale()
+    scaling = LossScale(2**20)
     assert min(scales(scaling, *[0] * 40)) == 1 / FIRST_SCALE
     assert scales(scaling, 1) == [1 / FIRST_SCALE]
 
 
 def test_small_gradients_survive_float16_only_when_scaled():
     x = tf.constant(1.0, tf.float16)
-    scaling = LossScale()
+    scaling = LossScale(2**20)
 
     def gradient(scale):
         with tf.GradientTape() as tape:
@@ -50,13 +51,18 @@ def test_small_gradients_survive_float16_only_when_scaled():
 
 
 def test_unscaling_keeps_overflows():
-    found = LossScale().unscale([tf.constant([np.inf, FIRST_SCALE, np.nan])])
+    found = LossScale(2**20).unscale([tf.constant([np.inf, FIRST_SCALE, np.nan])])
     np.testing.assert_array_equal(found, [[np.inf, 1, np.nan]])
 
 
 def test_variables_hold_all_that_it_knows(patience):
-    first, second = LossScale(), LossScale()
+    first, second = LossScale(2**20), LossScale(2**20)
     scales(first, 0, 1, 1)
     for a, b in zip(second.variables, first.variables, strict=True):
         a.assign(b)
     assert scales(second, 1) == scales(first, 1) == [1]
+
+
+def test_starts_where_the_gradient_of_an_output_is_about_one():
+    assert float(LossScale(40).scale(1.0)) == 64
+    assert float(LossScale(32 * 527).scale(1.0)) == 2**15

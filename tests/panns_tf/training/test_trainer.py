@@ -1,6 +1,7 @@
 """The training step against the reference's own first steps, and the loop around it."""
 
 import dataclasses
+import errno
 import json
 import re
 
@@ -13,7 +14,7 @@ from panns_tf.layers import BatchNorm
 from panns_tf.models import create_model
 from panns_tf.training import state
 from panns_tf.training.state import NotFiniteError
-from panns_tf.training.trainer import Trainer
+from panns_tf.training.trainer import Trainer, default_eval_steps
 from tests.trajectory import distances
 from tfrecords import dataset
 
@@ -166,3 +167,134 @@ def test_loss_falls_and_held_out_map_beats_chance(data, tmp_path):
     trainer.train()
     figures = trainer.summary.as_dict()
     assert figures["mAP"] > 2 * figures["chance_mAP"]
+
+
+EVERYTHING = {
+    "accumulate": 2,
+    "schedule": "cosine",
+    "warmup_steps": 3,
+    "weight_decay": 0.01,
+    "ema": 0.9,
+    "label_smoothing": 0.1,
+    "mixup_alpha": 0.5,
+    "time_shift": 0.1,
+    "gain": 6.0,
+    "steps_per_call": 3,
+    "checkpoint_steps": 5,
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_resumed_with_every_option_is_bit_identical(data, tmp_path, policy, precision):
+    policy(precision)
+    settings = {**EVERYTHING, "precision": precision, "steps": 9}
+    whole = weights_after(configuration(data, tmp_path / "whole", **settings))
+    parts = configuration(data, tmp_path / "parts", **settings)
+    weights_after(parts)
+    for path in state.checkpoints(parts_dir := tmp_path / "parts" / "checkpoints")[1:]:
+        path.unlink()
+    assert [path.name for path in state.checkpoints(parts_dir)] == ["step-000000005.npz"]
+    resumed = weights_after(parts, resume=True)
+    for a, b in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+    averaged, plain = (
+        keras.saving.load_model(tmp_path / name / "final.keras").get_weights()
+        for name in ("whole", "parts")
+    )
+    for a, b in zip(averaged, plain, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_average_is_what_is_evaluated_and_saved(data, tmp_path):
+    config = configuration(data, tmp_path, ema=0.9, checkpoint_steps=6)
+    network = create_model("Tiny", num_classes=12)
+    trainer = Trainer(config, network, say=lambda line: None)
+    trainer.train()
+    with np.load(state.checkpoints(tmp_path / "checkpoints")[-1]) as file:
+        saved = {name: file[name] for name in file.files}
+    last = [saved[name] for name in saved if name.startswith("network/") and "kernel" in name]
+    final = [v.numpy() for v in network.variables if "kernel" in v.path]
+    assert any(not np.array_equal(a, b) for a, b in zip(last, final, strict=True))
+    averages = [v.numpy() for v in trainer.update.average.variables]
+    floats = [v.numpy() for v in network.variables if v.dtype.startswith("float")]
+    for a, b in zip(averages, floats, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def full_disk(*arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("then", ["continue", "stop"])
+def test_a_full_disk_leaves_the_checkpoint_before(data, tmp_path, monkeypatch, then):
+    config = configuration(data, tmp_path, checkpoint_steps=1, eval_data=None, full_disk=then)
+    said, write = [], state._write
+
+    def sometimes(path, variables, meta):
+        if meta["step"] in (3, 4):
+            path.write_bytes(b"half")
+            full_disk()
+        write(path, variables, meta)
+
+    monkeypatch.setattr(state, "_write", sometimes)
+    trainer = Trainer(config, create_model("Tiny", num_classes=12), say=said.append)
+    if then == "stop":
+        with pytest.raises(OSError, match="No space left"):
+            trainer.train()
+        assert state.checkpoints(tmp_path / "checkpoints")[-1].name == "step-000000002.npz"
+    else:
+        trainer.train()
+        assert state.checkpoints(tmp_path / "checkpoints")[-1].name == "step-000000006.npz"
+        assert [line.split(":")[0] for line in said] == [
+            "No checkpoint at step 3",
+            "No checkpoint at step 4",
+        ]
+        assert "the last is step-000000002.npz. Training goes on." in said[0]
+    assert not list((tmp_path / "checkpoints").glob("*.partial"))
+
+
+def test_a_checkpoint_of_another_network_or_class_list_is_refused(data, tmp_path):
+    config = configuration(data, tmp_path, eval_data=None)
+    weights_after(config)
+    for other in (create_model("Tiny", num_classes=11), create_model("Wavegram_Tiny", 12)):
+        with pytest.raises(ValueError, match="is of another network or optimiser"):
+            Trainer(config, other, say=lambda line: None).restore()
+
+
+def test_keras_callbacks_are_called_as_they_are_used_to(data, tmp_path):
+    config = configuration(data, tmp_path, steps=12, eval_steps=3, log_steps=3)
+    calls = []
+
+    class Watcher(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            calls.append((epoch, logs["step"], sorted(logs)))
+            if epoch == 1:
+                self.model.optimizer.learning_rate = 0.5
+            if epoch == 2:
+                self.model.stop_training = True
+
+        def on_train_batch_end(self, batch, logs=None):
+            calls.append((batch, sorted(logs)))
+
+    network = create_model("Tiny", num_classes=12)
+    trainer = Trainer(config, network, callbacks=[Watcher()], say=lambda line: None)
+    assert trainer.train() is None
+    assert trainer.step == 10
+    epochs = [call for call in calls if len(call) == 3]
+    assert [call[:2] for call in epochs] == [(0, 3.0), (1, 6.0), (2, 9.0)]
+    assert {"mAP", "mAUC", "d_prime"} <= set(epochs[0][2])
+    batches = [call for call in calls if len(call) == 2]
+    assert [batch for batch, _ in batches] == list(range(10))
+    assert {"loss", "clips_per_second", "learning_rate"} <= set(batches[2][1])
+    assert batches[1][1] == []
+    rates = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["learning_rate"] for line in rates if "loss" in line][-1] == 0.5
+    assert (tmp_path / "final.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("clips", "batch_size", "steps"), [(80, 32, 2000), (18887, 32, 7000), (18887, 512, 2000)]
+)
+def test_evaluations_stay_below_three_percent(clips, batch_size, steps):
+    assert default_eval_steps(clips, batch_size) == steps
+    assert clips / (3 * batch_size * steps) <= 0.03

@@ -1,0 +1,121 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from panns_tf.config import TrainConfig
+from panns_tf.layers import BatchNorm
+from panns_tf.models import create_model
+from panns_tf.training.distribution import Distribution
+from panns_tf.training.step import UpdateStep, compiles, share_statistics, smooth
+
+ONE = Distribution(tf.distribute.get_strategy())
+EXACT = {"dropout": False, "spec_augment": False}
+
+
+def updates(mixup="none", batch_size=8, exact=True, **settings) -> UpdateStep:
+    keras.utils.set_random_seed(0)
+    config = TrainConfig(arch="Tiny", mixup=mixup, batch_size=batch_size, **settings)
+    return UpdateStep(config, create_model("Tiny", 3, **(EXACT if exact else {})), ONE)
+
+
+def batch(clips=8, seed=0) -> dict:
+    rng = np.random.default_rng(seed)
+    waveform = rng.integers(-20000, 20000, (clips, 4000)).astype("int16")
+    target = (rng.uniform(size=(clips, 3)) < 0.5).astype("float32")
+    return {"waveform": tf.constant(waveform), "target": tf.constant(target)}
+
+
+def state_of(update: UpdateStep) -> list[np.ndarray]:
+    return [v.numpy() for v in (*update._network.variables, *update.optimizer.variables)]
+
+
+def test_accumulated_gradients_are_the_mean_of_the_parts():
+    update, whole = updates(accumulate=2), batch()
+    place = tf.zeros((2,), tf.int64)
+    found, loss = update._in_parts(whole, place)
+    halves = [{name: x[i : i + 4] for name, x in whole.items()} for i in (0, 4)]
+    parts = [update._of_part(half, place) for half in halves]
+    assert float(loss) == pytest.approx(np.mean([float(part[1]) for part in parts]), rel=1e-6)
+    for gradient, *each in zip(found, *(part[0] for part in parts), strict=True):
+        np.testing.assert_allclose(gradient, (each[0] + each[1]) / 2, rtol=1e-4, atol=1e-7)
+    # The control: statistics of the whole batch are others.
+    one, _ = updates()._of_part(whole, place)
+    assert any(not np.allclose(a, b, rtol=1e-2) for a, b in zip(found, one, strict=True))
+
+
+def test_several_updates_in_a_call_are_those_one_by_one():
+    data = tf.data.Dataset.from_tensors(batch()).concatenate(
+        tf.data.Dataset.from_tensors(batch(seed=1))
+    )
+    together, apart = updates(exact=False), updates(exact=False)
+    together.run(iter(data.repeat()), 4)
+    batches = iter(data.repeat())
+    for _ in range(4):
+        apart.run(batches, 1)
+    for a, b in zip(state_of(together), state_of(apart), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_flush_returns_the_sum_of_losses_and_begins_anew():
+    update = updates()
+    losses = [float(update.run_once(batch(seed=seed))) for seed in (1, 2)]
+    assert float(update.flush()["loss"]) == pytest.approx(sum(losses), rel=1e-6)
+    assert float(update.flush()["loss"]) == 0
+
+
+def test_the_first_bad_update_is_remembered():
+    update, good = updates(), batch()
+    update.restart_at(10)
+    update.run_once(good)
+    bad = {**good, "target": good["target"] * np.nan}
+    update.run_once(bad)
+    update.run_once(bad)
+    assert int(update.first_bad()) == 12
+
+
+def test_an_overflow_in_half_precision_changes_nothing_but_the_scale(policy):
+    policy("mixed_float16")
+    update = updates(precision="mixed_float16")
+    update.run_once(batch())
+    before = state_of(update)
+    scale, _ = update.variables["loss_scale"]
+    scale.assign(1e38)
+    update.run_once(batch())
+    assert float(scale) == pytest.approx(5e37)
+    names = [v.path for v in (*update._network.variables, *update.optimizer.variables)]
+    for name, a, b in zip(names, before, state_of(update), strict=True):
+        if "moving" not in name:  # batch statistics are those of the forward pass
+            np.testing.assert_array_equal(a, b, err_msg=name)
+    scale.assign(2.0**10)
+    update.run_once(batch())
+    assert any(not np.array_equal(a, b) for a, b in zip(before, state_of(update), strict=True))
+
+
+def test_label_smoothing_moves_targets_towards_each_other():
+    np.testing.assert_allclose(smooth(np.array([0.0, 1.0, 0.5]), 0.2), [0.1, 0.9, 0.5])
+    target = np.array([0.0, 1.0])
+    assert smooth(target, 0.0) is target
+
+
+def test_a_batch_that_fits():
+    assert updates(mixup="features").fits(2, 4000)
+
+
+def test_xla_is_for_gpus_unless_told():
+    for xla, expected in (("auto", False), ("off", False), ("on", True)):
+        assert compiles(TrainConfig(arch="Tiny", xla=xla), ONE) is expected
+
+
+def test_what_devices_cannot_share_is_said(monkeypatch):
+    monkeypatch.setattr(Distribution, "replicas", 2)
+    for flag, settings in (("--xla on", {"xla": "on"}), ("--accumulate", {"accumulate": 2})):
+        config = TrainConfig(arch="Tiny", sync_batchnorm=True, **settings)
+        with pytest.raises(ValueError, match=f"{flag} and --sync-batchnorm do not go together"):
+            compiles(config, ONE)
+
+
+def test_all_batch_norms_share():
+    network = create_model("Tiny", 3)
+    share_statistics(network)
+    assert all(x.synchronized for x in network.layers if isinstance(x, BatchNorm))
