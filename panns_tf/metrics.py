@@ -23,7 +23,7 @@ def _checked(target, score) -> tuple[np.ndarray, np.ndarray]:
 
 def _curve(target: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns true and false positives at each distinct threshold, highest first."""
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)  # ties, in whatever order, share a threshold
     score, hits = score[order], target[order]
     last_of_tie = np.append(score[1:] != score[:-1], True)
     true = np.cumsum(hits)[last_of_tie]
@@ -31,27 +31,31 @@ def _curve(target: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _by_class(function, target, score):
+    """Applies a function of a `_curve` to each class; its result is a number or several."""
     target, score = _checked(target, score)
     if target.ndim == 1:
-        return function(target, score)
-    return np.array([function(t, s) for t, s in zip(target.T, score.T, strict=True)])
+        return function(*_curve(target, score))
+    columns = zip(target.T, np.ascontiguousarray(score.T), strict=True)
+    return np.array([function(*_curve(t, s)) for t, s in columns])
 
 
-def _one_average_precision(target: np.ndarray, score: np.ndarray) -> float:
-    if not target.any():
+def _average_precision(true: np.ndarray, false: np.ndarray) -> float:
+    if not true.size or not true[-1]:
         return np.nan
-    true, false = _curve(target, score)
     gained = np.diff(true, prepend=0)
     return float(np.sum(gained * (true / (true + false))) / true[-1])
 
 
-def _one_roc_auc(target: np.ndarray, score: np.ndarray) -> float:
-    if not target.any() or target.all():
+def _roc_auc(true: np.ndarray, false: np.ndarray) -> float:
+    if not true.size or not true[-1] or not false[-1]:
         return np.nan
-    true, false = _curve(target, score)
     true, false = np.append(0, true), np.append(0, false)
     area = np.sum(np.diff(false) * (true[1:] + true[:-1])) / 2
     return float(area / (true[-1] * false[-1]))
+
+
+def _both(true: np.ndarray, false: np.ndarray) -> tuple[float, float]:
+    return _average_precision(true, false), _roc_auc(true, false)
 
 
 def average_precision(target, score):
@@ -66,7 +70,7 @@ def average_precision(target, score):
 
     Source: paper, section V-A; equal to scikit-learn's ``average_precision_score``.
     """
-    return _by_class(_one_average_precision, target, score)
+    return _by_class(_average_precision, target, score)
 
 
 def roc_auc(target, score):
@@ -74,7 +78,7 @@ def roc_auc(target, score):
 
     Args and returns as `average_precision`. NaN for a class without positives or negatives.
     """
-    return _by_class(_one_roc_auc, target, score)
+    return _by_class(_roc_auc, target, score)
 
 
 def d_prime(auc):
@@ -137,12 +141,8 @@ def summarise(target, score) -> Summary:
     target = np.asarray(target)
     if target.ndim != 2:
         raise ValueError(f"expected targets (clips, classes); received shape {target.shape}")
-    summary = Summary(
-        average_precision(target, score),
-        roc_auc(target, score),
-        (target > 0).sum(axis=0),
-        len(target),
-    )
+    both = _by_class(_both, target, score).reshape(-1, 2)
+    summary = Summary(both[:, 0], both[:, 1], (target > 0).sum(axis=0), len(target))
     if not summary.defined.any():
         raise ValueError(
             f"no class has both positive and negative clips among the {len(target)} evaluated; "

@@ -26,8 +26,9 @@ from panns_tf.training.state import NotFiniteError
 from panns_tf.training.step import UpdateStep, share_statistics
 from tfrecords import Damage, load_index
 
-#: The part of the work that evaluations may take where their cadence is left to us.
-EVALUATION_SHARE = 0.03
+#: The part of the work that passes over held-out clips may take where their cadence is left to us;
+#: with the metrics, which the host computes meanwhile, evaluations stay below 3 %.
+EVALUATION_SHARE = 0.018
 #: An update is a pass forward and about two backward.
 PASSES = 3
 FEWEST_EVAL_STEPS = 2000  # the reference's cadence

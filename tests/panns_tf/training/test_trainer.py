@@ -293,7 +293,7 @@ def test_keras_callbacks_are_called_as_they_are_used_to(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("clips", "batch_size", "steps"), [(80, 32, 2000), (18887, 32, 7000), (18887, 512, 2000)]
+    ("clips", "batch_size", "steps"), [(80, 32, 2000), (18887, 32, 11000), (18887, 512, 2000)]
 )
 def test_evaluations_stay_below_three_percent(clips, batch_size, steps):
     assert default_eval_steps(clips, batch_size) == steps
