@@ -42,6 +42,7 @@ from panns_tf.training.trainer import Trainer, describe  # noqa: E402
 from panns_tf.weights.loading import read_network  # noqa: E402
 from tfrecords import Index, load_index, read_black_list  # noqa: E402
 from tfrecords.decimate import check_decimation  # noqa: E402
+from tfrecords.shards import write_atomic  # noqa: E402
 
 #: Exceptions that say it all in a line.
 MISTAKES = (NotFiniteError, BatchTooLargeError, WorkerLostError)
@@ -51,10 +52,8 @@ def write_config(config: TrainConfig, labels: tuple[str, ...]) -> None:
     """Writes ``config.json``: the settings, the classes and the versions."""
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     content = {"config": dataclasses.asdict(config), "labels": labels, "versions": versions}
-    path = Path(config.run_dir) / "config.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    text = json.dumps(content, indent=2) + "\n"
+    write_atomic(Path(config.run_dir) / "config.json", text.encode())
 
 
 def check_data(config: TrainConfig) -> tuple[Index, int]:
@@ -148,6 +147,8 @@ def main(arguments: list[str] | None = None) -> int | None:
         f"{config.sampling} sampling; {network.count_params():,} parameters; "
         f"{config.steps} steps of {config.batch_size} clips, mixup {config.mixup}."
     )
+    own = {"cache": None}  # each worker may have a disk of its own
+    distribution.check_same({**dataclasses.asdict(config), **own, "classes": classes})
     trainer = Trainer(config, network, distribution, teacher=teacher, say=say)
     if resume:
         trainer.restore()

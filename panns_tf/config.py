@@ -146,7 +146,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check_type(field.name, field.type, getattr(self, field.name))
+            check_type(field.name, field.type, getattr(self, field.name))
         for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -158,6 +158,9 @@ class TrainConfig:
         for name in ("warmup_steps", "weight_decay", "time_shift", "gain"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative; received {getattr(self, name)}")
+        for name, most in (("time_shift", 3600), ("gain", 100)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} must be at most {most}; received {getattr(self, name)}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}; received {getattr(self, name)}")
@@ -210,7 +213,7 @@ CHOICES = {
 }
 
 
-def _check_type(name: str, wanted: type, value) -> None:
+def check_type(name: str, wanted: type, value) -> None:
     """Raises ValueError unless a setting is of its type; whole numbers pass as fractions."""
     kinds = typing.get_args(wanted) or (wanted,)
     fits = isinstance(value, (*kinds, int) if float in kinds else kinds)

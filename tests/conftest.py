@@ -6,6 +6,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import pytest
+import tensorflow as tf
+from tensorflow.python.framework import config
 
 from panns_tf.layers.compiled import without_xla
 from tests import support
@@ -44,6 +46,14 @@ def policy():
     """Sets the precision policy for one test."""
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def deterministic():
+    """Has one test compute as train.py does on a CPU, where every sum has its order."""
+    tf.config.experimental.enable_op_determinism()
+    yield
+    config.disable_op_determinism()
 
 
 @pytest.fixture

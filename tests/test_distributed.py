@@ -55,18 +55,19 @@ def flags(data, run_dir, *more) -> list[str]:
     return [*words.split(), *settings.split(), *more]
 
 
-def start(arguments: list[str], workers: int = 1) -> list[subprocess.Popen]:
+def start(arguments: list[str], workers: int = 1, of_last=()) -> list[subprocess.Popen]:
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes = []
     for index in range(workers):
         environment = dict(os.environ)
+        last = of_last if index == workers - 1 else ()
         if workers > 1:
             task = {"type": "worker", "index": index}
             cluster = {"cluster": {"worker": addresses}, "task": task}
             environment["TF_CONFIG"] = json.dumps(cluster)
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-m", "tests.tiny_worker", *arguments],
+                [sys.executable, "-m", "tests.tiny_worker", *arguments, *last],
                 cwd=ROOT,
                 env=environment,
                 stdout=subprocess.PIPE,
@@ -150,6 +151,16 @@ def test_a_worker_that_goes_stops_the_job_which_resumes_to_the_same_bits(data, t
     run([*arguments, "--resume", "auto"], 2)
     for worker in (0, 1):
         assert_equal(held_by(tmp_path / "whole", worker), held_by(run_dir, worker))
+
+
+@pytest.mark.slow
+def test_workers_of_different_settings_are_told(data, tmp_path):
+    done = finish(start(flags(data, tmp_path / "r"), 2, ["--weight-decay", "1"]))
+    for worker, (status, printed) in enumerate(done):
+        assert status == 2, printed
+        mine = "weight_decay=0.0" if worker == 0 else "weight_decay=1.0"
+        assert f"different settings; worker {worker} has {mine}; start" in printed
+    assert not (tmp_path / "r").exists()
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,10 @@ class LogRun(keras.callbacks.Callback):
             self._log.write(int(logs["step"]), group, as_logged(logs))
         except (OSError, tf.errors.OpError) as error:
             if not self._failed:
-                self._say(f"the log of step {int(logs['step'])} was not written: {error}")
+                why = (
+                    error if isinstance(error, OSError) else "TensorBoard's file: no room, perhaps"
+                )
+                self._say(f"the log of step {int(logs['step'])} was not written: {why}")
             self._failed = True
 
     def on_train_end(self, logs=None):

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import sys
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -55,6 +57,22 @@ class Distribution:
             return value
         total = _all_sum(self.strategy, tf.constant(value, tf.int64))
         return int(self.strategy.experimental_local_results(total)[0]) // self.local_replicas
+
+    def check_same(self, settings: dict) -> None:
+        """Raises a ValueError that names the settings in which workers differ; each must call."""
+        if self.workers == 1:
+            return
+        marks = [zlib.crc32(repr(value).encode()) >> 1 for value in settings.values()]
+        rows = self.gather(np.array([marks], np.int32))  # (workers, settings)
+        differing = [
+            name for name, column in zip(settings, rows.T, strict=True) if len(set(column)) > 1
+        ]
+        if differing:
+            mine = ", ".join(f"{name}={settings[name]!r}" for name in differing)
+            raise ValueError(
+                f"the workers of this job were given different settings; worker {self.worker} has "
+                f"{mine}; start all of them with the same command"
+            )
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """Joins the rows of all workers, in their order; each must call this."""
@@ -115,6 +133,7 @@ def distribute(devices: int | None = None) -> Distribution:
             parts = [tf.config.LogicalDeviceConfiguration()] * count
             tf.config.set_logical_device_configuration(cpu, parts)
     if workers > 1:
+        print(f"Worker {worker}: waiting for all {workers} workers of the job.", file=sys.stderr)
         return Distribution(tf.distribute.MultiWorkerMirroredStrategy(), workers, worker)
     if count > 1:
         names = tf.config.list_logical_devices("GPU" if gpus else "CPU")

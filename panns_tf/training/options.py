@@ -119,8 +119,7 @@ def configure(given: dict, resume: str | None, is_chief: bool = True) -> TrainCo
         raise ValueError("--resume needs --run-dir, the directory of the run to continue")
     if resume == "always" or (resume and (Path(given["run_dir"]) / "config.json").is_file()):
         return _resumed(given)
-    if "recipe" in given:
-        given = {**read_recipe(given["recipe"]), **given}
+    given = {**(read_recipe(given["recipe"]) if "recipe" in given else {}), **given}
     given["arch"] = find(given.get("arch", TrainConfig.arch)).name
     if "run_dir" not in given:
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -134,6 +133,10 @@ def configure(given: dict, resume: str | None, is_chief: bool = True) -> TrainCo
     if "data" not in given:
         if "eval_data" in given:
             raise ValueError("--eval-data needs --data; without both the demo makes its own")
+        if given.get("recipe", "demo") != "demo":
+            raise ValueError(
+                f"--recipe {given['recipe']} needs --data; without it the demo follows its own"
+            )
         made = demo.data_paths(run_dir)
         return TrainConfig(**{**read_recipe("demo"), **made, "demo": True, **given})
     return TrainConfig(**given)

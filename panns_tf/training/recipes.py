@@ -5,7 +5,8 @@ import difflib
 import tomllib
 from pathlib import Path
 
-from panns_tf.config import TrainConfig
+from panns_tf.config import TrainConfig, check_type
+from panns_tf.models import find
 
 #: Where the recipes that come with the package lie.
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -54,7 +55,10 @@ def read_recipe(name: str) -> dict:
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
             raise ValueError(f"recipe {path} has an unknown key {key!r}; {hint}")
     try:
-        TrainConfig(**settings)
+        # Whether parts make a batch is seen when the flags are known.
+        TrainConfig(**{**settings, "accumulate": 1})
+        check_type("accumulate", int, settings.get("accumulate", 1))
+        find(settings.get("arch", TrainConfig.arch))
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
     return settings

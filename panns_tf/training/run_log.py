@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfrecords.shards import write_atomic
+
 
 def to_json(values: dict, **options) -> str:
     """Writes numbers as JSON, which has no infinity: a d-prime of a perfect ranking is null."""
@@ -30,9 +32,7 @@ class RunLog:
         self._path = run_dir / "metrics.jsonl"
         if self._path.exists():
             kept = [line for line in self._lines() if json.loads(line)["step"] <= start]
-            partial = self._path.with_suffix(".partial")
-            partial.write_text("".join(line + "\n" for line in kept))
-            partial.replace(self._path)
+            write_atomic(self._path, "".join(line + "\n" for line in kept).encode())
         self._board = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
 
     def _lines(self) -> list[str]:

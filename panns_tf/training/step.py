@@ -176,7 +176,13 @@ class UpdateStep:
         if self.average:
             self.average.update(step)
         self._loss_sum.assign_add(loss)
-        bad = tf.logical_and(self._first_bad == 0, tf.logical_not(tf.math.is_finite(loss)))
+        fine = tf.math.is_finite(loss)
+        if not self._scaling:
+            # A rectifier may turn NaN into 0 on the way to the loss, but not on the way back, where
+            # the gradients of vectors, which every block has, see it at next to no cost.
+            vectors = [tf.reduce_sum(g) for g in gradients if g.shape.rank <= 1]
+            fine = tf.logical_and(fine, tf.math.is_finite(tf.add_n(vectors)))
+        bad = tf.logical_and(self._first_bad == 0, tf.logical_not(fine))
         self._first_bad.assign(tf.where(bad, step, self._first_bad))
         return loss
 

@@ -144,12 +144,10 @@ class Trainer:
             break
         else:
             self._say(f"No checkpoint in {self._checkpoints}: starting from step 0.")
-        workers = self._distribution.workers
-        if self._distribution.sum_of_workers(self.step) != workers * self.step:
-            raise ValueError(
-                f"worker {self._distribution.worker} found step {self.step} in "
-                f"{self._checkpoints}, others another; --run-dir must be on a disk that all see"
-            )
+        try:
+            self._distribution.check_same({"step": self.step})
+        except ValueError as error:
+            raise ValueError(f"{error}; --run-dir must be on a disk that all see") from error
 
     def save(self) -> None:
         """Writes a checkpoint, unless the weights are beyond use.
@@ -184,7 +182,7 @@ class Trainer:
     def _stop(self, reason: str) -> NotFiniteError:
         good = state.checkpoints(self._checkpoints)
         kept = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
-        advice = "try a lower --learning-rate or --precision float32"
+        advice = "try a lower --learning-rate, a smaller --gain or --precision float32"
         return NotFiniteError(f"{reason}; {kept}; {advice}")
 
     def evaluate(self) -> dict:
@@ -201,19 +199,20 @@ class Trainer:
             )
             self.summary = metrics.summarise(target, score)
             values = self.summary.as_dict()
-            if self.best_map is None or values["mAP"] > self.best_map:
+            better = self.best_map is None or values["mAP"] > self.best_map
+            if better and self._distribution.is_chief and self._try_to_keep_best():
                 self.best_map, self.best_step = values["mAP"], self.step
-                if self._distribution.is_chief:
-                    self._try_to_keep_best()
         return values
 
-    def _try_to_keep_best(self) -> None:
+    def _try_to_keep_best(self) -> bool:
         try:
             save_keras(self.network, self.run_dir / "best.keras")
         except OSError as error:
             if self.config.full_disk == "stop":
                 raise
             self._say(f"best.keras of step {self.step} was not written: {error}")
+            return False
+        return True
 
     def train(self) -> int | None:
         """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
@@ -230,13 +229,21 @@ class Trainer:
             WorkerLostError: another worker of the job is gone.
             KeyboardInterrupt: after the checkpoint of a run that SIGINT ended.
         """
-        callbacks = keras.callbacks.CallbackList(self._all_callbacks(), model=self._watched)
+        epochs = -(-self.config.steps // self._eval_steps) if self.config.eval_data else 1
+        callbacks = keras.callbacks.CallbackList(
+            self._all_callbacks(),
+            model=self._watched,
+            epochs=epochs,
+            steps=-(-self.config.steps // epochs),
+            verbose=0,
+        )
         callbacks.on_train_begin()
         try:
             with deferred_interrupt() as interrupt, self._readable_failures():
                 saved_at = self._take_steps(callbacks, interrupt)
             if saved_at < self.step or not state.checkpoints(self._checkpoints):
-                self.save()
+                with self._hint("the last checkpoint"):
+                    self.save()
         finally:
             callbacks.on_train_end()
         if interrupt.signal == signal.SIGINT:
@@ -248,8 +255,21 @@ class Trainer:
         if self.update.average:
             self.update.average.put()
         if self._distribution.is_chief:
-            save_keras(self.network, self.run_dir / "final.keras")
+            with self._hint("final.keras"):
+                save_keras(self.network, self.run_dir / "final.keras")
         return None
+
+    @contextlib.contextmanager
+    def _hint(self, what: str) -> Iterator[None]:
+        """Says what could not be written, and how to go on."""
+        try:
+            yield
+        except OSError as error:
+            good = state.checkpoints(self._checkpoints)
+            raise OSError(
+                f"{what} could not be written to {self.run_dir}: {error}; make room, then go on "
+                f"with --resume from {good[-1].name if good else 'the start'}"
+            ) from error
 
     def _all_callbacks(self) -> list[keras.callbacks.Callback]:
         if not self._distribution.is_chief:
@@ -310,6 +330,8 @@ class Trainer:
                     callbacks.on_test_end(values)
                     callbacks.on_epoch_end(epoch, {"step": self.step, **values})
                     epoch += 1
+                    if self._distribution.workers == 1:
+                        ended = ended or self._watched.stop_training
                     callbacks.on_epoch_begin(epoch)
             if due:
                 with pace.paused():
@@ -331,10 +353,12 @@ class Trainer:
         if self._distribution.workers == 1:
             return asked
         # All workers must end at the same step, so they ask each other now and then.
-        if not at_log or not self._distribution.sum_of_workers(int(asked)):
+        if not at_log:
             return False
-        interrupt.signal = interrupt.signal or signal.SIGTERM
-        return True
+        signals = self._distribution.sum_of_workers(int(interrupt.signal is not None))
+        if signals:
+            interrupt.signal = interrupt.signal or signal.SIGTERM
+        return bool(signals or self._distribution.sum_of_workers(int(asked)))
 
     def _checkpoint_due(self, last_save: float, at_log: bool) -> bool:
         config = self.config
@@ -350,7 +374,9 @@ class Trainer:
         reading = {**self._reading, "on_damage": None}
         ids = feed.clip_ids(self.config, bad, self._distribution.workers, **reading)
         named = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
-        raise self._stop(f"the loss became NaN or infinite at step {bad}, of the clips {named}")
+        raise self._stop(
+            f"the loss or its gradient became NaN or infinite at step {bad}, of the clips {named}"
+        )
 
     @property
     def damaged_clips(self) -> int:

@@ -87,7 +87,7 @@ def test_writes_what_the_readme_says(data, tmp_path):
     ("mixup", "sampling"),
     [("features", "balanced"), ("waveform", "alternate"), ("none", "shuffled")],
 )
-def test_resumed_run_is_bit_identical(data, tmp_path, mixup, sampling):
+def test_resumed_run_is_bit_identical(data, tmp_path, deterministic, mixup, sampling):
     settings = {"mixup": mixup, "sampling": sampling, "eval_data": None}
     whole = weights_after(configuration(data, tmp_path / "whole", **settings))
     first = configuration(data, tmp_path / "parts", **settings, steps=2)
@@ -185,7 +185,9 @@ EVERYTHING = {
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_resumed_with_every_option_is_bit_identical(data, tmp_path, policy, precision):
+def test_resumed_with_every_option_is_bit_identical(
+    data, tmp_path, policy, deterministic, precision
+):
     policy(precision)
     settings = {**EVERYTHING, "precision": precision, "steps": 9}
     whole = weights_after(configuration(data, tmp_path / "whole", **settings))
@@ -279,12 +281,12 @@ def test_keras_callbacks_are_called_as_they_are_used_to(data, tmp_path):
     network = create_model("Tiny", num_classes=12)
     trainer = Trainer(config, network, callbacks=[Watcher()], say=lambda line: None)
     assert trainer.train() is None
-    assert trainer.step == 10
+    assert trainer.step == 9
     epochs = [call for call in calls if len(call) == 3]
     assert [call[:2] for call in epochs] == [(0, 3.0), (1, 6.0), (2, 9.0)]
     assert {"mAP", "mAUC", "d_prime"} <= set(epochs[0][2])
     batches = [call for call in calls if len(call) == 2]
-    assert [batch for batch, _ in batches] == list(range(10))
+    assert [batch for batch, _ in batches] == list(range(9))
     assert {"loss", "clips_per_second", "learning_rate"} <= set(batches[2][1])
     assert batches[1][1] == []
     rates = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -298,3 +300,35 @@ def test_keras_callbacks_are_called_as_they_are_used_to(data, tmp_path):
 def test_evaluations_stay_below_three_percent(clips, batch_size, steps):
     assert default_eval_steps(clips, batch_size) == steps
     assert clips / (3 * batch_size * steps) <= 0.03
+
+
+def test_a_gradient_that_a_rectifier_hides_from_the_loss_is_noticed(data, tmp_path):
+    config = configuration(data, tmp_path, log_steps=1, eval_steps=1, dropout=False)
+    network = create_model("Tiny", num_classes=12, dropout=False)
+    trainer = Trainer(config, network, say=lambda line: None)
+    kernel = network.get_layer("conv_block2.conv1").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(NotFiniteError, match="became NaN or infinite at step 1, of the clips"):
+        trainer.train()
+    assert not (tmp_path / "best.keras").exists()
+
+
+def test_a_best_network_that_was_not_written_is_not_the_best(data, tmp_path, monkeypatch):
+    config = configuration(data, tmp_path, eval_steps=6)
+    said = []
+    trainer = Trainer(config, create_model("Tiny", num_classes=12), say=said.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.network, "save", full_disk)
+        trainer.evaluate()
+    assert trainer.best_map is None
+    assert "best.keras of step 0 was not written" in said[0]
+    trainer.evaluate()
+    assert trainer.best_step == 0
+
+
+def test_a_network_that_cannot_be_written_says_how_to_go_on(data, tmp_path, monkeypatch):
+    config = configuration(data, tmp_path, eval_data=None)
+    trainer = Trainer(config, create_model("Tiny", num_classes=12), say=lambda line: None)
+    monkeypatch.setattr(trainer.network, "save", full_disk)
+    with pytest.raises(OSError, match=r"final.keras could not be .*--resume from step-000000006"):
+        trainer.train()
