@@ -80,6 +80,8 @@ def results(x, **settings) -> list[np.ndarray]:
 def ways(monkeypatch):
     """Computes by TensorFlow's own operation and by single ones."""
 
+    monkeypatch.setattr(batch_norm, "LARGE", 1)
+
     def both(x, **settings):
         taken = []
         whole = batch_norm.fused
@@ -145,3 +147,8 @@ def test_other_settings_of_keras_layer_train_too(settings):
     values = x.size / mean.size
     unbiased = variance.ravel() * values / (values - 1)
     np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * unbiased, rtol=1e-4)
+
+
+def test_small_maps_are_left_to_single_operations(monkeypatch):
+    monkeypatch.setattr(batch_norm, "fused", lambda *a: pytest.fail("not for this"))
+    BatchNorm()(np.ones((2, 4, 5, 3), "float32"), training=True)
