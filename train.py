@@ -21,12 +21,13 @@ spare_memory()
 import_tensorflow_quietly()
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from panns_tf import commands  # noqa: E402
 from panns_tf.config import TrainConfig  # noqa: E402
 from panns_tf.inference.export import export_saved_model  # noqa: E402
-from panns_tf.models import Network, create_model, find  # noqa: E402
+from panns_tf.models import Network, create_model  # noqa: E402
 from panns_tf.training import demo  # noqa: E402
 from panns_tf.training.distill import Teacher  # noqa: E402
 from panns_tf.training.distribution import (  # noqa: E402
@@ -36,7 +37,7 @@ from panns_tf.training.distribution import (  # noqa: E402
 )
 from panns_tf.training.evaluation import check_records, write_report  # noqa: E402
 from panns_tf.training.memory import BatchTooLargeError  # noqa: E402
-from panns_tf.training.options import configure, parse  # noqa: E402
+from panns_tf.training.options import architecture, configure, parse  # noqa: E402
 from panns_tf.training.state import NotFiniteError  # noqa: E402
 from panns_tf.training.trainer import Trainer, describe  # noqa: E402
 from panns_tf.weights.loading import read_network  # noqa: E402
@@ -48,21 +49,25 @@ from tfrecords.shards import write_atomic  # noqa: E402
 MISTAKES = (NotFiniteError, BatchTooLargeError, WorkerLostError)
 
 
-def write_config(config: TrainConfig, labels: tuple[str, ...]) -> None:
-    """Writes ``config.json``: the settings, the classes and the versions."""
-    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
-    content = {"config": dataclasses.asdict(config), "labels": labels, "versions": versions}
+def write_config(config: TrainConfig, index: Index, clips: np.ndarray) -> None:
+    """Writes ``config.json``: the settings, the classes, how many clips of each, the versions."""
+    content = {
+        "config": dataclasses.asdict(config),
+        "labels": index.info.classes,
+        "training_clips": index.count_classes(clips).tolist(),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
     text = json.dumps(content, indent=2) + "\n"
     write_atomic(Path(config.run_dir) / "config.json", text.encode())
 
 
-def check_data(config: TrainConfig) -> tuple[Index, int]:
+def check_data(config: TrainConfig) -> tuple[Index, np.ndarray]:
     """Finds everything that can be wrong with the data, before the run directory is touched.
 
     Returns:
-        The training clips' index, and how many of them may be drawn.
+        The training clips' index, and the numbers of those that may be drawn.
     """
-    rate = find(config.arch).frontend.sample_rate
+    rate = architecture(config).frontend.sample_rate
     index = load_index(config.data)
     classes = index.info.classes
     check_records(index.info, rate, None, len(classes), config.data)
@@ -81,7 +86,7 @@ def check_data(config: TrainConfig) -> tuple[Index, int]:
                 f"nothing can be measured on the {held_out.num_clips} clips of {config.eval_data}: "
                 "no class has clips with and clips without it"
             )
-    return index, len(left)
+    return index, left
 
 
 def make_network(config: TrainConfig, classes: tuple[str, ...]) -> Network:
@@ -94,6 +99,7 @@ def make_network(config: TrainConfig, classes: tuple[str, ...]) -> Network:
         num_classes=len(classes),
         dropout=config.dropout,
         spec_augment=config.spec_augment,
+        **config.overrides,
     )
     network.labels = classes
     return network
@@ -132,18 +138,18 @@ def main(arguments: list[str] | None = None) -> int | None:
     if config.demo:
         say("No --data given: a demo on synthetic sounds. It shows that training works;")
         say("it is not AudioSet, and its figures compare with no published ones.")
-        rate = find(config.arch).frontend.sample_rate
+        rate = architecture(config).frontend.sample_rate
         demo.make_demo_data(run_dir, rate, config.seed)
     index, clips = check_data(config)
     classes = index.info.classes
     with distribution.strategy.scope():
         teacher = None
         if config.distill:
-            rate = find(config.arch).frontend.sample_rate
+            rate = architecture(config).frontend.sample_rate
             teacher = Teacher(config.distill, config.distill_weight, classes, rate)
         network = make_network(config, classes)
     say(
-        f"{clips} training clips of {index.info.clip_seconds:g} s in {len(classes)} classes, "
+        f"{len(clips)} training clips of {index.info.clip_seconds:g} s in {len(classes)} classes, "
         f"{config.sampling} sampling; {network.count_params():,} parameters; "
         f"{config.steps} steps of {config.batch_size} clips, mixup {config.mixup}."
     )
@@ -158,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int | None:
             )
     if distribution.is_chief:
         run_dir.mkdir(parents=True, exist_ok=True)
-        write_config(config, classes)
+        write_config(config, index, clips)
     again = shlex.join(["python", "train.py", "--run-dir", str(run_dir), "--resume"])
     try:
         stopped = trainer.train()

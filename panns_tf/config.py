@@ -62,6 +62,9 @@ class TrainConfig:
         eval_data: directory of packed held-out records, or None.
         run_dir: where the run writes.
         recipe: where settings came from, or None; see `panns_tf.training.recipes`.
+        sample_rate, window_size, hop_size, mel_bins, fmin, fmax: of the log-mel, as `Frontend`
+            has them; None for the network's own.
+        embedding_size: width of the layer before the classifier; None for the network's own.
         steps: updates.
         batch_size: clips per update after mixing, over all devices; mixup draws twice as many.
         accumulate: parts into which a batch is cut, whose gradients are averaged; takes the
@@ -108,6 +111,13 @@ class TrainConfig:
     eval_data: str | None = None
     run_dir: str = ""
     recipe: str | None = None
+    sample_rate: int | None = None
+    window_size: int | None = None
+    hop_size: int | None = None
+    mel_bins: int | None = None
+    fmin: float | None = None
+    fmax: float | None = None
+    embedding_size: int | None = None
     steps: int = 600_000
     batch_size: int = 32
     accumulate: int = 1
@@ -185,10 +195,26 @@ class TrainConfig:
         return self.batch_size * (1 if self.mixup == "none" else 2)
 
     @property
+    def overrides(self) -> dict[str, int | float]:
+        """What differs from the network's row in the registry."""
+        given = {name: getattr(self, name) for name in _OVERRIDES}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
     def policy(self) -> str:
         """The Keras dtype policy of the precision."""
         return "float32" if self.precision == "tf32" else self.precision
 
+
+_OVERRIDES = (
+    "sample_rate",
+    "window_size",
+    "hop_size",
+    "mel_bins",
+    "fmin",
+    "fmax",
+    "embedding_size",
+)
 
 _COUNTS = (
     "steps",

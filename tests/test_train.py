@@ -202,8 +202,18 @@ def test_train_on_a_part_of_the_clips(data, tmp_path, capsys):
     options = flags(data, tmp_path / "r", steps=2, exclude=black_list, fraction=0.5)
     train.main(options)
     assert f"{len(left)} training clips" in capsys.readouterr().out
-    config = json.loads((tmp_path / "r" / "config.json").read_text())["config"]
+    written = json.loads((tmp_path / "r" / "config.json").read_text())
+    config = written["config"]
     assert (config["fraction"], config["exclude"]) == (0.5, str(black_list))
+    assert written["training_clips"] == index.targets(left).sum(axis=0).tolist()
+
+
+def test_a_network_that_differs_from_its_row(data, tmp_path):
+    changes = {"hop-size": 160, "mel-bins": 32, "embedding-size": 5}
+    train.main(flags(data, tmp_path / "r", steps=2, **changes))
+    network = keras.saving.load_model(tmp_path / "r" / "final.keras")
+    assert (network.row.frontend.hop_size, network.row.frontend.mel_bins) == (160, 32)
+    assert network.output_shapes["embedding"] == (None, 5)
 
 
 def test_evaluate_refuses_records_of_a_lower_rate_or_another_class_list(finished, tmp_path):
@@ -247,6 +257,9 @@ def test_mistakes_are_one_line(finished, data, tmp_path):
         ({"batch-size": -1}, "batch_size must be at least 1"),
         ({"learning-rate": 0}, "learning_rate must be above 0"),
         ({"seed": -1}, "seed must be 0"),
+        ({"sample-rate": 4000}, "fmax"),
+        ({"window-size": 255}, "window_size must be even"),
+        ({"embedding-size": 0}, "embedding_size must be at least 1"),
     ],
 )
 def test_bad_settings_leave_nothing_behind(data, tmp_path, more, message):

@@ -82,6 +82,13 @@ class Index:
         """(classes,) int64: how many clips each class has."""
         return np.bincount(self.label_values, minlength=self.num_classes)
 
+    def count_classes(self, clips: np.ndarray) -> np.ndarray:
+        """(classes,) int64: how many of the given clip numbers each class has."""
+        chosen = np.zeros(self.num_clips, bool)
+        chosen[clips] = True
+        of_chosen = np.repeat(chosen, np.diff(self.label_starts))
+        return np.bincount(self.label_values[of_chosen], minlength=self.num_classes)
+
     def labels_of(self, clip: int) -> np.ndarray:
         """The class numbers of one clip."""
         return self.label_values[self.label_starts[clip] : self.label_starts[clip + 1]]

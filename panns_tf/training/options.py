@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from panns_tf.config import CHOICES, TrainConfig
-from panns_tf.models import find
+from panns_tf.models import Architecture, find
 from panns_tf.training import demo
 from panns_tf.training.recipes import read_recipe, recipe_names
 
@@ -55,6 +55,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     group("--steps", type=int, help=f"updates; default {default.steps}, demo fewer")
     group("--seed", type=int, help=f"default {default.seed}, the reference's")
 
+    group = parser.add_argument_group("the network, where it is to differ").add_argument
+    group("--sample-rate", type=int, help="of the sound that it sees, in Hz")
+    group("--window-size", type=int, help="samples in a Fourier window")
+    group("--hop-size", type=int, help="samples from one frame to the next")
+    group("--mel-bins", type=int, help="mel filters")
+    group("--fmin", type=float, help="lower edge of the lowest mel filter, in Hz")
+    group("--fmax", type=float, help="upper edge of the highest, in Hz")
+    group("--embedding-size", type=int, help="width of the layer before the classifier")
+
     group = parser.add_argument_group("learning").add_argument
     group("--batch-size", type=int, help="clips per update, after mixing; default 32, demo fewer")
     group("--accumulate", type=int, help="parts of a batch, one after the other; default 1")
@@ -101,6 +110,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     group("--keep-checkpoints", type=int, help=f"default {default.keep_checkpoints}")
     group("--full-disk", choices=CHOICES["full_disk"], help=f"default {default.full_disk}")
     return parser.parse_args(arguments)
+
+
+def architecture(config: TrainConfig) -> Architecture:
+    """Returns the registry's row of a run's network, with what the run changes of it.
+
+    Raises:
+        ValueError: for a setting that the network cannot have or would not notice.
+    """
+    return find(config.arch).override(**config.overrides)
 
 
 def configure(given: dict, resume: str | None, is_chief: bool = True) -> TrainConfig:

@@ -44,6 +44,7 @@ def test_targets_and_inverse_agree(make_index):
         [],
     ]
     np.testing.assert_array_equal(index.class_counts, [1, 1, 3, 0, 0])
+    np.testing.assert_array_equal(index.count_classes(np.array([1, 3])), [0, 1, 1, 0, 0])
 
 
 def test_inverse_is_quick_for_a_big_index(make_index):
