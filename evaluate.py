@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     check_decimation(info.sample_rate, described["sample_rate"], options.decimation)
     damaged: list[Damage] = []
-    target, score = predict(
+    found = predict(
         compiled_predictor(model),
         options.data,
         options.batch_size,
@@ -88,6 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         damaged=options.damaged,
         on_damage=damaged.append,
     )
+    target, score = found.target, found.score
     summary = metrics.summarise(target, score)
     values = summary.as_dict()
     extra = {"model": described["path"], "data": str(options.data)}

@@ -29,6 +29,7 @@ from panns_tf.config import TrainConfig  # noqa: E402
 from panns_tf.inference.export import export_saved_model  # noqa: E402
 from panns_tf.models import Network, create_model  # noqa: E402
 from panns_tf.training import demo  # noqa: E402
+from panns_tf.training.board import Board  # noqa: E402
 from panns_tf.training.distill import Teacher  # noqa: E402
 from panns_tf.training.distribution import (  # noqa: E402
     Distribution,
@@ -156,6 +157,7 @@ def main(arguments: list[str] | None = None) -> int | None:
     own = {"cache": None}  # each worker may have a disk of its own
     distribution.check_same({**dataclasses.asdict(config), **own, "classes": classes})
     trainer = Trainer(config, network, distribution, teacher=teacher, say=say)
+    board = Board(trainer, index.count_classes(clips), say)
     if resume:
         trainer.restore()
         if trainer.step > config.steps:
@@ -165,6 +167,7 @@ def main(arguments: list[str] | None = None) -> int | None:
     if distribution.is_chief:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_config(config, index, clips)
+        trainer.callbacks.append(board)
     again = shlex.join(["python", "train.py", "--run-dir", str(run_dir), "--resume"])
     try:
         stopped = trainer.train()

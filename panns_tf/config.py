@@ -98,6 +98,11 @@ class TrainConfig:
         seed: of weights, order, mixup and dropout; 1234 is the reference's.
         eval_steps: updates between evaluations; None for as many as keep them below 3 % of the
             work, at least 2000.
+        eval_training_clips: so many training clips are evaluated too; 0 for none.
+        pictures: whether TensorBoard gets pictures, sound and curves, besides numbers.
+        watch_classes: labels of which TensorBoard gets precision-recall curves, separated by
+            semicolons; None for a few from the largest to the smallest.
+        profile: ``"START:STOP"``, the steps of which TensorBoard gets a profile, or None.
         log_steps: updates between lines of ``metrics.jsonl``.
         checkpoint_minutes: minutes between checkpoints; None for by steps alone.
         checkpoint_steps: updates between checkpoints; None for by minutes alone.
@@ -147,6 +152,10 @@ class TrainConfig:
     sync_batchnorm: bool = False
     seed: int = 1234
     eval_steps: int | None = None
+    eval_training_clips: int = 1000
+    pictures: bool = True
+    watch_classes: str | None = None
+    profile: str | None = None
     log_steps: int = 10
     checkpoint_minutes: float | None = 15.0
     checkpoint_steps: int | None = None
@@ -165,7 +174,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be above 0; received {value}")
-        for name in ("warmup_steps", "weight_decay", "time_shift", "gain"):
+        not_negative = ("warmup_steps", "weight_decay", "time_shift", "gain", "eval_training_clips")
+        for name in not_negative:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative; received {getattr(self, name)}")
         for name, most in (("time_shift", 3600), ("gain", 100)):
@@ -183,6 +193,7 @@ class TrainConfig:
             raise ValueError(f"ema must lie between 0 and 1; received {self.ema}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to 2**32 - 1; received {self.seed}")
+        _ = self.profiled
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts "
@@ -193,6 +204,21 @@ class TrainConfig:
     def clips_per_step(self) -> int:
         """Clips drawn for one update."""
         return self.batch_size * (1 if self.mixup == "none" else 2)
+
+    @property
+    def profiled(self) -> tuple[int, int] | None:
+        """The steps after which a profile begins and ends."""
+        if self.profile is None:
+            return None
+        start, _, stop = self.profile.partition(":")
+        if not (start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
+            raise ValueError(
+                "profile must be START:STOP, two numbers of steps such as 20:30; received "
+                f"{self.profile!r}"
+            )
+        if int(stop) > self.steps:
+            raise ValueError(f"profile {self.profile} goes beyond the {self.steps} steps")
+        return int(start), int(stop)
 
     @property
     def overrides(self) -> dict[str, int | float]:

@@ -1,6 +1,7 @@
 """A model and records become metrics, and a report of them."""
 
 import csv
+import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,21 @@ def compiled_predictor(model: Callable, distribution: Distribution | None = None
     return predict_each
 
 
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model says of clips, and what is true.
+
+    Attributes:
+        clip_ids: (clips,) bytes.
+        target: float32 (clips, classes), multi-hot.
+        score: float32 (clips, classes).
+    """
+
+    clip_ids: np.ndarray
+    target: np.ndarray
+    score: np.ndarray
+
+
 def predict(
     predictor: Callable,
     data: str | Path,
@@ -54,7 +70,7 @@ def predict(
     quiet: bool = False,
     distribution: Distribution | None = None,
     **reading,
-):
+) -> Predictions:
     """Runs a predictor over all clips of a packed directory.
 
     Nothing but probabilities of clips is kept, and they are fetched from the device at the end.
@@ -68,13 +84,14 @@ def predict(
         reading: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``damaged`` ...
 
     Returns:
-        ``target`` and ``score``, float32 (clips, classes) each, of all workers.
+        What was predicted of the clips of all workers.
     """
     alone = Distribution(tf.distribute.get_strategy()) if distribution is None else distribution
-    clips = load_index(data).num_clips
+    index = load_index(data)
+    clips = len(index.select(reading.get("exclude", ()), reading.get("fraction", 1.0)))
     shared = {"workers": alone.workers, "worker": alone.worker} if alone.workers > 1 else {}
     records = iter(dataset(data, batch_size=batch_size, **shared, **reading))
-    targets, scores = [], []
+    clip_ids, targets, scores = [], [], []
     with (
         tqdm(total=clips, unit="clip", desc="evaluate", disable=quiet, leave=False) as bar,
         readable_errors(),
@@ -88,13 +105,22 @@ def predict(
                 spare = [waveforms[-1]] * (alone.local_replicas - len(waveforms))
                 scores += predictor(waveforms + spare)[: len(waveforms)]
             targets += [batch["target"] for batch in batches]
+            clip_ids += [batch["clip_id"] for batch in batches]
             bar.update(alone.workers * sum(len(batch["target"]) for batch in batches))
     if not targets and alone.workers == 1:
         raise ValueError(f"{data} has no record that can be read")
-    classes = load_index(data).info.num_classes
-    empty = [np.zeros((0, classes), "float32")]
+    empty = [np.zeros((0, index.info.num_classes), "float32")]
     joined = (np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores))
-    return tuple(alone.gather(rows) for rows in joined)
+    target, score = (alone.gather(rows) for rows in joined)
+    return Predictions(_gather_ids(clip_ids, index.clip_ids.dtype, alone), target, score)
+
+
+def _gather_ids(clip_ids: list, kind: np.dtype, distribution: Distribution) -> np.ndarray:
+    """Joins the ids of all workers, which exchange numbers only."""
+    here = np.array([clip_id for batch in clip_ids for clip_id in batch.numpy()], kind)
+    letters = here.view(np.uint8).reshape(len(here), kind.itemsize).astype(np.int32)
+    everywhere = distribution.gather(letters).astype(np.uint8)
+    return np.ascontiguousarray(everywhere).view(kind).reshape(-1)
 
 
 def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int, what: str) -> None:

@@ -21,12 +21,21 @@ class Adam(keras.optimizers.Adam):
         weight_decay: per step and unit of learning rate, or None.
         **kwargs: as Keras' Adam.
 
+    Attributes:
+        summed: the gradients of the last step, those of all devices added up.
+
     Source: ``torch.optim.Adam`` and ``AdamW``.
     """
 
     def __init__(self, learning_rate=1e-3, *, amsgrad: bool = True, epsilon=1e-8, **kwargs):
         super().__init__(learning_rate, amsgrad=amsgrad, epsilon=epsilon, **kwargs)
         self._finite = None
+        self.summed: list = []
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        pairs = super()._all_reduce_sum_gradients(grads_and_vars)
+        self.summed = [gradient for gradient, _ in pairs]
+        return pairs
 
     def apply_if(self, finite, gradients: list, variables: list) -> None:
         """Takes a step if ``finite``, a scalar of 0 or 1; else all stays as it was, to the bit.

@@ -17,6 +17,10 @@ RESUMABLE = (
     "steps",
     "steps_per_call",
     "eval_steps",
+    "eval_training_clips",
+    "pictures",
+    "watch_classes",
+    "profile",
     "log_steps",
     "checkpoint_minutes",
     "checkpoint_steps",
@@ -104,6 +108,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
     group = parser.add_argument_group("looking and saving").add_argument
     group("--eval-steps", type=int, help="updates between evaluations; default: 3 %% of the work")
+    group("--eval-training-clips", type=int, help="training clips to evaluate too; default 1000")
+    group("--pictures", action=flag, help="TensorBoard: pictures, sound, curves; default on")
+    group("--watch-classes", help="'Dog;Rain': TensorBoard: precision and recall of these")
+    group("--profile", metavar="START:STOP", help="TensorBoard: a profile of these steps")
     group("--log-steps", type=int, help=f"updates between log lines; default {default.log_steps}")
     group("--checkpoint-minutes", type=float, help=f"default {default.checkpoint_minutes}")
     group("--checkpoint-steps", type=int, help="updates between checkpoints, besides by minutes")

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from panns_tf.training.trainer import Trainer
 
+#: What stands for a gradient's norm where an interval was cut short.
+_NO_NORM = -1.0
+
 
 class Pace:
     """Turns sums of losses into logs, one interval late where that saves a wait.
@@ -52,7 +55,12 @@ class Pace:
             "loss": float(found["loss"]) / steps,
             "clips_per_second": steps * trainer.config.clips_per_step / max(seconds, 1e-9),
             "learning_rate": float(found["learning_rate"]),
+            "weight_norm": float(found["weight_norm"]),
+            # Of the host's time, which prepares the next update while devices compute.
+            "waiting": min(1.0, float(found["waited"]) / max(seconds, 1e-9)),
         }
+        if (norm := float(found["gradient_norm"])) != _NO_NORM:
+            values["gradient_norm"] = norm
         if trainer.config.damaged == "skip":
             values["damaged_clips"] = trainer.damaged_clips
         return values

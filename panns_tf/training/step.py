@@ -1,6 +1,9 @@
 """One update, compiled: what happens on the devices between two looks of the host."""
 
+import time
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
@@ -63,6 +66,8 @@ class UpdateStep:
             self._steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps")
             self._loss_sum = tf.Variable(0.0, trainable=False, name="loss_sum")
             self._first_bad = tf.Variable(0, dtype=tf.int64, trainable=False, name="first_bad")
+            self._gradient_norm = tf.Variable(-1.0, trainable=False, name="gradient_norm")
+        self._waits: list[tf.Tensor] = []
         self.variables = {
             "optimizer": self.optimizer.variables,
             "average": self.average.variables if self.average else [],
@@ -86,7 +91,7 @@ class UpdateStep:
 
     def run(self, batches, count: int) -> None:
         """Takes ``count`` updates with the next batches of an iterator."""
-        self._run(batches, tf.constant(count, tf.int32))
+        self._waits.append(self._run(batches, tf.constant(count, tf.int32)))
 
     def run_once(self, batch: dict):
         """Takes one update with one batch; returns its loss, a float32 scalar.
@@ -103,14 +108,23 @@ class UpdateStep:
 
         Returns:
             ``loss``, the sum since the last flush; ``bad``, the first update whose loss was not
-            finite, or 0; ``learning_rate``. They lie on the device; reading waits for it.
+            finite, or 0; ``learning_rate``; ``gradient_norm``, L2 over all weights, of the last
+            update that is a multiple of ``log_steps``, or -1 if there was none; ``weight_norm``;
+            ``waited``, the seconds that batches were waited for. They lie on the device; reading
+            waits for it.
         """
+        weights = [tf.identity(v.value) for v in self._network.trainable_variables]
         found = {
             "loss": tf.identity(self._loss_sum),
             "bad": self.first_bad(),
             "learning_rate": tf.identity(tf.convert_to_tensor(self.optimizer.learning_rate)),
+            "gradient_norm": tf.identity(self._gradient_norm),
+            "weight_norm": tf.linalg.global_norm(weights),
+            "waited": sum(self._waits, tf.zeros((), tf.float64)),
         }
         self._loss_sum.assign(0.0)
+        self._gradient_norm.assign(-1.0)
+        self._waits = []
         return found
 
     def first_bad(self) -> tf.Tensor:
@@ -141,12 +155,20 @@ class UpdateStep:
         """Counts from ``step`` updates done."""
         self._steps.assign(step)
 
-    def _take(self, batches, count) -> None:
-        def body(taken):
-            self._everywhere(next(batches))
-            return taken + 1
+    def _take(self, batches, count):
+        """Takes updates; returns for how many seconds their batches were waited for, float64."""
 
-        tf.while_loop(lambda taken: taken < count, body, [0], parallel_iterations=1)
+        def body(taken, waited):
+            asked = _clock()
+            with tf.control_dependencies([asked]):
+                batch = next(batches)
+            with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+                waited += _clock() - asked
+            self._everywhere(batch)
+            return taken + 1, waited
+
+        start = [0, tf.zeros((), tf.float64)]
+        return tf.while_loop(lambda n, _: n < count, body, start, parallel_iterations=1)[1]
 
     def _everywhere(self, batch: dict):
         return self._distribution.strategy.run(self._update, args=(batch,))
@@ -175,6 +197,7 @@ class UpdateStep:
             self._scaling.update(finite)
         if self.average:
             self.average.update(step)
+        self._look_at(self.optimizer.summed, step)
         self._loss_sum.assign_add(loss)
         fine = tf.math.is_finite(loss)
         if not self._scaling:
@@ -185,6 +208,15 @@ class UpdateStep:
         bad = tf.logical_and(self._first_bad == 0, tf.logical_not(fine))
         self._first_bad.assign(tf.where(bad, step, self._first_bad))
         return loss
+
+    def _look_at(self, gradients: list, step) -> None:
+        """Keeps the gradients' norm, for the updates after which there is a log."""
+        config = self.config
+        looked_at = tf.logical_or(step % config.log_steps == 0, step == config.steps)
+        norm = tf.cond(
+            looked_at, lambda: tf.linalg.global_norm(gradients), lambda: self._gradient_norm + 0
+        )
+        self._gradient_norm.assign(norm)
 
     def _agree(self, context, loss, finite):
         """Makes loss and running statistics the means over all replicas, ``finite`` the least."""
@@ -261,6 +293,15 @@ class UpdateStep:
         if config.mixup == "waveform":
             return {"waveform": mix(waveform, weight)}, target
         return {"waveform": waveform, "mixup_lambda": weight}, target
+
+
+def _clock():
+    """Seconds, float64, when the graph comes here; TensorFlow's own clock refuses determinism."""
+    return tf.ensure_shape(tf.numpy_function(_monotonic, [], tf.float64), ())
+
+
+def _monotonic() -> np.float64:
+    return np.float64(time.monotonic())
 
 
 def smooth(target, amount: float):

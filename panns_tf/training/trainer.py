@@ -16,7 +16,7 @@ from panns_tf.training import feed, state
 from panns_tf.training.callbacks import LogRun, ShowProgress, Watched
 from panns_tf.training.distill import Teacher
 from panns_tf.training.distribution import Distribution, WorkerLostError
-from panns_tf.training.evaluation import compiled_predictor, predict
+from panns_tf.training.evaluation import Predictions, compiled_predictor, predict
 from panns_tf.training.interrupt import Interrupt, deferred_interrupt
 from panns_tf.training.memory import is_out_of_memory, too_large
 from panns_tf.training.pace import Pace
@@ -24,7 +24,7 @@ from panns_tf.training.records import readable_errors
 from panns_tf.training.run_log import RunLog
 from panns_tf.training.state import NotFiniteError
 from panns_tf.training.step import UpdateStep, share_statistics
-from tfrecords import Damage, load_index
+from tfrecords import Damage, load_index, read_black_list
 
 #: The part of the work that passes over held-out clips may take where their cadence is left to us;
 #: with the metrics, which the host computes meanwhile, evaluations stay below 3 %.
@@ -54,7 +54,7 @@ class Trainer:
         callbacks: ordinary Keras callbacks. A "batch" is a call of the host, numbered by its last
             update from 0; an "epoch" is what lies between two evaluations, and its logs are the
             held-out metrics. ``logs`` of a batch hold ``step``, ``loss``, ``learning_rate`` and
-            ``clips_per_second`` every ``log_steps`` updates, and are empty otherwise.
+            ``clips_per_second`` and more every ``log_steps`` updates, and are empty otherwise.
         teacher: whose word becomes part of the targets, or None.
         say: takes lines for the person watching.
 
@@ -63,7 +63,10 @@ class Trainer:
         best_map: the best held-out mAP so far, None before the first evaluation.
         best_step: its step.
         summary: of the last evaluation.
+        predictions: of the last evaluation.
         update: the compiled updates.
+        callbacks: may be added to before `train`.
+        stops: steps at which the devices must come to a halt, for callbacks.
     """
 
     def __init__(
@@ -82,8 +85,11 @@ class Trainer:
         self.best_map: float | None = None
         self.best_step: int | None = None
         self.summary: metrics.Summary | None = None
+        self.predictions: Predictions | None = None
+        self._said_of_training_clips = False
         self._say = say
-        self._callbacks = tuple(callbacks)
+        self.callbacks = list(callbacks)
+        self.stops: tuple[int, ...] = ()
         self._damaged: set[str] = set()
         self._distribution = distribution or Distribution(tf.distribute.get_strategy())
         if config.sync_batchnorm:
@@ -93,8 +99,8 @@ class Trainer:
         self._predictor = compiled_predictor(network, self._distribution)
         self._eval_steps = config.eval_steps
         if config.eval_data and not config.eval_steps:
-            held_out = load_index(config.eval_data).num_clips
-            self._eval_steps = default_eval_steps(held_out, config.batch_size)
+            clips = load_index(config.eval_data).num_clips + config.eval_training_clips
+            self._eval_steps = default_eval_steps(clips, config.batch_size)
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
@@ -186,23 +192,55 @@ class Trainer:
         return NotFiniteError(f"{reason}; {kept}; {advice}")
 
     def evaluate(self) -> dict:
-        """Evaluates the network on the held-out records and keeps it if it is the best."""
+        """Evaluates the network on the held-out records and keeps it if it is the best.
+
+        Returns:
+            The held-out metrics, and those on some training clips as ``training_mAP`` and so on.
+        """
         config = self.config
         with self.update.average.in_place() if self.update.average else contextlib.nullcontext():
-            target, score = predict(
-                self._predictor,
-                config.eval_data,
-                max(1, config.batch_size // self._distribution.replicas),
-                distribution=self._distribution,
-                quiet=not self._distribution.is_chief,
-                **self._reading,
-            )
-            self.summary = metrics.summarise(target, score)
-            values = self.summary.as_dict()
+            self.predictions = self._predict(config.eval_data)
+            self.summary = metrics.summarise(self.predictions.target, self.predictions.score)
+            values = {**self.summary.as_dict(), **self._evaluate_training_clips()}
             better = self.best_map is None or values["mAP"] > self.best_map
             if better and self._distribution.is_chief and self._try_to_keep_best():
                 self.best_map, self.best_step = values["mAP"], self.step
         return values
+
+    def _predict(self, data: str, **selection) -> Predictions:
+        return predict(
+            self._predictor,
+            data,
+            max(1, self.config.batch_size // self._distribution.replicas),
+            distribution=self._distribution,
+            quiet=not self._distribution.is_chief,
+            **selection,
+            **self._reading,
+        )
+
+    def _evaluate_training_clips(self) -> dict:
+        """The same metrics on training clips, always the same: what is learned by heart."""
+        config = self.config
+        if not config.eval_training_clips:
+            return {}
+        selection = {
+            "exclude": read_black_list(config.exclude) if config.exclude else (),
+            "fraction": config.fraction,
+        }
+        index = load_index(config.data)
+        left = len(index.select(**selection))
+        # Clips of a smaller fraction lie within those of a larger one.
+        selection["fraction"] *= min(1.0, config.eval_training_clips / left)
+        try:
+            found = self._predict(config.data, **selection)
+            summary = metrics.summarise(found.target, found.score)
+        except ValueError as error:  # no clip, or no class among so few
+            if not self._said_of_training_clips:
+                self._say(f"No metrics on training clips: {error}")
+            self._said_of_training_clips = True
+            return {}
+        values = summary.as_dict()
+        return {f"training_{name}": values[name] for name in ("mAP", "mAUC", "d_prime")}
 
     def _try_to_keep_best(self) -> bool:
         try:
@@ -273,9 +311,9 @@ class Trainer:
 
     def _all_callbacks(self) -> list[keras.callbacks.Callback]:
         if not self._distribution.is_chief:
-            return list(self._callbacks)
+            return self.callbacks
         bar = ShowProgress(self.step, self.config.steps, describe)
-        return [LogRun(RunLog(self.run_dir, self.step), self._say), bar, *self._callbacks]
+        return [LogRun(RunLog(self.run_dir, self.step), self._say), bar, *self.callbacks]
 
     @contextlib.contextmanager
     def _readable_failures(self) -> Iterator[None]:
@@ -346,6 +384,7 @@ class Trainer:
         ends = [config.log_steps, config.checkpoint_steps]
         ends += [self._eval_steps] if config.eval_data else []
         left = [end - self.step % end for end in ends if end]
+        left += [step - self.step for step in self.stops if step > self.step]
         return min(most, config.steps - self.step, *left)
 
     def _asked_to_end(self, interrupt: Interrupt, at_log: bool) -> bool:
@@ -384,14 +423,14 @@ class Trainer:
         return len(self._damaged)
 
 
-def default_eval_steps(held_out: int, batch_size: int) -> int:
+def default_eval_steps(clips: int, batch_size: int) -> int:
     """Returns the updates between two evaluations that keep these below 3 % of the work.
 
     Args:
-        held_out: clips to evaluate, each one pass forward.
+        clips: to evaluate, each one pass forward.
         batch_size: clips per update.
     """
-    fewest = held_out / (PASSES * batch_size * EVALUATION_SHARE)
+    fewest = clips / (PASSES * batch_size * EVALUATION_SHARE)
     return max(FEWEST_EVAL_STEPS, -(-int(fewest) // 1000) * 1000)
 
 

@@ -19,12 +19,14 @@ def data(tmp_path_factory):
 
 def test_scores_do_not_depend_on_the_batch_size(data):
     predictor = compiled_predictor(create_model("Tiny", num_classes=12))
-    target, score = predict(predictor, data, 25, quiet=True)
-    np.testing.assert_array_equal(target, load_index(data).targets())
+    found = predict(predictor, data, 25, quiet=True)
+    np.testing.assert_array_equal(found.target, load_index(data).targets())
+    np.testing.assert_array_equal(found.clip_ids, load_index(data).clip_ids)
     for batch_size in (1, 7, 100):
         again = predict(predictor, data, batch_size, quiet=True)
-        np.testing.assert_array_equal(again[0], target)
-        np.testing.assert_allclose(again[1], score, atol=1e-5)
+        np.testing.assert_array_equal(again.clip_ids, found.clip_ids)
+        np.testing.assert_array_equal(again.target, found.target)
+        np.testing.assert_allclose(again.score, found.score, atol=1e-5)
 
 
 def test_report_holds_the_figures(tmp_path):

@@ -25,7 +25,7 @@ class Trainer:
         self.config = TrainConfig(batch_size=4, mixup="none", **settings)
         self.step, self.damaged_clips = 0, 3
         self.update = self
-        self.total, self.bad, self.flushes = 0.0, 0, 0
+        self.total, self.bad, self.flushes, self.norm = 0.0, 0, 0, 7.0
 
     def take(self, count: int) -> None:
         for _ in range(count):
@@ -34,7 +34,14 @@ class Trainer:
 
     def flush(self) -> dict:
         self.flushes += 1
-        found = {"loss": np.float32(self.total), "bad": self.bad, "learning_rate": 0.5}
+        found = {
+            "loss": np.float32(self.total),
+            "bad": self.bad,
+            "learning_rate": 0.5,
+            "gradient_norm": self.norm,
+            "weight_norm": 3.0,
+            "waited": np.float64(2.0),
+        }
         self.total = 0.0
         return found
 
@@ -51,13 +58,16 @@ def test_logs_are_means_over_their_interval(clock):
     pace = Pace(trainer, lag=False)
     trainer.take(4)
     clock.seconds += 8
-    assert pace.logs(True, False) == [
-        {"step": 4, "loss": 2.5, "clips_per_second": 2.0, "learning_rate": 0.5}
-    ]
+    first = {"step": 4, "loss": 2.5, "clips_per_second": 2.0, "learning_rate": 0.5}
+    first |= {"gradient_norm": 7.0, "weight_norm": 3.0, "waiting": 0.25}
+    assert pace.logs(True, False) == [first]
     trainer.take(2)
+    trainer.norm = -1.0
     clock.seconds += 1
     (second,) = pace.logs(True, False)
     assert (second["step"], second["loss"], second["clips_per_second"]) == (6, 5.5, 8.0)
+    assert "gradient_norm" not in second, "an interval that was cut short has none"
+    assert second["waiting"] == 1
 
 
 def test_between_logs_nothing_is_read(clock):

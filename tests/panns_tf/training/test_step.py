@@ -1,3 +1,5 @@
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -62,6 +64,38 @@ def test_flush_returns_the_sum_of_losses_and_begins_anew():
     losses = [float(update.run_once(batch(seed=seed))) for seed in (1, 2)]
     assert float(update.flush()["loss"]) == pytest.approx(sum(losses), rel=1e-6)
     assert float(update.flush()["loss"]) == 0
+
+
+def test_flush_returns_the_norms_of_the_last_looked_at_update():
+    update = updates(log_steps=2)
+    update.run_once(batch())
+    assert float(update.flush()["gradient_norm"]) == -1, "no update that is a multiple of 2"
+    weights = [np.asarray(v) for v in update._network.trainable_variables]
+    place = tf.zeros((2,), tf.int64)
+    gradients, _ = update._of_part(batch(seed=1), place)
+    update.run_once(batch(seed=1))
+    found = update.flush()
+    norm = np.sqrt(sum(np.square(g).sum() for g in gradients))
+    assert float(found["gradient_norm"]) == pytest.approx(norm, rel=1e-5)
+    moved = np.sqrt(sum(np.square(w).sum() for w in weights))
+    assert float(found["weight_norm"]) == pytest.approx(moved, rel=1e-2)
+    weights = [np.asarray(v) for v in update._network.trainable_variables]
+    assert float(found["weight_norm"]) == pytest.approx(
+        np.sqrt(sum(np.square(w).sum() for w in weights)), rel=1e-6
+    )
+
+
+def test_the_wait_for_slow_data_is_counted():
+    def slow():
+        for seed in range(3):
+            time.sleep(0.2)
+            yield {name: x.numpy() for name, x in batch(seed=seed).items()}
+
+    kinds = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in batch().items()}
+    update = updates()
+    update.run(iter(tf.data.Dataset.from_generator(slow, output_signature=kinds)), 3)
+    assert 0.3 < float(update.flush()["waited"]) < 5
+    assert float(update.flush()["waited"]) == 0
 
 
 def test_the_first_bad_update_is_remembered():

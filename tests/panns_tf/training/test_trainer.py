@@ -83,6 +83,39 @@ def test_writes_what_the_readme_says(data, tmp_path):
     ]
 
 
+def test_the_same_training_clips_are_evaluated_each_time(data, tmp_path):
+    config = configuration(data, tmp_path, eval_training_clips=25)
+    trainer = Trainer(config, create_model("Tiny", num_classes=12), say=lambda line: None)
+    seen = []
+    predict = trainer._predict
+
+    def noted(path, **selection):
+        found = predict(path, **selection)
+        seen.append((path, found.clip_ids.tolist()))
+        return found
+
+    trainer._predict = noted
+    first, second = trainer.evaluate(), trainer.evaluate()
+    assert first == second
+    assert {"training_mAP", "training_mAUC", "training_d_prime"} <= set(first)
+    assert seen[:2] == seen[2:]
+    (held_out, _), (trained_on, clips) = seen[:2]
+    assert (held_out, trained_on) == (config.eval_data, config.data)
+    assert 15 <= len(clips) <= 35
+    trainer.config = dataclasses.replace(config, eval_training_clips=0)
+    assert not [name for name in trainer.evaluate() if name.startswith("training")]
+
+
+def test_too_few_training_clips_to_measure_are_said_once(data, tmp_path):
+    said = []
+    config = configuration(data, tmp_path, eval_training_clips=1)
+    trainer = Trainer(config, create_model("Tiny", num_classes=12), say=said.append)
+    assert "training_mAP" not in trainer.evaluate()
+    trainer.evaluate()
+    (line,) = said
+    assert line.startswith("No metrics on training clips: ")
+
+
 @pytest.mark.parametrize(
     ("mixup", "sampling"),
     [("features", "balanced"), ("waveform", "alternate"), ("none", "shuffled")],

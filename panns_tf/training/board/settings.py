@@ -1,0 +1,62 @@
+"""A run's settings as text, and as TensorBoard's hyperparameters."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from panns_tf.config import TrainConfig
+
+#: Settings that say where or how a run is looked at, not what it learns.
+_ASIDE = (
+    "run_dir",
+    "data",
+    "eval_data",
+    "cache",
+    "eval_steps",
+    "log_steps",
+    "checkpoint_minutes",
+    "checkpoint_steps",
+    "keep_checkpoints",
+    "full_disk",
+    "pictures",
+    "watch_classes",
+    "profile",
+    "eval_training_clips",
+    "steps_per_call",
+)
+
+
+def as_markdown(settings: dict) -> str:
+    """Returns a table of settings, those that differ from the defaults in bold."""
+    default = dataclasses.asdict(TrainConfig())
+    lines = ["| setting | value |", "|---|---|"]
+    for name, value in settings.items():
+        shown = "" if value is None else str(value).replace("|", "\\|")
+        mark = "**" if shown and value != default.get(name) else ""
+        lines.append(f"| {name} | {mark}{shown}{mark} |")
+    return "\n".join(lines)
+
+
+def hyperparameters(config: TrainConfig) -> dict[str, bool | float | str]:
+    """Returns what decides the outcome of a run, as TensorBoard's HParams takes it."""
+    found = {}
+    for name, value in dataclasses.asdict(config).items():
+        if name not in _ASIDE and value is not None:
+            found[name] = value
+    return found
+
+
+def write_hparams(config: TrainConfig, name: str, began: float) -> None:
+    """Writes the hyperparameters of a run; a folder of runs becomes a sweep in TensorBoard."""
+    from tensorboard.plugins.hparams import api
+
+    api.hparams(hyperparameters(config), trial_id=name, start_time_secs=began)
+
+
+def write_end(finished: bool) -> None:
+    """Writes how a run ended."""
+    from tensorboard.plugins.hparams import api_pb2, summary
+
+    status = api_pb2.STATUS_SUCCESS if finished else api_pb2.STATUS_FAILURE
+    content = summary.session_end_pb(status)
+    tf.summary.experimental.write_raw_pb(content.SerializeToString(), step=0)
