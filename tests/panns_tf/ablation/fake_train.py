@@ -19,6 +19,13 @@ def applies(name: str) -> bool:
     return bool(os.environ.get(name)) and os.environ[name] in str(run_dir)
 
 
+def typed(value: str):
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
 if "FAKE_CALLS" in os.environ:
     with Path(os.environ["FAKE_CALLS"]).open("a") as calls:
         calls.write(f"{run_dir}\n")
@@ -28,8 +35,7 @@ if applies("FAKE_FAIL"):
     sys.exit(2)
 run_dir.mkdir(parents=True, exist_ok=True)
 if not (run_dir / "config.json").exists():
-    config = {name.replace("-", "_"): value for name, value in given.items()}
-    config |= {"steps": steps, "seed": int(given["seed"])}
+    config = {name.replace("-", "_"): typed(value) for name, value in given.items()}
     (run_dir / "config.json").write_text(json.dumps({"config": config}))
 checkpoint = run_dir / "checkpoint"
 start = int(checkpoint.read_text()) if checkpoint.exists() else 0
