@@ -1,9 +1,10 @@
-"""The commands: `python -m panns_tf models | convert`."""
+"""The commands: `python -m panns_tf models | convert | ablate`."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from panns_tf.ablation.command import add_parser as add_ablate
 from panns_tf.commands import run
 
 _CONVERT_HELP = """\
@@ -85,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
+
+    add_ablate(commands)
     return parser
 
 

@@ -48,17 +48,28 @@ def read_recipe(name: str) -> dict:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {path} is no TOML: {error}") from error
-    known = [f.name for f in dataclasses.fields(TrainConfig) if f.name not in _OF_A_RUN]
+    check_settings(settings, f"recipe {path}")
+    return settings
+
+
+def check_settings(settings: dict, what: str, but: tuple[str, ...] = _OF_A_RUN) -> None:
+    """Raises a ValueError unless these are settings of `TrainConfig`, each of a possible value.
+
+    Args:
+        settings: by name.
+        what: they are of, for the message.
+        but: settings that have no place here.
+    """
+    known = [f.name for f in dataclasses.fields(TrainConfig) if f.name not in but]
     for key in settings:
         if key not in known:
             near = difflib.get_close_matches(key.replace("-", "_"), known, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-            raise ValueError(f"recipe {path} has an unknown key {key!r}; {hint}")
+            raise ValueError(f"{what} has an unknown key {key!r}; {hint}")
     try:
         # Whether parts make a batch is seen when the flags are known.
         TrainConfig(**{**settings, "accumulate": 1})
         check_type("accumulate", int, settings.get("accumulate", 1))
         find(settings.get("arch", TrainConfig.arch))
     except ValueError as error:
-        raise ValueError(f"recipe {path}: {error}") from error
-    return settings
+        raise ValueError(f"{what}: {error}") from error

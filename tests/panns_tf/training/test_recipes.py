@@ -62,7 +62,7 @@ def test_an_unknown_recipe_names_those_there_are(tmp_path):
         ("learning_rat = 1", "unknown key 'learning_rat'; did you mean learning_rate"),
         ("batch-size = 8", "unknown key 'batch-size'; did you mean batch_size"),
         ("eval_step = 8", "did you mean eval_steps or "),
-        ("qqq = 1", "unknown key 'qqq'; known: arch, data, eval_data, steps"),
+        ("qqq = 1", "unknown key 'qqq'; known: arch, data, eval_data, "),
         ('run_dir = "x"', "unknown key 'run_dir'"),
         ('recipe = "paper"', "unknown key 'recipe'"),
         ("[learning]\nrate = 1", "unknown key 'learning'"),

@@ -1,0 +1,199 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from panns_tf.__main__ import _parser
+from panns_tf.ablation.command import ablate, parse_data, parse_seeds, parse_settings
+from tests.panns_tf.ablation.support import FAKE
+
+ROOT = Path(__file__).parents[3]
+GRID = """
+title = "Loudness"
+[base]
+arch = "tiny"
+steps = 5
+[[row]]
+label = "gain 0"
+gain = 0.0
+published = { mAP = 0.2 }
+[[row]]
+label = "gain 1"
+gain = 1.0
+published = { mAP = 0.3 }
+[[row]]
+label = "other data"
+data = "other"
+"""
+
+
+@pytest.fixture
+def words(data, tmp_path):
+    (tmp_path / "loud.toml").write_text(GRID)
+    return [
+        str(tmp_path / "loud.toml"),
+        f"--data={data / 'train'}",
+        f"--eval-data={data / 'eval'}",
+        f"--output={tmp_path / 'out'}",
+    ]
+
+
+def run(*words: str, command=FAKE) -> int:
+    return ablate(_parser().parse_args(["ablate", *words]), command)
+
+
+def test_from_the_grid_to_the_table_and_again(words, tmp_path, capsys):
+    assert run(*words, "--seeds=2") == 0
+    printed = capsys.readouterr().out
+    assert "Left out for lack of data: give --data other=DIR for 'other data'" in printed
+    assert "[4/4] gain 1, seed 1: mAP 0.3100" in printed
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table in printed
+    assert "gain 0 to gain 1: published +0.100, here +0.100 ± 0.000: the same direction" in table
+    assert run(f"--output={tmp_path / 'out'}", "--table") == 0
+    assert capsys.readouterr().out == table
+    # More seeds, another set: the runs that are there stay.
+    assert run(*words, "--seeds=3", f"--data=other={words[1].removeprefix('--data=')}") == 0
+    printed = capsys.readouterr().out
+    assert "9 runs: 4 finished, 5 to do" in printed
+    assert "| other data " in printed
+    # Fewer seeds: nothing to do, and the table is of all.
+    assert run(*words, "--seeds=1") == 0
+    assert "Seeds: 0, 1, 2." in capsys.readouterr().out
+
+
+def test_dry_run_prints_the_commands_and_writes_nothing(words, tmp_path, capsys):
+    assert run(*words, "--dry-run", "--seeds=7,", "--set", "log-steps=2") == 0
+    printed = capsys.readouterr().out
+    assert "gain 1, seed 7: not started" in printed
+    assert printed.count("--arch=Tiny") == 2
+    assert printed.count("--log-steps=2") == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_some_rows(words, tmp_path, capsys):
+    assert run(*words, "--only", "gain 1") == 0
+    assert "- gain 0, seed 0: not started" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--only 'gain 11': no such row; there are gain 1"):
+        run(*words, "--only", "gain 11")
+
+
+def test_a_failed_run_is_status_1(words, monkeypatch, capsys):
+    monkeypatch.setenv("FAKE_FAIL", "gain-0")
+    assert run(*words) == 1
+    assert (
+        "- gain 0, seed 0: failed at step 0 of 5: error: the disk is on" in capsys.readouterr().out
+    )
+
+
+def test_changed_settings_are_named(words, tmp_path):
+    assert run(*words) == 0
+    before = (tmp_path / "out" / "grid.json").read_text()
+    with pytest.raises(
+        ValueError, match=r"seed-0 holds a run of other settings: steps was 5, now 6"
+    ):
+        run(*words, "--set", "steps=6")
+    grid = Path(words[0])
+    grid.write_text(GRID.replace("gain = 1.0", "gain = 2.0"))
+    with pytest.raises(ValueError, match=r"gain was 1\.0, now 2\.0"):
+        run(*words)
+    assert (tmp_path / "out" / "grid.json").read_text() == before
+    other = grid.with_name("other.toml")
+    other.write_text(GRID)
+    with pytest.raises(ValueError, match="out holds the grid 'loud', not 'other'"):
+        run(str(other), *words[1:])
+    with pytest.raises(ValueError, match="holds the grid 'loud'"):
+        run("table_v", words[3], "--table")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "step=6"], "unknown key 'step'; did you mean steps"),
+        (["--set", "gain=6"], "the rows differ in gain"),
+        (["--set", "steps"], "--set takes NAME=VALUE"),
+        (["--seeds", "x"], "--seeds must be"),
+        (["--data", "nix=d"], r"--data nix=\.\.\.: the rows of loud name 'other'"),
+        (["--data", "d"], "--data gives a set without a name twice"),
+    ],
+)
+def test_mistakes_leave_nothing_behind(words, tmp_path, more, message):
+    with pytest.raises(ValueError, match=message):
+        run(*words, *more)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_lacking_is_said(words, tmp_path, data):
+    with pytest.raises(ValueError, match=r"which grid\? One of balancing_mixup, "):
+        run(words[3])
+    with pytest.raises(ValueError, match="--data and --eval-data are needed"):
+        run(words[0], words[3])
+    with pytest.raises(ValueError, match="no ablation in"):
+        run(words[3], "--table")
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        run(words[0], "--data=nowhere", *words[2:])
+    five = ["table_v", f"--data={data / 'train'}", *words[2:]]
+    with pytest.raises(
+        ValueError, match="no row of table_v has its data; give --data balanced=DIR"
+    ):
+        run(*five)
+
+
+def test_a_damaged_snapshot_is_named(tmp_path):
+    (tmp_path / "grid.json").write_text('{"grid": {}}')
+    with pytest.raises(ValueError, match=r"grid\.json is damaged"):
+        run(f"--output={tmp_path}", "--table")
+
+
+def test_seeds():
+    assert parse_seeds("3") == (0, 1, 2)
+    assert parse_seeds("1234,7") == (1234, 7)
+    assert parse_seeds("1234,") == (1234,)
+    for text in ("", "-1", "1,1", "a,b", "0"):
+        with pytest.raises(ValueError, match="--seeds"):
+            parse_seeds(text)
+    with pytest.raises(ValueError, match="--seeds 1234 would be seeds 0 to 1233"):
+        parse_seeds("1234")
+
+
+def test_settings_and_data():
+    found = parse_settings(["steps=200", "learning-rate=1e-3", "dropout=false", "mixup=none"])
+    assert found == {"steps": 200, "learning_rate": 1e-3, "dropout": False, "mixup": "none"}
+    with pytest.raises(ValueError, match="twice"):
+        parse_settings(["steps=1", "steps=2"])
+    assert parse_data(["full=/a/b", "/c=d"]) == {"full": "/a/b", None: "/c=d"}
+    assert parse_data(["gs://bucket/a"]) == {None: "gs://bucket/a"}
+
+
+@pytest.mark.slow
+def test_real_runs_and_a_table_of_them(data, tmp_path, capsys, monkeypatch):
+    """Two of the paper's settings on the tiny network, each trained and evaluated by train.py."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = [sys.executable, "-m", "tests.tiny_train"]
+    words = ["table_vi", f"--data={data / 'train'}", f"--eval-data={data / 'eval'}"]
+    words += [f"--output={tmp_path / 'out'}", "--set", "arch=tiny", "--set", "steps=4"]
+    words += ["--set", "batch_size=4", "--only", "hop-320-10.00-ms", "hop 1000 (31.25 ms)"]
+    assert run(*words, command=command) == 0
+    printed = capsys.readouterr().out
+    config = json.loads((tmp_path / "out/hop-1000-31.25-ms/seed-0/config.json").read_text())
+    assert config["config"]["hop_size"] == 1000
+    figures = {}
+    for slug in ("hop-320-10.00-ms", "hop-1000-31.25-ms"):
+        values = json.loads((tmp_path / f"out/{slug}/seed-0/evaluation/metrics.json").read_text())
+        figures[slug] = f"{values['mAP']:.3f} (one seed)"
+    assert len(set(figures.values())) == 2
+    for text in figures.values():
+        assert text in printed
+    assert re.search(r"\| hop 640 \(20.00 ms\) +\| none finished ", printed)
+    assert run(*words, command=command) == 0
+    assert "2 runs: 2 finished, 0 to do" in capsys.readouterr().out
+
+
+def test_help_names_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "panns_tf", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "ablate" in done.stdout
