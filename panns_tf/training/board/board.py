@@ -89,7 +89,9 @@ class Board(keras.callbacks.Callback):
     def _at_the_start(self) -> None:
         config = self._trainer.config
         tf.summary.text("configuration", settings.as_markdown(dataclasses.asdict(config)))
-        settings.write_hparams(config, str(self._trainer.run_dir.name), time.time())
+        # Runs of a sweep often differ in the folder above that of their seed.
+        name = "/".join(self._trainer.run_dir.absolute().parts[-2:])
+        settings.write_hparams(config, name, time.time())
         if config.pictures:
             seen = seen_in_training(self._trainer, PAIRS)
             picture("clips/before and after SpecAugment and mixup", pictures.augmented(seen))
