@@ -16,22 +16,17 @@ from panns_tf.training import feed, state
 from panns_tf.training.callbacks import LogRun, ShowProgress, Watched
 from panns_tf.training.distill import Teacher
 from panns_tf.training.distribution import Distribution, WorkerLostError
-from panns_tf.training.evaluation import Predictions, compiled_predictor, predict
+from panns_tf.training.evaluation import Predictions
 from panns_tf.training.interrupt import Interrupt, deferred_interrupt
+from panns_tf.training.looks import Looks
 from panns_tf.training.memory import is_out_of_memory, too_large
 from panns_tf.training.pace import Pace
 from panns_tf.training.records import readable_errors
 from panns_tf.training.run_log import RunLog
 from panns_tf.training.state import NotFiniteError
 from panns_tf.training.step import UpdateStep, share_statistics
-from tfrecords import Damage, load_index, read_black_list
+from tfrecords import Damage, load_index
 
-#: The part of the work that passes over held-out clips may take where their cadence is left to us;
-#: with the metrics, which the host computes meanwhile, evaluations stay below 3 %.
-EVALUATION_SHARE = 0.018
-#: An update is a pass forward and about two backward.
-PASSES = 3
-FEWEST_EVAL_STEPS = 2000  # the reference's cadence
 #: What TensorFlow raises when another process of a job has gone.
 _LOST = (
     tf.errors.UnavailableError,
@@ -65,6 +60,7 @@ class Trainer:
         summary: of the last evaluation.
         predictions: of the last evaluation.
         update: the compiled updates.
+        looks: evaluates the network as it is.
         callbacks: may be added to before `train`.
         stops: steps at which the devices must come to a halt, for callbacks.
     """
@@ -86,7 +82,6 @@ class Trainer:
         self.best_step: int | None = None
         self.summary: metrics.Summary | None = None
         self.predictions: Predictions | None = None
-        self._said_of_training_clips = False
         self._say = say
         self.callbacks = list(callbacks)
         self.stops: tuple[int, ...] = ()
@@ -96,11 +91,8 @@ class Trainer:
             share_statistics(network)
         self.update = UpdateStep(config, network, self._distribution, teacher)
         self._watched = Watched(network, self.update.optimizer)
-        self._predictor = compiled_predictor(network, self._distribution)
-        self._eval_steps = config.eval_steps
-        if config.eval_data and not config.eval_steps:
-            clips = load_index(config.eval_data).num_clips + config.eval_training_clips
-            self._eval_steps = default_eval_steps(clips, config.batch_size)
+        self.looks = Looks(config, network, self._distribution, self._reading, say)
+        self._eval_steps = self.looks.steps
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
@@ -197,50 +189,14 @@ class Trainer:
         Returns:
             The held-out metrics, and those on some training clips as ``training_mAP`` and so on.
         """
-        config = self.config
         with self.update.average.in_place() if self.update.average else contextlib.nullcontext():
-            self.predictions = self._predict(config.eval_data)
+            self.predictions = self.looks.at_held_out_clips()
             self.summary = metrics.summarise(self.predictions.target, self.predictions.score)
-            values = {**self.summary.as_dict(), **self._evaluate_training_clips()}
+            values = {**self.summary.as_dict(), **self.looks.at_training_clips()}
             better = self.best_map is None or values["mAP"] > self.best_map
             if better and self._distribution.is_chief and self._try_to_keep_best():
                 self.best_map, self.best_step = values["mAP"], self.step
         return values
-
-    def _predict(self, data: str, **selection) -> Predictions:
-        return predict(
-            self._predictor,
-            data,
-            max(1, self.config.batch_size // self._distribution.replicas),
-            distribution=self._distribution,
-            quiet=not self._distribution.is_chief,
-            **selection,
-            **self._reading,
-        )
-
-    def _evaluate_training_clips(self) -> dict:
-        """The same metrics on training clips, always the same: what is learned by heart."""
-        config = self.config
-        if not config.eval_training_clips:
-            return {}
-        selection = {
-            "exclude": read_black_list(config.exclude) if config.exclude else (),
-            "fraction": config.fraction,
-        }
-        index = load_index(config.data)
-        left = len(index.select(**selection))
-        # Clips of a smaller fraction lie within those of a larger one.
-        selection["fraction"] *= min(1.0, config.eval_training_clips / left)
-        try:
-            found = self._predict(config.data, **selection)
-            summary = metrics.summarise(found.target, found.score)
-        except ValueError as error:  # no clip, or no class among so few
-            if not self._said_of_training_clips:
-                self._say(f"No metrics on training clips: {error}")
-            self._said_of_training_clips = True
-            return {}
-        values = summary.as_dict()
-        return {f"training_{name}": values[name] for name in ("mAP", "mAUC", "d_prime")}
 
     def _try_to_keep_best(self) -> bool:
         try:
@@ -421,17 +377,6 @@ class Trainer:
     def damaged_clips(self) -> int:
         """How many clips were skipped."""
         return len(self._damaged)
-
-
-def default_eval_steps(clips: int, batch_size: int) -> int:
-    """Returns the updates between two evaluations that keep these below 3 % of the work.
-
-    Args:
-        clips: to evaluate, each one pass forward.
-        batch_size: clips per update.
-    """
-    fewest = clips / (PASSES * batch_size * EVALUATION_SHARE)
-    return max(FEWEST_EVAL_STEPS, -(-int(fewest) // 1000) * 1000)
 
 
 def save_keras(network: Network, path: Path) -> None:

@@ -14,7 +14,7 @@ from panns_tf.layers import BatchNorm
 from panns_tf.models import create_model
 from panns_tf.training import state
 from panns_tf.training.state import NotFiniteError
-from panns_tf.training.trainer import Trainer, default_eval_steps
+from panns_tf.training.trainer import Trainer
 from tests.trajectory import distances
 from tfrecords import dataset
 
@@ -81,39 +81,6 @@ def test_writes_what_the_readme_says(data, tmp_path):
     assert [path.name for path in state.checkpoints(tmp_path / "checkpoints")] == [
         "step-000000006.npz"
     ]
-
-
-def test_the_same_training_clips_are_evaluated_each_time(data, tmp_path):
-    config = configuration(data, tmp_path, eval_training_clips=25)
-    trainer = Trainer(config, create_model("Tiny", num_classes=12), say=lambda line: None)
-    seen = []
-    predict = trainer._predict
-
-    def noted(path, **selection):
-        found = predict(path, **selection)
-        seen.append((path, found.clip_ids.tolist()))
-        return found
-
-    trainer._predict = noted
-    first, second = trainer.evaluate(), trainer.evaluate()
-    assert first == second
-    assert {"training_mAP", "training_mAUC", "training_d_prime"} <= set(first)
-    assert seen[:2] == seen[2:]
-    (held_out, _), (trained_on, clips) = seen[:2]
-    assert (held_out, trained_on) == (config.eval_data, config.data)
-    assert 15 <= len(clips) <= 35
-    trainer.config = dataclasses.replace(config, eval_training_clips=0)
-    assert not [name for name in trainer.evaluate() if name.startswith("training")]
-
-
-def test_too_few_training_clips_to_measure_are_said_once(data, tmp_path):
-    said = []
-    config = configuration(data, tmp_path, eval_training_clips=1)
-    trainer = Trainer(config, create_model("Tiny", num_classes=12), say=said.append)
-    assert "training_mAP" not in trainer.evaluate()
-    trainer.evaluate()
-    (line,) = said
-    assert line.startswith("No metrics on training clips: ")
 
 
 @pytest.mark.parametrize(
@@ -325,14 +292,6 @@ def test_keras_callbacks_are_called_as_they_are_used_to(data, tmp_path):
     rates = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["learning_rate"] for line in rates if "loss" in line][-1] == 0.5
     assert (tmp_path / "final.keras").exists()
-
-
-@pytest.mark.parametrize(
-    ("clips", "batch_size", "steps"), [(80, 32, 2000), (18887, 32, 11000), (18887, 512, 2000)]
-)
-def test_evaluations_stay_below_three_percent(clips, batch_size, steps):
-    assert default_eval_steps(clips, batch_size) == steps
-    assert clips / (3 * batch_size * steps) <= 0.03
 
 
 def test_a_gradient_that_a_rectifier_hides_from_the_loss_is_noticed(data, tmp_path):
