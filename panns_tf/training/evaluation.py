@@ -1,8 +1,9 @@
 """A model and records become metrics, and a report of them."""
 
 import csv
+import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,21 @@ def compiled_predictor(model: Callable, distribution: Distribution | None = None
     return predict_each
 
 
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a network says of clips, and what is true.
+
+    Attributes:
+        clip_ids: (clips,) bytes.
+        target: (clips, classes) float32 of 0 and 1.
+        score: (clips, classes) float32.
+    """
+
+    clip_ids: np.ndarray
+    target: np.ndarray
+    score: np.ndarray
+
+
 def predict(
     predictor: Callable,
     data: str | Path,
@@ -54,7 +70,7 @@ def predict(
     quiet: bool = False,
     distribution: Distribution | None = None,
     **reading,
-):
+) -> Predictions:
     """Runs a predictor over all clips of a packed directory.
 
     Nothing but probabilities of clips is kept, and they are fetched from the device at the end.
@@ -68,13 +84,16 @@ def predict(
         reading: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``damaged`` ...
 
     Returns:
-        ``target`` and ``score``, float32 (clips, classes) each, of all workers.
+        The predictions of all workers.
     """
     alone = Distribution(tf.distribute.get_strategy()) if distribution is None else distribution
-    clips = load_index(data).num_clips
+    index = load_index(data)
+    clips = index.num_clips
+    # Between workers travel numbers of records; there is no exchange of texts.
+    number_of = {clip_id: number for number, clip_id in enumerate(index.clip_ids.tolist())}
     shared = {"workers": alone.workers, "worker": alone.worker} if alone.workers > 1 else {}
     records = iter(dataset(data, batch_size=batch_size, **shared, **reading))
-    targets, scores = [], []
+    numbers, targets, scores = [], [], []
     with (
         tqdm(total=clips, unit="clip", desc="evaluate", disable=quiet, leave=False) as bar,
         readable_errors(),
@@ -88,13 +107,16 @@ def predict(
                 spare = [waveforms[-1]] * (alone.local_replicas - len(waveforms))
                 scores += predictor(waveforms + spare)[: len(waveforms)]
             targets += [batch["target"] for batch in batches]
+            for batch in batches:
+                numbers += [number_of[clip_id] for clip_id in batch["clip_id"].numpy()]
             bar.update(alone.workers * sum(len(batch["target"]) for batch in batches))
     if not targets and alone.workers == 1:
         raise ValueError(f"{data} has no record that can be read")
-    classes = load_index(data).info.num_classes
-    empty = [np.zeros((0, classes), "float32")]
-    joined = (np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores))
-    return tuple(alone.gather(rows) for rows in joined)
+    empty = [np.zeros((0, index.num_classes), "float32")]
+    joined = [np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores)]
+    target, score = (alone.gather(rows) for rows in joined)
+    order = alone.gather(np.array(numbers, np.int32))
+    return Predictions(index.clip_ids[order], target, score)
 
 
 def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int, what: str) -> None:
@@ -119,27 +141,45 @@ def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int,
         )
 
 
-def write_report(output: Path, summary: metrics.Summary, labels, extra: dict) -> None:
-    """Writes ``metrics.json`` and ``per_class.csv`` (best classes first) into ``output``."""
+#: The columns of ``per_class.csv`` that every evaluation has.
+COLUMNS = ("index", "label", "positives", "average_precision", "auc", "d_prime")
+
+
+def write_report(
+    output: Path,
+    summary: metrics.Summary,
+    labels: Sequence[str],
+    extra: dict,
+    columns: dict[str, Sequence] | None = None,
+) -> None:
+    """Writes ``metrics.json`` and ``per_class.csv`` (best classes first) into ``output``.
+
+    Args:
+        output: the directory.
+        summary: the figures.
+        labels: names of the classes.
+        extra: more entries of ``metrics.json``.
+        columns: more columns of ``per_class.csv`` by name, a value for each class. A figure that
+            is None or NaN stays an empty cell, as those of the summary do.
+    """
     output.mkdir(parents=True, exist_ok=True)
     text = to_json({**summary.as_dict(), **extra}, indent=2)
     (output / "metrics.json").write_text(text + "\n")
-    rows = zip(
-        range(len(labels)),
-        labels,
-        summary.positives.tolist(),
-        summary.average_precision,
-        summary.auc,
-        metrics.d_prime(np.nan_to_num(summary.auc, nan=0.5)),
-        strict=True,
-    )
-    ordered = sorted(rows, key=lambda row: -np.nan_to_num(row[3], nan=-1))
+    auc = summary.auc
+    d_prime = np.where(np.isnan(auc), np.nan, metrics.d_prime(np.nan_to_num(auc, nan=0.5)))
+    own = (range(len(labels)), labels, summary.positives, summary.average_precision, auc, d_prime)
+    table = {**dict(zip(COLUMNS, own, strict=True)), **(columns or {})}
+    rows = list(zip(*table.values(), strict=True))
+    order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
     with (output / "per_class.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["index", "label", "positives", "average_precision", "auc", "d_prime"])
-        for index, label, positives, ap, auc, d_prime in ordered:
-            # An undefined figure stays an empty cell.
-            ap_text = "" if np.isnan(ap) else f"{ap:.6f}"
-            defined = not np.isnan(auc)
-            auc_text, d_text = (f"{auc:.6f}", f"{d_prime:.6f}") if defined else ("", "")
-            writer.writerow([index, label, positives, ap_text, auc_text, d_text])
+        writer.writerow(table)
+        writer.writerows([_cell(value) for value in rows[number]] for number in order)
+
+
+def _cell(value) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.6f}"
+    return str(value)

@@ -189,7 +189,7 @@ class Trainer:
         """Evaluates the network on the held-out records and keeps it if it is the best."""
         config = self.config
         with self.update.average.in_place() if self.update.average else contextlib.nullcontext():
-            target, score = predict(
+            found = predict(
                 self._predictor,
                 config.eval_data,
                 max(1, config.batch_size // self._distribution.replicas),
@@ -197,7 +197,7 @@ class Trainer:
                 quiet=not self._distribution.is_chief,
                 **self._reading,
             )
-            self.summary = metrics.summarise(target, score)
+            self.summary = metrics.summarise(found.target, found.score)
             values = self.summary.as_dict()
             better = self.best_map is None or values["mAP"] > self.best_map
             if better and self._distribution.is_chief and self._try_to_keep_best():
