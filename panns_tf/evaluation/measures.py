@@ -8,10 +8,13 @@ import numpy as np
 
 from panns_tf import metrics, strata
 from panns_tf.evaluation.facts import Facts
+from panns_tf.evaluation.resampling import accuracy_interval, micro_interval, weighted_interval
 from panns_tf.evaluation.scores import Scores, few
 
 #: Of every interval.
 LEVEL = 0.95
+#: Below so many positive clips a figure is mostly luck.
+_FEW_CLIPS = 5
 _SEED = 0
 
 
@@ -84,9 +87,10 @@ def measure(
     summary = metrics.summarise(target, score)
     boot, intervals = None, {}
     if replicates:
+        # Draws depend on the seed and the number of clips alone, so that runs compare in pairs.
         boot = metrics.bootstrap(target, score, replicates, seed=_SEED, progress=progress)
         for name in ("mAP", "mAUC", "d_prime"):
-            intervals[name] = _pair(boot.interval(name, LEVEL))
+            intervals[name] = boot.interval(name, LEVEL)
     values = summary.as_dict()
     notes = class_notes(scores, summary)
     accuracy = None
@@ -94,11 +98,6 @@ def measure(
         # With one label a clip the most likely class is right or wrong.
         hits = score.argmax(axis=1) == target.argmax(axis=1)
         accuracy = float(hits.mean())
-        if replicates:
-            # Resampled clips that are right or wrong count as a binomial variable does.
-            drawn = np.random.default_rng(_SEED).binomial(len(hits), accuracy, replicates)
-            edges = np.quantile(drawn / len(hits), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            intervals["accuracy"] = _pair(edges)
     unknown = np.full(len(scores.labels), np.nan)
     calibration, threshold, f1 = None, unknown, unknown
     if scores.in_unit_range:
@@ -110,14 +109,13 @@ def measure(
             "ranked, but calibration and F1 need probabilities and are left out"
         )
     if boot is not None:
-        low, high = intervals["mAP"]
-        intervals["lift"] = (low / values["chance_mAP"], high / values["chance_mAP"])
+        _add_intervals(intervals, boot, scores, accuracy)
     return Measures(
         summary=summary,
         bootstrap=boot,
         intervals=intervals,
         micro=float(metrics.micro_average_precision(target, score)),
-        weighted=float(metrics.weighted_average_precision(target, score)),
+        weighted=summary.weighted_average_precision,
         accuracy=accuracy,
         lift=values["mAP"] / values["chance_mAP"],
         calibration=calibration,
@@ -128,24 +126,36 @@ def measure(
     )
 
 
-def _pair(interval) -> tuple[float, float]:
-    low, high = interval
-    return float(low), float(high)
+def _add_intervals(intervals: dict, boot: metrics.Bootstrap, scores: Scores, accuracy) -> None:
+    """Adds the intervals of what is no mean over classes, or follows from one."""
+    replicates, clips = boot.auc.shape[0], len(scores.score)
+    chance = boot.summary.as_dict()["chance_mAP"]
+    low, high = intervals["mAP"]
+    intervals["lift"] = (low / chance, high / chance)
+    intervals["mAP_weighted"] = weighted_interval(boot, LEVEL)
+    intervals["mAP_micro"] = micro_interval(scores.target, scores.score, replicates, LEVEL, _SEED)
+    if accuracy is not None:
+        intervals["accuracy"] = accuracy_interval(accuracy, clips, replicates, LEVEL, _SEED)
 
 
 def class_notes(scores: Scores, summary: metrics.Summary) -> list[str]:
-    """Says which classes have no figure, and why."""
+    """Names the classes that have no figure, or one that means little, and says why."""
+    positives, clips, score = summary.positives, summary.num_clips, scores.score
+    left_out = "they have no figure and are left out of every mean"
+    kinds = (
+        (positives == 0, f"have no positive clip: {left_out}"),
+        (positives == clips, f"have no negative clip: {left_out}"),
+        (
+            (positives > 0) & (positives < _FEW_CLIPS),
+            f"have fewer than {_FEW_CLIPS} positive clips",
+        ),
+        (summary.defined & (score == score[0]).all(axis=0), "have one score for all clips"),
+    )
     notes = []
-    for what, missing in (
-        ("positive", summary.positives == 0),
-        ("negative", summary.positives == summary.num_clips),
-    ):
-        names = [scores.labels[number] for number in np.flatnonzero(missing)]
+    for chosen, what in kinds:
+        names = [scores.labels[number] for number in np.flatnonzero(chosen)]
         if names:
-            notes.append(
-                f"{len(names)} of {len(missing)} classes have no {what} clip and no figure; they "
-                f"are left out of every mean: {few(names)}"
-            )
+            notes.append(f"{len(names)} of {len(positives)} classes {what} ({few(names)})")
     return notes
 
 
@@ -178,7 +188,7 @@ def class_columns(measures: Measures, facts: Facts) -> dict[str, list]:
         "auc_low": auc[:, 0],
         "auc_high": auc[:, 1],
         "chance": chance,
-        "lift": summary.average_precision / chance,
+        "lift": summary.lift,
         "best_f1": measures.f1,
         "f1_threshold": measures.f1_threshold,
         "calibration_error": unknown if calibration is None else calibration.class_error,

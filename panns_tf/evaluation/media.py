@@ -71,7 +71,10 @@ def read_media(
     reader = RecordReader(index)
     waveforms, damages = reader.waveforms(np.array([places[clip_id] for clip_id in known]))
     heard = decimate(
-        np.array(waveforms), stored=index.info.sample_rate, wanted=sample_rate, decimation=decimation
+        np.array(waveforms),
+        stored=index.info.sample_rate,
+        wanted=sample_rate,
+        decimation=decimation,
     )
     return {
         clip_id: media_of(heard[row], sample_rate, audio)
