@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
             options.data, windows, options.batch_size, options.decimation, options.damaged
         )
     if options.compare is None:
-        output = options.output or default_output(options.model, options.data)
+        output = options.output or default_output(options.model, options.data, windows)
         evaluate(options.model, hearing, output, wishes)
         return
     from panns_tf.evaluation.comparing import compare

@@ -53,7 +53,7 @@ def class_table(labels: list[str], measures: Measures, facts: Facts) -> str:
     branches = branch_names(facts)
     shown = [
         ("Class", "wide", "its name; press a name for its curves"),
-        ("AP", "num", f"average precision, with its {LEVEL:.0%} interval"),
+        ("AP", "num", f"average precision, with its {100 * LEVEL:.0f} % interval"),
         ("", "bars", "average precision as a bar from 0 to 1, the interval as a line"),
         ("AUC", "num", "area under the ROC curve"),
         ("Lift", "num", "average precision over that of ranking at random"),

@@ -78,11 +78,14 @@ def all_curves(scores: Scores) -> Curves:
 
 
 def _one(target: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Recall and precision, false and true rates, by rising recall; at most so long as needed."""
+    """Recall and precision, false and true rates, by rising recall."""
     precision, recall, _ = metrics.precision_recall_curve(target, score)
     false_rate, true_rate, _ = metrics.roc_curve(target, score)
     # scikit-learn's curve ends in recall 0 with precision 1, where nothing is found at all.
-    return recall[-2::-1], precision[-2::-1], false_rate, true_rate
+    recall, precision = recall[-2::-1], precision[-2::-1]
+    # Lower thresholds, once all is found, would only draw a line down.
+    end = int(np.searchsorted(recall, 1 - 1e-12)) + 1
+    return recall[:end], precision[:end], false_rate, true_rate
 
 
 def as_pairs(curve: Curve | None) -> list[int] | None:

@@ -72,7 +72,7 @@ def evaluate(model: Path, hearing: Hearing, output: Path, wishes: Wishes) -> Sco
     facts = gather_facts(
         scores.labels, run, wishes.training_clips, wishes.label_quality, wishes.ontology
     )
-    measures = with_progress(scores, facts, wishes)
+    measures = _measured(scores, facts, wishes)
     extra = finite({**as_metrics(measures), **_described(scores, facts)})
     if measures.accuracy is None:
         del extra["accuracy"]  # it has none where clips have several labels
@@ -92,24 +92,13 @@ def evaluate(model: Path, hearing: Hearing, output: Path, wishes: Wishes) -> Sco
     return scores
 
 
-def with_progress(
-    scores: Scores, facts: Facts, wishes: Wishes, name: str = "bootstrap"
-) -> Measures:
+def _measured(scores: Scores, facts: Facts, wishes: Wishes, name: str = "bootstrap") -> Measures:
     """Computes the figures behind a bar."""
+    count = wishes.bootstrap
     with tqdm(
-        total=wishes.bootstrap,
-        unit="resample",
-        desc=name,
-        leave=False,
-        disable=not wishes.bootstrap,
+        total=count, unit="resample", desc="bootstrap", leave=False, disable=not count
     ) as bar:
-        return measure(
-            scores,
-            facts,
-            wishes.ontology,
-            wishes.bootstrap,
-            lambda done: bar.update(done - bar.n),
-        )
+        return measure(scores, facts, wishes.ontology, count, lambda done: bar.update(done - bar.n))
 
 
 def _described(scores: Scores, facts: Facts) -> dict:
@@ -141,6 +130,7 @@ def _settings(
 ) -> list[tuple[str, str]]:
     """What decided the figures, for the page."""
     meta = scores.meta
+    resamples = f"{wishes.bootstrap:,} resamples of the clips" if wishes.bootstrap else "off"
     rows = [
         ("Network", f"{meta['network']}, {meta['sample_rate']:,} Hz"),
         ("Model", meta["model"]),
@@ -151,10 +141,7 @@ def _settings(
         ("Lower sample rates by", meta["decimation"]),
         ("Training clips from", facts.training_source),
         ("Label quality from", str(wishes.label_quality or "unknown")),
-        (
-            "Bootstrap",
-            f"{wishes.bootstrap:,} resamples of the clips" if wishes.bootstrap else "off",
-        ),
+        ("Bootstrap", resamples),
     ]
     if run is not None:
         rows.append(("Run", f"{run.path}, {run.progress}"))

@@ -69,7 +69,7 @@ def _picture(shown: Media | None, name: str) -> str:
     )
     step = next(x for x in (0.1, 0.2, 0.5, 1, 2, 5, 10) if shown.seconds / x <= 5 or x == 10)
     times = "".join(
-        f'<span style="left:{100 * time / shown.seconds:.1f}%">{time:g}{"" if time else " s"}</span>'
+        f'<span style="left:{100 * time / shown.seconds:.1f}%">{time:g}{" s" * (not time)}</span>'
         for time in np.arange(0, shown.seconds + 1e-9, step).round(2).tolist()
     )
     sound = ""
@@ -81,7 +81,8 @@ def _picture(shown: Media | None, name: str) -> str:
     return (
         f'<div class="spectrogram"><div class="hertz" aria-hidden="true">{marks}</div>'
         f'<img src="{shown.picture}" alt="Log-mel spectrogram of {text(name)}, '
-        f'{shown.seconds:g} s"><div class="seconds" aria-hidden="true">{times}</div></div>{sound}{cut}'
+        f'{shown.seconds:g} s"><div class="seconds" aria-hidden="true">{times}</div></div>'
+        f"{sound}{cut}"
     )
 
 

@@ -108,9 +108,19 @@ def matching_scores(directory: Path, model: Path, hearing: Hearing) -> Scores | 
     return scores
 
 
-def default_output(model: Path, data: Path) -> Path:
-    """Returns ``evaluation/<data's name>`` beside a model."""
+def default_output(model: Path, data: Path, windows: Windows | None = None) -> Path:
+    """Returns where an evaluation goes: ``evaluation/<data's name>`` beside the model.
+
+    What would replace the evaluation of a run's own model on whole clips gets a longer name:
+    that of another of the run's models, and windows.
+    """
     beside = model if model.is_dir() else model.parent
     if (beside / "saved_model.pb").exists():
         beside = beside.parent
-    return beside / "evaluation" / data.resolve().name
+    name = data.resolve().name
+    if model.suffix == ".keras" and (beside / "config.json").is_file() and model.is_file():
+        own = find_model(beside)
+        name += "" if own.samefile(model) else f"-{model.stem}"
+    if windows is not None and windows.window is not None:
+        name += f"-window{windows.window:g}-hop{windows.hop:g}-{windows.aggregate}"
+    return beside / "evaluation" / name

@@ -118,7 +118,8 @@ def _groups(rows: list[dict]) -> str:
             '<thead><tr><th scope="col">Group</th><th scope="col" class="num">Classes</th>'
             '<th scope="col" class="num">mAP</th><th scope="col" class="bars">'
             '<span class="unseen">mAP as a bar</span></th><th scope="col" class="num">mAUC</th>'
-            f'<th scope="col" class="num">d-prime</th></tr></thead><tbody>{lines}</tbody></table></div>'
+            '<th scope="col" class="num">d-prime</th></tr></thead>'
+            f"<tbody>{lines}</tbody></table></div>"
         )
     return "".join(tables)
 

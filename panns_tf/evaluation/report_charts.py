@@ -64,7 +64,7 @@ def _reliability(measures: Measures) -> str:
         f"{count:,} pairs scored {number(float(x))} on average; {number(float(y))} have the class"
         for count, x, y in zip(counts, xs, ys, strict=True)
     ]
-    marks = chart.line([0, 1], [0, 1], "even") + chart.line(xs, ys, "first")
+    marks = chart.line([0, 1], [0, 1], "even")
     marks += chart.dots(xs, ys, titles, "first", sizes)
     alt = (
         "Calibration: mean score and share of positives in bins of the score; expected error "
@@ -74,7 +74,7 @@ def _reliability(measures: Measures) -> str:
         "Calibration",
         chart.draw(marks, alt),
         "Pairs of clip and class in bins of the score; on the dotted line scores are "
-        "probabilities. Larger dots hold more pairs.",
+        "probabilities. Larger dots hold more pairs, by powers of ten.",
     )
 
 

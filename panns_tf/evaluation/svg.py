@@ -9,7 +9,7 @@ import numpy as np
 from panns_tf.evaluation.html import text
 
 _WIDTH, _HEIGHT = 380, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 42
 
 
 @dataclasses.dataclass(frozen=True)
