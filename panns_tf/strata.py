@@ -83,8 +83,8 @@ def _quality(path: Path, number: int, row: list[str]) -> float:
         rated = true = -1
     if not 0 <= true <= rated:
         raise ValueError(
-            f"{path}: class {number} reads {','.join(row)!r}; expected a name, the clips rated, and "
-            "how many of them were found true"
+            f"{path}: class {number} reads {','.join(row)!r}; expected a name, the clips rated, "
+            "and how many of them were found true"
         )
     return true / rated if rated else np.nan
 
@@ -147,37 +147,39 @@ def branches(labels: Sequence[str], ontology: str | Path | None = None) -> list[
     Raises:
         ValueError: if the file is no such ontology.
     """
-    entries = _read_ontology(_DATA / "ontology.json" if ontology is None else Path(ontology))
-    by_name = {entry["name"]: key for key, entry in entries.items()}
-    known = audioset_classes()
-    by_name |= {
-        name: key for name, key in zip(known.names, known.ids, strict=True) if key in entries
-    }
-    under = [(entries[top]["name"], set(_below(entries, top))) for top in _tops(entries)]
-    return [tuple(name for name, ids in under if by_name.get(label) in ids) for label in labels]
+    found = _under(labels, ontology)
+    return [
+        tuple(name for name, inside in found.items() if inside[number])
+        for number in range(len(labels))
+    ]
 
 
 def by_branch(labels: Sequence[str], ontology: str | Path | None = None) -> list[Stratum]:
-    """Classes by `branches`; a class of several counts in each.
+    """Classes by `branches`; a class of several counts in each, and no group is empty.
 
     Classes that the ontology lacks make the last group, ``not in the ontology``; if it lacks all of
     them there are no groups.
     """
-    found = branches(labels, ontology)
-    names = list(dict.fromkeys(name for each in found for name in each))
-    order = [name for name in _top_names(ontology) if name in names]
-    strata = [
-        Stratum("branch", name, np.flatnonzero([name in each for each in found])) for name in order
-    ]
-    rest = np.flatnonzero([not each for each in found])
-    if strata and rest.size:
-        strata.append(Stratum("branch", "not in the ontology", rest))
-    return strata
+    found = {name: inside for name, inside in _under(labels, ontology).items() if inside.any()}
+    if not found:
+        return []
+    rest = ~np.any(list(found.values()), axis=0)
+    if rest.any():
+        found["not in the ontology"] = rest
+    return [Stratum("branch", name, np.flatnonzero(inside)) for name, inside in found.items()]
 
 
-def _top_names(ontology: str | Path | None) -> list[str]:
+def _under(labels: Sequence[str], ontology: str | Path | None) -> dict[str, np.ndarray]:
+    """For each top category, which labels lie under it: bool (labels,)."""
     entries = _read_ontology(_DATA / "ontology.json" if ontology is None else Path(ontology))
-    return [entries[top]["name"] for top in _tops(entries)]
+    keys = {entry["name"]: key for key, entry in entries.items()}
+    known = audioset_classes()
+    keys |= {name: key for name, key in zip(known.names, known.ids, strict=True) if key in entries}
+    found = {}
+    for top in _tops(entries):
+        below = set(_below(entries, top))
+        found[entries[top]["name"]] = np.array([keys.get(label) in below for label in labels], bool)
+    return found
 
 
 def _tops(entries: dict[str, dict]) -> list[str]:

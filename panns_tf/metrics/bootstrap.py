@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from panns_tf.metrics.inputs import checked, rows
+from panns_tf.metrics.intervals import around, around_odds
 from panns_tf.metrics.ranking import d_prime
 from panns_tf.metrics.summary import Summary, summarise
 
@@ -19,28 +20,13 @@ _BLOCK = 64
 _NAMES = ("mAP", "mAUC", "d_prime")
 
 
-class _Intervals:
-    """Intervals of what has `estimate`, `replicates`, `_class_estimate` and `_class_replicates`."""
-
-    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """The interval of ``mAP``, ``mAUC`` or ``d_prime``; NaN where no replicate defines it."""
-        low, high = _interval(self.replicates(name)[:, None], level)[0]
-        return float(low), float(high)
-
-    def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
-        """Intervals of each class's ``average_precision`` or ``auc``: float64 (classes, 2)."""
-        if name not in ("average_precision", "auc"):
-            raise ValueError(f"expected 'average_precision' or 'auc'; received {name!r}")
-        return _interval(np.asarray(getattr(self, name), np.float64), level)
-
-
 @dataclasses.dataclass(frozen=True)
-class Bootstrap(_Intervals):
+class Bootstrap:
     """Figures of every replicate.
 
     Attributes:
         average_precision, auc: float32 (replicates, classes), exact; NaN where a replicate has no
-            positive or no negative clip of a class.
+            positive clip of a class, or, the AUC, no negative one.
         summary: of the clips themselves.
         seed: of the draws.
     """
@@ -64,6 +50,31 @@ class Bootstrap(_Intervals):
         means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         return d_prime(means) if name == "d_prime" else means
 
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """The interval of ``mAP``, ``mAUC`` or ``d_prime``.
+
+        It is of what another evaluation of as many clips would give on average. Replicates hold
+        clips twice, which lifts their average precision above that of the clips themselves; so
+        their spread is laid around the estimate. NaN where replicates do not differ, as those of a
+        perfect ranking.
+        """
+        if _known(name) == "d_prime":
+            low, high = self.interval("mAUC", level)
+            return d_prime(low), d_prime(high)
+        low, high = around(self.estimate(name), self.replicates(name), level)
+        return (max(low, 0.0), min(high, 1.0)) if low < high else (np.nan, np.nan)
+
+    def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
+        """Intervals of each class's ``average_precision`` or ``auc``: float64 (classes, 2).
+
+        Normal on the scale of log odds, as single classes lie near an end of the scale. They are
+        too narrow for classes of fewer than about 10 positive clips. NaN for those of fewer than
+        two, and where replicates do not differ.
+        """
+        values = getattr(self, _known_of_class(name))
+        estimate = getattr(self.summary, name)
+        return around_odds(estimate, values, self.summary.positives, level)
+
     def minus(self, other: "Bootstrap") -> "Difference":
         """How much better these figures are than another's, replicate by replicate.
 
@@ -84,7 +95,7 @@ class Bootstrap(_Intervals):
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference(_Intervals):
+class Difference:
     """Paired differences of two bootstraps: the first less the second."""
 
     first: Bootstrap
@@ -106,7 +117,23 @@ class Difference(_Intervals):
 
     def replicates(self, name: str) -> np.ndarray:
         """The difference in every replicate: float64 (replicates,)."""
-        return self.first.replicates(name) - self.second.replicates(name)
+        with np.errstate(invalid="ignore"):  # the d-primes of two perfect rankings
+            return self.first.replicates(name) - self.second.replicates(name)
+
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """The interval of the difference of ``mAP``, ``mAUC`` or ``d_prime``; as `Bootstrap`'s.
+
+        NaN where a d-prime is infinite.
+        """
+        return around(self.estimate(name), self.replicates(name), level)
+
+    def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
+        """Intervals of differences of ``average_precision`` or ``auc``: float64 (classes, 2)."""
+        values = getattr(self, _known_of_class(name))
+        both = (getattr(each.summary, name) for each in (self.first, self.second))
+        estimates = np.subtract(*both)
+        pairs = zip(estimates, values.T, strict=True)
+        return np.array([around(estimate, each, level) for estimate, each in pairs])
 
 
 def _known(name: str) -> str:
@@ -115,16 +142,10 @@ def _known(name: str) -> str:
     return name
 
 
-def _interval(values: np.ndarray, level: float) -> np.ndarray:
-    """(columns, 2): the middle `level` of each column's finite values."""
-    if not 0 < level < 1:
-        raise ValueError(f"expected a level between 0 and 1, such as 0.95; received {level}")
-    ends = ((1 - level) / 2, (1 + level) / 2)
-    found = np.full((values.shape[1], 2), np.nan)
-    used = np.isfinite(values).any(axis=0)
-    if used.any():
-        found[used] = np.nanquantile(values[:, used], ends, axis=0).T
-    return found
+def _known_of_class(name: str) -> str:
+    if name not in ("average_precision", "auc"):
+        raise ValueError(f"expected 'average_precision' or 'auc'; received {name!r}")
+    return name
 
 
 def bootstrap(
