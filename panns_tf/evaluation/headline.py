@@ -85,8 +85,8 @@ def headline(figures: dict, measures: Measures) -> str:
     else:
         count = len(measures.bootstrap.auc)
         below = (
-            f"Intervals of {100 * LEVEL:.0f} % from {count:,} resamples of the clips. They show how much "
-            "the choice of clips matters, not how much another training run would differ."
+            f"Intervals of {100 * LEVEL:.0f} % from {count:,} resamples of the clips. They show "
+            "how much the choice of clips matters, not how much another training run would differ."
         )
     return f'<div class="tiles">{"".join(tiles)}</div><p class="aside">{below}</p>'
 

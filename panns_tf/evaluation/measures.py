@@ -108,13 +108,16 @@ def measure(
             f"scores lie outside [0, 1] (from {score.min():.4g} to {score.max():.4g}): they are "
             "ranked, but calibration and F1 need probabilities and are left out"
         )
+    micro = float(metrics.micro_average_precision(target, score))
     if boot is not None:
-        _add_intervals(intervals, boot, scores, accuracy)
+        intervals.update(_more_intervals(boot, scores, micro, accuracy, intervals["mAP"]))
+        # Without any spread, as of a perfect ranking, there is no interval.
+        intervals = {key: ends for key, ends in intervals.items() if not np.isnan(ends).any()}
     return Measures(
         summary=summary,
         bootstrap=boot,
         intervals=intervals,
-        micro=float(metrics.micro_average_precision(target, score)),
+        micro=micro,
         weighted=summary.weighted_average_precision,
         accuracy=accuracy,
         lift=values["mAP"] / values["chance_mAP"],
@@ -126,16 +129,21 @@ def measure(
     )
 
 
-def _add_intervals(intervals: dict, boot: metrics.Bootstrap, scores: Scores, accuracy) -> None:
-    """Adds the intervals of what is no mean over classes, or follows from one."""
+def _more_intervals(
+    boot: metrics.Bootstrap, scores: Scores, micro: float, accuracy: float | None, of_map
+) -> dict[str, tuple[float, float]]:
+    """The intervals of what is no mean over classes, or follows from one."""
     replicates, clips = boot.auc.shape[0], len(scores.score)
     chance = boot.summary.as_dict()["chance_mAP"]
-    low, high = intervals["mAP"]
-    intervals["lift"] = (low / chance, high / chance)
-    intervals["mAP_weighted"] = weighted_interval(boot, LEVEL)
-    intervals["mAP_micro"] = micro_interval(scores.target, scores.score, replicates, LEVEL, _SEED)
+    pairs = (scores.target, scores.score)
+    found = {
+        "lift": (of_map[0] / chance, of_map[1] / chance),
+        "mAP_weighted": weighted_interval(boot, LEVEL),
+        "mAP_micro": micro_interval(micro, *pairs, replicates, LEVEL, _SEED),
+    }
     if accuracy is not None:
-        intervals["accuracy"] = accuracy_interval(accuracy, clips, replicates, LEVEL, _SEED)
+        found["accuracy"] = accuracy_interval(accuracy, clips, replicates, LEVEL, _SEED)
+    return found
 
 
 def class_notes(scores: Scores, summary: metrics.Summary) -> list[str]:
@@ -168,7 +176,8 @@ def as_metrics(measures: Measures) -> dict:
         "lift": measures.lift,
         "accuracy": measures.accuracy,
         "expected_calibration_error": None if calibration is None else calibration.expected_error,
-        "intervals": measures.intervals,
+        # The three are always named; null where there is none.
+        "intervals": {**dict.fromkeys(("mAP", "mAUC", "d_prime")), **measures.intervals},
         "interval_level": LEVEL if measures.bootstrap is not None else None,
         "strata": measures.rows,
         "notes": measures.notes,

@@ -3,19 +3,11 @@
 import numpy as np
 
 from panns_tf.metrics import Bootstrap
+from panns_tf.metrics.intervals import around
 
 #: Pairs of clip and class that micro average precision is resampled over, in all replicates.
 _PAIRS = 1_000_000_000
 _FEWEST = 100
-
-
-def quantiles(values: np.ndarray, level: float) -> tuple[float, float]:
-    """The ends that hold the middle ``level`` of the finite values; NaN without any."""
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def accuracy_interval(
@@ -23,7 +15,7 @@ def accuracy_interval(
 ) -> tuple[float, float]:
     """Of a share of clips: resampled clips that are right or wrong count as a binomial does."""
     drawn = np.random.default_rng(seed).binomial(clips, accuracy, replicates)
-    return quantiles(drawn / clips, level)
+    return around(accuracy, drawn / clips, level)
 
 
 def weighted_interval(boot: Bootstrap, level: float) -> tuple[float, float]:
@@ -32,17 +24,29 @@ def weighted_interval(boot: Bootstrap, level: float) -> tuple[float, float]:
     weights = np.where(np.isfinite(ap), boot.summary.positives, 0)
     total = weights.sum(axis=1)
     sums = (np.nan_to_num(ap) * weights).sum(axis=1)
-    return quantiles(np.where(total > 0, sums / np.maximum(total, 1), np.nan), level)
+    replicates = np.where(total > 0, sums / np.maximum(total, 1), np.nan)
+    return _share(around(boot.summary.weighted_average_precision, replicates, level))
+
+
+def _share(ends: tuple[float, float]) -> tuple[float, float]:
+    """Ends of a share of 1, of which one may reach beyond."""
+    return max(ends[0], 0.0), min(ends[1], 1.0)
 
 
 def micro_interval(
-    target: np.ndarray, score: np.ndarray, replicates: int, level: float, seed: int
+    micro: float,
+    target: np.ndarray,
+    score: np.ndarray,
+    replicates: int,
+    level: float,
+    seed: int,
 ) -> tuple[float, float]:
     """Of micro average precision.
 
     Every replicate passes over all pairs, so large sets get fewer replicates, at least 100.
 
     Args:
+        micro: of the clips themselves.
         target: (clips, classes) bool.
         score: (clips, classes).
     """
@@ -60,4 +64,4 @@ def micro_interval(
         gained = np.diff(true, prepend=0)
         if true[-1]:
             found.append(np.sum(gained * (true / np.maximum(called, 1))) / true[-1])
-    return quantiles(np.array(found), level)
+    return _share(around(micro, np.array(found), level))
