@@ -11,6 +11,7 @@ from tensorflow.python.framework import config
 
 from panns_tf.layers.compiled import without_xla
 from tests import support
+from tests.browser import _browser, page, screenshot  # noqa: F401  fixtures
 from tfrecords import synthesize_clips
 
 #: What a test may ask for by the name of its argument.

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +50,12 @@ def compiled_predictor(model: Callable, distribution: Distribution | None = None
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What a model says of clips, and what is true.
+    """What a network says of clips, and what is true.
 
     Attributes:
         clip_ids: (clips,) bytes.
-        target: float32 (clips, classes), multi-hot.
-        score: float32 (clips, classes).
+        target: (clips, classes) float32 of 0 and 1.
+        score: (clips, classes) float32.
     """
 
     clip_ids: np.ndarray
@@ -84,7 +84,7 @@ def predict(
         reading: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``damaged`` ...
 
     Returns:
-        What was predicted of the clips of all workers.
+        The predictions of all workers.
     """
     alone = Distribution(tf.distribute.get_strategy()) if distribution is None else distribution
     index = load_index(data)
@@ -109,8 +109,8 @@ def predict(
             bar.update(alone.workers * sum(len(batch["target"]) for batch in batches))
     if not targets and alone.workers == 1:
         raise ValueError(f"{data} has no record that can be read")
-    empty = [np.zeros((0, index.info.num_classes), "float32")]
-    joined = (np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores))
+    empty = [np.zeros((0, index.num_classes), "float32")]
+    joined = [np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores)]
     target, score = (alone.gather(rows) for rows in joined)
     return Predictions(_gather_ids(clip_ids, index.clip_ids.dtype, alone), target, score)
 
@@ -145,27 +145,45 @@ def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int,
         )
 
 
-def write_report(output: Path, summary: metrics.Summary, labels, extra: dict) -> None:
-    """Writes ``metrics.json`` and ``per_class.csv`` (best classes first) into ``output``."""
+#: The columns of ``per_class.csv`` that every evaluation has.
+COLUMNS = ("index", "label", "positives", "average_precision", "auc", "d_prime")
+
+
+def write_report(
+    output: Path,
+    summary: metrics.Summary,
+    labels: Sequence[str],
+    extra: dict,
+    columns: dict[str, Sequence] | None = None,
+) -> None:
+    """Writes ``metrics.json`` and ``per_class.csv`` (best classes first) into ``output``.
+
+    Args:
+        output: the directory.
+        summary: the figures.
+        labels: names of the classes.
+        extra: more entries of ``metrics.json``.
+        columns: more columns of ``per_class.csv`` by name, a value for each class. A figure that
+            is None or NaN stays an empty cell, as those of the summary do.
+    """
     output.mkdir(parents=True, exist_ok=True)
     text = to_json({**summary.as_dict(), **extra}, indent=2)
     (output / "metrics.json").write_text(text + "\n")
-    rows = zip(
-        range(len(labels)),
-        labels,
-        summary.positives.tolist(),
-        summary.average_precision,
-        summary.auc,
-        metrics.d_prime(np.nan_to_num(summary.auc, nan=0.5)),
-        strict=True,
-    )
-    ordered = sorted(rows, key=lambda row: -np.nan_to_num(row[3], nan=-1))
+    auc = summary.auc
+    d_prime = np.where(np.isnan(auc), np.nan, metrics.d_prime(np.nan_to_num(auc, nan=0.5)))
+    own = (range(len(labels)), labels, summary.positives, summary.average_precision, auc, d_prime)
+    table = {**dict(zip(COLUMNS, own, strict=True)), **(columns or {})}
+    rows = list(zip(*table.values(), strict=True))
+    order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
     with (output / "per_class.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["index", "label", "positives", "average_precision", "auc", "d_prime"])
-        for index, label, positives, ap, auc, d_prime in ordered:
-            # An undefined figure stays an empty cell.
-            ap_text = "" if np.isnan(ap) else f"{ap:.6f}"
-            defined = not np.isnan(auc)
-            auc_text, d_text = (f"{auc:.6f}", f"{d_prime:.6f}") if defined else ("", "")
-            writer.writerow([index, label, positives, ap_text, auc_text, d_text])
+        writer.writerow(table)
+        writer.writerows([_cell(value) for value in rows[number]] for number in order)
+
+
+def _cell(value) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.6f}"
+    return str(value)

@@ -24,8 +24,8 @@ def test_scores_do_not_depend_on_the_batch_size(data):
     np.testing.assert_array_equal(found.clip_ids, load_index(data).clip_ids)
     for batch_size in (1, 7, 100):
         again = predict(predictor, data, batch_size, quiet=True)
-        np.testing.assert_array_equal(again.clip_ids, found.clip_ids)
         np.testing.assert_array_equal(again.target, found.target)
+        np.testing.assert_array_equal(again.clip_ids, found.clip_ids)
         np.testing.assert_allclose(again.score, found.score, atol=1e-5)
 
 
@@ -46,6 +46,18 @@ def test_report_holds_the_figures(tmp_path):
     )
     assert rows["never"]["average_precision"] == rows["never"]["auc"] == ""
     assert rows["never"]["positives"] == "0"
+
+
+def test_more_columns_keep_unknown_figures_empty(tmp_path):
+    target = np.eye(4)[:, :3]
+    columns = {"training_clips": [None, 0, 3], "lift": np.array([np.nan, 2.0, np.inf])}
+    summary = metrics.summarise(target, target)
+    write_report(tmp_path, summary, ["a", "b", 'c "x", y'], {}, columns)
+    with (tmp_path / "per_class.csv").open() as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert [rows["a"][name] for name in columns] == ["", ""]
+    assert [rows["b"][name] for name in columns] == ["0", "2.000000"]
+    assert [rows['c "x", y'][name] for name in columns] == ["3", "inf"]
 
 
 def test_a_perfect_score_is_still_json(tmp_path):

@@ -1,0 +1,1 @@
+"""Evaluation of trained networks: scores, figures with their intervals, pages to read them on."""
