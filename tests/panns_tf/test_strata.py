@@ -174,7 +174,8 @@ def test_an_ontology_of_ones_own(tmp_path):
         ('[{"id": "a", "name": "A", "child_ids": []}]', None),
         ('[{"id": "a", "name": "A", "child_ids": ["a"]}]', "no top category"),
         (
-            '[{"id": "a", "name": "A", "child_ids": []}, {"id": "a", "name": "B", "child_ids": []}]',
+            '[{"id": "a", "name": "A", "child_ids": []}, '
+            '{"id": "a", "name": "B", "child_ids": []}]',
             "1 ids occur twice",
         ),
     ],
