@@ -189,7 +189,8 @@ def _line(member: Group, choice: Choice, metric: str, split: str, data) -> Line:
     unfinished = not counted[0].finished
     if unfinished:
         furthest = max(counted, key=lambda run: run.step)
-        remarks.append(furthest.state)
+        whole = furthest.config.get("steps", 0)
+        remarks.append(f"unfinished, {furthest.step / whole:.0%}" if whole else "unfinished")
     label = describe(member.settings, choice.names, data)
     return Line(label, mean_line(found), ", ".join(remarks), unfinished)
 

@@ -8,9 +8,9 @@ from panns_tf.plots.lines import Line
 from panns_tf.plots.style import SMALL_SIZE, Theme, series_style, text_width
 
 #: Inches.
-PLOT_WIDTH, PLOT_HEIGHT = 3.5, 2.45
-LEFT, BOTTOM, TOP, GAP = 0.62, 0.55, 0.38, 0.18
-LEADER, SAMPLE, PAD = 0.22, 0.3, 0.06
+PLOT_WIDTH, PLOT_HEIGHT = 2.9, 2.15
+LEFT, BOTTOM, TOP, GAP = 0.6, 0.55, 0.36, 0.15
+LEADER, SAMPLE, PAD = 0.24, 0.3, 0.05
 LINE_HEIGHT = 1.42 * SMALL_SIZE / 72
 
 
@@ -35,10 +35,10 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel], theme: Theme, columns: int | None = None):
-    """Returns a figure of panels, in rows of at most three."""
+    """Returns a figure of panels, two in a row as they fit a page."""
     from matplotlib.figure import Figure
 
-    columns = columns or min(len(panels), 2 if len(panels) in (2, 4) else 3)
+    columns = columns or min(len(panels), 2)
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     labels = [
         max(_label_width(row[i]) for row in rows if i < len(row)) for i in range(len(rows[0]))

@@ -99,30 +99,30 @@ def _of_network(arch: str, settings: Mapping, overrides: Mapping) -> dict:
     from panns_tf.models.registry import find
 
     own = find(arch)
-    row, family = own.override(**overrides), _family(own.name)
+    row, usual = own.override(**overrides), family(own.name)
     frontend, milliseconds = row.frontend, 1000 / row.frontend.sample_rate
-    found = {"arch": family.name, "embedding_size": row.embedding_size}
+    found = {"arch": usual.name, "embedding_size": row.embedding_size}
     found["sample_rate"] = frontend.sample_rate
     if row.inputs != ("waveform",):
-        usual = min(family.frontend.fmax, frontend.sample_rate / 2)
+        highest = min(usual.frontend.fmax, frontend.sample_rate / 2)
         found |= {
             "mel_bins": frontend.mel_bins,
             "hop": round(frontend.hop_size * milliseconds, 4),
             "window": round(frontend.window_size * milliseconds, 4),
             "fmin": frontend.fmin,
-            "fmax": None if frontend.fmax == usual else frontend.fmax,
+            "fmax": None if frontend.fmax == highest else frontend.fmax,
         }
-    if settings.get("mixup") == "features" and row.mixup != family.mixup:
+    if settings.get("mixup") == "features" and row.mixup != usual.mixup:
         found["mixup"] = row.mixup
     if not row.spec_augment:
         found["spec_augment"] = False
-    if row.block_dropout != family.block_dropout:
+    if row.block_dropout != usual.block_dropout:
         found["dropout"] = False
     return found
 
 
 @cache
-def _family(name: str):
+def family(name: str):
     """The first network of the table with the same layers."""
     from panns_tf.models.registry import ARCHITECTURES, find
 

@@ -1,0 +1,205 @@
+"""Draws classes as rows of text, marks and bars, in as many columns as they need."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from panns_tf.plots.style import MARKS, Theme, text_width
+
+if TYPE_CHECKING:
+    from panns_tf.plots.classes import ClassRow, ClassTable
+
+#: Inches: of a row, and of the plots beside the names.
+ROW, AP_WIDTH, CLIPS_WIDTH, QUALITY_WIDTH = 0.165, 2.5, 0.95, 0.7
+TOP, BOTTOM, BETWEEN, GUTTER, LEGEND = 0.28, 0.44, 0.12, 0.35, 0.3
+#: Rows of a column; 527 classes make four columns on a sheet of paper's proportions.
+TALLEST, NAME_SIZE = 60, 7.5
+
+
+def columns_of(count: int) -> int:
+    """How many columns so many classes need."""
+    return 1 if count <= TALLEST else max(2, round(math.sqrt(count / 33)))
+
+
+def draw_classes(table: "ClassTable", rows: Sequence["ClassRow"], gap: int | None, theme: Theme):
+    """Returns a figure of classes from top to bottom.
+
+    Args:
+        table: whose systems are drawn.
+        rows: the classes, in order.
+        gap: before which row some classes were left out; None if none were.
+        theme: the colours.
+    """
+    from matplotlib.figure import Figure
+
+    columns = columns_of(len(rows))
+    tall = math.ceil(len(rows) / columns)
+    names = max(text_width(row.label, NAME_SIZE) for row in rows) * 1.03 + 0.12
+    parts = [("ap", AP_WIDTH)]
+    if any(row.training_clips is not None for row in rows):
+        parts.insert(0, ("clips", CLIPS_WIDTH))
+    if any(row.label_quality is not None for row in rows):
+        parts.append(("quality", QUALITY_WIDTH))
+    column = names + sum(width for _, width in parts) + BETWEEN * (len(parts) - 1)
+    entries = _legend_widths(table)
+    width = max(columns * column + (columns - 1) * GUTTER + 0.25, max(entries) + 0.4)
+    per_line = max(1, min(len(entries), int((width - 0.2) // max(entries))))
+    legend = LEGEND * 0.7 * math.ceil(len(entries) / per_line) + 0.15
+    plot = (tall + (gap is not None)) * ROW
+    height = TOP + plot + BOTTOM + legend
+    figure = Figure((width, height))
+    axes = None
+    for i in range(columns):
+        part = rows[i * tall : (i + 1) * tall]
+        if not part:
+            continue
+        left = 0.1 + i * (column + GUTTER) + names
+        places = _places(len(part), gap)
+        shown = plot if len(part) == tall else len(part) * ROW
+        for kind, inches in parts:
+            top = height - TOP
+            box = (left / width, (top - shown) / height, inches / width, shown / height)
+            axes = figure.add_axes(box)
+            axes.set_ylim(max(places) + 0.5, -0.5)
+            axes.spines["left"].set_visible(False)
+            axes.tick_params(axis="y", length=0, labelsize=NAME_SIZE, labelcolor=theme.text)
+            axes.tick_params(axis="x", length=3, width=0.8, labelsize=7)
+            axes.set_yticks(places, [row.label for row in part] if kind == parts[0][0] else [])
+            if kind != parts[0][0]:
+                axes.tick_params(axis="y", labelleft=False)
+            _PARTS[kind](axes, part, places, table, theme, rows)
+            left += inches + BETWEEN
+        if gap is not None:
+            figure.text(
+                (0.1 + names - 0.08) / width,
+                (height - TOP - (gap + 0.5) * ROW) / height,
+                "…",
+                ha="right",
+                va="center",
+                color=theme.muted,
+            )
+    _legend(figure, table, theme, per_line)
+    return figure
+
+
+def _places(count: int, gap: int | None) -> list[float]:
+    return [float(i if gap is None or i < gap else i + 1) for i in range(count)]
+
+
+def _clips(axes, part, places, table, theme: Theme, rows) -> None:
+    known = [row.training_clips for row in rows if row.training_clips]
+    low = 10 ** math.floor(math.log10(max(1, min(known, default=1) / 1.5)))
+    axes.set_xscale("log")
+    axes.set_xlim(low, 1.3 * max(known, default=10))
+    axes.invert_xaxis()
+    axes.spines["bottom"].set_bounds(*sorted(axes.get_xlim()))
+    for row, place in zip(part, places, strict=True):
+        if row.training_clips:
+            axes.barh(place, row.training_clips - low, left=low, height=0.62, color=theme.bar)
+        else:
+            said = "unknown" if row.training_clips is None else "none"
+            axes.text(low * 1.15, place, said, color=theme.muted, **_SAID, ha="right")
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("training clips", fontsize=8)
+    axes.xaxis.set_minor_locator(_no_ticks())
+    decades = round(math.log10(max(known, default=10) / low))
+    step = 1 if decades <= 3 else 2
+    exponents = range(round(math.log10(low)), 10)
+    ticks = [10.0**e for e in exponents if 10.0**e <= axes.get_xlim()[0]][::step]
+    axes.set_xticks(ticks, [_power(tick) for tick in ticks])
+
+
+_SAID = {"fontsize": 6.5, "va": "center_baseline", "style": "italic"}
+
+
+def _power(value: float) -> str:
+    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
+
+
+def _no_ticks():
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
+
+
+def _ap(axes, part, places, table: "ClassTable", theme: Theme, rows) -> None:
+    count = len(table.systems)
+    # Side by side in their row, so that intervals do not cover each other.
+    spread = 0.0 if count == 1 else min(0.6, 0.2 * (count - 1))
+    size = 4.2 if count <= 2 else 3.4
+    for i in range(count):
+        style = {"color": theme.series[i % len(theme.series)], "marker": MARKS[i % len(MARKS)]}
+        aside = 0.0 if count == 1 else spread * (i / (count - 1) - 0.5)
+        known = [(row.systems[i], y + aside) for row, y in zip(part, places, strict=True)]
+        known = [(value, y) for value, y in known if value]
+        if table.interval:
+            axes.hlines(
+                [y for _, y in known],
+                [value.low for value, _ in known],
+                [value.high for value, _ in known],
+                color=style["color"],
+                linewidth=0.9,
+            )
+        x, y = [value.mean for value, _ in known], [y for _, y in known]
+        axes.plot(x, y, ls="none", ms=size, mew=0.4, mec=theme.background, **style, zorder=3)
+    for row, place in zip(part, places, strict=True):
+        if all(value is None for value in row.systems):
+            axes.text(0.01, place, "undefined", color=theme.muted, **_SAID)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_xlabel("average precision", fontsize=8)
+    axes.margins(x=0)
+
+
+def _quality(axes, part, places, table, theme: Theme, rows) -> None:
+    known = [(row.label_quality, y) for row, y in zip(part, places, strict=True)]
+    x = [value for value, _ in known if value is not None]
+    y = [y for value, y in known if value is not None]
+    axes.plot(x, y, ls="none", marker="|", ms=6, mew=1.6, color=theme.muted, clip_on=False)
+    for value, place in known:
+        if value is None:
+            axes.text(0.03, place, "unrated", color=theme.muted, **_SAID)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_xlabel("label quality", fontsize=8)
+
+
+_PARTS = {"clips": _clips, "ap": _ap, "quality": _quality}
+
+
+def _legend_widths(table: "ClassTable") -> list[float]:
+    return [text_width(name, 8) + 0.4 for name in _legend_names(table)]
+
+
+def _legend_names(table: "ClassTable") -> list[str]:
+    return [*table.systems, *([table.interval] if table.interval else [])]
+
+
+def _legend(figure, table: "ClassTable", theme: Theme, per_line: int) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [],
+            [],
+            ls="none",
+            marker=MARKS[i % len(MARKS)],
+            color=theme.series[i % len(theme.series)],
+            ms=5,
+            label=name,
+        )
+        for i, name in enumerate(table.systems)
+    ]
+    if table.interval:
+        handles.append(Line2D([], [], color=theme.muted, lw=1, label=table.interval))
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=per_line,
+        frameon=False,
+        fontsize=8,
+        handlelength=1.2,
+        columnspacing=1.5,
+        borderaxespad=0.2,
+        handletextpad=0.4,
+    )
