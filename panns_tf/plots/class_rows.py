@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 #: Inches: of a row, and of the plots beside the names.
 ROW, AP_WIDTH, CLIPS_WIDTH, QUALITY_WIDTH = 0.165, 2.5, 0.95, 0.7
-TOP, BOTTOM, BETWEEN, GUTTER, LEGEND = 0.28, 0.44, 0.12, 0.35, 0.3
-#: Rows of a column; 527 classes make four columns on a sheet of paper's proportions.
+TOP, BOTTOM, BETWEEN, GUTTER, LEGEND = 0.12, 0.44, 0.2, 0.35, 0.3
+#: Rows of a single column; 527 classes make three, in a sheet of paper's proportions.
 TALLEST, NAME_SIZE = 60, 7.5
 
 
 def columns_of(count: int) -> int:
     """How many columns so many classes need."""
-    return 1 if count <= TALLEST else max(2, round(math.sqrt(count / 33)))
+    return 1 if count <= TALLEST else max(2, round(math.sqrt(count / 58)))
 
 
 def draw_classes(table: "ClassTable", rows: Sequence["ClassRow"], gap: int | None, theme: Theme):
@@ -62,11 +62,10 @@ def draw_classes(table: "ClassTable", rows: Sequence["ClassRow"], gap: int | Non
             axes = figure.add_axes(box)
             axes.set_ylim(max(places) + 0.5, -0.5)
             axes.spines["left"].set_visible(False)
-            axes.tick_params(axis="y", length=0, labelsize=NAME_SIZE, labelcolor=theme.text)
             axes.tick_params(axis="x", length=3, width=0.8, labelsize=7)
-            axes.set_yticks(places, [row.label for row in part] if kind == parts[0][0] else [])
-            if kind != parts[0][0]:
-                axes.tick_params(axis="y", labelleft=False)
+            axes.set_yticks([])
+            if kind == parts[0][0]:
+                _names(axes, part, places, inches, theme)
             _PARTS[kind](axes, part, places, table, theme, rows)
             left += inches + BETWEEN
         if gap is not None:
@@ -86,26 +85,53 @@ def _places(count: int, gap: int | None) -> list[float]:
     return [float(i if gap is None or i < gap else i + 1) for i in range(count)]
 
 
-def _clips(axes, part, places, table, theme: Theme, rows) -> None:
-    known = [row.training_clips for row in rows if row.training_clips]
-    low = 10 ** math.floor(math.log10(max(1, min(known, default=1) / 1.5)))
-    axes.set_xscale("log")
-    axes.set_xlim(low, 1.3 * max(known, default=10))
-    axes.invert_xaxis()
-    axes.spines["bottom"].set_bounds(*sorted(axes.get_xlim()))
+def _names(axes, part, places, inches: float, theme: Theme) -> None:
+    to_places = axes.get_yaxis_transform()
     for row, place in zip(part, places, strict=True):
-        if row.training_clips:
-            axes.barh(place, row.training_clips - low, left=low, height=0.62, color=theme.bar)
-        else:
+        axes.text(
+            -0.08 / inches,
+            place,
+            row.label,
+            ha="right",
+            va="center_baseline",
+            fontsize=NAME_SIZE,
+            color=theme.text,
+            transform=to_places,
+            gid="label",
+        )
+
+
+def _segments(pieces: Sequence[tuple[float, float, float]]) -> tuple[list[float], list[float]]:
+    """Horizontal pieces (from, to, y) as one broken line, which keeps an SVG small."""
+    x, y = [], []
+    for start, stop, place in pieces:
+        x += [start, stop, math.nan]
+        y += [place, place, math.nan]
+    return x, y
+
+
+def _guides(axes, places, theme: Theme) -> None:
+    low, high = axes.get_xlim()
+    axes.plot(*_segments([(low, high, y) for y in places]), color=theme.grid, lw=0.6, zorder=0.5)
+
+
+def _clips(axes, part, places, table, theme: Theme, rows) -> None:
+    most = max((row.training_clips or 1 for row in rows), default=1)
+    axes.set_xscale("log")
+    axes.set_xlim(1, 1.6 * max(most, 10))
+    pairs = list(zip(part, places, strict=True))
+    bars = [(1.0, float(row.training_clips), y) for row, y in pairs if row.training_clips]
+    thick = 0.62 * ROW * 72
+    axes.plot(*_segments(bars), color=theme.bar, lw=thick, solid_capstyle="butt")
+    for row, place in pairs:
+        if not row.training_clips:
             said = "unknown" if row.training_clips is None else "none"
-            axes.text(low * 1.15, place, said, color=theme.muted, **_SAID, ha="right")
+            axes.text(1.2, place, said, color=theme.muted, **_SAID)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("training clips", fontsize=8)
     axes.xaxis.set_minor_locator(_no_ticks())
-    decades = round(math.log10(max(known, default=10) / low))
-    step = 1 if decades <= 3 else 2
-    exponents = range(round(math.log10(low)), 10)
-    ticks = [10.0**e for e in exponents if 10.0**e <= axes.get_xlim()[0]][::step]
+    decades = int(math.log10(axes.get_xlim()[1]))
+    ticks = [10.0**e for e in range(0, decades + 1, 1 if decades <= 3 else 2)]
     axes.set_xticks(ticks, [_power(tick) for tick in ticks])
 
 
@@ -113,7 +139,10 @@ _SAID = {"fontsize": 6.5, "va": "center_baseline", "style": "italic"}
 
 
 def _power(value: float) -> str:
-    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
 
 
 def _no_ticks():
@@ -123,9 +152,11 @@ def _no_ticks():
 
 
 def _ap(axes, part, places, table: "ClassTable", theme: Theme, rows) -> None:
+    axes.set_xlim(0, 1)
+    _guides(axes, places, theme)
     count = len(table.systems)
     # Side by side in their row, so that intervals do not cover each other.
-    spread = 0.0 if count == 1 else min(0.6, 0.2 * (count - 1))
+    spread = 0.0 if count == 1 else min(0.6, 0.3 * (count - 1))
     size = 4.2 if count <= 2 else 3.4
     for i in range(count):
         style = {"color": theme.series[i % len(theme.series)], "marker": MARKS[i % len(MARKS)]}
@@ -133,25 +164,20 @@ def _ap(axes, part, places, table: "ClassTable", theme: Theme, rows) -> None:
         known = [(row.systems[i], y + aside) for row, y in zip(part, places, strict=True)]
         known = [(value, y) for value, y in known if value]
         if table.interval:
-            axes.hlines(
-                [y for _, y in known],
-                [value.low for value, _ in known],
-                [value.high for value, _ in known],
-                color=style["color"],
-                linewidth=0.9,
-            )
+            pieces = [(value.low, value.high, y) for value, y in known]
+            axes.plot(*_segments(pieces), color=style["color"], lw=0.9)
         x, y = [value.mean for value, _ in known], [y for _, y in known]
         axes.plot(x, y, ls="none", ms=size, mew=0.4, mec=theme.background, **style, zorder=3)
     for row, place in zip(part, places, strict=True):
         if all(value is None for value in row.systems):
             axes.text(0.01, place, "undefined", color=theme.muted, **_SAID)
-    axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     axes.set_xlabel("average precision", fontsize=8)
-    axes.margins(x=0)
 
 
 def _quality(axes, part, places, table, theme: Theme, rows) -> None:
+    axes.set_xlim(0, 1)
+    _guides(axes, places, theme)
     known = [(row.label_quality, y) for row, y in zip(part, places, strict=True)]
     x = [value for value, _ in known if value is not None]
     y = [y for value, y in known if value is not None]
@@ -159,7 +185,6 @@ def _quality(axes, part, places, table, theme: Theme, rows) -> None:
     for value, place in known:
         if value is None:
             axes.text(0.03, place, "unrated", color=theme.muted, **_SAID)
-    axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_xlabel("label quality", fontsize=8)
 

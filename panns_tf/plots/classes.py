@@ -1,7 +1,6 @@
 """AP class by class, with training clips and label quality: the paper's Figures 3 and 12."""
 
 import dataclasses
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from panns_tf.plots.chart import Chart
 from panns_tf.plots.class_rows import draw_classes
 from panns_tf.plots.lines import Point, point
 from panns_tf.plots.runs import Evaluation, Run
-from panns_tf.plots.settings import describe, differing, group, shortest
+from panns_tf.plots.settings import describe, differing, group, order_of, shortest
 
 ORDERS = ("clips", "ap", "name")
 #: More classes than these need several columns.
@@ -129,6 +128,7 @@ def read_classes(
     groups = group(run for run, _ in found)
     by_run = {id(run): e for run, e in found}
     told = differing([member.settings for member in groups])
+    groups.sort(key=lambda member: order_of(member.settings, told))
     data = shortest(member.settings.get("data") for member in groups)
     systems, columns, kinds = [], [], set()
     for member in groups:
@@ -275,12 +275,6 @@ def _printed(row: ClassRow) -> tuple:
     clips = "unknown" if row.training_clips is None else row.training_clips
     quality = "unknown" if row.label_quality is None else f"{row.label_quality:.2f}"
     return row.label, clips, quality, *(v.mean if v else "undefined" for v in row.systems)
-
-
-def mean_ap(row: ClassRow) -> float | None:
-    """Mean over the systems in which a class is defined."""
-    values = [value.mean for value in row.systems if value]
-    return statistics.fmean(values) if values else None
 
 
 def read_quality(path: str | Path, num_classes: int) -> list[float]:

@@ -17,7 +17,7 @@ SECONDS = 10.0
 AUDIOSET_CLIPS = range(15_000, 20_372)
 _PAPER = "AudioSet evaluation set"
 #: Inches.
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 4.6, 3.7, 0.62, 0.62, 0.36, 0.25
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 4.6, 3.6, 0.72, 0.6, 0.36, 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _draw(systems: Sequence[System], theme: Theme):
 def _mark(kind: str, theme: Theme) -> dict:
     index = _KINDS.index(kind)
     if kind == "this project":
-        return {"color": theme.text, "marker": "*", "ms": 9}
+        return {"color": theme.text, "marker": "*", "ms": 12, "mfc": "none", "mew": 1.1}
     return {"color": theme.series[index], "marker": MARKS[index], "ms": 5.5}
 
 
@@ -235,9 +235,12 @@ def _panel(axes, systems: Sequence[System], title: str, theme: Theme) -> None:
 
 def _limits(axes, systems: Sequence[System]) -> None:
     """From no operations on, and with room for names around the marks."""
+    from matplotlib.ticker import MaxNLocator
+
     most = max(system.operations for system in systems) / 1e9
     low = min(system.value.low for system in systems)
     high = max(system.value.high for system in systems)
     room = max(0.12 * (high - low), 0.01)
     axes.set_xlim(0, 1.15 * most)
-    axes.set_ylim(low - room, high + room)
+    axes.set_ylim(max(0, low - room), high + room)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

@@ -190,7 +190,7 @@ def _line(member: Group, choice: Choice, metric: str, split: str, data) -> Line:
     if unfinished:
         furthest = max(counted, key=lambda run: run.step)
         whole = furthest.config.get("steps", 0)
-        remarks.append(f"unfinished, {furthest.step / whole:.0%}" if whole else "unfinished")
+        remarks.append(f"unfinished, {100 * furthest.step / whole:.0f} %" if whole else "unfinished")
     label = describe(member.settings, choice.names, data)
     return Line(label, mean_line(found), ", ".join(remarks), unfinished)
 

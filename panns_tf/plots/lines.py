@@ -25,7 +25,7 @@ class Line:
         label: beside its end.
         points: in the order of x.
         remark: in short what a reader must know, such as ``"unfinished: step 120 of 600"``.
-        dashed_end: whether the line goes on where it ends, but nothing is known of it.
+        cut_off: whether it ends before its run does.
         ends: hollow marks, which are not this project's measurements.
     """
 

@@ -131,9 +131,8 @@ def _label(axes, lines: Sequence[Line], styles: Sequence[dict], theme: Theme, he
     for i, (x, y), at in zip(known, ends, heights, strict=True):
         style, line = styles[i], lines[i]
         shared = {"transform": axes.transAxes, "clip_on": False}
-        axes.plot(
-            [x, max(x, 1.01), start - 0.01], [y, y, at], color=style["color"], lw=0.6, **shared
-        )
+        leader = {"color": style["color"], "lw": 0.6, "ls": ":" if line.cut_off else "-"}
+        axes.plot([x, max(x, 1.01), start - 0.01], [y, y, at], **leader, **shared)
         axes.plot([start, (start + stop) / 2, stop], [at] * 3, markevery=[1], **style, **shared)
         axes.text(
             stop + PAD / width,
