@@ -1,10 +1,11 @@
-"""The commands: `python -m panns_tf models | convert`."""
+"""The commands: `python -m panns_tf models | convert | plot`."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from panns_tf.commands import run
+from panns_tf.plots import command as plot
 
 _CONVERT_HELP = """\
 Convert a checkpoint of the PyTorch reference to Keras, or a network of this project to a
@@ -85,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
+
+    plot.add_parser(commands)
     return parser
 
 

@@ -110,7 +110,9 @@ def choose(
     if panels is not False and len(titles) > 1:
         found, left = _star(groups, names)
         if found and (panels or not left):
-            return found, [f"{_named(member)}: in no panel; it differs in several ways" for member in left]
+            return found, [
+                f"{_named(member)}: in no panel; it differs in several ways" for member in left
+            ]
     title = " and ".join(titles) if len(titles) <= 2 else "all settings"
     ordered = sorted(groups, key=lambda member: order_of(member.settings, names))
     return [Choice(_capital(title), tuple(names), tuple(ordered))], []
@@ -190,7 +192,9 @@ def _line(member: Group, choice: Choice, metric: str, split: str, data) -> Line:
     if unfinished:
         furthest = max(counted, key=lambda run: run.step)
         whole = furthest.config.get("steps", 0)
-        remarks.append(f"unfinished, {100 * furthest.step / whole:.0f} %" if whole else "unfinished")
+        remarks.append(
+            f"unfinished, {100 * furthest.step / whole:.0f} %" if whole else "unfinished"
+        )
     label = describe(member.settings, choice.names, data)
     return Line(label, mean_line(found), ", ".join(remarks), unfinished)
 

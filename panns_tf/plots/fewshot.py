@@ -78,9 +78,13 @@ def fewshot(paths: Iterable[str | Path], name: str = "fewshot") -> Chart:
                 lambda axes, ticks=ticks, has_all=has_all: _count_clips(axes, ticks, has_all),
             )
         )
+    footnote = ""
     if any(line.ends for panel in panels for line in panel.lines):
-        notes.append("hollow marks: the paper's, with all clips")
-    return Chart(name, rows, lambda theme: draw_panels(panels, theme), table, tuple(notes))
+        footnote = "Hollow marks: the paper's results, with all clips."
+        notes.append(footnote[0].lower() + footnote[1:-1])
+    return Chart(
+        name, rows, lambda theme: draw_panels(panels, theme, footnote), table, tuple(notes)
+    )
 
 
 def read_results(paths: Iterable[str | Path]) -> tuple[dict, list[str]]:

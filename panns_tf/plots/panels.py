@@ -10,7 +10,7 @@ from panns_tf.plots.style import SMALL_SIZE, Theme, series_style, text_width
 #: Inches.
 PLOT_WIDTH, PLOT_HEIGHT = 2.9, 2.15
 LEFT, BOTTOM, TOP, GAP = 0.6, 0.55, 0.36, 0.15
-LEADER, SAMPLE, PAD = 0.24, 0.3, 0.05
+LEADER, SAMPLE, PAD, FOOT = 0.24, 0.3, 0.05, 0.25
 LINE_HEIGHT = 1.42 * SMALL_SIZE / 72
 
 
@@ -34,11 +34,11 @@ class Panel:
     prepare: Callable | None = None
 
 
-def draw_panels(panels: Sequence[Panel], theme: Theme, columns: int | None = None):
+def draw_panels(panels: Sequence[Panel], theme: Theme, footnote: str = ""):
     """Returns a figure of panels, two in a row as they fit a page."""
     from matplotlib.figure import Figure
 
-    columns = columns or min(len(panels), 2)
+    columns = min(len(panels), 2)
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     labels = [
         max(_label_width(row[i]) for row in rows if i < len(row)) for i in range(len(rows[0]))
@@ -46,6 +46,7 @@ def draw_panels(panels: Sequence[Panel], theme: Theme, columns: int | None = Non
     widths = [LEFT + PLOT_WIDTH + label + GAP for label in labels]
     heights = [max(PLOT_HEIGHT, *(_label_height(panel) for panel in row)) for row in rows]
     width, height = sum(widths), sum(heights) + len(rows) * (BOTTOM + TOP)
+    height += FOOT if footnote else 0
     figure = Figure((width, height))
     top = height
     for row, plot_height in zip(rows, heights, strict=True):
@@ -61,6 +62,15 @@ def draw_panels(panels: Sequence[Panel], theme: Theme, columns: int | None = Non
             _draw(figure.add_axes(box), panel, theme, plot_height)
             left += cell
         top -= BOTTOM
+    if footnote:
+        figure.text(
+            LEFT / width,
+            0.08 / height,
+            footnote,
+            fontsize=SMALL_SIZE,
+            color=theme.muted,
+            va="bottom",
+        )
     return figure
 
 
@@ -78,9 +88,7 @@ def _draw(axes, panel: Panel, theme: Theme, height: float) -> None:
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
     axes.tick_params(length=3, width=0.8)
-    styles = [
-        series_style(index, theme) for index in panel.styles or range(len(panel.lines))
-    ]
+    styles = [series_style(index, theme) for index in panel.styles or range(len(panel.lines))]
     for line, style in zip(panel.lines, styles, strict=True):
         _draw_line(axes, line, style, theme)
     axes.margins(x=0.02, y=0.05)

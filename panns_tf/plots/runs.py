@@ -192,9 +192,7 @@ def _read_lines(path: Path) -> tuple[dict, dict, list[str]]:
 
 
 def _is_finite(value) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _numbers(values: Sequence[int]) -> str:

@@ -76,9 +76,7 @@ def comparable(config: Mapping, folder: Path) -> dict:
         settings.pop("steps", None)  # how far it goes changes nothing of the way
     for name in ("data", "exclude", "distill"):
         settings[name] = place(settings.get(name), folder)
-    overrides = {
-        name: settings.pop(name) for name in OVERRIDES if settings.get(name) is not None
-    }
+    overrides = {name: settings.pop(name) for name in OVERRIDES if settings.get(name) is not None}
     for name in OVERRIDES:
         settings.pop(name, None)
     try:
