@@ -32,70 +32,62 @@ def draw_classes(table: "ClassTable", rows: Sequence["ClassRow"], gap: int | Non
     """
     from matplotlib.figure import Figure
 
-    columns = columns_of(len(rows))
-    tall = math.ceil(len(rows) / columns)
-    names = max(text_width(row.label, NAME_SIZE) for row in rows) * 1.03 + 0.12
     parts = [("ap", AP_WIDTH)]
     if any(row.training_clips is not None for row in rows):
         parts.insert(0, ("clips", CLIPS_WIDTH))
     if any(row.label_quality is not None for row in rows):
         parts.append(("quality", QUALITY_WIDTH))
-    column = names + sum(width for _, width in parts) + BETWEEN * (len(parts) - 1)
+    lines = list(rows) if gap is None else [*rows[:gap], None, *rows[gap:]]
+    tall = math.ceil(len(lines) / columns_of(len(lines)))
+    columns = [lines[i : i + tall] for i in range(0, len(lines), tall)]
+    names = [_names_width(column) for column in columns]
+    plots = sum(inches for _, inches in parts) + BETWEEN * (len(parts) - 1)
     entries = _legend_widths(table)
-    width = max(columns * column + (columns - 1) * GUTTER + 0.25, max(entries) + 0.4)
+    width = sum(names) + len(columns) * plots + (len(columns) - 1) * GUTTER + 0.25
+    width = max(width, max(entries) + 0.4)
     per_line = max(1, min(len(entries), int((width - 0.2) // max(entries))))
     legend = LEGEND * 0.7 * math.ceil(len(entries) / per_line) + 0.15
-    plot = (tall + (gap is not None)) * ROW
-    height = TOP + plot + BOTTOM + legend
+    height = TOP + tall * ROW + BOTTOM + legend
     figure = Figure((width, height))
-    axes = None
-    for i in range(columns):
-        part = rows[i * tall : (i + 1) * tall]
-        if not part:
-            continue
-        left = 0.1 + i * (column + GUTTER) + names
-        places = _places(len(part), gap)
-        shown = plot if len(part) == tall else len(part) * ROW
-        for kind, inches in parts:
-            top = height - TOP
-            box = (left / width, (top - shown) / height, inches / width, shown / height)
+    left = 0.1
+    for column, name_width in zip(columns, names, strict=True):
+        left += name_width
+        for i, (kind, inches) in enumerate(parts):
+            shown = len(column) * ROW
+            box = (left / width, (height - TOP - shown) / height, inches / width, shown / height)
             axes = figure.add_axes(box)
-            axes.set_ylim(max(places) + 0.5, -0.5)
+            axes.set_ylim(len(column) - 0.5, -0.5)
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="x", length=3, width=0.8, labelsize=7)
             axes.set_yticks([])
-            if kind == parts[0][0]:
-                _names(axes, part, places, inches, theme)
+            if i == 0:
+                _names(axes, column, inches, theme)
+            known = [(row, float(y)) for y, row in enumerate(column) if row]
+            part, places = [row for row, _ in known], [y for _, y in known]
             _PARTS[kind](axes, part, places, table, theme, rows)
             left += inches + BETWEEN
-        if gap is not None:
-            figure.text(
-                (0.1 + names - 0.08) / width,
-                (height - TOP - (gap + 0.5) * ROW) / height,
-                "…",
-                ha="right",
-                va="center",
-                color=theme.muted,
-            )
+        left += GUTTER - BETWEEN
     _legend(figure, table, theme, per_line)
     return figure
 
 
-def _places(count: int, gap: int | None) -> list[float]:
-    return [float(i if gap is None or i < gap else i + 1) for i in range(count)]
+def _names_width(column: Sequence["ClassRow | None"]) -> float:
+    widest = max((text_width(row.label, NAME_SIZE) for row in column if row), default=0.0)
+    return widest * 1.03 + 0.12
 
 
-def _names(axes, part, places, inches: float, theme: Theme) -> None:
+def _names(axes, column, inches: float, theme: Theme) -> None:
+    """Writes the classes beside their rows, and dots where some were left out."""
     to_places = axes.get_yaxis_transform()
-    for row, place in zip(part, places, strict=True):
+    for place, row in enumerate(column):
         axes.text(
             -0.08 / inches,
             place,
-            row.label,
+            row.label if row else "…",
             ha="right",
             va="center_baseline",
             fontsize=NAME_SIZE,
-            color=theme.text,
+            color=theme.text if row else theme.muted,
             transform=to_places,
             gid="label",
         )

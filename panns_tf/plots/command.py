@@ -57,8 +57,8 @@ def add_parser(commands) -> None:
         "--by",
         default="",
         metavar="SETTING",
-        help="compare runs by it, or by several, such as sampling+mixup; runs that differ elsewhere "
-        "are left out; default: all settings in which they differ",
+        help="compare runs by it, or by several, such as sampling+mixup; runs that differ "
+        "elsewhere are left out; default: all settings in which they differ",
     )
     curves.add_argument(
         "--metric", default="mAP", choices=("mAP", "mAUC", "d_prime", "loss"), help="default mAP"
@@ -203,9 +203,12 @@ def _all(options: argparse.Namespace) -> "Iterator[Chart | str]":
     from panns_tf.plots.complexity import complexity
     from panns_tf.plots.curves import curves
     from panns_tf.plots.fewshot import fewshot
-    from panns_tf.plots.held_out import partition
+    from panns_tf.plots.held_out import data_of, partition
 
     sets = partition(runs)
+    for suffix, members in _numbered(sets) if len(sets) > 1 else ():
+        names = ", ".join(run.name for run in members)
+        yield f"note: figures{suffix or ' without a number'}: {data_of(members[0])}: {names}"
     for name, metric in (("curves", "mAP"), ("loss", "loss")):
         for suffix, members in _numbered(sets):
             yield from _tried(

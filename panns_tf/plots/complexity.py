@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from panns_tf.plots.chart import Chart
-from panns_tf.plots.held_out import partition
+from panns_tf.plots.held_out import data_of, partition
 from panns_tf.plots.lines import Point, point
 from panns_tf.plots.runs import Run
 from panns_tf.plots.scatter import draw_names
@@ -112,10 +112,7 @@ def _is_audioset(run: Run) -> bool:
 def _title(run: Run) -> str:
     if _is_audioset(run):
         return _PAPER
-    data = place(run.config.get("eval_data"), run.path) or "unnamed data"
-    count = run.held_out.get("num_clips")
-    clips = f", {int(count):,} clips" if count else ""
-    return f"{'/'.join(data.split('/')[-2:])} ({len(run.labels)} classes{clips})"
+    return data_of(run)
 
 
 def _own(runs: Sequence[Run], title: str, data) -> tuple[list[System], list[str]]:

@@ -82,6 +82,14 @@ def _of_classes(first: Run, second: Run) -> str:
     return f"different classes, {a!r} and {b!r} first"
 
 
+def data_of(run: Run) -> str:
+    """Held-out data and classes of a run, for a person."""
+    count = run.held_out.get("num_clips")
+    clips = f", {int(count):,} clips" if count else ""
+    name = "/".join(_data(run).split("/")[-2:])
+    return f"{name} ({len(run.labels)} classes{clips})"
+
+
 def _data(run: Run) -> str:
     return place(run.config.get("eval_data"), run.path) or "none"
 
