@@ -159,6 +159,6 @@ def reset_peak() -> None:
 
 def training_counts() -> np.ndarray:
     """(527,) int: how many clips each class has in AudioSet's training set."""
-    path = ROOT / "tests/tfrecords/data/training_clips_per_class.csv"
+    path = ROOT / "panns_tf/data/training_clips_per_class.csv"
     with path.open(newline="") as file:
         return np.array([int(row["training_clips"]) for row in csv.DictReader(file)])

@@ -25,7 +25,7 @@ import tensorflow as tf  # noqa: E402
 from tfrecords.index import starts_of  # noqa: E402
 from tfrecords.sampling import DrawTables, as_tensors, draws  # noqa: E402
 
-COUNTS = ROOT / "tests/tfrecords/data/training_clips_per_class.csv"
+COUNTS = ROOT / "panns_tf/data/training_clips_per_class.csv"
 ROUNDS = 2000
 BLOCK = 256  # draws at a time, as the reader takes them
 

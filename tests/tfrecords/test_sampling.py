@@ -19,7 +19,7 @@ from tfrecords.sampling import (
     draws,
 )
 
-COUNTS = Path(__file__).parent / "data" / "training_clips_per_class.csv"
+COUNTS = Path(__file__).parents[2] / "panns_tf" / "data" / "training_clips_per_class.csv"
 LABELS = [(0,), (0, 1), (0,), (2,), (0, 2), (), (0,), (1,), (0,), (2,)]
 
 

@@ -170,7 +170,7 @@ def test_label_files_with_mistakes(tmp_path):
 
 
 def test_packaged_classes_are_those_of_the_counts():
-    counts = Path(__file__).parent / "data" / "training_clips_per_class.csv"
+    counts = Path(__file__).parents[2] / "panns_tf" / "data" / "training_clips_per_class.csv"
     packaged = Path(__file__).parents[2] / "tfrecords" / "data" / "class_labels_indices.csv"
     with counts.open() as first, packaged.open() as second:
         names = [[row["mid"] for row in csv.DictReader(file)] for file in (first, second)]

@@ -1,0 +1,33 @@
+"""Exact metrics of multi-label tagging, and how certain they are."""
+
+from panns_tf.metrics.bootstrap import Bootstrap, Difference, bootstrap
+from panns_tf.metrics.calibration import Calibration, calibration
+from panns_tf.metrics.curves import precision_recall_curve, roc_curve
+from panns_tf.metrics.ranking import (
+    average_precision,
+    best_f1,
+    d_prime,
+    micro_average_precision,
+    roc_auc,
+    weighted_average_precision,
+)
+from panns_tf.metrics.summary import Summary, remarks, summarise
+
+__all__ = [
+    "Bootstrap",
+    "Calibration",
+    "Difference",
+    "Summary",
+    "average_precision",
+    "best_f1",
+    "bootstrap",
+    "calibration",
+    "d_prime",
+    "micro_average_precision",
+    "precision_recall_curve",
+    "remarks",
+    "roc_auc",
+    "roc_curve",
+    "summarise",
+    "weighted_average_precision",
+]

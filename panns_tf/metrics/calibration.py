@@ -1,0 +1,100 @@
+"""Calibration: whether, of the clips given a probability of 0.7, 70 % are positive."""
+
+import dataclasses
+
+import numpy as np
+
+from panns_tf.metrics.inputs import checked
+
+_BLOCK = 2**16  # scores at a time: they stay in a processor's cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A reliability diagram over all pairs of clip and class, and expected errors.
+
+    Attributes:
+        edges: float64 (bins + 1,), from 0 to 1; a bin holds its upper edge, the first one 0 too.
+        confidence: float64 (bins,), the mean score in each bin; NaN in an empty one.
+        frequency: float64 (bins,), the share of positives in each bin; NaN in an empty one.
+        count: int64 (bins,), pairs in each bin.
+        expected_error: the mean of |frequency - confidence| over all pairs.
+        class_error: float64 (classes,), the same within each class.
+    """
+
+    edges: np.ndarray
+    confidence: np.ndarray
+    frequency: np.ndarray
+    count: np.ndarray
+    expected_error: float
+    class_error: np.ndarray
+
+
+def calibration(target, score, bins: int = 15) -> Calibration:
+    """Compares probabilities with how often they come true, in bins of equal width.
+
+    Args:
+        target: (clips,) or (clips, classes), of 0 and 1 or bool.
+        score: the same shape, probabilities.
+        bins: how many.
+
+    Raises:
+        ValueError: if a score lies outside [0, 1], or there are no scores or bins.
+
+    Source: the expected calibration error of Guo et al. 2017; bins as scikit-learn's
+    ``calibration_curve``.
+    """
+    if not isinstance(bins, int | np.integer) or not 1 <= bins <= 255:
+        raise ValueError(f"expected 1 to 255 bins; received {bins!r}")
+    target, score = checked(target, score)
+    if not score.size:
+        raise ValueError(f"no scores to calibrate: received shape {score.shape}")
+    least, most = float(score.min()), float(score.max())
+    if least < 0 or most > 1:
+        raise ValueError(
+            f"calibration needs probabilities; {((score < 0) | (score > 1)).sum():,} of "
+            f"{score.size:,} scores lie outside [0, 1] (they span {least:g} to {most:g})"
+        )
+    edges = np.linspace(0, 1, bins + 1)
+    clips = len(score)
+    tables = _tables(target.reshape(clips, -1), score.reshape(clips, -1), edges)
+    count, confident, true = tables.sum(axis=1)
+    gaps = np.abs(tables[2] - tables[1]).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return Calibration(
+            edges,
+            confident / count,
+            true / count,
+            count.astype(np.int64),
+            float(np.abs(true - confident).sum() / count.sum()),
+            gaps / clips,
+        )
+
+
+def _rounded_down(edges: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The largest numbers of a type not above the edges: above the one is above the other."""
+    near = edges.astype(dtype)
+    return np.where(near > edges, np.nextafter(near, near.dtype.type(0)), near)
+
+
+def _tables(target: np.ndarray, score: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(3, classes, bins): clips, sum of scores, positives."""
+    classes, bins = score.shape[1], len(edges) - 1
+    inner = _rounded_down(edges[1:-1], score.dtype)
+    clips = max(1, _BLOCK // classes)
+    cell = np.tile(np.arange(classes) * bins, clips)
+    tables = np.zeros((3, classes * bins))
+    for start in range(0, len(score), clips):
+        values = score[start : start + clips].ravel()
+        hits = target[start : start + clips].ravel()
+        place = np.zeros(values.size, np.uint8)
+        above = np.empty(values.size, bool)
+        for edge in inner:
+            np.greater(values, edge, out=above)
+            place += above.view(np.uint8)
+        cells = cell[: values.size] + place
+        for table, which, weights in zip(
+            tables, (cells, cells, cells[hits]), (None, values, None), strict=True
+        ):
+            table += np.bincount(which, weights=weights, minlength=table.size)
+    return tables.reshape(3, classes, bins)
