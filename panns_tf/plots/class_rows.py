@@ -159,7 +159,17 @@ def _ap(axes, part, places, table: "ClassTable", theme: Theme, rows) -> None:
             pieces = [(value.low, value.high, y) for value, y in known]
             axes.plot(*_segments(pieces), color=style["color"], lw=0.9)
         x, y = [value.mean for value, _ in known], [y for _, y in known]
-        axes.plot(x, y, ls="none", ms=size, mew=0.4, mec=theme.background, **style, zorder=3)
+        axes.plot(
+            x,
+            y,
+            ls="none",
+            ms=size,
+            mew=0.4,
+            mec=theme.background,
+            clip_on=False,
+            zorder=3,
+            **style,
+        )
     for row, place in zip(part, places, strict=True):
         if all(value is None for value in row.systems):
             axes.text(0.01, place, "undefined", color=theme.muted, **_SAID)
