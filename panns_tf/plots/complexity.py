@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cache
 
 from panns_tf.plots.chart import Chart
 from panns_tf.plots.held_out import data_of, partition
@@ -51,7 +52,7 @@ def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> Chart:
     """
     notes = [f"{run.name}: {note}" for run in runs for note in run.notes]
     notes += [f"{run.name}: {run.state}" for run in runs if not run.finished]
-    systems = published()
+    systems = list(published())
     usable = []
     for run in runs:
         if run.final()[0] is None:
@@ -72,7 +73,8 @@ def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> Chart:
     return Chart(name, rows, lambda theme: _draw(systems, theme), table, tuple(notes))
 
 
-def published() -> list[System]:
+@cache
+def published() -> tuple[System, ...]:
     """The networks of Figure 5: those of Table XII, by this project's own count."""
     from panns_tf.complexity import complexity as count
     from panns_tf.models.registry import ARCHITECTURES
@@ -87,7 +89,7 @@ def published() -> list[System]:
         found.append(
             System(_PAPER, row.name, counted.operations, counted.parameters, value, _kind(row))
         )
-    return found
+    return tuple(found)
 
 
 def _kind(row) -> str:

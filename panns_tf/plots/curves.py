@@ -100,7 +100,7 @@ def choose(
         The panels, and a line for each group that has no place.
 
     Raises:
-        ValueError: for a setting that no run has, or in which all are the same.
+        ValueError: for a setting that no run has.
     """
     names = differing([member.settings for member in groups])
     if by:
@@ -119,11 +119,13 @@ def choose(
 
 
 def _check(by: Sequence[str], groups: Sequence[Group]) -> None:
-    known = sorted({name for member in groups for name in member.settings})
+    known = {name for member in groups for name in member.settings}
     unknown = [name for name in by if name not in known]
     if unknown:
+        names = differing([member.settings for member in groups])
         raise ValueError(
-            f"--by {unknown[0]}: no run has such a setting; there are {', '.join(known)}"
+            f"--by {unknown[0]}: no run has such a setting; the runs differ in "
+            f"{', '.join(names) or 'their seed alone'}"
         )
 
 
