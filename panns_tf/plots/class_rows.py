@@ -110,9 +110,10 @@ def _guides(axes, places, theme: Theme) -> None:
 def _clips(axes, part, places, table, theme: Theme, rows) -> None:
     most = max((row.training_clips or 1 for row in rows), default=1)
     axes.set_xscale("log")
-    axes.set_xlim(1, 1.6 * max(most, 10))
+    least = 0.8  # so that a single clip has a bar
+    axes.set_xlim(least, 1.6 * max(most, 10))
     pairs = list(zip(part, places, strict=True))
-    bars = [(1.0, float(row.training_clips), y) for row, y in pairs if row.training_clips]
+    bars = [(least, float(row.training_clips), y) for row, y in pairs if row.training_clips]
     thick = 0.62 * ROW * 72
     axes.plot(*_segments(bars), color=theme.bar, lw=thick, solid_capstyle="butt")
     for row, place in pairs:

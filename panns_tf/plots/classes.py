@@ -8,7 +8,7 @@ from panns_tf.plots.chart import Chart
 from panns_tf.plots.class_rows import draw_classes
 from panns_tf.plots.lines import Point, point
 from panns_tf.plots.runs import Evaluation, Run
-from panns_tf.plots.settings import describe, differing, group, order_of, shortest
+from panns_tf.plots.settings import differing, group, names_of, order_of, shortest
 
 ORDERS = ("clips", "ap", "name")
 #: More classes than these need several columns.
@@ -131,9 +131,8 @@ def read_classes(
     groups.sort(key=lambda member: order_of(member.settings, told))
     data = shortest(member.settings.get("data") for member in groups)
     systems, columns, kinds = [], [], set()
-    for member in groups:
+    for member, label in zip(groups, names_of(groups, told, data), strict=True):
         counted = member.finished
-        label = describe(member.settings, told, data)
         systems.append(f"{label} ({len(counted)} seeds)" if len(counted) > 1 else label)
         column, kind = _column([by_run[id(run)].classes for run in counted])
         columns.append(column)

@@ -9,7 +9,7 @@ from panns_tf.plots.held_out import data_of, partition
 from panns_tf.plots.lines import Point, point
 from panns_tf.plots.runs import Run
 from panns_tf.plots.scatter import draw_names
-from panns_tf.plots.settings import OVERRIDES, describe, differing, group, place, shortest
+from panns_tf.plots.settings import OVERRIDES, differing, group, names_of, place, shortest
 from panns_tf.plots.style import MARKS, Theme
 
 #: Seconds of the clip whose operations are counted, as in Table XII.
@@ -123,7 +123,7 @@ def _own(runs: Sequence[Run], title: str, data) -> tuple[list[System], list[str]
     groups, found, notes = group(runs), [], []
     names = differing([member.settings for member in groups])
     names = names if "arch" in names or not names else ["arch", *names]
-    for member in groups:
+    for member, label in zip(groups, names_of(groups, names, data), strict=True):
         config, members = member.runs[0].config, member.finished
         overrides = {key: config[key] for key in OVERRIDES if config.get(key) is not None}
         try:
@@ -131,7 +131,6 @@ def _own(runs: Sequence[Run], title: str, data) -> tuple[list[System], list[str]
         except (ValueError, KeyError) as error:
             notes += [f"{run.name}: left out: {error}" for run in member.runs]
             continue
-        label = describe(member.settings, names, data)
         remarks = [f"{len(members)} seeds"] if len(members) > 1 else []
         remarks += [] if members[0].finished else ["unfinished"]
         found.append(

@@ -11,10 +11,10 @@ from panns_tf.plots.runs import METRICS, SPLITS, Run
 from panns_tf.plots.settings import (
     PANELS,
     Group,
-    describe,
     differing,
     freeze,
     group,
+    names_of,
     order_of,
     panel_of,
     readable,
@@ -80,8 +80,9 @@ def curves(
     data = shortest(run.settings.get("data") for run in usable)
     for choice in choices:
         lines = []
-        for member in choice.groups:
-            line = _line(member, choice, metric, split, data)
+        labels = names_of(choice.groups, choice.names, data)
+        for member, label in zip(choice.groups, labels, strict=True):
+            line = _line(member, label, metric, split)
             lines.append(line)
             rows += _rows(choice, line, member, metric, split)
             table.append(_summary(choice, line))
@@ -185,7 +186,7 @@ def _styles(choices: Sequence[Choice]) -> dict[tuple, int]:
     return styles
 
 
-def _line(member: Group, choice: Choice, metric: str, split: str, data) -> Line:
+def _line(member: Group, label: str, metric: str, split: str) -> Line:
     counted = member.finished
     found = [run.curve(metric, split) for run in counted]
     found = [thinned(curve) if metric == "loss" else curve for curve in found]
@@ -197,7 +198,6 @@ def _line(member: Group, choice: Choice, metric: str, split: str, data) -> Line:
         remarks.append(
             f"unfinished, {100 * furthest.step / whole:.0f} %" if whole else "unfinished"
         )
-    label = describe(member.settings, choice.names, data)
     return Line(label, mean_line(found), ", ".join(remarks), unfinished)
 
 

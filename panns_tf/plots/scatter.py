@@ -8,7 +8,7 @@ from panns_tf.plots.style import SMALL_SIZE, text_width
 
 #: Inches.
 MARK, HEIGHT = 0.075, 1.25 * SMALL_SIZE / 72
-DISTANCES = (0.03, 0.1, 0.2, 0.3, 0.42, 0.56, 0.72, 0.9)
+DISTANCES = (0.03, 0.1, 0.2, 0.3, 0.42, 0.56, 0.72, 0.9, 1.1, 1.35, 1.6)
 #: To the right, left, above, below, and between; the first that is free is taken.
 _DIRECTIONS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 _DIRECTIONS += [(1, 0.5), (1, -0.5), (-1, 0.5), (-1, -0.5), (0.5, 1), (0.5, -1), (-0.5, 1)]

@@ -253,3 +253,21 @@ def group(runs: Iterable) -> list[Group]:
     for run in runs:
         found.setdefault(freeze(run.settings), []).append(run)
     return [Group(members[0].settings, tuple(members)) for members in found.values()]
+
+
+def names_of(groups: Sequence[Group], names: Sequence[str], data: Mapping) -> list[str]:
+    """A name for each group: its settings; where they are of many kinds, what is unusual in it.
+
+    Args:
+        groups: told apart.
+        names: of the settings in which they differ.
+        data: short names of training data, by path.
+    """
+    if len(names) <= 2 or len({panel_of(name) for name in names}) == 1:
+        return [describe(member.settings, names, data) for member in groups]
+    apart = [[differing([a.settings, b.settings]) for b in groups] for a in groups]
+    centre = min(range(len(groups)), key=lambda i: sum(map(len, apart[i])))
+    return [
+        describe(member.settings, ["arch", *(n for n in apart[centre][i] if n != "arch")], data)
+        for i, member in enumerate(groups)
+    ]

@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from panns_tf.plots.settings import comparable, describe, differing, freeze, shortest
+from panns_tf.plots.settings import (
+    Group,
+    comparable,
+    describe,
+    differing,
+    freeze,
+    names_of,
+    shortest,
+)
 
 HERE = Path("runs/a")
 
@@ -60,6 +68,18 @@ def test_labels():
     assert describe(many, ["fraction"]) == "50 % of the clips"
     assert describe(many, ["hop"]) == "20 ms"
     assert describe(settings(), []) == "Cnn14"
+
+
+def test_names_of_many_kinds_say_what_is_unusual():
+    many = [settings(), settings(arch="Cnn6"), settings(mel_bins=32), settings(fraction=0.5)]
+    groups = [Group(found, ()) for found in many]
+    assert names_of(groups, differing(many), {}) == [
+        "Cnn14",
+        "Cnn6",
+        "Cnn14, 32 mel bins",
+        "Cnn14, 50 % of the clips",
+    ]
+    assert names_of(groups[::2], ["mel_bins"], {}) == ["64 mel bins", "32 mel bins"]
 
 
 def test_an_unknown_network_is_as_it_is_written():
