@@ -1,5 +1,7 @@
 """The paper's figures, from run directories: PNG, SVG and the numbers as CSV.
 
+For example:
+
     from panns_tf.plots.curves import curves
     from panns_tf.plots.runs import read_runs
 
