@@ -1,11 +1,12 @@
-"""The commands: `python -m panns_tf models | convert | ablate`."""
+"""The commands: `python -m panns_tf models | convert | ablate | plot`."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from panns_tf.ablation.command import add_parser as add_ablate
+from panns_tf.ablation import command as ablate
 from panns_tf.commands import run
+from panns_tf.plots import command as plot
 
 _CONVERT_HELP = """\
 Convert a checkpoint of the PyTorch reference to Keras, or a network of this project to a
@@ -87,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
 
-    add_ablate(commands)
+    ablate.add_parser(commands)
+    plot.add_parser(commands)
     return parser
 
 

@@ -45,7 +45,9 @@ def result(process: subprocess.Popen) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("words", [("--help",), ("models", "--help"), ("convert", "--help")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("models", "--help"), ("convert", "--help"), ("plot", "--help")]
+)
 def test_help_does_not_wait_for_tensorflow(words, tmp_path):
     status, out, err = result(start(tmp_path, *words, options=("-X", "importtime")))
     assert status == 0

@@ -1,0 +1,147 @@
+import csv
+import math
+
+import pytest
+
+from panns_tf.plots.classes import classes
+from panns_tf.plots.runs import read_runs
+from tests.panns_tf.plots.synthetic import LABELS, write_evaluation, write_run
+from tests.panns_tf.plots.test_panels import overlaps
+from tfrecords.classes import audioset_classes
+
+
+def read(folder):
+    return read_runs([folder])[0]
+
+
+def test_classes_by_training_clips(tmp_path):
+    ap = [0.1, 0.2, None]
+    write_run(tmp_path / "a", ap=ap, training_clips=[5, 700, 60])
+    write_run(tmp_path / "b", "Cnn6", ap=[0.3, 0.4, None], training_clips=[5, 700, 60])
+    chart = classes(read(tmp_path), quality=[0.5, math.nan, 1.0])
+    assert [(row["class"], row["system"], row["average_precision"]) for row in chart.rows] == [
+        (LABELS[1], "Cnn6", 0.4),
+        (LABELS[1], "Cnn14", 0.2),
+        (LABELS[2], "Cnn6", None),
+        (LABELS[2], "Cnn14", None),
+        (LABELS[0], "Cnn6", 0.3),
+        (LABELS[0], "Cnn14", 0.1),
+    ]
+    assert [row["training_clips"] for row in chart.rows[::2]] == [700, 60, 5]
+    assert [row["label_quality"] for row in chart.rows[::2]] == [None, 1.0, 0.5]
+    assert {row["low"] for row in chart.rows} == {None}
+    (note,) = chart.notes
+    assert note.startswith("1 of 3 classes undefined")
+    figure = chart.figure()
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts == [LABELS[1], LABELS[2], LABELS[0], "undefined", "unrated"]
+
+
+def test_intervals_and_quality_of_per_class_csv(tmp_path):
+    columns = {
+        "ap_low": [0.05, 0.15, 0.25],
+        "ap_high": [0.2, 0.3, 0.4],
+        "label_quality": [0.9, None, 0.7],
+        "training_clips": [3, 2, 1],
+    }
+    write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3], columns=columns)
+    chart = classes(read(tmp_path), order="name")
+    assert [row["class"] for row in chart.rows] == sorted(LABELS)
+    row = next(row for row in chart.rows if row["class"] == "dog")
+    assert (row["low"], row["high"], row["label_quality"]) == (0.05, 0.2, 0.9)
+    assert row["training_clips"] == 3
+    assert "95 % intervals" in str([t.get_text() for t in chart.figure().legends[0].get_texts()])
+
+
+def test_seeds_are_one_system_with_its_range(tmp_path):
+    for seed, ap in enumerate(([0.1, 0.2, None], [0.5, None, None])):
+        write_run(tmp_path / f"{seed}", ap=ap, seed=seed)
+        file = tmp_path / f"{seed}/evaluation/per_class.csv"
+        file.write_text(file.read_text().replace(",0,,", ",8,,"))  # as many clips of each class
+    rows = {row["class"]: row for row in classes(read(tmp_path)).rows}
+    dog = rows["dog"]
+    assert (dog["average_precision"], dog["low"], dog["high"], dog["runs"]) == (0.3, 0.1, 0.5, 2)
+    assert rows[LABELS[1]]["runs"] == 1
+    assert (rows[LABELS[2]]["average_precision"], rows[LABELS[2]]["runs"]) == (None, 0)
+
+
+def test_without_counts_the_order_is_by_ap_and_the_bars_are_missing(tmp_path):
+    write_run(tmp_path / "a", ap=[0.1, None, 0.3])
+    chart = classes(read(tmp_path))
+    assert [row["class"] for row in chart.rows] == [LABELS[2], LABELS[0], LABELS[1]]
+    assert any(note.startswith("training clips of the classes are unknown") for note in chart.notes)
+    assert len(chart.figure().axes) == 1
+
+
+def test_runs_without_evaluation_are_named(tmp_path):
+    write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
+    write_run(tmp_path / "b", "Cnn6", stop=200)
+    notes = classes(read(tmp_path)).notes
+    assert {"b: without per_class.csv; left out", "b: unfinished: step 200 of 600"} <= set(notes)
+    with pytest.raises(ValueError, match="none of the 1 runs has an evaluation with"):
+        classes(read(tmp_path / "b"))
+    with pytest.raises(ValueError, match="has an evaluation named other"):
+        classes(read(tmp_path), evaluation="other")
+
+
+def test_other_clips_or_classes_are_refused(tmp_path):
+    write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
+    write_run(tmp_path / "b", "Cnn6", ap=[0.1, None, 0.3])
+    with pytest.raises(ValueError, match="different clips: 'rain & wind' has 8 and 0 of them"):
+        classes(read(tmp_path))
+    write_run(tmp_path / "c/d", "Cnn6", ap=[0.1, 0.2], labels=("dog", "cat"))
+    with pytest.raises(ValueError, match="different classes: 3 and 2 classes; 'cat' is in one"):
+        classes(read_runs([tmp_path / "a", tmp_path / "c"])[0])
+
+
+def test_an_evaluation_is_chosen_by_name_or_since_all_have_it(tmp_path):
+    write_run(tmp_path / "a", ap=[0.1, 0.1, 0.1])
+    write_run(tmp_path / "b", "Cnn6")
+    for name, value in (("a", 0.2), ("b", 0.3)):
+        write_evaluation(tmp_path / name / "evaluation/eval", LABELS, [value] * 3)
+    assert {row["average_precision"] for row in classes(read(tmp_path)).rows} == {0.2, 0.3}
+    only = classes(read(tmp_path / "a"), evaluation="")
+    assert {row["average_precision"] for row in only.rows} == {0.1}
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "count"), [(2, None, 2), (1, 1, 2), (0, 1, 1), (9, 9, 3)]
+)
+def test_ends(top, bottom, count, tmp_path):
+    write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
+    chart = classes(read(tmp_path), top=top, bottom=bottom)
+    assert len(chart.rows) == count
+    texts = [text.get_text() for text in chart.figure().axes[0].texts]
+    assert ("…" in texts) == ((top, bottom) == (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"top": -1}, "--top must not be negative"),
+        ({"top": 0, "bottom": 0}, "leave no class"),
+        ({"order": "size"}, "order must be one of clips, ap, name"),
+        ({"quality": [0.5]}, "label quality of 1 classes for 3 classes"),
+    ],
+)
+def test_mistakes(settings, said, tmp_path):
+    write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match=said):
+        classes(read(tmp_path), **settings)
+
+
+def test_audiosets_classes(tmp_path):
+    labels = audioset_classes().names
+    ap = [(i % 97) / 97 for i in range(527)]
+    write_run(tmp_path / "a", labels=labels, ap=ap, training_clips=list(range(1, 528)))
+    chart = classes(read(tmp_path), quality=[0.5] * 527)
+    figure = chart.figure()
+    texts = [text for axes in figure.axes for text in axes.texts]
+    assert {text.get_text() for text in texts} == set(labels)
+    assert overlaps(figure) == []
+    assert figure.get_figheight() > figure.get_figwidth()
+    paths = chart.save(tmp_path / "out")
+    rows = list(csv.DictReader(paths[3].open()))
+    assert [row["class"] for row in rows] == list(labels)[::-1]
+    assert float(rows[0]["average_precision"]) == pytest.approx(ap[526], abs=1e-6)
+    assert paths[2].stat().st_size < 700_000
