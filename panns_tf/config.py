@@ -223,7 +223,7 @@ class TrainConfig:
     @property
     def overrides(self) -> dict[str, int | float]:
         """What differs from the network's row in the registry."""
-        given = {name: getattr(self, name) for name in _OVERRIDES}
+        given = {name: getattr(self, name) for name in OVERRIDES}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
@@ -232,7 +232,8 @@ class TrainConfig:
         return "float32" if self.precision == "tf32" else self.precision
 
 
-_OVERRIDES = (
+#: Settings of the network that a run may change.
+OVERRIDES = (
     "sample_rate",
     "window_size",
     "hop_size",
@@ -240,6 +241,24 @@ _OVERRIDES = (
     "fmin",
     "fmax",
     "embedding_size",
+)
+
+#: Settings of where a run lies and how it is looked at and saved; none changes what it learns.
+BESIDES = (
+    "run_dir",
+    "recipe",
+    "steps_per_call",
+    "eval_steps",
+    "eval_training_clips",
+    "pictures",
+    "watch_classes",
+    "profile",
+    "log_steps",
+    "checkpoint_minutes",
+    "checkpoint_steps",
+    "keep_checkpoints",
+    "full_disk",
+    "cache",
 )
 
 _COUNTS = (

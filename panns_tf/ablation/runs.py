@@ -5,21 +5,8 @@ import json
 from pathlib import Path
 
 from panns_tf.ablation.grid import Row
-from panns_tf.config import TrainConfig
-
-#: Settings that may change under a run without its figures being others.
-_INDIFFERENT = (
-    "run_dir",
-    "recipe",
-    "steps_per_call",
-    "eval_steps",
-    "log_steps",
-    "checkpoint_minutes",
-    "checkpoint_steps",
-    "keep_checkpoints",
-    "full_disk",
-    "cache",
-)
+from panns_tf.config import BESIDES, TrainConfig
+from panns_tf.run_directory import is_finished, read_log
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +70,10 @@ def cells_of(rows: tuple[Row, ...], seeds: tuple[int, ...], output: Path) -> lis
 def state_of(cell: Cell) -> State:
     """Looks at the disk."""
     outcome = read_json(cell.outcome)
-    step, steps = last_step(cell.folder), cell.row.config().steps
+    lines, _ = read_log(cell.folder)
+    step, steps = (lines[-1]["step"] if lines else 0), cell.row.config().steps
     values = read_json(cell.folder / "evaluation" / "metrics.json")
-    if (cell.folder / "final.keras").exists() and "mAP" in values:
+    if is_finished(cell.folder) and "mAP" in values:
         status = "finished"
     elif outcome.get("failed"):
         status = "failed"
@@ -112,20 +100,6 @@ def read_json(path: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def last_step(folder: Path) -> int:
-    """The last step in a run's metrics.jsonl, whose last line may be cut off; 0 without one."""
-    try:
-        lines = (folder / "metrics.jsonl").read_text(errors="replace").splitlines()
-    except OSError:
-        return 0
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["step"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return 0
-
-
 def check_unchanged(cells: list[Cell], eval_data: str) -> None:
     """Raises a ValueError if runs that are there were begun with other settings."""
     for cell in cells:
@@ -138,7 +112,7 @@ def check_unchanged(cells: list[Cell], eval_data: str) -> None:
             f"{field.name} was {there[field.name]!r}, now {wanted[field.name]!r}"
             for field in dataclasses.fields(TrainConfig)
             if field.name in there
-            and field.name not in _INDIFFERENT
+            and field.name not in BESIDES
             and there[field.name] != wanted[field.name]
         ]
         if changed:

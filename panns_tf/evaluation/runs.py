@@ -2,8 +2,9 @@
 
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
+
+from panns_tf.run_directory import is_finished, read_config, read_log
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Run:
 
     path: Path
     config: dict
-    labels: list[str] | None
-    training_clips: list[int] | None
+    labels: tuple[str, ...] | None
+    training_clips: tuple[int, ...] | None
     step: int
     best_step: int | None
     finished: bool
@@ -51,43 +52,21 @@ def read_run(model: Path) -> Run | None:
 
 
 def _read(folder: Path) -> Run:
-    path = folder / "config.json"
-    try:
-        content = json.loads(path.read_text())
-        config = dict(content["config"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error!r}); restore it, or give a .keras file outside the run"
-        ) from error
+    recorded = read_config(folder)
     step, best_step, best = 0, None, None
-    for line in read_log(folder / "metrics.jsonl"):
+    for line in read_log(folder)[0]:
         step = max(step, line["step"])
         if line.get("mAP") is not None and (best is None or line["mAP"] > best):
             best, best_step = line["mAP"], line["step"]
     return Run(
         folder,
-        config,
-        content.get("labels"),
-        content.get("training_clips"),
+        recorded.config,
+        recorded.labels or None,
+        recorded.training_clips,
         step,
         best_step,
-        (folder / "final.keras").is_file(),
+        is_finished(folder),
     )
-
-
-def read_log(path: Path) -> list[dict]:
-    """Returns the whole lines of a ``metrics.jsonl``; one cut off by a kill is left out."""
-    if not path.is_file():
-        return []
-    lines = []
-    for text in path.read_text(errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            lines.append(line)
-    return lines
 
 
 def find_model(path: Path) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from panns_tf.plots.settings import comparable
+from panns_tf.run_directory import LOG, is_finished, read_config, read_log
 
 #: Names in ``metrics.jsonl`` by metric and split.
 METRICS = ("mAP", "mAUC", "d_prime", "loss")
@@ -129,56 +130,36 @@ def read_run(path: str | Path, name: str | None = None) -> Run:
         ValueError: in one line, if its ``config.json`` is absent or damaged.
     """
     path = Path(path)
-    file = path / "config.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        config, labels = dict(content["config"]), tuple(content.get("labels") or ())
-        clips = content.get("training_clips")
-        clips = tuple(int(count) for count in clips) if clips else None
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{file} is damaged: {' '.join(repr(error).split())}") from error
-    if clips and len(clips) != len(labels):
-        raise ValueError(
-            f"{file} is damaged: {len(clips)} counts of training_clips for {len(labels)} labels"
-        )
-    curves, held_out, notes = _read_lines(path / "metrics.jsonl")
+    recorded = read_config(path)
+    curves, held_out, notes = _read_lines(path)
     evaluations, more = _read_evaluations(path / "evaluation")
     return Run(
         path,
         name or path.name,
-        config,
-        comparable(config, path),
-        labels,
-        clips,
+        recorded.config,
+        comparable(recorded.config, path),
+        recorded.labels,
+        recorded.training_clips,
         curves,
         held_out,
         evaluations,
-        (path / "final.keras").exists(),
+        is_finished(path),
         (*notes, *more),
     )
 
 
-def _read_lines(path: Path) -> tuple[dict, dict, list[str]]:
-    """Curves by name, the last evaluation's counts, and what is wrong with the file."""
-    if not path.is_file():
-        return {}, {}, [f"{path.name} is missing"]
+def _read_lines(folder: Path) -> tuple[dict, dict, list[str]]:
+    """Curves by name, the last evaluation's counts, and what is wrong with the log."""
+    if not (folder / LOG).is_file():
+        return {}, {}, [f"{LOG} is missing"]
     curves: dict[str, dict[int, float]] = {}
     held_out: dict[str, float] = {}
-    damaged = []
-    lines = path.read_bytes().decode("utf-8", "replace").splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            values = json.loads(line)
-            step = int(values["step"])
-        except (ValueError, TypeError, KeyError):
-            damaged += [number] if line.strip() else []
-            continue
+    lines, damaged = read_log(folder)
+    for values in lines:
         for name, value in values.items():
             # null stands for what is not finite, such as the d-prime of a perfect ranking.
             if name != "step" and _is_finite(value):
-                curves.setdefault(name, {})[step] = float(value)
+                curves.setdefault(name, {})[values["step"]] = float(value)
         if "mAP" in values:
             held_out = {
                 name: values[name]
@@ -187,8 +168,9 @@ def _read_lines(path: Path) -> tuple[dict, dict, list[str]]:
             }
     if not damaged:
         return curves, held_out, []
-    where = "the last line" if damaged == [len(lines)] else f"line {_numbers(damaged)}"
-    return curves, held_out, [f"{path.name}: {where} is damaged and was left out"]
+    last = damaged == [len(lines) + 1]
+    where = "the last line" if last else f"line {_numbers(damaged)}"
+    return curves, held_out, [f"{LOG}: {where} is damaged and was left out"]
 
 
 def _is_finite(value) -> bool:

@@ -6,34 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from panns_tf.config import BESIDES, OVERRIDES, TrainConfig
+
 #: Settings of a run's place, its looks and its seed, which do not tell one experiment from another.
-INCIDENTAL = {
-    "run_dir",
-    "recipe",
-    "eval_data",
-    "seed",
-    "xla",
-    "steps_per_call",
-    "eval_steps",
-    "log_steps",
-    "checkpoint_minutes",
-    "checkpoint_steps",
-    "keep_checkpoints",
-    "full_disk",
-    "damaged",
-    "cache",
-    "demo",
-}
-#: Settings of the front end that a run may override, as `TrainConfig` names them.
-OVERRIDES = (
-    "sample_rate",
-    "window_size",
-    "hop_size",
-    "mel_bins",
-    "fmin",
-    "fmax",
-    "embedding_size",
-)
+INCIDENTAL = {*BESIDES, "eval_data", "seed", "xla", "damaged", "demo"}
 #: The panels of Figure 4 and of Table VI, each with the settings that it compares.
 PANELS = {
     "architecture": ("arch",),
@@ -68,8 +44,6 @@ def comparable(config: Mapping, folder: Path) -> dict:
     Returns:
         Values by name. ``fmax`` is None where it is the usual one of the sample rate.
     """
-    from panns_tf.config import TrainConfig
-
     config = {**dataclasses.asdict(TrainConfig()), **config}  # an older run lacks newer settings
     settings = {name: value for name, value in config.items() if name not in INCIDENTAL}
     if settings.get("schedule", "constant") == "constant":

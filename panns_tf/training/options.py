@@ -6,29 +6,13 @@ import json
 import time
 from pathlib import Path
 
-from panns_tf.config import CHOICES, TrainConfig
+from panns_tf.config import BESIDES, CHOICES, TrainConfig
 from panns_tf.models import Architecture, find
 from panns_tf.training import demo
 from panns_tf.training.recipes import read_recipe, recipe_names
 
-#: What a resumed run may change: how long it goes on, where, and how often it looks up.
-RESUMABLE = (
-    "run_dir",
-    "steps",
-    "steps_per_call",
-    "eval_steps",
-    "eval_training_clips",
-    "pictures",
-    "watch_classes",
-    "profile",
-    "log_steps",
-    "checkpoint_minutes",
-    "checkpoint_steps",
-    "keep_checkpoints",
-    "full_disk",
-    "damaged",
-    "cache",
-)
+#: What a resumed run may change: how long it goes on, and what changes nothing of it.
+RESUMABLE = ("steps", "damaged", *(name for name in BESIDES if name != "recipe"))
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -4,26 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from panns_tf.config import TrainConfig
-
-#: Settings that say where or how a run is looked at, not what it learns.
-_ASIDE = (
-    "run_dir",
-    "data",
-    "eval_data",
-    "cache",
-    "eval_steps",
-    "log_steps",
-    "checkpoint_minutes",
-    "checkpoint_steps",
-    "keep_checkpoints",
-    "full_disk",
-    "pictures",
-    "watch_classes",
-    "profile",
-    "eval_training_clips",
-    "steps_per_call",
-)
+from panns_tf.config import BESIDES, TrainConfig
 
 
 def as_markdown(settings: dict) -> str:
@@ -41,7 +22,7 @@ def hyperparameters(config: TrainConfig) -> dict[str, bool | float | str]:
     """Returns what decides the outcome of a run, as TensorBoard's HParams takes it."""
     found = {}
     for name, value in dataclasses.asdict(config).items():
-        if name not in _ASIDE and value is not None:
+        if name not in (*BESIDES, "data", "eval_data") and value is not None:
             found[name] = value
     return found
 

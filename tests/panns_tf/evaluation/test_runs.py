@@ -47,7 +47,7 @@ def test_a_run_without_a_model_is_an_error_with_its_step(run_dir):
 
 def test_a_broken_config_is_named(run_dir):
     (run_dir / "config.json").write_text('{"config": ')
-    with pytest.raises(ValueError, match=r"config.json cannot be read"):
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
         read_run(run_dir)
 
 
