@@ -12,11 +12,15 @@ from tfrecords.shards import write_atomic
 
 def to_json(values: dict, **options) -> str:
     """Writes numbers as JSON, which has no infinity: a d-prime of a perfect ranking is null."""
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
-    return json.dumps(finite, allow_nan=False, **options)
+    return json.dumps(_finite(values), allow_nan=False, **options)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class RunLog:

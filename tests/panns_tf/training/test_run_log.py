@@ -1,6 +1,6 @@
 import json
 
-from panns_tf.training.run_log import RunLog
+from panns_tf.training.run_log import RunLog, to_json
 
 
 def lines(path):
@@ -45,3 +45,12 @@ def test_a_line_that_a_full_disk_cut_off_costs_itself_alone(tmp_path):
     RunLog(tmp_path, 3).close()
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 3]
+
+
+def test_what_is_not_finite_is_null_however_deep():
+    values = {"a": float("nan"), "b": [1.0, float("inf")], "c": [{"d": -float("inf"), "e": "x"}]}
+    assert json.loads(to_json(values)) == {
+        "a": None,
+        "b": [1.0, None],
+        "c": [{"d": None, "e": "x"}],
+    }
