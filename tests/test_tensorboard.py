@@ -47,9 +47,9 @@ def address(data, tmp_path_factory):
 def shown(page, address, screenshot):
     """Opens a dashboard; waits for texts on it, within frames too, and takes a screenshot."""
 
-    def show(dashboard: str, *texts: str):
+    def show(dashboard: str, *texts: str, tags: str = ""):
         page.set_default_timeout(60_000)
-        page.goto(f"{address}#{dashboard}")
+        page.goto(f"{address}?tagFilter={tags}#{dashboard}")
         page.reload()
         for text in texts:
             for _ in range(300):
@@ -66,7 +66,8 @@ def shown(page, address, screenshot):
 
 
 def test_scalars(shown):
-    shown("timeseries", "gradient_norm", "training_mAP", "waiting", "learning_rate")
+    shown("timeseries", "gradient_norm", "waiting", "learning_rate", tags="train/")
+    shown("timeseries", "training_mAP", tags="training_mAP")
 
 
 def test_pictures(shown):
