@@ -10,7 +10,7 @@ result is compared first, to 1e-9. Takes about five minutes.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from common import CLASSES, print_table, ratios, reset_peak, resident, spread, training_counts
@@ -45,9 +45,14 @@ def _rank_theirs(target, score) -> np.ndarray:
     return np.stack([metric(target, score, average=None) for metric in both])
 
 
+def _columns(target, score) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each class, contiguous, as functions of one class are best called."""
+    return zip(np.ascontiguousarray(target.T), np.ascontiguousarray(score.T), strict=True)
+
+
 def _curves(curve: Callable, **options) -> Callable:
     def every_class(target, score) -> list[np.ndarray]:
-        columns = zip(target.T, score.T, strict=True)
+        columns = _columns(target, score)
         return [part for hits, values in columns for part in curve(hits, values, **options)]
 
     return every_class
@@ -55,7 +60,7 @@ def _curves(curve: Callable, **options) -> Callable:
 
 def _f1_theirs(target, score) -> np.ndarray:
     best = []
-    for hits, values in zip(target.T, score.T, strict=True):
+    for hits, values in _columns(target, score):
         precision, recall, threshold = theirs.precision_recall_curve(hits, values)
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
         at = f1[:-1].argmax()

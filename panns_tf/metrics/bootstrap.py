@@ -67,9 +67,11 @@ class Bootstrap:
     def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
         """Intervals of each class's ``average_precision`` or ``auc``: float64 (classes, 2).
 
-        Normal on the scale of log odds, as single classes lie near an end of the scale. They are
-        too narrow for classes of fewer than about 10 positive clips. NaN for those of fewer than
-        two, and where replicates do not differ.
+        Normal on the scale of log odds, as single classes lie near an end of the scale. Those of
+        the AUC are too narrow for classes of few positive clips: in simulations 83 % rather than
+        95 % held the mean of other evaluations with 4 to 9 of them, 88 to 91 % with 10 to 26, and
+        92 to 96 % with more. NaN for classes of fewer than two positive clips, and where replicates
+        do not differ.
         """
         values = getattr(self, _known_of_class(name))
         estimate = getattr(self.summary, name)

@@ -9,10 +9,23 @@ def _counts(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distinct scores, lowest first; positives and clips of each score or above."""
     target, score = one_class(target, score)
     positive, ordered = np.sort(score[target]), np.sort(score)
-    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: ordered.size])
-    threshold = ordered[first]
-    true = positive.size - np.searchsorted(positive, threshold, "left")
+    new = np.ones(ordered.size, bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    first = np.flatnonzero(new)
+    threshold = ordered if first.size == ordered.size else ordered[first]
+    # Up to the lowest positive all of them are at or above, up to the next one fewer ...
+    place = np.searchsorted(threshold, positive)
+    steps = np.diff(place, prepend=-1, append=threshold.size - 1)
+    true = np.repeat(np.arange(positive.size, -1, -1), steps)
     return threshold, true, ordered.size - first
+
+
+def _with_end(last: float, values: np.ndarray, divisor) -> np.ndarray:
+    """values / divisor, and one more."""
+    found = np.empty(values.size + 1)
+    np.divide(values, divisor, out=found[:-1])
+    found[-1] = last
+    return found
 
 
 def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,7 +48,7 @@ def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.nd
             f"none of the {np.size(score):,} clips is positive; such a class has no "
             "precision-recall curve"
         )
-    return np.append(true / called, 1.0), np.append(true / true[0], 0.0), threshold
+    return _with_end(1, true, called), _with_end(0, true, true[0]), threshold
 
 
 def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,7 +72,7 @@ def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         )
     false = called - true
     return (
-        np.append(0.0, false[::-1] / false[0]),
-        np.append(0.0, true[::-1] / true[0]),
-        np.append(threshold.dtype.type(np.inf), threshold[::-1]),
+        _with_end(0, false, false[0])[::-1],
+        _with_end(0, true, true[0])[::-1],
+        np.append(threshold, threshold.dtype.type(np.inf))[::-1],
     )

@@ -125,7 +125,7 @@ def best_f1(target, score):
         without positives. Chosen on the clips it is measured on, the F1 is an upper bound.
     """
     both = by_class(best_f1_of, target, score)
-    if both.ndim == 1:
+    if np.ndim(target) == 1:
         return float(both[0]), float(both[1])
     both = both.reshape(-1, 2)
     return both[:, 0], both[:, 1]

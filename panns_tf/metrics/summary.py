@@ -53,6 +53,12 @@ class Summary:
         return np.where(used, self.average_precision / chance, np.nan)
 
     @property
+    def mean_lift(self) -> float:
+        """How many times ``chance_mAP`` the mAP is."""
+        figures = self.as_dict()
+        return figures["mAP"] / figures["chance_mAP"]
+
+    @property
     def weighted_average_precision(self) -> float:
         """mAP in which each class weighs as many as it has positives."""
         return weighted_mean(self.average_precision, self.positives)
@@ -83,12 +89,9 @@ def summarise(target, score) -> Summary:
     """Evaluates (clips, classes) scores.
 
     Raises:
-        ValueError: if no class has both positive and negative clips.
+        ValueError: if no class has both positive and negative clips; as `inputs.checked`.
     """
-    shape = np.shape(target)
-    if len(shape) != 2:
-        raise ValueError(f"expected targets (clips, classes); received shape {shape}")
-    target, score = checked(target, score)
+    target, score = _checked_table(target, score)
     both = by_class(_both, target, score).reshape(-1, 2)
     summary = Summary(both[:, 0], both[:, 1], target.sum(axis=0), len(target))
     if not summary.defined.any():
@@ -99,33 +102,39 @@ def summarise(target, score) -> Summary:
     return summary
 
 
+def _checked_table(target, score) -> tuple[np.ndarray, np.ndarray]:
+    shape = np.shape(target)
+    if len(shape) != 2:
+        raise ValueError(f"expected targets (clips, classes); received shape {shape}")
+    return checked(target, score)
+
+
 def remarks(target, score) -> list[str]:
     """Says in sentences what of an evaluation could not be measured, or means little.
 
     Args:
         target, score: (clips, classes), as `summarise` takes them.
     """
-    target, score = checked(target, score)
+    target, score = _checked_table(target, score)
     clips, positives = len(target), target.sum(axis=0)
-    found = []
-    for number, what in (
-        ((positives == 0).sum(), "no positive clip"),
-        ((positives == clips).sum() if clips else 0, "no negative clip"),
-    ):
-        if number:
-            found.append(f"{number} of {len(positives)} classes have {what}: left out of all means")
-    few = ((positives > 0) & (positives < 5)).sum()
-    if few:
-        found.append(f"{few} of {len(positives)} classes have fewer than 5 positive clips")
-    if clips:
-        alike = (score == score[0]).all(axis=0).sum()
-        if alike and clips > 1:
-            found.append(
-                f"{alike} of {len(positives)} classes have one score for all clips: nothing ranked"
-            )
-        outside = ((score < 0) | (score > 1)).sum()
-        if outside:
-            found.append(
-                f"{outside:,} of {score.size:,} scores lie outside [0, 1]: no calibration is given"
-            )
+    alike = (score == score[:1]).all(axis=0) if clips > 1 else np.zeros(len(positives), bool)
+    of_classes = (
+        (positives == 0, "no positive clip: left out of all means"),
+        ((positives == clips) & (positives > 0), "no negative clip: left out of all means"),
+        (
+            (positives > 0) & (positives < 5) & (positives < clips),
+            "fewer than 5 positive clips: their figures are uncertain",
+        ),
+        (alike, "one score for all clips: nothing is ranked"),
+    )
+    found = [
+        f"{which.sum()} of {which.size} classes have {what}"
+        for which, what in of_classes
+        if which.any()
+    ]
+    outside = ((score < 0) | (score > 1)).sum()
+    if outside:
+        found.append(
+            f"{outside:,} of {score.size:,} scores lie outside [0, 1]: no calibration is given"
+        )
     return found

@@ -69,9 +69,73 @@ def test_bad_input_is_refused(target, score, message):
         metrics.average_precision(target, score)
 
 
-def test_nothing_to_measure_is_an_error():
-    with pytest.raises(ValueError, match="no class has both"):
-        metrics.summarise(np.zeros((3, 2)), np.zeros((3, 2)))
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (np.zeros((3, 2)), "no class has both positive and negative clips among the 3 evaluated"),
+        (np.ones((3, 2)), "no class has both positive and negative clips among the 3 evaluated"),
+        ([[0, 1]], "no class has both positive and negative clips among the 1 evaluated"),
+        (np.zeros((0, 2)), "no class has both positive and negative clips among the 0 evaluated"),
+        (np.zeros((3, 0)), "no class has both"),
+        (np.zeros(3), r"expected targets \(clips, classes\); received shape \(3,\)"),
+    ],
+)
+def test_nothing_to_measure_is_an_error(target, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.summarise(target, np.zeros(np.shape(target)))
+
+
+def test_lift_is_over_the_share_of_positives():
+    rng = np.random.default_rng(0)
+    target = rng.random((4000, 4)) < [0.05, 0.1, 0.2, 0]
+    random = metrics.summarise(target, rng.random(target.shape))
+    np.testing.assert_allclose(random.lift[:3], 1, atol=0.25)
+    perfect = metrics.summarise(target, target)
+    np.testing.assert_allclose(perfect.lift[:3], 1 / target[:, :3].mean(axis=0))
+    np.testing.assert_allclose(perfect.chance, target.mean(axis=0))
+    assert np.isnan(perfect.lift[3])
+    assert random.mean_lift == pytest.approx(1, abs=0.1)
+    assert random.mean_lift == random.as_dict()["mAP"] / random.as_dict()["chance_mAP"]
+
+
+def test_figures_beside_the_means():
+    rng = np.random.default_rng(0)
+    target = rng.random((200, 3)) < [0.1, 0.5, 0]
+    score = rng.random((200, 3))
+    summary = metrics.summarise(target, score)
+    weighted = sklearn_metrics.average_precision_score(
+        target[:, :2], score[:, :2], average="weighted"
+    )
+    assert summary.weighted_average_precision == pytest.approx(weighted, abs=1e-12)
+    np.testing.assert_array_equal(summary.d_prime[:2], metrics.d_prime(summary.auc[:2]))
+    assert np.isnan(summary.d_prime[2])
+    # What costs a sort of all scores is not among the figures of every evaluation in training.
+    assert list(summary.as_dict()) == [
+        *("mAP", "mAUC", "d_prime", "chance_mAP", "num_clips", "num_classes"),
+        "classes_left_out",
+    ]
+
+
+def test_remarks_say_what_could_not_be_measured():
+    rng = np.random.default_rng(0)
+    score = rng.random((40, 6))
+    target = rng.random((40, 6)) < 0.5
+    assert metrics.remarks(target, score) == []
+    target[:, 0] = False
+    target[:, 1] = True
+    target[3:, 2] = False
+    target[0, 2] = True
+    score[:, 3] = 0.25
+    score[4, 4], score[5, 5] = -3, 1.5
+    assert metrics.remarks(target, score) == [
+        "1 of 6 classes have no positive clip: left out of all means",
+        "1 of 6 classes have no negative clip: left out of all means",
+        "1 of 6 classes have fewer than 5 positive clips: their figures are uncertain",
+        "1 of 6 classes have one score for all clips: nothing is ranked",
+        "2 of 240 scores lie outside [0, 1]: no calibration is given",
+    ]
+    with pytest.raises(ValueError, match=r"expected targets \(clips, classes\)"):
+        metrics.remarks([1, 0], [0.1, 0.2])
 
 
 def test_scores_of_any_number_type_rank_alike():
