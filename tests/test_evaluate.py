@@ -11,6 +11,9 @@ from panns_tf.evaluation.scores import load_scores
 from panns_tf.models import create_model
 from tfrecords import load_index, synthesize_clips
 
+# Evaluations compile a network each; XLA would take most of the time.
+pytestmark = pytest.mark.usefixtures("plain")
+
 QUICK = ["--bootstrap", "20", "--no-report"]
 
 

@@ -85,9 +85,9 @@ def short_names(runs: Sequence[Path]) -> list[str]:
     """The shortest ends of paths that tell runs apart; a number where paths are the same."""
     parts = [run.absolute().parts for run in runs]
     # A file's name alone, best.keras, says little.
-    least = 2 if any(run.is_file() or run.name == "saved_model" for run in runs) else 1
-    for length in range(least, max(map(len, parts)) + 1):
-        names = ["/".join(part[-length:]) for part in parts]
+    inside = [run.is_file() or run.name == "saved_model" for run in runs]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-length - more :]) for part, more in zip(parts, inside, strict=True)]
         if len(set(names)) == len({*parts}):
             break
     seen: dict[str, int] = {}
@@ -170,7 +170,7 @@ def notes(found: Sequence[Compared]) -> list[str]:
     for run in found:
         digest = run.scores.meta.get("model_sha256")
         if digest and digest in same and heard[run.name] == heard[same[digest]]:
-            said.append(f"{run.name} and {same[digest]} are the same model")
+            said.append(f"the same model: {same[digest]} and {run.name}")
         same.setdefault(digest, run.name)
     classes = int(found[0].summary.defined.sum())
     left_out = len(found[0].summary.positives) - classes

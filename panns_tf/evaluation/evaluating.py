@@ -12,9 +12,10 @@ from panns_tf.evaluation.media import Media, read_media
 from panns_tf.evaluation.mistakes import Mistake, find_mistakes
 from panns_tf.evaluation.predicting import Hearing, hear
 from panns_tf.evaluation.report import write_page
-from panns_tf.evaluation.runs import Run, read_run
+from panns_tf.evaluation.runs import Run, find_model, read_run
 from panns_tf.evaluation.scores import Scores, save_scores
 from panns_tf.training.evaluation import write_report
+from tfrecords import load_index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,10 @@ def evaluate(model: Path, hearing: Hearing, output: Path, wishes: Wishes) -> Sco
     Returns:
         The scores.
     """
+    find_model(model)
+    run, labels = read_run(model), list(load_index(hearing.data).info.classes)
+    # Files that cannot be read are told before what takes long.
+    facts = gather_facts(labels, run, wishes.training_clips, wishes.label_quality, wishes.ontology)
     scores = hear(model, hearing)
     meta = scores.meta
     heard = hearing.windows.describe(meta["clip_seconds"])
@@ -68,10 +73,6 @@ def evaluate(model: Path, hearing: Hearing, output: Path, wishes: Wishes) -> Sco
     if damaged := meta["damaged_clips"]:
         print(f"left out {len(damaged)} damaged clips, the first: {damaged[0]}")
     written = [save_scores(output, scores)]
-    run = read_run(model)
-    facts = gather_facts(
-        scores.labels, run, wishes.training_clips, wishes.label_quality, wishes.ontology
-    )
     measures = _measured(scores, facts, wishes)
     extra = finite({**as_metrics(measures), **_described(scores, facts)})
     if measures.accuracy is None:

@@ -69,7 +69,13 @@ def gather_facts(
     quality = None
     if label_quality is not None:
         quality = strata.read_label_quality(label_quality, len(labels))
-    return Facts(counts, source, quality, strata.branches(labels, ontology))
+    branches = strata.branches(labels, ontology)
+    if ontology is not None and not any(branches):
+        raise ValueError(
+            f"none of the {len(labels)} classes is in {ontology}, the first being {labels[0]!r}; "
+            "expected an ontology that names them"
+        )
+    return Facts(counts, source, quality, branches)
 
 
 def _known_counts(labels: Sequence[str], run: Run | None) -> tuple[np.ndarray | None, str]:

@@ -86,7 +86,8 @@ def headline(figures: dict, measures: Measures) -> str:
         count = len(measures.bootstrap.auc)
         below = (
             f"Intervals of {100 * LEVEL:.0f} % from {count:,} resamples of the clips. They show "
-            "how much the choice of clips matters, not how much another training run would differ."
+            "how much the choice of clips matters, not how much another training run would differ; "
+            "those of single classes are too narrow below about 10 clips."
         )
     return f'<div class="tiles">{"".join(tiles)}</div><p class="aside">{below}</p>'
 

@@ -6,7 +6,7 @@ from panns_tf.metrics import Bootstrap
 from panns_tf.metrics.intervals import around
 
 #: Pairs of clip and class that micro average precision is resampled over, in all replicates.
-_PAIRS = 1_000_000_000
+_PAIRS = 200_000_000
 _FEWEST = 100
 
 
@@ -52,16 +52,19 @@ def micro_interval(
     """
     clips, classes = score.shape
     order = np.argsort(-score, axis=None, kind="stable")
-    hits, clip = target.ravel()[order], (order // classes).astype(np.int32)
-    ordered = score.ravel()[order]
+    clip, ordered = (order // classes).astype(np.int32), score.ravel()[order]
+    hit = np.flatnonzero(target.ravel()[order])
+    # Of each positive: the last pair of its score, and the last positive among those.
     last_of_tie = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+    end = last_of_tie[np.searchsorted(last_of_tie, hit)]
+    last_hit = np.searchsorted(hit, end, "right") - 1
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(min(replicates, max(_FEWEST, _PAIRS // score.size))):
-        drawn = np.bincount(rng.integers(clips, size=clips), minlength=clips)[clip]
-        called = np.cumsum(drawn)[last_of_tie]
-        true = np.cumsum(drawn * hits)[last_of_tie]
-        gained = np.diff(true, prepend=0)
-        if true[-1]:
-            found.append(np.sum(gained * (true / np.maximum(called, 1))) / true[-1])
+        drawn = np.bincount(rng.integers(clips, size=clips), minlength=clips)
+        called = np.cumsum(drawn[clip])[end]
+        gained = drawn[clip[hit]]
+        true = np.cumsum(gained)[last_hit]
+        if gained.any():
+            found.append(np.sum(gained * (true / np.maximum(called, 1))) / gained.sum())
     return _share(around(micro, np.array(found), level))

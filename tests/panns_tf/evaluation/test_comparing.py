@@ -26,7 +26,7 @@ def test_a_better_run_is_seen_and_an_equal_one_is_not(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "better in 5 classes, worse in 0" in printed
     assert "difference +0.0000 (+0.0000 to +0.0000)  better in 0 classes, worse in 0" in printed
-    assert "same and first are the same model" in printed
+    assert "the same model: first and same" in printed
     with (tmp_path / "out" / "comparison.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["label"] for row in rows} == set(LABELS)
@@ -113,7 +113,5 @@ def test_names_are_short_and_differ(tmp_path):
     assert short_names([Path("runs/a"), Path("runs/b")]) == ["a", "b"]
     assert short_names([Path("one/a"), Path("two/a")]) == ["one/a", "two/a"]
     assert short_names([Path("a"), Path("a")]) == ["a", "a (2)"]
-    assert short_names([tmp_path / "x" / "best.keras", Path("runs/b")]) == [
-        "x/best.keras",
-        "runs/b",
-    ]
+    best = tmp_path / "x" / "best.keras"
+    assert short_names([best, Path("runs/b")]) == ["x/best.keras", "b"]

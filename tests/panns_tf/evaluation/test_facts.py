@@ -64,3 +64,14 @@ def test_other_files_are_refused(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         gather_facts(["a", "b"], None, path)
+
+
+def test_an_ontology_of_other_classes_is_refused(tmp_path):
+    path = tmp_path / "ontology.json"
+    path.write_text(
+        '[{"id": "1", "name": "Top", "child_ids": ["2"]}, '
+        '{"id": "2", "name": "a", "child_ids": []}]'
+    )
+    assert gather_facts(["a", "b"], None, ontology=path).branches == [("Top",), ()]
+    with pytest.raises(ValueError, match=r"none of the 2 classes is in .*ontology\.json"):
+        gather_facts(["x", "y"], None, ontology=path)

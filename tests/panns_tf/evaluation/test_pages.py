@@ -179,6 +179,16 @@ def test_both_colour_schemes_have_contrast(page, report, screenshot, scheme):
     screenshot(f"report-{scheme}")
 
 
+def test_print_is_dark_on_light_whatever_the_screen_is(page, report):
+    path, _, _ = report
+    page.emulate_media(color_scheme="dark", media="print")
+    page.goto(path.as_uri())
+    assert _luminance(page, "backgroundColor") == pytest.approx(1)
+    soft = page.locator(".meaning").first.evaluate("p => getComputedStyle(p).color")
+    assert soft == "rgb(91, 100, 112)"
+    assert page.locator(".filters").is_hidden()
+
+
 def test_a_phone_scrolls_down_alone(page, report, screenshot):
     path, _, _ = report
     page.set_viewport_size({"width": 360, "height": 740})
