@@ -53,8 +53,8 @@ def shown(page, address, screenshot):
         page.reload()
         for text in texts:
             for _ in range(300):
-                frames = [frame.get_by_text(text, exact=False).first for frame in page.frames]
-                if any(place.count() and place.is_visible() for place in frames):
+                places = [frame.get_by_text(text).locator("visible=true") for frame in page.frames]
+                if any(place.count() for place in places):
                     break
                 page.wait_for_timeout(200)
             else:
