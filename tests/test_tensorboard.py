@@ -65,9 +65,11 @@ def shown(page, address, screenshot):
     return show
 
 
-def test_scalars(shown):
-    shown("timeseries", "gradient_norm", "waiting", "learning_rate", tags="train/")
-    shown("timeseries", "training_mAP", tags="training_mAP")
+@pytest.mark.parametrize(
+    "tag", ["train/gradient_norm", "train/waiting", "eval/mAP", "eval/training_mAP"]
+)
+def test_scalars(shown, tag):
+    shown("timeseries", tag.partition("/")[2], tags=tag)
 
 
 def test_pictures(shown):

@@ -207,7 +207,7 @@ def table(found: Sequence[Compared]) -> list[str]:
             words += f"  difference {run.differences['mAP']:+.4f}"
         if run.difference_intervals:
             words += " ({:+.4f} to {:+.4f})".format(*run.difference_intervals["mAP"])
-            words += f"  better in {run.better.sum()} classes, worse in {run.worse.sum()}"
+            words += f"  classes better {run.better.sum()}, worse {run.worse.sum()}"
         lines.append(words)
     return [*lines, *(f"  note: {note}" for note in notes(found)), f"  {meaning(found)}"]
 
