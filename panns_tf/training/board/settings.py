@@ -8,12 +8,14 @@ from panns_tf.config import BESIDES, TrainConfig
 
 
 def as_markdown(settings: dict) -> str:
-    """Returns a table of settings, those that differ from the defaults in bold."""
+    """Returns a table of the settings that are set, those other than the defaults in bold."""
     default = dataclasses.asdict(TrainConfig())
     lines = ["| setting | value |", "|---|---|"]
     for name, value in settings.items():
-        shown = "" if value is None else str(value).replace("|", "\\|")
-        mark = "**" if shown and value != default.get(name) else ""
+        if value is None:
+            continue
+        shown = str(value).replace("|", "\\|")
+        mark = "**" if value != default.get(name) else ""
         lines.append(f"| {name} | {mark}{shown}{mark} |")
     return "\n".join(lines)
 

@@ -24,8 +24,8 @@ def test_a_better_run_is_seen_and_an_equal_one_is_not(tmp_path, capsys):
     runs = folders(tmp_path, first=first, better=better, same=first)
     compare(runs, None, tmp_path / "out", WISHES)
     printed = capsys.readouterr().out
-    assert "better in 5 classes, worse in 0" in printed
-    assert "difference +0.0000 (+0.0000 to +0.0000)  better in 0 classes, worse in 0" in printed
+    assert "classes better 5, worse 0" in printed
+    assert "difference +0.0000 (+0.0000 to +0.0000)  classes better 0, worse 0" in printed
     assert "the same model: first and same" in printed
     with (tmp_path / "out" / "comparison.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -7,7 +7,6 @@ def test_what_differs_from_the_defaults_stands_out():
     assert text.splitlines()[2:] == [
         "| steps | **7** |",
         "| batch_size | 32 |",
-        "| ema |  |",
         "| data | **a\\|b** |",
     ]
 
