@@ -10,6 +10,7 @@ result is compared first, to 1e-9. Takes about five minutes.
 
 import argparse
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -45,15 +46,17 @@ def _rank_theirs(target, score) -> np.ndarray:
     return np.stack([metric(target, score, average=None) for metric in both])
 
 
-def _columns(target, score) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _columns(target, score) -> list[tuple[np.ndarray, np.ndarray]]:
     """Each class, contiguous, as functions of one class are best called."""
-    return zip(np.ascontiguousarray(target.T), np.ascontiguousarray(score.T), strict=True)
+    return list(zip(np.ascontiguousarray(target.T), np.ascontiguousarray(score.T), strict=True))
 
 
 def _curves(curve: Callable, **options) -> Callable:
-    def every_class(target, score) -> list[np.ndarray]:
-        columns = _columns(target, score)
-        return [part for hits, values in columns for part in curve(hits, values, **options)]
+    """A function of columns that gives their curves one by one: nobody keeps 200 MB of points."""
+
+    def every_class(columns) -> Iterator[np.ndarray]:
+        for hits, values in columns:
+            yield from curve(hits, values, **options)
 
     return every_class
 
@@ -79,44 +82,51 @@ def _reliability_theirs(target, score) -> np.ndarray:
     return np.stack(calibration_curve(target.ravel(), score.ravel(), n_bins=15))
 
 
-def cases() -> list[tuple[str, Callable, Callable]]:
-    """What is compared on float32 scores: name, ours, scikit-learn's."""
+def cases(target, score) -> list[tuple]:
+    """What is compared: name, ours, scikit-learn's, what both are called with."""
+    both, columns = (target, score), (_columns(target, score),)
     return [
         (
             "mAP, weighted",
             ours.weighted_average_precision,
             lambda t, s: theirs.average_precision_score(t, s, average="weighted"),
+            *both,
         ),
         (
             "mAP, micro",
             ours.micro_average_precision,
             lambda t, s: theirs.average_precision_score(t, s, average="micro"),
+            *both,
         ),
         (
             "precision-recall curves",
             _curves(ours.precision_recall_curve),
             _curves(theirs.precision_recall_curve),
+            *columns,
         ),
         (
             "ROC curves",
             _curves(ours.roc_curve),
             _curves(theirs.roc_curve, drop_intermediate=False),
+            *columns,
         ),
-        ("best F1 thresholds", lambda t, s: ours.best_f1(t, s)[1], _f1_theirs),
-        ("reliability, 15 bins", _reliability_ours, _reliability_theirs),
+        ("best F1 thresholds", lambda t, s: ours.best_f1(t, s)[1], _f1_theirs, *both),
+        ("reliability, 15 bins", _reliability_ours, _reliability_theirs, *both),
     ]
 
 
-def timed(function: Callable, *values) -> tuple[float, list | np.ndarray | float]:
-    """Seconds, and the result."""
+def timed(function: Callable, *values) -> float:
+    """Seconds; of a function that gives results one by one, until the last."""
     began = time.perf_counter()
     result = function(*values)
-    return time.perf_counter() - began, result
+    if isinstance(result, Iterator):
+        deque(result, maxlen=0)
+    return time.perf_counter() - began
 
 
 def apart(first, second) -> float:
     """The largest difference between two results; infinite if they are not of one shape."""
-    if isinstance(first, list):
+    if isinstance(first, Iterator):
         return max(apart(*pair) for pair in zip(first, second, strict=True))
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
@@ -125,17 +135,15 @@ def apart(first, second) -> float:
     return float(np.abs(first[differing] - second[differing]).max(initial=0))
 
 
-def compare(name: str, first: Callable, second: Callable, target, score, rounds: int) -> tuple:
+def compare(rounds: int, name: str, first: Callable, second: Callable, *values) -> tuple:
     """A row of the table; stops where the two differ."""
-    seconds, most = ([], []), 0.0
+    most = apart(first(*values), second(*values))
+    if not most <= TOLERANCE:
+        raise SystemExit(f"{name}: ours and scikit-learn's differ by {most:g}")
+    seconds = ([], [])
     for number in range(rounds):
-        results = [None, None]
         for which in (0, 1) if number % 2 else (1, 0):
-            spent, results[which] = timed((first, second)[which], target, score)
-            seconds[which].append(spent)
-        most = max(most, apart(*results))
-        if not most <= TOLERANCE:
-            raise SystemExit(f"{name}: ours and scikit-learn's differ by {most:g}")
+            seconds[which].append(timed((first, second)[which], *values))
     mine, others = (spread(each, ".2f")[0] for each in seconds)
     return name, mine, others, ratios(seconds[1], seconds[0]), f"{most:.0e}"
 
@@ -154,22 +162,25 @@ def main() -> None:
         f"{args.clips:,} clips, {args.classes} classes, {target.sum():,} labels; median of "
         f"{args.rounds} rounds in turns, times with their range"
     )
+    kinds = {"float32": single, f"float32 of {_LEVELS + 1} values": tied, "float64": score}
     rows = [
-        compare(f"AP and AUC of every class, {kind}", _rank_ours, _rank_theirs, target, values, n)
-        for n in (args.rounds,)
-        for kind, values in (
-            ("float32", single),
-            (f"float32 of {_LEVELS + 1} values", tied),
-            ("float64", score),
+        compare(
+            args.rounds,
+            f"AP and AUC of every class, {kind}",
+            _rank_ours,
+            _rank_theirs,
+            target,
+            values,
         )
+        for kind, values in kinds.items()
     ]
-    rows += [compare(*case, target, single, args.rounds) for case in cases()]
+    rows += [compare(args.rounds, *case) for case in cases(target, single)]
     header = ("metric", "ours, s", "scikit-learn, s", "times as fast", "apart by at most")
     print_table(header, rows)
     if args.replicates:
         reset_peak()
         before = resident()["now"]
-        spent, _ = timed(lambda: ours.bootstrap(target, single, args.replicates).auc)
+        spent = timed(lambda: ours.bootstrap(target, single, args.replicates).auc)
         print(
             f"bootstrap of {args.replicates:,} replicates: {spent:.0f} s, "
             f"{resident()['peak'] - before:.0f} MB more memory"
