@@ -17,7 +17,7 @@ from panns_tf.ablation.results import (
     lines_of,
     undefined,
 )
-from panns_tf.ablation.statistics import Estimate
+from panns_tf.ablation.statistics import EXACT, Estimate
 
 NAMES = {"mAP": "mAP", "mAUC": "mAUC", "d_prime": "d-prime"}
 
@@ -92,9 +92,10 @@ def _compared(line: Line, reference: Line) -> list[str]:
 
 def _caption(plan: Plan, lines: Sequence[Line], reference: Line) -> str:
     n = max(len(line.finished) for line in lines)
+    kind = "exact sign-flip" if n <= EXACT else "sign-flip"
     text = (
         "Means over seeds ± half of their 95 % interval (Student's t). Differences to "
-        f"{reference.row.label!r} are paired by seed; p: exact sign-flip test, two-sided"
+        f"{reference.row.label!r} are paired by seed; p: {kind} test, two-sided"
     )
     text += f"; {n} seeds cannot give less than {2 / 2**n:.3g}." if n > 1 else "."
     if n == 1:
