@@ -6,18 +6,20 @@ from panns_tf.metrics.inputs import one_class
 
 
 def _counts(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct scores, lowest first; positives and clips of each score or above."""
+    """Distinct scores, lowest first; positives and clips of each score or above, float64."""
     target, score = one_class(target, score)
     positive, ordered = np.sort(score[target]), np.sort(score)
-    new = np.ones(ordered.size, bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-    first = np.flatnonzero(new)
-    threshold = ordered if first.size == ordered.size else ordered[first]
+    new = ordered[1:] != ordered[:-1]
+    if new.all():
+        threshold, called = ordered, np.arange(ordered.size, 0.0, -1.0)
+    else:
+        first = np.flatnonzero(np.append(True, new))
+        threshold, called = ordered[first], (ordered.size - first).astype(np.float64)
     # Up to the lowest positive all of them are at or above, up to the next one fewer ...
     place = np.searchsorted(threshold, positive)
     steps = np.diff(place, prepend=-1, append=threshold.size - 1)
-    true = np.repeat(np.arange(positive.size, -1, -1), steps)
-    return threshold, true, ordered.size - first
+    true = np.repeat(np.arange(positive.size, -1.0, -1.0), steps)
+    return threshold, true, called
 
 
 def _with_end(last: float, values: np.ndarray, divisor) -> np.ndarray:
