@@ -132,6 +132,13 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error(f"--batch-size must be at least 1; received {options.batch_size}")
     if options.aggregate and options.window is None:
         parser.error(f"--aggregate {options.aggregate} needs a --window: whole clips have no parts")
+    if options.data is None:
+        heard = ("window", "hop", "aggregate", "decimation", "damaged")
+        given = [name for name in heard if getattr(options, name) != parser.get_default(name)]
+        if given:
+            parser.error(
+                f"--{given[0]} needs --data: without it scores that are there are compared"
+            )
     if options.compare is None:
         missing = [name for name in ("model", "data") if getattr(options, name) is None]
         if missing:

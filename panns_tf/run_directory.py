@@ -49,8 +49,8 @@ def read_log(folder: str | Path) -> tuple[list[dict], list[int]]:
     """Reads ``metrics.jsonl`` of a run, of which a kill may have cut off the last line.
 
     Returns:
-        Its whole lines, each with a whole number ``step``, and the numbers, from 1, of lines that
-        are none. Both are empty where there is no such file.
+        Its whole lines, each of numbers and null, with a whole ``step``, and the numbers, from 1,
+        of lines that are none. Both are empty where there is no such file.
     """
     path = Path(folder) / LOG
     if not path.is_file():
@@ -62,6 +62,8 @@ def read_log(folder: str | Path) -> tuple[list[dict], list[int]]:
         try:
             line = json.loads(text)
             line["step"] = int(line["step"])
+            if any(isinstance(value, str | list | dict) for value in line.values()):
+                raise ValueError("no number")
         except (ValueError, TypeError, KeyError):
             damaged.append(number)
             continue

@@ -108,6 +108,22 @@ def test_longer_clips_than_those_of_training_pass_whole(run_dir, tmp_path, capsy
     assert (run_dir / "evaluation" / "long" / "metrics.json").exists()
 
 
+def test_nothing_of_an_earlier_evaluation_stays(run_dir, data, tmp_path):
+    given = ("--model", run_dir, "--data", data / "eval", "--output", tmp_path / "o")
+    evaluate.main(words(*given, "--bootstrap", 0, "--mistakes", 0))
+    assert (tmp_path / "o" / "report.html").exists()
+    evaluate.main(words(*given, "--bootstrap", 0, "--window", 0.25, "--no-report"))
+    assert not (tmp_path / "o" / "report.html").exists()
+
+
+def test_an_output_that_is_a_file_is_told_before_the_network_runs(run_dir, data, tmp_path):
+    (tmp_path / "o").touch()
+    with pytest.raises(ValueError, match="is a file; give a folder"):
+        evaluate.main(
+            words("--model", run_dir, "--data", data / "eval", "--output", tmp_path / "o")
+        )
+
+
 def test_an_unfinished_run_says_so_everywhere(data, labels, tmp_path, capsys):
     run = make_run(tmp_path / "run", labels, finished=False)
     evaluate.main(words("--model", run, "--data", data / "eval", "--bootstrap", 0, "--mistakes", 0))
@@ -173,6 +189,8 @@ def test_wrong_options_are_named(run_dir, data, more, message):
         ("--model", "x", "--data", "y", "--aggregate", "max"),
         ("--compare", "x"),
         ("--model", "x", "--data", "y", "--batch-size", "0"),
+        ("--compare", "x", "y", "--window", "0.2"),
+        ("--compare", "x", "y", "--decimation", "skip"),
     ],
 )
 def test_incomplete_commands_are_refused(given, capsys):

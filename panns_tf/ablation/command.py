@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import functools
 import os
 import shlex
 import signal
@@ -64,7 +65,7 @@ def ablate(options: argparse.Namespace, command: Sequence[str] | None = None) ->
         KeyboardInterrupt: after Ctrl-C, when the run under way has written its checkpoint.
     """
     from panns_tf.ablation.plan import note, noted
-    from panns_tf.ablation.runner import run_cells, train_command
+    from panns_tf.ablation.runner import locked, run_cells, train_command
     from panns_tf.ablation.runs import state_of
     from panns_tf.ablation.table import write_table
 
@@ -82,8 +83,10 @@ def ablate(options: argparse.Namespace, command: Sequence[str] | None = None) ->
     if options.dry_run:
         _show(plan, cells, command)
         return 0
-    note(plan)
-    stopped = run_cells(cells, plan.eval_data, command, lambda line: print(line, flush=True))
+    with locked(plan.output) as lock:
+        note(plan)
+        say = functools.partial(print, flush=True)
+        stopped = run_cells(cells, plan.eval_data, command, say, lock)
     if stopped == signal.SIGINT:
         raise KeyboardInterrupt("the same command")
     if stopped:
@@ -139,8 +142,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         return tuple(found)
     if not 1 <= found[0] <= 100:
         raise ValueError(
-            f"--seeds {text} would be seeds 0 to {found[0] - 1}; write {text}, with a comma for "
-            "the one seed"
+            f"--seeds {text} must be a number of seeds from 1 to 100; for the one seed {text} "
+            f"write {text}, with a comma"
         )
     return tuple(range(found[0]))
 

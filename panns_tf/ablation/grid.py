@@ -18,6 +18,10 @@ _OF_THE_COMMAND = ("run_dir", "recipe", "demo", "data", "eval_data", "seed")
 _OF_A_GRID = ("title", "source", "shows", "factors", "base", "row")
 
 
+#: Letters of a folder's name.
+_LONGEST = 80
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One line of a table.
@@ -39,7 +43,7 @@ class Row:
     @property
     def slug(self) -> str:
         """The label as the name of a folder."""
-        return re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")
+        return re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")[:_LONGEST].strip("-.")
 
     def config(self, **of_the_run) -> TrainConfig:
         """The configuration of a run of this row."""
@@ -133,6 +137,7 @@ def _parse(name: str, content: dict, given: dict) -> Grid:
     )
     _check_rows(made)
     _check_factors(tuple(factors), made)
+    _check_different(made)
     return Grid(name, **texts, rows=made, varied=varied, factors=tuple(factors))
 
 
@@ -190,6 +195,15 @@ def _check_rows(rows: tuple[Row, ...]) -> None:
     references = [repr(row.label) for row in rows if row.reference]
     if len(references) > 1:
         raise ValueError(f"only one row can be the reference; received {', '.join(references)}")
+
+
+def _check_different(rows: tuple[Row, ...]) -> None:
+    for first, second in itertools.combinations(rows, 2):
+        if (first.settings, first.data) == (second.settings, second.data):
+            raise ValueError(
+                f"the rows {first.label!r} and {second.label!r} have the same settings; leave one "
+                "out"
+            )
 
 
 def _check_factors(factors: tuple[str, ...], rows: tuple[Row, ...]) -> None:

@@ -53,6 +53,7 @@ def run_cells(
     eval_data: str,
     command: Sequence[str],
     say: Callable[[str], None] = print,
+    lock: int | None = None,
 ) -> int | None:
     """Runs what is not finished, in order; a run that fails does not keep the others back.
 
@@ -64,6 +65,7 @@ def run_cells(
         eval_data: held-out records.
         command: the words that start train.py.
         say: prints a line.
+        lock: of `locked`, which the runs then hold too.
 
     Returns:
         The signal that ended it, or None.
@@ -71,7 +73,7 @@ def run_cells(
     states = {cell.folder: state_of(cell) for cell in cells}
     left = [cell for cell in cells if states[cell.folder].status != "finished"]
     say(f"{len(cells)} runs: {len(cells) - len(left)} finished, {len(left)} to do")
-    with _forwarded_signals() as signals, _locked(cells[0].folder.parents[1]) as lock:
+    with _forwarded_signals() as signals:
         while left and not signals.number:
             cell = left.pop(0)
             ended = _run(cell, [*command, *flags(cell, eval_data)], signals, lock)
@@ -189,8 +191,12 @@ def _forwarded_signals() -> Iterator[_Signals]:
 
 
 @contextlib.contextmanager
-def _locked(output: Path) -> Iterator[int | None]:
-    """Holds the folder, as long as this process or a run that it began is alive."""
+def locked(output: Path) -> Iterator[int | None]:
+    """Holds the folder, as long as this process or a run that it began is alive.
+
+    Raises:
+        ValueError: if another ablation holds it.
+    """
     output.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
         yield None

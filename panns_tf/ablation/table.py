@@ -92,12 +92,15 @@ def _compared(line: Line, reference: Line) -> list[str]:
 
 def _caption(plan: Plan, lines: Sequence[Line], reference: Line) -> str:
     n = max(len(line.finished) for line in lines)
-    kind = "exact sign-flip" if n <= EXACT else "sign-flip"
+    differences = [difference(line, reference, "mAP") for line in lines if line is not reference]
+    pairs = max((found.estimate.n for found in differences if found), default=0)
+    kind = "exact sign-flip" if pairs <= EXACT else "sign-flip"
     text = (
         "Means over seeds ± half of their 95 % interval (Student's t). Differences to "
         f"{reference.row.label!r} are paired by seed; p: {kind} test, two-sided"
     )
-    text += f"; {n} seeds cannot give less than {2 / 2**n:.3g}." if n > 1 else "."
+    least = f"; {pairs} seeds cannot give less than {2 / 2**pairs:.3g}."
+    text += least if pairs > 1 else "."
     if n == 1:
         text = "One seed: no interval, and no difference can be told from noise."
     if n == 0:
@@ -178,7 +181,9 @@ def signed(found: Estimate) -> str:
 
 
 def p_value(found: Difference) -> str:
-    """A p for a table."""
+    """A p for a table; none of a single seed, which tells nothing."""
+    if found.estimate.n == 1:
+        return "-"
     return f"{found.p:.3f}" if found.p >= 0.0005 else f"{found.p:.1e}"
 
 

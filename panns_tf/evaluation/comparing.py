@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from panns_tf.commands import writable_folder
 from panns_tf.evaluation.comparison_page import write_comparison_page
 from panns_tf.evaluation.earlier import scores_of
 from panns_tf.evaluation.evaluating import Wishes
@@ -67,6 +68,7 @@ def compare(runs: Sequence[Path], hearing: Hearing | None, output: Path, wishes:
     Raises:
         ValueError: if scores are missing, or runs were evaluated on other clips or classes.
     """
+    writable_folder(output)
     names = short_names(runs)
     scores = scores_of(runs, hearing, wishes)
     for each in scores:
@@ -169,9 +171,21 @@ def notes(found: Sequence[Compared]) -> list[str]:
     same: dict[str, str] = {}
     for run in found:
         digest = run.scores.meta.get("model_sha256")
-        if digest and digest in same and heard[run.name] == heard[same[digest]]:
+        if (
+            digest
+            and digest in same
+            and np.array_equal(
+                run.scores.score, next(r.scores.score for r in found if r.name == same[digest])
+            )
+        ):
             said.append(f"the same model: {same[digest]} and {run.name}")
         same.setdefault(digest, run.name)
+    said += [
+        f"scores outside [0, 1]: {run.name}, {run.scores.score.min():.3g} to "
+        f"{run.scores.score.max():.3g}; only their order counts here"
+        for run in found
+        if run.scores.score.min() < 0 or run.scores.score.max() > 1
+    ]
     classes = int(found[0].summary.defined.sum())
     left_out = len(found[0].summary.positives) - classes
     if left_out:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from panns_tf.commands import writable_folder
 from panns_tf.evaluation.facts import Facts, gather_facts
 from panns_tf.evaluation.html import number
 from panns_tf.evaluation.measures import Measures, as_metrics, class_columns, finite, measure
 from panns_tf.evaluation.media import Media, read_media
 from panns_tf.evaluation.mistakes import Mistake, find_mistakes
 from panns_tf.evaluation.predicting import Hearing, hear
+from panns_tf.evaluation.report import FILE_NAME as PAGE
 from panns_tf.evaluation.report import write_page
 from panns_tf.evaluation.runs import Run, find_model, read_run
 from panns_tf.evaluation.scores import Scores, save_scores
@@ -60,6 +62,7 @@ def evaluate(model: Path, hearing: Hearing, output: Path, wishes: Wishes) -> Sco
     Returns:
         The scores.
     """
+    writable_folder(output)
     find_model(model)
     run, labels = read_run(model), list(load_index(hearing.data).info.classes)
     # Files that cannot be read are told before what takes long.
@@ -72,8 +75,10 @@ def evaluate(model: Path, hearing: Hearing, output: Path, wishes: Wishes) -> Sco
         print(f"unfinished: {meta['unfinished']}")
     if damaged := meta["damaged_clips"]:
         print(f"left out {len(damaged)} damaged clips, the first: {damaged[0]}")
-    written = [save_scores(output, scores)]
     measures = _measured(scores, facts, wishes)
+    # Nothing of an earlier evaluation stays beside these.
+    (output / PAGE).unlink(missing_ok=True)
+    written = [save_scores(output, scores)]
     extra = finite({**as_metrics(measures), **_described(scores, facts)})
     if measures.accuracy is None:
         del extra["accuracy"]  # it has none where clips have several labels

@@ -79,7 +79,7 @@ def gather_facts(
 
 
 def _known_counts(labels: Sequence[str], run: Run | None) -> tuple[np.ndarray | None, str]:
-    if run is not None and run.labels in (None, list(labels)):
+    if run is not None and (run.labels is None or list(run.labels) == list(labels)):
         if run.training_clips is not None and len(run.training_clips) == len(labels):
             return np.array(run.training_clips), "the run's config.json"
         counts = _counts_of_data(run, labels)
@@ -99,14 +99,14 @@ def _counts_of_data(run: Run, labels: Sequence[str]) -> np.ndarray | None:
         if list(index.info.classes) != list(labels):
             return None
         exclude = read_black_list(config["exclude"]) if config.get("exclude") else ()
-        clips = index.select(exclude, config.get("fraction", 1.0))
-        # In integers: float32 no longer counts above 16 million.
-        return index.targets(clips).sum(axis=0, dtype=np.int64)
+        return index.count_classes(index.select(exclude, config.get("fraction", 1.0)))
     except (KeyError, OSError, TFRecordsError):
         return None
 
 
 def _read_counts(path: Path, labels: Sequence[str]) -> np.ndarray:
+    if not path.is_file():
+        raise ValueError(f"--training-clips: there is no file {path}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))

@@ -149,7 +149,10 @@ def _more_intervals(
 def class_notes(scores: Scores, summary: metrics.Summary) -> list[str]:
     """Names the classes that have no figure, or one that means little, and says why."""
     positives, clips, score = summary.positives, summary.num_clips, scores.score
-    left_out = "they have no figure and are left out of every mean"
+    left_out = (
+        "they have no AP and no AUC and are left out of the means over classes; micro AP and "
+        "calibration take in their scores"
+    )
     kinds = (
         (positives == 0, f"have no positive clip: {left_out}"),
         (positives == clips, f"have no negative clip: {left_out}"),

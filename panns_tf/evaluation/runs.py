@@ -33,7 +33,8 @@ class Run:
     def progress(self) -> str:
         """How far the run is, for a person."""
         steps = self.config.get("steps")
-        return f"step {self.step} of {steps}" if steps else f"step {self.step}"
+        how_far = f"step {self.step} of {steps}" if steps else f"step {self.step}"
+        return how_far if self.step else f"{how_far}, as far as metrics.jsonl says"
 
 
 def read_run(model: Path) -> Run | None:

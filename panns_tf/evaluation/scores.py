@@ -11,6 +11,8 @@ import numpy as np
 from tfrecords.shards import write_atomic
 
 FILE_NAME = "scores.npz"
+#: What the description of scores must say.
+_NEEDED = ("labels", "model", "model_sha256", "index_sha256", "heard")
 #: So many names stand for all of them in a message.
 FEW = 5
 
@@ -137,6 +139,11 @@ def load_scores(path: Path) -> Scores:
             meta = json.loads(str(file["meta"]))
             scores = Scores(file["clip_id"], file["target"], file["score"], meta)
         shape = (len(scores.clip_ids), len(meta["labels"]))
+        kinds = (scores.clip_ids.dtype.kind, scores.target.dtype.kind, scores.score.dtype.kind)
+        if kinds != ("S", "b", "f"):
+            raise ValueError(f"clip_id, target and score are of kinds {', '.join(kinds)}")
+        if lacking := [name for name in _NEEDED if name not in meta]:
+            raise ValueError(f"its meta lacks {', '.join(lacking)}")
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read ({' '.join(str(error).split())}); run evaluate.py again"

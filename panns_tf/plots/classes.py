@@ -133,7 +133,7 @@ def read_classes(
     systems, columns, kinds = [], [], set()
     for member, label in zip(groups, names_of(groups, told, data), strict=True):
         counted = member.finished
-        systems.append(f"{label} ({len(counted)} seeds)" if len(counted) > 1 else label)
+        systems.append(f"{label} ({member.count})" if member.count else label)
         column, kind = _column([by_run[id(run)].classes for run in counted])
         columns.append(column)
         kinds |= kind

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from panns_tf.commands import writable_folder
+
 if TYPE_CHECKING:
     from panns_tf.plots.chart import Chart
     from panns_tf.plots.runs import Run
@@ -110,6 +112,7 @@ def _draw(options: argparse.Namespace) -> None:
     """Makes the charts of a command, writes them, and prints their numbers in short."""
     from panns_tf.plots.chart import as_text
 
+    writable_folder(options.output)
     seen, written = set(), []
     for made in options.charts(options):
         if isinstance(made, str):
@@ -144,7 +147,9 @@ def _curves(options: argparse.Namespace) -> "Iterator[Chart | str]":
     from panns_tf.plots.curves import curves
 
     by = [name for name in options.by.replace(",", "+").split("+") if name]
-    yield curves(runs, by, options.metric, options.split, options.panels)
+    what = {"mAP": "curves", "loss": "loss"}.get(options.metric, f"curves_{options.metric}")
+    what += "_training" if options.split == "training" and options.metric != "loss" else ""
+    yield curves(runs, by, options.metric, options.split, options.panels, name=what)
 
 
 def _complexity(options: argparse.Namespace) -> "Iterator[Chart | str]":

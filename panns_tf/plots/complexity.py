@@ -131,7 +131,7 @@ def _own(runs: Sequence[Run], title: str, data) -> tuple[list[System], list[str]
         except (ValueError, KeyError) as error:
             notes += [f"{run.name}: left out: {error}" for run in member.runs]
             continue
-        remarks = [f"{len(members)} seeds"] if len(members) > 1 else []
+        remarks = [member.count] if member.count else []
         remarks += [] if members[0].finished else ["unfinished"]
         found.append(
             System(

@@ -190,7 +190,7 @@ def _line(member: Group, label: str, metric: str, split: str) -> Line:
     counted = member.finished
     found = [run.curve(metric, split) for run in counted]
     found = [thinned(curve) if metric == "loss" else curve for curve in found]
-    remarks = [f"{len(counted)} seeds"] if len(counted) > 1 else []
+    remarks = [member.count] if member.count else []
     unfinished = not counted[0].finished
     if unfinished:
         furthest = max(counted, key=lambda run: run.step)

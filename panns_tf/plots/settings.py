@@ -220,6 +220,16 @@ class Group:
         """The finished runs; all, if none is."""
         return tuple(run for run in self.runs if run.finished) or self.runs
 
+    @property
+    def count(self) -> str:
+        """How many seeds `finished` holds, for a label; empty for one run."""
+        runs, seeds = len(self.finished), len({run.config.get("seed") for run in self.finished})
+        if runs == 1:
+            return ""
+        return (
+            f"{runs} seeds" if seeds == runs else f"{runs} runs of {seeds} seed" + "s" * (seeds > 1)
+        )
+
 
 def group(runs: Iterable) -> list[Group]:
     """Puts runs that differ in nothing but their seed together, in the order of the first."""

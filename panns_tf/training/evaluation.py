@@ -131,13 +131,19 @@ def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int,
             f"pack it again with --sample-rate {sample_rate}"
         )
     if labels and list(labels) != list(info.classes):
-        differing = [
-            i for i, (a, b) in enumerate(zip(labels, info.classes, strict=False)) if a != b
-        ]
-        place = f"; they differ first at {differing[0]}" if differing else ""
+        pairs = enumerate(zip(labels, info.classes, strict=False))
+        first = next(
+            (f"; number {i} is {b!r}, the model's {a!r}" for i, (a, b) in pairs if a != b), ""
+        )
+        same = sorted(labels) == sorted(info.classes)
+        but = (
+            "the model's classes in another order"
+            if same
+            else (f"{len(info.classes)} classes that are not the model's {len(labels)}")
+        )
         raise ValueError(
-            f"{what} has {len(info.classes)} classes that are not the model's {len(labels)}"
-            f"{place}; pack it again with --labels and the model's class list"
+            f"{what} has {but}{first}; pack it again with --labels and the model's class list, "
+            "which is in config.json of its run"
         )
     if len(info.classes) != num_classes:
         raise ValueError(

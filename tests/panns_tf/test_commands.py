@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from panns_tf import commands
@@ -30,3 +32,18 @@ def test_exit_status_and_one_line(error, status, printed, capsys):
     if status is not None:
         assert caught.value.code == status
         assert capsys.readouterr().err == printed
+
+
+def test_a_folder_for_results_is_checked_and_not_made(tmp_path):
+    commands.writable_folder(tmp_path / "a" / "b")
+    commands.writable_folder(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_to_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match="file is a file; give a folder"):
+            commands.writable_folder(path)
+    with pytest.raises(ValueError, match="nothing can be written to /proc"):
+        commands.writable_folder(Path("/proc/x"))

@@ -44,14 +44,14 @@ def test_damaged_lines_of_a_log_are_counted_and_left_out(tmp_path):
     assert read_log(tmp_path) == ([], [])
     lines = [
         '{"step": 1, "loss": 0.5}',
-        "",
+        '{"step": 7, "mAP": "high"}',
         "[]",
         '{"loss": 1}',
         '{"step": 2.0}',
         '{"step": 3, "lo',
     ]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
-    assert read_log(tmp_path) == ([{"step": 1, "loss": 0.5}, {"step": 2}], [3, 4, 6])
+    assert read_log(tmp_path) == ([{"step": 1, "loss": 0.5}, {"step": 2}], [2, 3, 4, 6])
 
 
 def test_a_run_is_finished_when_its_final_model_is_there(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from panns_tf.__main__ import _parser
 from panns_tf.ablation.command import ablate, parse_data, parse_seeds, parse_settings
+from panns_tf.ablation.runner import locked
 from tests.panns_tf.ablation.support import FAKE
 
 ROOT = Path(__file__).parents[3]
@@ -109,6 +110,17 @@ def test_changed_settings_are_named(words, tmp_path):
         run("table_v", words[3], "--table")
 
 
+def test_a_second_one_at_the_same_time_changes_nothing(words, tmp_path):
+    assert run(*words) == 0
+    before = (tmp_path / "out" / "grid.json").read_text()
+    with (
+        locked(tmp_path / "out"),
+        pytest.raises(ValueError, match="another ablation, or a run that one left behind"),
+    ):
+        run(*words, "--seeds", "9")
+    assert (tmp_path / "out" / "grid.json").read_text() == before
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -155,7 +167,7 @@ def test_seeds():
     for text in ("", "-1", "1,1", "a,b", "0"):
         with pytest.raises(ValueError, match="--seeds"):
             parse_seeds(text)
-    with pytest.raises(ValueError, match="--seeds 1234 would be seeds 0 to 1233"):
+    with pytest.raises(ValueError, match="--seeds 1234 must be a number of seeds from 1 to 100"):
         parse_seeds("1234")
 
 

@@ -120,6 +120,7 @@ def test_a_grid_of_ones_own(tmp_path):
         (ROW + "arch = 'LeeNet11'\nhop_size = 10", "row 'a': LeeNet11 has no log-mel"),
         (ROW + "seed = 1", "row 'a' has an unknown key 'seed'"),
         (ROW + "accumulate = 5", "row 'a': batch_size 32 cannot be cut into 5"),
+        (ROW + ROW.replace('"a"', '"b"'), "the rows 'a' and 'b' have the same settings"),
         (ROW + ROW, "the labels 'a' and 'a' would share a/"),
         (ROW + ROW.replace('"a"', '"A!"'), "the labels 'a' and 'A!' would share a/"),
         (ROW.replace('"a"', '"!"'), "no letter or digit"),

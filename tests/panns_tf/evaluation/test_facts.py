@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 
 from panns_tf.evaluation.facts import gather_facts
-from panns_tf.evaluation.runs import Run
+from panns_tf.evaluation.runs import Run, read_run
 from tfrecords import load_index
 from tfrecords.classes import audioset_classes
 
@@ -18,6 +20,21 @@ def test_a_run_that_says_its_training_clips_is_believed(tmp_path):
     other = gather_facts(["a", "c"], run_of(tmp_path, ["a", "b"], [3, 5]))
     assert other.training_clips is None
     assert other.training_source == "unknown"
+
+
+def test_a_run_as_train_wrote_it_is_believed_before_audiosets_counts(tmp_path):
+    labels = list(audioset_classes().names)
+    counts = list(range(len(labels)))
+    written = {"config": {"data": "gone"}, "labels": labels, "training_clips": counts}
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    facts = gather_facts(labels, read_run(tmp_path))
+    assert facts.training_clips.tolist() == counts
+    assert facts.training_source == "the run's config.json"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match="--training-clips: there is no file"):
+        gather_facts(["a"], None, tmp_path / "gone.csv")
 
 
 def test_else_its_data_are_counted(data, tmp_path):

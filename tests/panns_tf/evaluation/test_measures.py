@@ -75,7 +75,7 @@ def test_classes_without_figures_are_named_and_stay_empty():
     facts = Facts(np.array([1, 20, 300, 3, 5]), "x", None, [()] * 5)
     found = measure(scores, facts, replicates=20)
     notes = " / ".join(found.notes)
-    assert "1 of 5 classes have no positive clip: they have no figure" in notes
+    assert "1 of 5 classes have no positive clip: they have no AP" in notes
     assert 'A "quoted" one' in notes
     assert "have no negative clip" in notes
     columns = class_columns(found, facts)

@@ -31,6 +31,26 @@ def test_damaged_or_other_files_are_refused(tmp_path):
         load_scores(path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"score": np.full((2, 2), "x")}, "are of kinds S, b, U"),
+        ({"target": np.ones((2, 2))}, "are of kinds S, f, f"),
+        ({"meta": '{"labels": ["a", "b"]}'}, "its meta lacks model, model_sha256"),
+    ],
+)
+def test_what_is_no_score_is_refused(tmp_path, changes, message):
+    good = {
+        "clip_id": np.array([b"x", b"y"]),
+        "target": np.eye(2, dtype=bool),
+        "score": np.eye(2, dtype="float32"),
+        "meta": '{"labels": ["a", "b"]}',
+    }
+    np.savez(tmp_path / "scores.npz", **{**good, **changes})
+    with pytest.raises(ValueError, match=message):
+        load_scores(tmp_path / "scores.npz")
+
+
 def test_nan_names_clips_and_classes():
     scores = made_scores()
     check_finite(scores)

@@ -22,6 +22,20 @@ def test_curves(tmp_path, capsys):
     assert out.rstrip().split("\n")[-1].startswith(f"Written: {tmp_path}/x/curves.png, ")
 
 
+@pytest.mark.parametrize(
+    ("words", "figure"),
+    [
+        (("--metric", "loss"), "loss"),
+        (("--metric", "mAUC"), "curves_mAUC"),
+    ],
+)
+def test_figures_of_other_metrics_have_other_names(tmp_path, capsys, words, figure):
+    write_run(tmp_path / "runs/a")
+    printed(capsys, "curves", tmp_path / "runs", *words, "--output", tmp_path / "x")
+    assert (tmp_path / "x" / f"{figure}.png").exists()
+    assert not (tmp_path / "x" / "curves.png").exists()
+
+
 def test_complexity_needs_no_runs(tmp_path, capsys):
     assert "Cnn14" in printed(capsys, "complexity", "--output", tmp_path)
     assert (tmp_path / "complexity.svg").is_file()

@@ -32,6 +32,14 @@ def test_seeds_are_one_line_with_mean_and_range(tmp_path):
     assert chart.notes == ()
 
 
+def test_copies_of_a_run_are_not_taken_for_seeds(tmp_path):
+    for name in "ab":
+        write_run(tmp_path / name, seed=3)
+    write_run(tmp_path / "c", "Cnn6")
+    texts = [text.get_text() for text in curves(read(tmp_path)).figure().axes[0].texts]
+    assert sorted(texts) == ["Cnn14 (2 runs of 1 seed)", "Cnn6"]
+
+
 def test_the_lines_are_the_numbers_of_the_rows(tmp_path):
     write_run(tmp_path / "a", final=0.6)
     chart = curves(read(tmp_path))

@@ -71,10 +71,19 @@ def test_a_perfect_score_is_still_json(tmp_path):
     ("rate", "labels", "classes", "message"),
     [
         (32000, None, 12, "is sampled at 8000 Hz but the model expects 32000 Hz"),
-        (8000, ["x"] * 12, 12, "classes that are not the model's"),
+        (
+            8000,
+            ["x"] * 12,
+            12,
+            "not the model's 12; number 0 is '.*', the model's",
+        ),
+        (8000, "reversed", 12, "has the model's classes in another order; number 0 is"),
         (8000, None, 11, "has 12 classes but the model has 11 outputs"),
     ],
 )
 def test_records_of_another_kind_are_refused(data, rate, labels, classes, message):
+    info = load_index(data).info
+    if labels == "reversed":
+        labels = info.classes[::-1]
     with pytest.raises(ValueError, match=message):
-        check_records(load_index(data).info, rate, labels, classes, "the data")
+        check_records(info, rate, labels, classes, "the data")
