@@ -14,6 +14,8 @@ ROW, AP_WIDTH, CLIPS_WIDTH, QUALITY_WIDTH = 0.165, 2.5, 0.95, 0.7
 TOP, BOTTOM, BETWEEN, GUTTER, LEGEND = 0.12, 0.44, 0.2, 0.35, 0.3
 #: Rows of a single column; 527 classes make three, in a sheet of paper's proportions.
 TALLEST, NAME_SIZE = 60, 7.5
+#: Letters of a class's name that are drawn; AudioSet's longest has 59.
+LONGEST_NAME = 64
 
 
 def columns_of(count: int) -> int:
@@ -71,8 +73,13 @@ def draw_classes(table: "ClassTable", rows: Sequence["ClassRow"], gap: int | Non
     return figure
 
 
+def shown(label: str) -> str:
+    """A label as it is drawn: a very long one is cut, or it would push the figure away."""
+    return label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…"
+
+
 def _names_width(column: Sequence["ClassRow | None"]) -> float:
-    widest = max((text_width(row.label, NAME_SIZE) for row in column if row), default=0.0)
+    widest = max((text_width(shown(row.label), NAME_SIZE) for row in column if row), default=0.0)
     return widest * 1.03 + 0.12
 
 
@@ -83,7 +90,7 @@ def _names(axes, column, inches: float, theme: Theme) -> None:
         axes.text(
             -0.08 / inches,
             place,
-            row.label if row else "…",
+            shown(row.label) if row else "…",
             ha="right",
             va="center_baseline",
             fontsize=NAME_SIZE,

@@ -145,3 +145,13 @@ def test_audiosets_classes(tmp_path):
     assert [row["class"] for row in rows] == list(labels)[::-1]
     assert float(rows[0]["average_precision"]) == pytest.approx(ap[526], abs=1e-6)
     assert paths[2].stat().st_size < 700_000
+
+
+def test_a_very_long_name_is_cut_in_the_picture_and_whole_in_the_numbers(tmp_path):
+    labels = ["a" * 300, "b"]
+    write_run(tmp_path / "r", labels=labels, ap=[0.5, 0.6])
+    chart = classes(read(tmp_path))
+    drawn = [t.get_text() for axes in chart.figure().axes for t in axes.texts]
+    assert max(map(len, drawn)) == 64
+    assert labels[0] in {row["class"] for row in chart.rows}
+    assert chart.figure().get_size_inches()[0] < 14
