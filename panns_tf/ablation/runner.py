@@ -124,9 +124,10 @@ def _run(cell: Cell, words: list[str], signals: "_Signals", lock) -> float:
 
 
 def _last_line(path: Path) -> str:
-    # A progress bar's lines end with carriage returns.
+    """The last line that a run printed, but for its progress bar, which says nothing of it."""
     lines = re.split(r"[\r\n]+", path.read_text(errors="replace")[-20_000:])
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    said = (line.strip() for line in reversed(lines) if "%|" not in line)
+    return next(filter(None, said), "")
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -75,14 +75,14 @@ class Board(keras.callbacks.Callback):
         self._writer.close()
 
     def _write(self, what: Callable[[], None]) -> None:
-        """Calls what writes; a picture that cannot be written must not end a run."""
+        """Calls what writes; whatever is wrong with a picture, it must not end a run."""
         try:
             with self._writer.as_default(step=self._trainer.step):
                 what()
             self._writer.flush()
-        except (OSError, ValueError, tf.errors.OpError) as error:
+        except Exception as error:
             if not self._failed:
-                line = " ".join(str(error).split())[:300]
+                line = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
                 self._say(f"TensorBoard lacks pictures of step {self._trainer.step}: {line}")
             self._failed = True
 
@@ -92,8 +92,8 @@ class Board(keras.callbacks.Callback):
         # Runs of a sweep often differ in the folder above that of their seed.
         name = "/".join(self._trainer.run_dir.absolute().parts[-2:])
         settings.write_hparams(config, name, time.time())
-        if config.pictures:
-            seen = seen_in_training(self._trainer, PAIRS)
+        seen = seen_in_training(self._trainer, PAIRS) if config.pictures else None
+        if seen is not None:
             picture("clips/before and after SpecAugment and mixup", pictures.augmented(seen))
 
     def _at_the_end(self) -> None:

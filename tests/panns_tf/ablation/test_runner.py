@@ -199,3 +199,11 @@ def test_times_in_words():
 def test_a_folder_without_an_ablation_is_named(tmp_path):
     with pytest.raises(ValueError, match="no ablation in"):
         noted(tmp_path)
+
+
+def test_what_a_failed_run_said_is_not_its_progress_bar(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("train:  0%| | 0/9\rerror: no room\ntrain:  0%|  | 0/9 [00:00<?, ?step/s]\n\n")
+    assert runner._last_line(log) == "error: no room"
+    log.write_text("train:  0%| | 0/9\r")
+    assert runner._last_line(log) == ""

@@ -12,7 +12,7 @@ from panns_tf.models import create_model
 from panns_tf.training.board import Board
 from panns_tf.training.board import board as board_module
 from panns_tf.training.trainer import Trainer
-from tfrecords import load_index
+from tfrecords import load_index, synthesize_clips
 
 
 def run(data, folder, **settings) -> tuple[Trainer, list[str]]:
@@ -29,7 +29,7 @@ def run(data, folder, **settings) -> tuple[Trainer, list[str]]:
     config = dataclasses.replace(config, **settings)
     keras.utils.set_random_seed(0)
     index = load_index(config.data)
-    network = create_model("Tiny", 12)
+    network = create_model(config.arch, 12)
     network.labels = index.info.classes
     said: list[str] = []
     trainer = Trainer(config, network, say=said.append)
@@ -86,6 +86,20 @@ def test_hard_clips_can_be_played(whole, data):
     assert said.count(b"The network says") == 3
 
 
+@pytest.mark.parametrize("arch", ["Thin_LeeNet11", "Thin_Wavegram_Cnn14", "Thin_ResNet22"])
+def test_networks_of_other_kinds_have_the_pictures_that_they_can(tmp_path, arch):
+    for split in ("train", "eval"):
+        synthesize_clips(
+            tmp_path / split, clips=24, clip_seconds=1, sample_rate=32000, progress=False
+        )
+    _, said = run(tmp_path, tmp_path / "run", arch=arch, steps=2, eval_steps=2)
+    assert said == []
+    tags = set(events(tmp_path / "run").Tags()["tensors"])
+    assert {"network/first layer", "hard clips/1"} <= tags
+    assert ("clips/what the network sees" in tags) == (arch != "Thin_LeeNet11")
+    assert ("clips/before and after SpecAugment and mixup" in tags) == (arch == "Thin_ResNet22")
+
+
 def test_without_pictures_there_are_numbers_and_settings(data, tmp_path):
     run(data, tmp_path, pictures=False)
     tags = set(events(tmp_path).Tags()["tensors"])
@@ -106,7 +120,7 @@ def test_a_picture_that_fails_is_said_once_and_training_goes_on(data, tmp_path, 
     monkeypatch.setattr(board_module, "picture", broken)
     trainer, said = run(data, tmp_path)
     assert trainer.step == 6
-    assert said == ["TensorBoard lacks pictures of step 0: no room"]
+    assert said == ["TensorBoard lacks pictures of step 0: OSError: no room"]
 
 
 def test_a_profile_of_the_steps_that_were_asked_for(data, tmp_path):
