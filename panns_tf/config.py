@@ -98,7 +98,8 @@ class TrainConfig:
         seed: of weights, order, mixup and dropout; 1234 is the reference's.
         eval_steps: updates between evaluations; None for as many as keep them below 3 % of the
             work, at least 2000.
-        eval_training_clips: so many training clips are evaluated too; 0 for none.
+        eval_training_clips: so many training clips are evaluated too, but no more than held-out
+            ones; 0 for none.
         pictures: whether TensorBoard gets pictures, sound and curves, besides numbers.
         watch_classes: labels of which TensorBoard gets precision-recall curves, separated by
             semicolons; None for a few from the largest to the smallest.

@@ -49,8 +49,14 @@ class Looks:
         config = self._config
         if config.eval_steps or not config.eval_data:
             return config.eval_steps
-        clips = load_index(config.eval_data).num_clips + config.eval_training_clips
+        clips = load_index(config.eval_data).num_clips + self._training_clips
         return default_eval_steps(clips, config.batch_size)
+
+    @property
+    def _training_clips(self) -> int:
+        """How many: no more than held-out ones, or they would take most of the time."""
+        config = self._config
+        return min(config.eval_training_clips, load_index(config.eval_data).num_clips)
 
     def at_held_out_clips(self) -> Predictions:
         """Returns what the network says of them."""
@@ -62,12 +68,12 @@ class Looks:
         Empty if none are asked for, or if nothing can be measured on so few, which is said once.
         """
         config = self._config
-        if not config.eval_training_clips:
+        if not self._training_clips:
             return {}
         exclude = read_black_list(config.exclude) if config.exclude else ()
         left = len(load_index(config.data).select(exclude, config.fraction))
         # Clips of a smaller fraction lie within those of a larger one.
-        fraction = config.fraction * min(1.0, config.eval_training_clips / left)
+        fraction = config.fraction * min(1.0, self._training_clips / left)
         try:
             found = self._predict(config.data, exclude=exclude, fraction=fraction)
             values = metrics.summarise(found.target, found.score).as_dict()

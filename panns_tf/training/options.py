@@ -92,7 +92,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
     group = parser.add_argument_group("looking and saving").add_argument
     group("--eval-steps", type=int, help="updates between evaluations; default: 3 %% of the work")
-    group("--eval-training-clips", type=int, help="training clips to evaluate too; default 1000")
+    group(
+        "--eval-training-clips",
+        type=int,
+        help="training clips to evaluate too, up to as many as held-out ones; default 1000",
+    )
     group("--pictures", action=flag, help="TensorBoard: pictures, sound, curves; default on")
     group("--watch-classes", help="'Dog;Rain': TensorBoard: precision and recall of these")
     group("--profile", metavar="START:STOP", help="TensorBoard: a profile of these steps")
