@@ -8,7 +8,7 @@ from tqdm import tqdm
 from panns_tf.commands import writable_folder
 from panns_tf.evaluation.facts import Facts, gather_facts
 from panns_tf.evaluation.html import number
-from panns_tf.evaluation.measures import Measures, as_metrics, class_columns, finite, measure
+from panns_tf.evaluation.measures import Measures, as_metrics, class_columns, measure
 from panns_tf.evaluation.media import Media, read_media
 from panns_tf.evaluation.mistakes import Mistake, find_mistakes
 from panns_tf.evaluation.predicting import Hearing, hear
@@ -17,6 +17,7 @@ from panns_tf.evaluation.report import write_page
 from panns_tf.evaluation.runs import Run, find_model, read_run
 from panns_tf.evaluation.scores import Scores, save_scores
 from panns_tf.training.evaluation import write_report
+from panns_tf.training.run_log import finite
 from tfrecords import load_index
 
 

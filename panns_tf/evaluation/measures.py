@@ -208,16 +208,3 @@ def class_columns(measures: Measures, facts: Facts) -> dict[str, list]:
         "label_quality": unknown if facts.quality is None else facts.quality,
         "branch": ["; ".join(names) for names in facts.branches],
     }
-
-
-def finite(value):
-    """Returns a value for JSON: NumPy's numbers as Python's, NaN and infinity as None."""
-    if isinstance(value, dict):
-        return {str(name): finite(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [finite(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

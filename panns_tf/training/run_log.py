@@ -1,10 +1,10 @@
 """What a run writes while it goes: metrics.jsonl and TensorBoard."""
 
 import json
-import math
 import os
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from tfrecords.shards import write_atomic
@@ -12,15 +12,20 @@ from tfrecords.shards import write_atomic
 
 def to_json(values: dict, **options) -> str:
     """Writes numbers as JSON, which has no infinity: a d-prime of a perfect ranking is null."""
-    return json.dumps(_finite(values), allow_nan=False, **options)
+    return json.dumps(finite(values), allow_nan=False, **options)
 
 
-def _finite(value):
+def finite(value):
+    """Returns a value for JSON: NumPy's numbers as Python's, NaN and infinity as None."""
     if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return {str(name): finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [finite(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
 
 
 class RunLog:

@@ -8,11 +8,12 @@ import pytest
 from panns_tf.evaluation.comparing import compare
 from panns_tf.evaluation.evaluating import Wishes
 from panns_tf.evaluation.facts import Facts
-from panns_tf.evaluation.measures import as_metrics, finite, measure
+from panns_tf.evaluation.measures import as_metrics, measure
 from panns_tf.evaluation.media import media_of
 from panns_tf.evaluation.mistakes import find_mistakes
 from panns_tf.evaluation.report import write_page
 from panns_tf.evaluation.scores import save_scores
+from panns_tf.training.run_log import finite
 from tests.panns_tf.evaluation.support import LABELS, made_scores
 
 pytestmark = pytest.mark.browser
