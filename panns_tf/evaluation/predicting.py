@@ -6,7 +6,7 @@ from pathlib import Path
 from panns_tf.evaluation.runs import find_model, model_sha256, read_run, unfinished
 from panns_tf.evaluation.scores import FILE_NAME, Scores, check_finite, load_scores
 from panns_tf.evaluation.windows import Windows
-from panns_tf.inference.export import load_any
+from panns_tf.inference.loading import load_any
 from panns_tf.training.evaluation import check_records, compiled_predictor, predict
 from tfrecords import Damage, load_index
 from tfrecords.decimate import check_decimation

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from panns_tf.inference.export import load_any
+from panns_tf.inference.loading import load_any
 
 
 class Teacher:

@@ -51,7 +51,7 @@ def convert(
         raise ValueError("a .pth is made from a .keras file or a published network")
     if not output.parent.is_dir():
         raise ValueError(f"the folder {output.parent} does not exist; create it first")
-    network = _from_file(path, arch) if known_file else _published(name, arch)
+    network = network_from_file(path, arch) if known_file else _published(name, arch)
     _save(network, output)
     parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
     return (
@@ -67,7 +67,16 @@ def _published(name: str, arch: str | None) -> Network:
     return create_model(name, weights="audioset")
 
 
-def _from_file(path: Path, arch: str | None) -> Network:
+def network_from_file(path: Path, arch: str | None = None) -> Network:
+    """Returns the network of a file, with its labels if they are known.
+
+    Args:
+        path: a ``.pth`` or ``.keras`` file.
+        arch: the network that a ``.pth`` file holds; None to work it out.
+
+    Raises:
+        ValueError: if the file cannot be read, or does not tell which network it holds.
+    """
     if not path.is_file():
         raise ValueError(f"no such file: {path}")
     if path.suffix == ".keras":

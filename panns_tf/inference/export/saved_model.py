@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -10,7 +9,6 @@ import tensorflow as tf
 
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
-from panns_tf.weights.loading import read_network
 
 #: TensorFlow keeps this folder of a SavedModel for files of its users.
 DESCRIPTION = Path("assets.extra") / "panns_tf.json"
@@ -68,49 +66,3 @@ def describe(network: Network) -> dict:
         "num_classes": network.num_classes,
         "labels": list(network.labels) if network.labels else None,
     }
-
-
-def load_any(path: str | Path) -> tuple[Callable, dict]:
-    """Loads a trained network from wherever it was saved.
-
-    Args:
-        path: a ``.keras`` file, a SavedModel of `export_saved_model`, or a run directory, of
-            which ``final.keras`` is taken, or ``best.keras`` while there is none.
-
-    Returns:
-        A function from float32 waveforms (batch, samples) to the outputs by name, and the
-        description: ``network``, ``sample_rate``, ``num_classes``, ``labels``, ``path``.
-
-    Raises:
-        ValueError: if there is no such thing at ``path``.
-    """
-    path = Path(path)
-    for candidate in (path / "final.keras", path / "best.keras"):
-        if candidate.is_file():
-            path = candidate
-            break
-    if path.suffix == ".keras" and path.is_file():
-        network = read_network(path)
-        return network, {**describe(network), "path": str(path)}
-    if (path / "saved_model.pb").is_file():
-        if not (path / DESCRIPTION).is_file():
-            raise ValueError(f"{path} lacks {DESCRIPTION}: it was not exported by this project")
-        try:
-            description = json.loads((path / DESCRIPTION).read_text())
-            missing = {"network", "sample_rate", "num_classes", "labels"} - set(description)
-            if missing:
-                raise ValueError(f"{DESCRIPTION} lacks {', '.join(sorted(missing))}")
-            loaded = tf.saved_model.load(str(path))
-            serve = loaded.signatures["serving_default"]
-        except Exception as error:  # TensorFlow raises whatever its readers raise
-            raise ValueError(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
-
-        def call(waveform):
-            # The closure keeps `loaded`, which owns the weights, alive.
-            return serve(waveform=waveform) if loaded else None
-
-        return call, {**description, "path": str(path)}
-    raise ValueError(
-        f"no model at {path}; expected a .keras file, a SavedModel or a run directory "
-        "that holds final.keras or best.keras"
-    )

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from panns_tf.inference.export import DESCRIPTION, export_saved_model, load_any
+from panns_tf.inference.export import DESCRIPTION, export_saved_model
+from panns_tf.inference.loading import load_any
 from panns_tf.models import create_model
 
 OTHER_PROCESS = """
