@@ -69,6 +69,16 @@ def graph(row: Architecture, layer: LayerBook, waveform, mixup_lambda, num_class
     Raises:
         ValueError: if the row has too few mel bins for its halvings.
     """
+    x = features(row, layer, waveform, mixup_lambda)
+    return HEADS[row.head](row, layer, x, waveform, num_classes)
+
+
+def features(row: Architecture, layer: LayerBook, waveform, mixup_lambda=None):
+    """Builds what comes before the head; arguments and errors as for `graph`.
+
+    Returns:
+        (items, frames, bins, channels) or (items, steps, channels).
+    """
     fewest = 2 ** BODIES[row.body].halvings(row)
     if row.frontend.mel_bins < fewest:
         raise ValueError(
@@ -79,5 +89,4 @@ def graph(row: Architecture, layer: LayerBook, waveform, mixup_lambda, num_class
         waveform = mixed(layer, "mixup.waveform", waveform, mixup_lambda, **exact)
         mixup_lambda = None
     padded = layer(PadToMinimum, "pad", minimum=shortest_clip(row), **exact)(waveform)
-    x = BODIES[row.body].build(row, layer, padded, mixup_lambda)
-    return HEADS[row.head](row, layer, x, waveform, num_classes)
+    return BODIES[row.body].build(row, layer, padded, mixup_lambda)

@@ -40,7 +40,11 @@ def clip_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int
         (batch, embedding_size).
     """
     x = _without_frequency(x)
-    x = ops.max(x, axis=1) + ops.mean(x, axis=1)  # (batch, channels)
+    return _of_pooled(row, layer, ops.max(x, axis=1) + ops.mean(x, axis=1), num_classes)
+
+
+def _of_pooled(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
+    """From (batch, channels), what is left of a clip without its time."""
     x = _embedding(row, layer, x)
     # The classifier reads the values before this dropout, as in the reference.
     embedding = dropout(layer, "embedding.dropout", x, row.embedding_dropout)
@@ -61,6 +65,45 @@ def decision_head(row: Architecture, layer: LayerBook, x, waveform, num_classes:
 
     Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
     """
+    parts = _segments(row, layer, x, num_classes)
+    segments, outputs = parts["segments"], {}
+    if row.head == "attention":
+        weights = ops.softmax(parts["attention"], axis=1)  # over segments, class by class
+        # Rounding can carry a weighted mean of ones past 1.
+        clip = ops.minimum(ops.sum(weights * segments, axis=1), 1.0)
+    elif row.head == "max":
+        clip = ops.max(segments, axis=1)
+        outputs["logits"] = ops.max(parts["logits"], axis=1)
+    else:
+        clip = ops.mean(segments, axis=1)
+    frames = layer(
+        RepeatSegments,
+        "frames",
+        frames_per_segment=frames_per_segment(row),
+        hop_size=row.frontend.hop_size,
+    )
+    return {
+        "clipwise_output": clip,
+        "segmentwise_output": segments,
+        "framewise_output": frames([segments, waveform]),
+        "embedding": ops.mean(parts["embedding"], axis=1),
+        **outputs,
+    }
+
+
+def frames_per_segment(row: Architecture) -> int:
+    """Returns the frames that a decision-level network joins to one segment."""
+    return 2 ** (len(row.widths) - 1)
+
+
+def _segments(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
+    """What a decision-level head says of each segment.
+
+    Returns:
+        ``segments`` (batch, segments, K) in [0, 1], ``embedding`` (batch, segments,
+        embedding_size), and ``attention``, the segments' weights before the softmax, or the
+        ``logits``, both (batch, segments, K).
+    """
     x = _without_frequency(x)
     # (batch, segments, channels). The average divides by 3 at both ends too: zeros count.
     padded = layer(layers.ZeroPadding1D, "segments.pad", padding=1)(x)
@@ -70,39 +113,14 @@ def decision_head(row: Architecture, layer: LayerBook, x, waveform, num_classes:
     embedding = _embedding(row, layer, x)  # (batch, segments, embedding_size)
     # Here, unlike in clip_head, the classifier sees this dropout.
     x = dropout(layer, "embedding.dropout", embedding, row.embedding_dropout)
-    outputs = {}
     if row.head == "attention":
-        clip, segments = _attention(layer, x, num_classes)
-    else:
-        logits, segments = _classify(layer, x, num_classes)
-        if row.head == "max":
-            clip = ops.max(segments, axis=1)
-            outputs["logits"] = ops.max(logits, axis=1)
-        else:
-            clip = ops.mean(segments, axis=1)
-    frames = layer(
-        RepeatSegments,
-        "frames",
-        frames_per_segment=2 ** (len(row.widths) - 1),
-        hop_size=row.frontend.hop_size,
-    )
-    return {
-        "clipwise_output": clip,
-        "segmentwise_output": segments,
-        "framewise_output": frames([segments, waveform]),
-        "embedding": ops.mean(embedding, axis=1),
-        **outputs,
-    }
-
-
-def _attention(layer: LayerBook, x, num_classes: int):
-    """Returns clip (batch, K) and segments (batch, segments, K). ``AttBlock`` of the reference."""
-    settings = {"filters": num_classes, "kernel_size": 1, "dtype": "float32"}
-    scores = layer(layers.Conv1D, "att_block.att", **settings)(x)
-    weights = ops.softmax(ops.clip(scores, -10.0, 10.0), axis=1)  # over segments, class by class
-    segments = _sigmoid(layer, layer(layers.Conv1D, "att_block.cla", **settings)(x))
-    # Rounding can carry a weighted mean of ones past 1.
-    return ops.minimum(ops.sum(weights * segments, axis=1), 1.0), segments
+        settings = {"filters": num_classes, "kernel_size": 1, "dtype": "float32"}
+        scores = layer(layers.Conv1D, "att_block.att", **settings)(x)  # AttBlock of the reference
+        segments = _sigmoid(layer, layer(layers.Conv1D, "att_block.cla", **settings)(x))
+        attention = ops.clip(scores, -10.0, 10.0)
+        return {"segments": segments, "embedding": embedding, "attention": attention}
+    logits, segments = _classify(layer, x, num_classes)
+    return {"segments": segments, "embedding": embedding, "logits": logits}
 
 
 def patch_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int) -> dict:
@@ -119,7 +137,47 @@ def patch_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: in
         ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, embedding_size),
         means over patches.
     """
+    parts = _patches(row, layer, x, num_classes)
+    clip = ops.mean(parts["segments"], axis=1)
+    return {"clipwise_output": clip, "embedding": ops.mean(parts["embedding"], axis=1)}
+
+
+def _patches(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
+    """What is said of each patch, named as in `_segments`."""
     x = _embedding(row, layer, _embedding(row, layer, x, "fc1"), "fc2")
     x = dropout(layer, "embedding.dropout", x, row.embedding_dropout)
     _, patches = _classify(layer, x, num_classes)  # (batch, patches, K)
-    return {"clipwise_output": ops.mean(patches, axis=1), "embedding": ops.mean(x, axis=1)}
+    return {"segments": patches, "embedding": x}
+
+
+def local_outputs(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
+    """What a head knows of each moment before it looks at the clip as a whole.
+
+    Args:
+        row, layer, x, num_classes: as for `clip_head`.
+
+    Returns:
+        For a head with one prediction for the clip ``features`` (batch, steps, channels), for
+        which `clip_of_features` gives the rest. For the others ``segments`` (batch, steps, K),
+        ``embedding`` (batch, steps, embedding_size) and ``attention`` where the head has it.
+    """
+    if row.head == "clip":
+        return {"features": _without_frequency(x)}
+    parts = (_patches if row.head == "patches" else _segments)(row, layer, x, num_classes)
+    parts.pop("logits", None)
+    return parts
+
+
+def clip_of_features(row: Architecture, layer: LayerBook, pooled, num_classes: int) -> dict:
+    """Outputs of `clip_head` from the maximum plus the mean of its features over time.
+
+    Args:
+        row, layer, num_classes: as for `clip_head`.
+        pooled: (batch, channels).
+
+    Returns:
+        ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, embedding_size).
+    """
+    outputs = _of_pooled(row, layer, pooled, num_classes)
+    outputs.pop("logits")
+    return outputs
