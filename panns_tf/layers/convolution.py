@@ -1,5 +1,7 @@
 """3x3 convolution in the ways that are fast on a CPU."""
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -37,25 +39,29 @@ class Conv2D(keras.layers.Conv2D):
         batch, frames, bins, channels = inputs.shape
         if training:
             if channels * self.filters >= LARGEST_KERNEL and plain_on_cpu():
-                return product_of_patches(inputs, ops.cast(self.kernel, self.compute_dtype))
+                return self._by(product_of_patches, inputs)
             return super().call(inputs)
         if not xla_on_cpu():
             return super().call(inputs)
-        kernel = ops.cast(self.kernel, self.compute_dtype)
         if channels == 1:
-            return shifted_sum(inputs, kernel)
+            return self._by(shifted_sum, inputs)
         enough = min(channels, self.filters) >= FEWEST_CHANNELS
         known = None not in (batch, frames, bins)
         if enough and known and batch * frames * bins >= FEWEST_PLACES:
-            return winograd(inputs, kernel)
+            return self._by(winograd, inputs)
         return super().call(inputs)
+
+    def _by(self, way: Callable, inputs):
+        outputs = way(inputs, ops.cast(self.kernel, self.compute_dtype))
+        if not self.use_bias:
+            return outputs
+        return ops.add(outputs, ops.cast(self.bias, self.compute_dtype))
 
     def _is_plain(self) -> bool:
         plain = self.kernel_size == (3, 3) and self.strides == self.dilation_rate == (1, 1)
         return (
             plain
             and self.padding == "same"
-            and not self.use_bias
             and self.groups == 1
             and self.activation is keras.activations.linear
         )

@@ -8,7 +8,7 @@ from panns_tf.layers.compiled import xla_on_cpu
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class DepthwiseConv(keras.layers.DepthwiseConv2D):
-    """Keras' DepthwiseConv2D of stride 1 and "same" padding, without bias.
+    """Keras' DepthwiseConv2D of stride 1 and "same" padding.
 
     XLA has no good code for it on a CPU, where it takes some thirty times as long as TensorFlow's
     own operation. There it is written as what it is, a sum of shifted and scaled copies, which
@@ -16,7 +16,7 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
 
     Args:
         kernel_size: odd.
-        **kwargs: of any layer.
+        **kwargs: of any layer; there is no bias unless ``use_bias`` is set.
 
     Input and output shape: (batch, frames, mel_bins, channels).
     """
@@ -36,4 +36,6 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
         for i in range(self.kernel_size[0]):
             for j in range(self.kernel_size[1]):
                 outputs += padded[:, i : i + frames, j : j + bins] * kernel[i, j, :, 0]
-        return outputs
+        if not self.use_bias:
+            return outputs
+        return ops.add(outputs, ops.cast(self.bias, self.compute_dtype))

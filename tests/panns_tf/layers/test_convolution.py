@@ -30,9 +30,10 @@ def calls(monkeypatch):
 @pytest.mark.parametrize(
     "shape", [(4, 125, 8), (1, 251, 9), (3, 80, 10), (2000, 1, 1), (1, 1, 2001)]
 )
-def test_winograd_is_the_convolution(shape, calls):
+@pytest.mark.parametrize("bias", [False, True])
+def test_winograd_is_the_convolution(shape, bias, calls):
     x = np.random.default_rng(0).normal(size=(*shape, 128)).astype("float32")
-    layer = Conv2D(130, 3, padding="same", use_bias=False)
+    layer = Conv2D(130, 3, padding="same", use_bias=bias, bias_initializer="random_normal")
     expected = np.asarray(layer(x))
     assert calls == []
     found = under_xla(layer, x, training=False)
@@ -40,9 +41,10 @@ def test_winograd_is_the_convolution(shape, calls):
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
-def test_a_single_channel_is_a_sum_of_shifted_copies(calls):
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_single_channel_is_a_sum_of_shifted_copies(bias, calls):
     x = np.random.default_rng(0).normal(size=(2, 33, 17, 1)).astype("float32")
-    layer = Conv2D(5, 3, padding="same", use_bias=False)
+    layer = Conv2D(5, 3, padding="same", use_bias=bias, bias_initializer="random_normal")
     expected = np.asarray(layer(x))
     np.testing.assert_allclose(under_xla(layer, x), expected, atol=1e-5)
     assert calls == ["shifted_sum"]
@@ -52,7 +54,6 @@ def test_a_single_channel_is_a_sum_of_shifted_copies(calls):
     "settings",
     [
         {"kernel_size": 5},
-        {"kernel_size": 3, "use_bias": True},
         {"kernel_size": 3, "padding": "valid"},
         {"kernel_size": 3, "dilation_rate": 2},
         {"kernel_size": 3, "activation": "relu"},
@@ -75,10 +76,12 @@ def test_no_short_cut_in_training_for_few_places_or_without_xla(calls):
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 5), (1, 1, 2), (3, 62, 4)])
-def test_depthwise_convolution_is_keras_own(shape):
+@pytest.mark.parametrize("bias", [False, True])
+def test_depthwise_convolution_is_keras_own(shape, bias):
     x = np.random.default_rng(0).normal(size=(*shape, 6)).astype("float32")
-    layer = DepthwiseConv(3)
-    expected = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False)
+    settings = {"use_bias": bias, "bias_initializer": "random_normal"}
+    layer = DepthwiseConv(3, **settings)
+    expected = keras.layers.DepthwiseConv2D(3, padding="same", **settings)
     expected.build(x.shape)
     layer.build(x.shape)
     expected.set_weights(layer.get_weights())
@@ -140,9 +143,13 @@ def few_are_many(monkeypatch):
     monkeypatch.setattr(convolution, "LARGEST_KERNEL", 24)
 
 
-def test_many_channels_are_a_product_in_training(calls, few_are_many):
+@pytest.mark.parametrize("bias", [False, True])
+def test_many_channels_are_a_product_in_training(bias, calls, few_are_many):
     x = np.random.default_rng(0).normal(size=(2, 7, 5, 4)).astype("float32")
-    many, fewer = (Conv2D(filters, 3, padding="same", use_bias=False) for filters in (6, 5))
+    many, fewer = (
+        Conv2D(filters, 3, padding="same", use_bias=bias, bias_initializer="random_normal")
+        for filters in (6, 5)
+    )
     expected = np.asarray(many(x))
     fewer(x, training=True)
     many(x, training=False)
@@ -158,7 +165,6 @@ def test_many_channels_are_a_product_in_training(calls, few_are_many):
     "settings",
     [
         {"strides": 2},
-        {"use_bias": True},
         {"padding": "valid"},
         {"groups": 2},
     ],

@@ -1,0 +1,35 @@
+"""Networks that look trained: nothing in them is a fresh 0 or 1."""
+
+import numpy as np
+
+from panns_tf.layers import BatchNorm
+from panns_tf.models import Network, create_model
+
+
+def trained(name: str, num_classes: int = 3, **overrides) -> Network:
+    """A network whose normalisations and last layer have values as training leaves them."""
+    network = create_model(name, num_classes, **overrides)
+    network.labels = [f"class {number}" for number in range(num_classes)]
+    rng = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, BatchNorm):
+            channels = layer.gamma.shape
+            mean, deviation = (-28, 25) if layer.name == "bn0" else (0, 1)  # decibels
+            layer.set_weights(
+                [
+                    rng.uniform(0.5, 1.5, channels),
+                    rng.normal(0, 0.3, channels),
+                    mean + rng.normal(0, 0.3, channels) * deviation,
+                    rng.uniform(0.5, 2, channels) * deviation**2,
+                ]
+            )
+        elif hasattr(layer, "bias") and layer.use_bias:
+            layer.bias.assign(rng.normal(0, 0.3, layer.bias.shape))
+    return network
+
+
+def sound(clips: int, samples: int) -> np.ndarray:
+    """Noise and a tone, float32 (clips, samples)."""
+    rng = np.random.default_rng(samples)
+    tone = 0.3 * np.sin(0.05 * np.arange(samples) * np.arange(1, clips + 1)[:, None])
+    return (tone + rng.uniform(-0.3, 0.3, (clips, samples))).astype("float32")

@@ -1,0 +1,122 @@
+"""Networks with their batch normalisations folded."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from panns_tf.inference.fold import foldable, folded, folded_layer
+from panns_tf.layers import BatchNorm, Conv2D, DepthwiseConv
+from tests.panns_tf.inference.support import sound, trained
+
+
+def norms(model) -> list[str]:
+    return [layer.name for layer in model.layers if isinstance(layer, BatchNorm)]
+
+
+def distance(found: dict, expected: dict) -> float:
+    assert list(found) == list(expected)
+    return max(float(np.abs(found[name] - expected[name]).max()) for name in expected)
+
+
+def test_every_network_says_the_same_folded(thin_graph, plain):
+    network = trained(thin_graph)
+    model = folded(network)
+    for clips, samples in ((1, 20000), (2, 45678)):
+        x = sound(clips, samples)
+        assert distance(model(x), network(x)) < 2e-6
+    kept = [name for name in norms(network) if name == "bn0" and "log_mel" in network.row.inputs]
+    assert norms(model) == kept
+
+
+def test_under_xla_too():
+    network = trained("Wavegram_Tiny")
+    model = folded(network)
+    x = tf.constant(sound(2, 32000))
+    compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
+    assert distance(compiled(x), network(x)) < 2e-6
+
+
+@pytest.mark.parametrize("which", ["gamma", "beta", "moving_mean", "moving_variance"])
+def test_each_statistic_counts(which, plain):
+    network = trained("Tiny")
+    model = folded(network)
+    x = sound(1, 16000)
+    last = network.get_layer("conv_block6.bn2")
+    getattr(last, which).assign(getattr(last, which) * 1.5 + 0.1)
+    assert distance(model(x), network(x)) > 1e-4  # the folded one keeps what it was made of
+    assert distance(folded(network)(x), network(x)) < 2e-6
+
+
+def test_the_network_itself_is_left_as_it_was(plain, tmp_path):
+    network = trained("Tiny")
+    x, before = sound(1, 16000), network.get_weights()
+    expected = network(x)
+    folded(network)
+    assert len(foldable(network)) == 12
+    for a, b in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    network.save(tmp_path / "network.keras")
+    again = keras.saving.load_model(tmp_path / "network.keras")
+    assert distance(again(x), expected) == 0
+
+
+def test_precision_is_that_of_the_network(policy, plain):
+    policy("mixed_bfloat16")
+    network = trained("Tiny")
+    model = folded(network)
+    assert model.get_layer("conv_block2.conv1").compute_dtype == "bfloat16"
+    x = sound(1, 16000)
+    assert distance(model(x), network(x)) < 0.05
+
+
+class Graph(keras.Model):
+    """A convolution seen by a normalisation and, perhaps, by something else."""
+
+    def __init__(self, between=lambda x: x, also_an_output: bool = False, **settings):
+        x = keras.Input((None, 6, 3))
+        y = keras.layers.Conv2D(4, 3, **{"padding": "same", "use_bias": False, **settings})(x)
+        z = BatchNorm()(between(y))
+        super().__init__(x, [y, z] if also_an_output else z)
+
+
+@pytest.mark.parametrize(
+    ("graph", "count"),
+    [
+        (lambda: Graph(), 1),
+        (lambda: Graph(use_bias=True), 1),
+        (lambda: Graph(strides=2, padding="valid"), 1),
+        (lambda: Graph(keras.layers.AveragePooling2D(2)), 1),
+        (lambda: Graph(keras.layers.AveragePooling2D(2, padding="same")), 0),
+        (lambda: Graph(keras.layers.MaxPooling2D(2)), 0),
+        (lambda: Graph(keras.layers.ReLU()), 0),
+        (lambda: Graph(activation="relu"), 0),
+        (lambda: Graph(also_an_output=True), 0),
+        (lambda: Graph(lambda y: keras.layers.Add()([y, y])), 0),
+    ],
+)
+def test_only_what_nothing_else_sees_is_folded(graph, count):
+    assert len(foldable(graph())) == count
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.layers.Conv1D(5, 3, dilation_rate=2),
+        lambda: keras.layers.Conv1D(5, 3, strides=2, use_bias=False),
+        lambda: Conv2D(5, 3, padding="same", use_bias=False),
+        lambda: DepthwiseConv(3),
+    ],
+)
+@pytest.mark.parametrize("settings", [{}, {"center": False, "scale": False}])
+def test_layers_fold_exactly(make, settings):
+    rng = np.random.default_rng(0)
+    convolution, norm = make(), BatchNorm(**settings)
+    x = rng.normal(size=(2, 9, *((7,) * (convolution.rank - 1)), 4)).astype("float32")
+    norm(convolution(x))
+    norm.set_weights([rng.uniform(0.5, 2, w.shape) for w in norm.weights])
+    if convolution.use_bias:
+        convolution.bias.assign(rng.normal(size=5))
+    layer = folded_layer(convolution, norm)
+    assert layer.name == convolution.name
+    np.testing.assert_allclose(layer(x), norm(convolution(x)), atol=3e-6)
