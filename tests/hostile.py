@@ -136,10 +136,10 @@ def _whole(folder: Path) -> list[bytes]:
         sound = rng.uniform(-0.5, 0.5, (rate // 4, channels))
         soundfile.write(folder / name, sound, rate, **options)
         contents.append((folder / name).read_bytes())
-    return contents + _by_ffmpeg(folder)
+    return contents + by_ffmpeg(folder)
 
 
-def _by_ffmpeg(folder: Path) -> list[bytes]:
+def by_ffmpeg(folder: Path) -> list[bytes]:
     """What only FFmpeg reads, where it is installed."""
     try:
         import av
