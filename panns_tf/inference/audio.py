@@ -131,7 +131,7 @@ class AudioStream:
             frames += len(part)
             if self._limit_seconds and frames > self._limit_seconds * recording.rate:
                 raise _too_long(self.name, None, self._limit_seconds)
-            yield _mean(part)
+            yield mean_of_channels(part)
         if not frames:
             raise AudioError(
                 f"{self.name}: " + ("no sample can be read" if recording.damaged else "empty")
@@ -233,7 +233,7 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _mean(part: np.ndarray) -> np.ndarray:
+def mean_of_channels(part: np.ndarray) -> np.ndarray:
     """(n,) or (n, channels) to (n,). By columns: NumPy's own mean is slow over a short axis."""
     if part.ndim == 1:
         return part

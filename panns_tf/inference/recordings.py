@@ -23,7 +23,7 @@ _SPOOLED = 2**24
 #: A decoder of these oversteps full scale by its nature; beyond twice that something is wrong.
 _LOSSY_PEAK = 2.0
 #: What the largest and the smallest integer stand for: values are divided by it.
-_FULL_SCALE = {"int8": 2**7, "uint8": 2**7, "int16": 2**15, "int32": 2**31}
+FULL_SCALE = {"int8": 2**7, "uint8": 2**7, "int16": 2**15, "int32": 2**31}
 #: FFmpeg's readers of what libsndfile cannot read. One is named to FFmpeg always: if it were to
 #: guess, a playlist in the guise of a sound could have it open other files and addresses.
 _FFMPEG = {".m4a": "mov", ".mp4": "mov", ".aac": "aac", ".webm": "matroska", ".opus": "ogg"}
@@ -270,9 +270,9 @@ def _ffmpeg_parts(container, recording: Recording, exact: bool) -> Iterator[np.n
 def _open_array(array: np.ndarray, rate: int | None) -> Recording:
     if rate is None:
         raise ValueError("an array needs rate=, its samples a second")
-    if array.dtype.kind != "f" and array.dtype.name not in _FULL_SCALE:
+    if array.dtype.kind != "f" and array.dtype.name not in FULL_SCALE:
         raise AudioError(
-            f"{array.dtype.name} values; expected {', '.join(_FULL_SCALE)} or floats in [-1, 1]"
+            f"{array.dtype.name} values; expected {', '.join(FULL_SCALE)} or floats in [-1, 1]"
         )
     if array.ndim not in (1, 2):
         raise AudioError(
@@ -290,10 +290,15 @@ def _open_array(array: np.ndarray, rate: int | None) -> Recording:
 def _array_parts(array: np.ndarray) -> Iterator[np.ndarray]:
     frames = max(1, _PART // (array.size // len(array)))
     for start in range(0, len(array), frames):
-        with np.errstate(over="ignore"):  # infinite values are refused by count
-            part = array[start : start + frames].astype(np.float32)
-        if array.dtype.kind == "u":
-            part -= 2**7
-        if array.dtype.kind != "f":
-            part /= _FULL_SCALE[array.dtype.name]
-        yield part
+        yield as_float(array[start : start + frames])
+
+
+def as_float(values: np.ndarray) -> np.ndarray:
+    """Returns samples as float32; integers, of a type in `FULL_SCALE`, divided by their scale."""
+    with np.errstate(over="ignore"):  # infinite values are refused by count
+        part = values.astype(np.float32)
+    if values.dtype.kind == "u":
+        part -= 2**7
+    if values.dtype.kind != "f":
+        part /= FULL_SCALE[values.dtype.name]
+    return part
