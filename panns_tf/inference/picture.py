@@ -26,8 +26,13 @@ _PLOT, _RIGHT, _SOUND, _ROW, _HEAD, _FOOT = 7.0, 0.5, 1.6, 0.19, 0.3, 0.52
 _TITLE, _NUMBER = 0.27, 0.42
 #: Classes whose events are drawn; columns of probabilities, fewer than pixels.
 _MOST_ROWS, _MOST_COLUMNS = 20, 1000
-#: Ticks of the spectrogram, Hz; decibels that its colours cover, and the least for the loudest.
-_HERTZ, _DECIBELS, _LOUDEST = (100, 200, 500, 1000, 2000, 5000, 10000), (30, 80), -60
+#: Ticks of the spectrogram, Hz, and mel bins between two, at least; decibels that its colours cover, and the least for the loudest.
+_HERTZ, _BINS_APART, _DECIBELS, _LOUDEST = (
+    (100, 200, 500, 1000, 2000, 5000, 10000),
+    6,
+    (30, 80),
+    -60,
+)
 #: Styles are matplotlib's global state for as long as a figure is drawn.
 _LOCK = threading.Lock()
 
@@ -181,11 +186,19 @@ def _sound(axes, overview: Overview, theme: Theme) -> None:
         _image(axes, columns.T, seconds, vmin=low, vmax=high, cmap="magma", origin="lower")
     else:
         _remark(axes, "without its sound", theme)
-    middles = overview.frequencies
-    least = max(middles[0], middles[-1] / 30)  # those below would be too close together
-    hertz = [hz for hz in _HERTZ if least <= hz <= middles[-1]]
-    places = np.interp(hertz, middles, np.arange(len(middles)) + 0.5)
-    axes.set_yticks(places, [f"{hz / 1000:g}" for hz in hertz])
+    ticks = _frequency_ticks(overview.frequencies)
+    axes.set_yticks(list(ticks.values()), [f"{hz / 1000:g}" for hz in ticks])
+
+
+def _frequency_ticks(middles: np.ndarray) -> dict[int, float]:
+    """Where round frequencies are among mel bins, from above, none too close to another."""
+    ticks: dict[int, float] = {}
+    for hz in reversed(_HERTZ):
+        place = float(np.interp(hz, middles, np.arange(len(middles)) + 0.5))
+        known = middles[0] <= hz <= middles[-1]
+        if known and all(other - place >= _BINS_APART for other in ticks.values()):
+            ticks[hz] = place
+    return ticks
 
 
 def _classes(axes, scores: np.ndarray, seconds: float, theme: Theme) -> None:
@@ -300,6 +313,7 @@ def _plain(text: str) -> str:
 
 def _cut(text: str, size: float, inches: float) -> str:
     """Leaves out the beginning of what is too long: the end of a path says more."""
+    text = text if len(text) < 500 else f"…{text[-500:]}"
     while text_width(text, size, bold=True) > inches:
         text = f"…{text[2:]}"
     return text

@@ -5,7 +5,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from panns_tf.inference.columns import Columns, highest, mean
 from panns_tf.inference.overview import Overview
 from panns_tf.layers import LogMel
 
@@ -60,18 +59,6 @@ def test_frames_are_those_of_the_front_end():
     layer = LogMel(32000, 1024, 320, 64, 50, 14000, jit_compile=False)
     wanted = np.array(layer(samples[None, 160:]))[0]  # (frames, mel_bins)
     np.testing.assert_allclose(columns[2:295], wanted[2:295], atol=1e-3)
-
-
-@pytest.mark.parametrize(("rows", "per"), [(0, 1), (8, 1), (9, 2), (16, 2), (17, 4), (103, 16)])
-@pytest.mark.parametrize("join", [mean, highest])
-def test_columns_are_the_mean_or_the_maximum_of_their_rows(rows, per, join):
-    values = np.random.default_rng(0).random((rows, 5), dtype=np.float32)
-    columns = Columns(5, 8, join)
-    columns.add(values)
-    reduce = np.mean if join is mean else np.max
-    wanted = [reduce(values[at : at + per], axis=0) for at in range(0, rows, per)]
-    assert columns.rows_per_column == per
-    np.testing.assert_allclose(columns.all(), np.reshape(wanted, (-1, 5)), rtol=1e-6)
 
 
 def test_no_more_columns_than_wanted_and_the_highest_is_kept():
