@@ -165,18 +165,20 @@ def open_audio(
     rate: int | None = None,
     *,
     limit_seconds: float | None = None,
+    name: str | None = None,
 ) -> AudioStream:
     """Opens a recording to be read in blocks.
 
     Args:
         source, sample_rate, rate, limit_seconds: as for `read_audio`.
+        name: what notes and errors call it; by default its path or what it is.
 
     Raises:
         AudioError, ValueError: as `read_audio`.
     """
     if sample_rate not in RATES:
         raise ValueError(f"sample_rate {sample_rate}; expected {RATES[0]} to {RATES[-1]}")
-    name = named(source)
+    name = named(source if name is None else name)
     with contextlib.ExitStack() as stack:
         try:
             recording = open_recording(source, rate, stack)

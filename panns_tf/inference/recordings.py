@@ -20,6 +20,8 @@ from tfrecords.headers import MOST_CHANNELS, RATES, UNKNOWN_FRAMES, is_truncated
 _PART = 2**20
 #: What is kept in memory of a stream that cannot be rewound, in bytes; the rest goes to a file.
 _SPOOLED = 2**24
+#: Samples that a byte can hold; more than silence takes in FLAC.
+_DENSEST = 10_000
 #: A decoder of these oversteps full scale by its nature; beyond twice that something is wrong.
 _LOSSY_PEAK = 2.0
 #: What the largest and the smallest integer stand for: values are divided by it.
@@ -147,6 +149,8 @@ def _open_file(file: BinaryIO, stack: contextlib.ExitStack, extension: str = "")
         file.seek(0)
         recording = _open_with_ffmpeg(file, reader, stack)
     recording.damaged |= damaged
+    if recording.seconds and recording.seconds * recording.rate > _DENSEST * size:
+        recording.seconds = None  # the header lies
     return recording
 
 
@@ -245,21 +249,26 @@ def _open_with_ffmpeg(file: BinaryIO, reader: str, stack: contextlib.ExitStack) 
 def _ffmpeg_parts(container, recording: Recording, exact: bool) -> Iterator[np.ndarray]:
     import av
 
-    planar = av.AudioResampler(format="fltp", rate=recording.rate)
+    # Not planar: of eight planes PyAV's frames count nine and read beyond their memory.
+    packed = av.AudioResampler(format="flt", rate=recording.rate)
     frames, waiting, read = [], 0, 0
     decoded = container.decode(container.streams.audio[0])
     while True:
         try:
             frame = next(decoded, None)
-            converted = planar.resample(frame) if frame is not None else []
+            converted = packed.resample(frame) if frame is not None else []
+            for each in converted:
+                samples = each.to_ndarray().reshape(-1, each.layout.nb_channels)  # (n, channels)
+                channels = (frames or [samples])[0].shape[1]
+                if (each.sample_rate, samples.shape[1]) != (recording.rate, channels):
+                    raise ValueError("another rate or number of channels midway")
+                frames.append(samples)
+                waiting += samples.size
         except (av.FFmpegError, ValueError):
-            recording.damaged, frame, converted = True, None, []
-        for each in converted:
-            frames.append(each.to_ndarray())  # (channels, n)
-            waiting += frames[-1].shape[1]
-        if waiting and (frame is None or waiting * len(frames[0]) >= _PART // 8):
-            yield np.concatenate(frames, axis=1).T  # (n, channels)
-            read += waiting
+            recording.damaged, frame = True, None
+        if waiting and (frame is None or waiting >= _PART // 8):
+            read += sum(map(len, frames))
+            yield np.concatenate(frames)  # (n, channels)
             frames, waiting = [], 0
         if frame is None:
             break
