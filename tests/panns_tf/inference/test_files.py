@@ -52,6 +52,8 @@ def found(*paths) -> list[str]:
         (["a", "a", "."], ["a/1.wav", "a/2.FLAC", "b.wav", "d.wav/in.ogg"]),
         (["a/.hidden.wav"], ["a/.hidden.wav"]),
         (["gone.wav", "a", "gone.wav"], ["gone.wav", "a/1.wav", "a/2.FLAC"]),
+        (["n" * 300, "zero\0", "b.wav/x"], ["n" * 300, "zero\0", "b.wav/x"]),
+        (["n" * 300 + "*", "b.wav/*"], ["n" * 300 + "*", "b.wav/*"]),
         (["**/*.wav"], ["a/1.wav", "b.wav", "d.wav/in.ogg"]),
         (["**"], ["a/1.wav", "a/2.FLAC", "b.wav", "d.wav/in.ogg"]),
         (["a/*"], ["a/1.wav", "a/2.FLAC"]),
@@ -104,7 +106,7 @@ def test_nothing_found(tree):
     assert found("empty", "b.wav") == ["b.wav"]
     with pytest.raises(ValueError, match="no audio files in no paths"):
         found()
-    assert [str(path) for path in find_audio(["."], [".dat"])] == ["c.dat"]
+    assert [str(path) for path in find_audio(".", [".dat"])] == ["c.dat"]
 
 
 def test_folders_are_walked_as_they_are_used(tree, monkeypatch):
