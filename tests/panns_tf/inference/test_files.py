@@ -212,11 +212,10 @@ def test_little_waits_for_a_slow_user(tmp_path, monkeypatch):
     assert peak < 10e6 + 4 * 3.2e6 < 30 * 3.2e6 / 4
 
 
-@pytest.mark.parametrize(
-    "count", [400, pytest.param(2000, marks=pytest.mark.slow)], ids=["few", "many"]
-)
-def test_hostile_inputs_give_a_sound_or_one_line(tmp_path, count):
-    paths = hostile_inputs(tmp_path / "x", count, seed=count)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_2000_hostile_inputs_give_a_sound_or_one_line(tmp_path, seed):
+    count = 2000
+    paths = hostile_inputs(tmp_path / "x", count, seed)
     assert len(paths) == count
     tracemalloc.start()
     results = []
