@@ -3,11 +3,12 @@
     python benchmarks/tagging.py --panns-inference DIR [--files 200] [--rounds 5] [--network Cnn14]
         [--rate 32000] [--audio FOLDER]
 
-DIR is a clone of https://github.com/qiuqiangkong/panns_inference. Its AudioTagging gets each file by
-`librosa.load`, as its README has it, one by one; with `--batch 8` in batches, which it does not
-offer but takes. Ours is `AudioTagger`, in float32 and, where the processor has it, in bfloat16. Both
-have the same weights and read the same files of 10 s. Rounds alternate; compiling, which our side
-does while it hears, is in its first round, which is shown apart. Needs torch, torchlibrosa, librosa.
+DIR is a clone of https://github.com/qiuqiangkong/panns_inference. Its AudioTagging gets each file
+by `librosa.load`, as its README has it, one by one; with `--batch 8` in batches, which it does not
+offer but takes. Ours is `AudioTagger`, in float32 and, where the processor has it, in bfloat16.
+Both have the same weights and read the same files of 10 s. Rounds alternate; compiling, which our
+side does while it hears, is in its first round, which is shown apart. Needs torch, torchlibrosa
+and librosa.
 """
 
 import argparse

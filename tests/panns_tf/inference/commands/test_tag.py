@@ -127,8 +127,9 @@ def test_a_killed_command_goes_on(model, tmp_path):
 
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(300):
-        soundfile.write(folder / f"{number:03d}.wav", sound(8000 + number, number), 8000)
+    for number in range(1200):
+        samples = sound(8000 + number % 3, number)
+        soundfile.write(folder / f"{number:04d}.wav", samples, 8000)
     output = tmp_path / "tags.csv"
     arguments = ["tag", str(folder), "--model", str(model), "--output", str(output)]
     command = [sys.executable, "-c", COMMAND, *arguments]
@@ -149,8 +150,8 @@ def test_a_killed_command_goes_on(model, tmp_path):
     with output.open(newline="") as file:
         names = [row["file"] for row in csv.DictReader(file)]
     assert names == sorted(names)
-    assert len(set(names)) == 300
-    assert len(names) == 900  # all three classes, each once
+    assert len(set(names)) == 1200
+    assert len(names) == 3600  # all three classes, each once
 
 
 @pytest.mark.parametrize(
