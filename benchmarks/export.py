@@ -10,6 +10,7 @@ Loss is of probabilities, on clips that were not calibrated on. Prints two Markd
 """
 
 import argparse
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -130,8 +131,8 @@ def main() -> None:
                     largest = found["largest"]
                     shown = [f"{largest[x]:.0e}" if x in largest else "" for x in OUTPUTS]
                     distances.append([name, key[0], *shown])
-        print_tables(distances[-3:], costs[-9:])
-    print()
+        with contextlib.redirect_stdout(sys.stderr):
+            print_tables(distances[-3:], costs[-9:])
     print_tables(distances, costs)
 
 
