@@ -42,6 +42,9 @@ NETWORKS = (
     "Cnn14_DecisionLevelMax",
 )
 LENGTHS = (2.0, 3.22, 10.0)
+#: Seconds between calls: the threads of some runtimes spin on for a while.
+PAUSE = 0.2
+
 #: The outputs of which differences are shown.
 OUTPUTS = ("clipwise_output", "framewise_output", "embedding")
 FORMATS = {"ONNX Runtime": (export_onnx, ".onnx"), "LiteRT": (export_litert, ".tflite")}
@@ -71,7 +74,9 @@ def exported(network, folder: Path, calibration: list[np.ndarray]) -> dict[tuple
 def latencies(network, files: dict[tuple, Path], clip: np.ndarray, rounds: int) -> dict:
     """Seconds of each round by runtime and precision, Keras among them."""
     signature = [tf.TensorSpec((None, None), tf.float32)]
-    function = tf.function(lambda x: network(x, training=False), input_signature=signature)
+    function = tf.function(
+        lambda x: network(x, training=False), input_signature=signature, autograph=False
+    )
     with without_xla():
         keras_call = function.get_concrete_function()
     calls = {"Keras": lambda x: keras_call(tf.constant(x))["clipwise_output"].numpy()}
@@ -84,6 +89,7 @@ def latencies(network, files: dict[tuple, Path], clip: np.ndarray, rounds: int) 
             start = time.perf_counter()
             call(clip)
             times[key].append(time.perf_counter() - start)
+            time.sleep(PAUSE)
     return times
 
 

@@ -1,5 +1,7 @@
 """The log-mel without an FFT."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -16,7 +18,8 @@ class ConvolvedLogMel(keras.layers.Layer):
     """`LogMel` whose Fourier transform is a convolution.
 
     Its filters are the real and the imaginary parts of the frequencies that some mel filter
-    takes, times the window; one step is one frame.
+    takes, times the window; one step is one frame. Samples that every frame has or lacks together
+    are channels of one place, since runtimes have no fast code for a single channel.
 
     Args:
         frontend: the settings.
@@ -34,7 +37,9 @@ class ConvolvedLogMel(keras.layers.Layer):
         turns = np.outer(np.arange(size), np.arange(first, end)) % size * (2 * np.pi / size)
         filters = np.concatenate([np.cos(turns), -np.sin(turns)], axis=1)
         filters *= analysis_window(frontend)[:, None]
-        self.filters = filters[:, None].astype("float32")  # (window_size, 1, 2 * bins)
+        self.block = math.gcd(size, frontend.hop_size)
+        shape = (size // self.block, self.block, -1)
+        self.filters = filters.reshape(shape).astype("float32")  # (places, block, 2 * bins)
         # Squares of real and of imaginary parts go through the same mel filters.
         self.mel = np.tile(mel[first:end], (2, 1)).astype("float32")  # (2 * bins, mel_bins)
         self.built = True
@@ -44,11 +49,13 @@ class ConvolvedLogMel(keras.layers.Layer):
         missing = larger(0, half + 1 - ops.shape(waveform)[1])
         extended = ops.pad(waveform, ((0, 0), (0, missing)))
         reflected = ops.pad(extended, ((0, 0), (half, half)), mode="reflect")
+        whole = ops.shape(reflected)[1] // self.block * self.block
+        blocks = ops.reshape(
+            reflected[:, :whole], (ops.shape(reflected)[0], -1, self.block)
+        )  # (batch, places, block)
+        steps = self.frontend.hop_size // self.block
         parts = ops.conv(
-            ops.expand_dims(reflected, -1),
-            self.filters,
-            strides=self.frontend.hop_size,
-            padding="valid",
+            blocks, self.filters, strides=steps, padding="valid"
         )  # (batch, frames or more, 2 * bins)
         frames = 1 + ops.shape(waveform)[1] // self.frontend.hop_size
         mel = ops.matmul(ops.square(parts[:, :frames]), self.mel)  # (batch, frames, mel_bins)
