@@ -12,7 +12,7 @@ from panns_tf.inference.fold import FoldedBook
 from panns_tf.inference.parts import Parts, split
 from panns_tf.inference.precision import in_precision
 from panns_tf.inference.stitching import Stitcher
-from panns_tf.layers.compiled import without_xla
+from panns_tf.layers.compiled import for_this_machine, without_xla
 from panns_tf.models import Network
 from panns_tf.models.graph import graph
 
@@ -127,7 +127,7 @@ class _Function:
         self._plain = tf.function(self._traced, input_signature=signature, autograph=False)
 
     def _traced(self, waveforms):
-        with without_xla():
+        with without_xla(), for_this_machine():
             return self._run(waveforms)
 
     def __call__(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import keras
 
 _enabled = True
+_here = False
 
 
 def xla_compiled(function: Callable) -> Callable:
@@ -89,3 +90,22 @@ def without_xla() -> Iterator[None]:
         yield
     finally:
         _enabled = before
+
+
+@contextlib.contextmanager
+def for_this_machine() -> Iterator[None]:
+    """Traces layers for this very machine, as opposed to files that others run.
+
+    Layers may then write what they compute in a way that is fast here.
+    """
+    global _here
+    before, _here = _here, True
+    try:
+        yield
+    finally:
+        _here = before
+
+
+def only_here() -> bool:
+    """Says whether what is being traced will run on this machine alone."""
+    return _here

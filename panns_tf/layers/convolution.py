@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from panns_tf.layers.compiled import plain_on_cpu, xla_on_cpu
+from panns_tf.layers.compiled import only_here, plain_on_cpu, xla_on_cpu
 
 #: Winograd's F(2x2, 3x3) saves 5 of 9 multiplications and costs passes over maps and kernels.
 #: Measured on two cores of an AMD EPYC, it pays from this many channels in and out, and this many
@@ -17,6 +17,9 @@ FEWEST_PLACES = 2000
 #: this many weights for each of the 9 places a plain matrix product, which takes the kernel as it
 #: lies, costs a half to two thirds, measured at 100 to 2,000 places on the same two cores.
 LARGEST_KERNEL = 2**21
+#: The same at inference, where single clips of the last blocks take up to ten times as long by
+#: oneDNN as by a matrix product, and batches of eight about as long.
+LARGEST_AT_INFERENCE = 2**19
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")
@@ -42,6 +45,9 @@ class Conv2D(keras.layers.Conv2D):
                 return self._by(product_of_patches, inputs)
             return super().call(inputs)
         if not xla_on_cpu():
+            large = channels * self.filters >= LARGEST_AT_INFERENCE
+            if large and only_here() and plain_on_cpu():
+                return self._by(product_of_patches, inputs)
             return super().call(inputs)
         if channels == 1:
             return self._by(shifted_sum, inputs)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.layers import Conv2D, DepthwiseConv, convolution
+from panns_tf.layers.compiled import for_this_machine
 
 
 def under_xla(layer, x, **arguments) -> np.ndarray:
@@ -48,6 +49,22 @@ def test_a_single_channel_is_a_sum_of_shifted_copies(bias, calls):
     expected = np.asarray(layer(x))
     np.testing.assert_allclose(under_xla(layer, x), expected, atol=1e-5)
     assert calls == ["shifted_sum"]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_many_channels_are_a_product_at_inference_on_this_machine(bias, calls, monkeypatch):
+    monkeypatch.setattr(convolution, "LARGEST_AT_INFERENCE", 4 * 6)
+    x = np.random.default_rng(0).normal(size=(1, 7, 3, 4)).astype("float32")
+    layer = Conv2D(6, 3, padding="same", use_bias=bias, bias_initializer="random_normal")
+    expected = np.asarray(layer(x))
+    assert calls == []  # a file that is traced may run elsewhere
+    with for_this_machine():
+        found = tf.function(lambda x: layer(x))(tf.constant(x))
+        assert calls == ["product_of_patches"]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        layer = Conv2D(5, 3, padding="same")
+        tf.function(lambda x: layer(x))(tf.constant(x))
+    assert calls == ["product_of_patches"]  # there are fewer channels
 
 
 @pytest.mark.parametrize(
