@@ -6,7 +6,7 @@ from panns_tf.inference import batching
 from panns_tf.inference.audio import AudioError
 from panns_tf.inference.batching import hear_each
 from panns_tf.inference.hearing import Hearer
-from tests.panns_tf.inference.support import kept, sound
+from tests.panns_tf.inference.support import kept, noise
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_order_and_results_do_not_depend_on_neighbours(hearer, tmp_path):
     rng = np.random.default_rng(0)
     sounds, paths = [], []
     for number in range(60):
-        sounds.append(sound(int(rng.choice([8000, 16000, 12345, 20001])), number))
+        sounds.append(noise(int(rng.choice([8000, 16000, 12345, 20001])), number))
         paths.append(tmp_path / f"{number}.wav")
         soundfile.write(paths[-1], sounds[-1], 8000, subtype="FLOAT")
     paths.insert(30, tmp_path / "missing.wav")
@@ -43,7 +43,7 @@ def test_little_waits(hearer, monkeypatch):
     monkeypatch.setattr(batching, "MOST_WAITING", 3)
     waiting = batching._Waiting(hearer)
     for number in range(30):
-        waiting.add(batching.Heard(number, str(number)), sound(1000 + number))
+        waiting.add(batching.Heard(number, str(number)), noise(1000 + number))
         assert waiting._unheard <= 3
     assert [heard.source for heard in waiting.flush()] == list(range(30))
 
@@ -52,7 +52,7 @@ def test_much_sound_does_not_wait(hearer, monkeypatch):
     monkeypatch.setattr(batching, "MOST_SECONDS", 1.0)
     waiting = batching._Waiting(hearer)
     for number in range(5):
-        waiting.add(batching.Heard(number, str(number)), sound(7000 + number))
+        waiting.add(batching.Heard(number, str(number)), noise(7000 + number))
         assert waiting._samples <= 8000
     assert len(list(waiting.done())) == 4
 
@@ -62,7 +62,7 @@ def test_long_recordings_are_heard_as_a_whole(which, tmp_path, monkeypatch):
     monkeypatch.setattr(batching, "WINDOW_SECONDS", 5.0)
     monkeypatch.setattr("panns_tf.inference.hearing.WINDOW_SECONDS", 5.0)
     hearer = Hearer(kept(which))
-    samples = sound(21 * hearer.sample_rate + 99)
+    samples = noise(21 * hearer.sample_rate + 99)
     soundfile.write(tmp_path / "long.wav", samples, hearer.sample_rate, subtype="FLOAT")
     soundfile.write(tmp_path / "a.wav", samples[:9000], hearer.sample_rate, subtype="FLOAT")
     found = list(hear_each(hearer, [tmp_path / "a.wav", tmp_path / "long.wav"]))
@@ -74,7 +74,7 @@ def test_long_recordings_are_heard_as_a_whole(which, tmp_path, monkeypatch):
 
 
 def test_windows(hearer, tmp_path):
-    samples = sound(20000)
+    samples = noise(20000)
     soundfile.write(tmp_path / "x.wav", samples, 8000, subtype="FLOAT")
     (heard,) = hear_each(hearer, [tmp_path / "x.wav"], windows=(8000, 4000))
     assert heard.starts == (0.0, 0.5, 1.0, 1.5)
@@ -86,10 +86,10 @@ def test_windows(hearer, tmp_path):
 
 def test_a_recording_that_is_damaged_late_is_an_error(hearer, tmp_path, monkeypatch):
     monkeypatch.setattr(batching, "WINDOW_SECONDS", 1.0)
-    samples = sound(200_000)
+    samples = noise(200_000)
     samples[150_000] = np.nan
     soundfile.write(tmp_path / "x.wav", samples, 8000, subtype="FLOAT")
-    soundfile.write(tmp_path / "y.wav", sound(4000), 8000, subtype="FLOAT")
+    soundfile.write(tmp_path / "y.wav", noise(4000), 8000, subtype="FLOAT")
     for windows in (None, (8000, 8000)):
         bad, good = hear_each(hearer, [tmp_path / "x.wav", tmp_path / "y.wav"], windows=windows)
         assert "not finite" in str(bad.error)

@@ -5,7 +5,7 @@ import soundfile
 from panns_tf import EventSettings, SoundEventDetector
 from panns_tf.inference import hearing
 from panns_tf.inference.events import find_events
-from tests.panns_tf.inference.support import kept, sound
+from tests.panns_tf.inference.support import kept, noise
 
 NATIVE = "Thin_Cnn14_DecisionLevelMax"
 SETTINGS = EventSettings(high=0.45, low=0.4)
@@ -17,8 +17,8 @@ def test_frames_are_the_networks(kind, samples):
     network = kept(f"Thin_Cnn14_DecisionLevel{kind}")
     detector = SoundEventDetector(network)
     assert not detector.windowed
-    found = detector.detect(sound(samples), 32000, SETTINGS, keep_frames=True)
-    expected = network(sound(samples)[None], training=False)["framewise_output"][0]
+    found = detector.detect(noise(samples), 32000, SETTINGS, keep_frames=True)
+    expected = network(noise(samples)[None], training=False)["framewise_output"][0]
     assert found.frame_seconds == 0.01
     np.testing.assert_allclose(found.framewise, expected, atol=1e-5)
     assert found.seconds == samples / 32000
@@ -28,7 +28,7 @@ def test_frames_are_the_networks(kind, samples):
 
 def test_events_are_those_of_the_segments():
     network = kept(NATIVE)
-    samples = sound(300_000)
+    samples = noise(300_000)
     segments = network(samples[None], training=False)["segmentwise_output"][0].numpy()
     rows = np.concatenate([segments, segments[-1:]])  # the last one lasts until the end
     middle = float(np.median(segments))
@@ -47,7 +47,7 @@ def test_events_are_those_of_the_segments():
 @pytest.mark.parametrize("windows", [{}, {"window": 2.0}])
 def test_long_recordings_have_the_events_of_the_whole(windows, tmp_path, monkeypatch):
     network = kept(NATIVE)
-    samples = sound(32000 * 25 + 77)
+    samples = noise(32000 * 25 + 77)
     soundfile.write(tmp_path / "x.wav", samples, 32000, subtype="FLOAT")
     whole = SoundEventDetector(network, **windows).detect(
         tmp_path / "x.wav", None, SETTINGS, keep_frames=True
@@ -66,7 +66,7 @@ def test_windows_stand_for_their_middle():
     network = kept("Tiny")  # no framewise output
     detector = SoundEventDetector(network, window=1.0, hop=0.2)
     assert detector.windowed
-    samples = sound(8000 * 3 + 500)
+    samples = noise(8000 * 3 + 500)
     found = detector.detect(samples, 8000, keep_frames=True)
     assert found.frame_seconds == 0.2
     assert len(found.framewise) == 16  # ceil(3.0625 / 0.2)
@@ -90,7 +90,7 @@ def test_windows_stand_for_their_middle():
 def test_windows_cover_short_recordings(samples):
     detector = SoundEventDetector(kept("Tiny"))
     assert (detector.window, detector.hop) == (2.5, 0.5)
-    found = detector.detect(sound(samples), 8000, EventSettings(high=0.01), keep_frames=True)
+    found = detector.detect(noise(samples), 8000, EventSettings(high=0.01), keep_frames=True)
     assert len(found.framewise) == -(-samples // 4000)
     assert {(event.onset, event.offset) for event in found.events} == {(0.0, samples / 8000)}
 
@@ -98,7 +98,7 @@ def test_windows_cover_short_recordings(samples):
 def test_folders_lists_and_errors(tmp_path):
     detector = SoundEventDetector(kept("Tiny"))
     for name in ("a", "b"):
-        soundfile.write(tmp_path / f"{name}.wav", sound(8000), 8000)
+        soundfile.write(tmp_path / f"{name}.wav", noise(8000), 8000)
     assert [d.source for d in detector.detect(tmp_path)] == [
         str(tmp_path / "a.wav"),
         str(tmp_path / "b.wav"),

@@ -3,7 +3,7 @@ import pytest
 
 from panns_tf.inference import hearing
 from panns_tf.inference.hearing import Hearer
-from tests.panns_tf.inference.support import kept, sound
+from tests.panns_tf.inference.support import kept, noise
 
 
 def close(ours, theirs):
@@ -15,7 +15,7 @@ def close(ours, theirs):
 @pytest.mark.parametrize("which", ["Tiny", "Wavegram_Tiny", "Thin_Cnn14_DecisionLevelAtt"])
 def test_gives_what_the_network_gives(which, samples):
     network = kept(which)
-    waveforms = np.stack([sound(samples, seed) for seed in range(3)])
+    waveforms = np.stack([noise(samples, seed) for seed in range(3)])
     found, expected = Hearer(network).hear(waveforms), network(waveforms, training=False)
     assert set(found) == set(expected) - {"framewise_output"}
     for key, value in found.items():
@@ -28,7 +28,7 @@ def test_compiles_the_shapes_that_keep_coming(monkeypatch):
     monkeypatch.setattr(hearing, "MOST_COMPILED", 1)
     hearer = Hearer(kept("Tiny"))  # 8 kHz
     function = hearer._hear
-    first, other = sound(16000)[None], sound(8000)[None]
+    first, other = noise(16000)[None], noise(8000)[None]
     outputs = []
     for number in range(4):
         outputs.append(hearer.hear(first)["clipwise_output"])
@@ -44,7 +44,7 @@ def test_half_precision_is_left_to_the_processor(monkeypatch):
     monkeypatch.setattr("panns_tf.inference.precision.has_bfloat16", lambda: True)
     monkeypatch.setattr(hearing, "COMPILED_AFTER", 0.0)
     hearer = Hearer(kept("Tiny"), "bfloat16")
-    hearer.hear(sound(8000)[None])
+    hearer.hear(noise(8000)[None])
     assert not hearer._hear._compiled
 
 
@@ -62,7 +62,7 @@ def test_says_what_it_is():
     hearer = Hearer(kept("Thin_Cnn14_DecisionLevelMax"))
     assert hearer.has_segments
     assert hearer.segment_seconds == 0.32
-    assert hearer.labels == ["sound 0", "sound 1", "sound 2"]
+    assert hearer.labels == ["class 0", "class 1", "class 2"]
     assert hearer.embedding_size == 8
     assert not Hearer(kept("Tiny")).has_segments
     assert Hearer(kept("Tiny")).segment_seconds is None

@@ -6,7 +6,7 @@ import pytest
 from panns_tf.inference.parts import split
 from panns_tf.inference.stitching import Stitcher
 from panns_tf.models.blocks import LayerBook
-from tests.panns_tf.inference.support import sound, trained
+from tests.panns_tf.inference.support import noise, trained
 
 
 def assert_equals_the_whole(name: str, rest: int, splits=None, shorten: int = 0):
@@ -17,7 +17,7 @@ def assert_equals_the_whole(name: str, rest: int, splits=None, shorten: int = 0)
         parts = dataclasses.replace(parts, reach=less)
     run = parts.local
     stitcher = Stitcher(parts, run, 0)
-    waveform = sound(int(3.4 * stitcher.window_samples) + rest)
+    waveform = noise(int(3.4 * stitcher.window_samples) + rest)
     found = []
     for block in np.split(waveform, splits or []):
         found += stitcher.feed(block)
@@ -61,7 +61,7 @@ def test_holds_no_more_than_a_window(plain):
     run = parts.local
     stitcher = Stitcher(parts, run, 2.0)
     for _ in range(40):
-        stitcher.feed(sound(32000))
+        stitcher.feed(noise(32000))
         assert stitcher._held < stitcher.window_samples
         assert stitcher._held == sum(map(len, stitcher._blocks))
     stitcher.finish()
@@ -74,8 +74,8 @@ def test_a_short_recording_is_heard_whole(samples, plain):
     parts = split(network.row, LayerBook(network.layers), 3)
     run = parts.local
     stitcher = Stitcher(parts, run, 0)
-    assert stitcher.feed(sound(samples)) == []
+    assert stitcher.feed(noise(samples)) == []
     stitcher.finish()
-    whole = network(sound(samples)[None], training=False)
+    whole = network(noise(samples)[None], training=False)
     found = stitcher.gathered.outputs()["clipwise_output"]
     np.testing.assert_allclose(found, whole["clipwise_output"][0], atol=1e-6)

@@ -10,7 +10,7 @@ from panns_tf import (
 )
 from panns_tf.inference.audio import AudioError
 from panns_tf.inference.streaming import Resampler
-from tests.panns_tf.inference.support import kept, sound
+from tests.panns_tf.inference.support import kept, noise
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def spans(events):
 @pytest.mark.parametrize("rate", [8000, 44100])
 @pytest.mark.parametrize("seed", range(4))
 def test_any_split_gives_the_same_tags(tagger, rate, seed):
-    samples = sound(rate * 5 + 123)
+    samples = noise(rate * 5 + 123)
     settings = {"window": 1.0, "hop": 0.4}
     whole = fed(StreamingTagger(tagger, rate, **settings), samples)
     parts = fed(StreamingTagger(tagger, rate, **settings), samples, splits_of(seed, len(samples)))
@@ -51,7 +51,7 @@ def test_any_split_gives_the_same_tags(tagger, rate, seed):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_any_split_is_resampled_to_the_same_bits(seed):
-    samples = sound(50_000)
+    samples = noise(50_000)
 
     def resampled(splits):
         stream = Resampler(44100, 32000)
@@ -65,7 +65,7 @@ def test_any_split_is_resampled_to_the_same_bits(seed):
 @pytest.mark.parametrize("seed", range(2))
 def test_any_split_gives_the_same_events(which, seed):
     detector = SoundEventDetector(kept(which))
-    samples = sound(44100 * 9 + 11)
+    samples = noise(44100 * 9 + 11)
     settings = EventSettings(high=0.45, low=0.44)
     streams = [StreamingDetector(detector, 44100, settings, latency=2.0) for _ in range(2)]
     whole, parts = fed(streams[0], samples), fed(streams[1], samples, splits_of(seed, len(samples)))
@@ -75,7 +75,7 @@ def test_any_split_gives_the_same_events(which, seed):
 
 def test_the_stream_is_heard_as_the_recording():
     detector = SoundEventDetector(kept("Thin_Cnn14_DecisionLevelMax"))
-    samples = sound(32000 * 12)
+    samples = noise(32000 * 12)
     settings = EventSettings(high=0.45, low=0.44)
     stream = StreamingDetector(detector, settings=settings, latency=1.0)
     found = fed(stream, samples, [5, 100_000])
@@ -89,7 +89,7 @@ def test_latency_is_kept(tagger, rate):
     assert 0.25 <= stream.latency < 0.5
     rng, heard, time = np.random.default_rng(0), 0.0, 0.0
     while time < 6:
-        block = sound(int(rng.integers(1, rate // 4)))
+        block = noise(int(rng.integers(1, rate // 4)))
         time += len(block) / rate
         for tagging in stream.feed(block):
             heard = tagging.start + tagging.seconds
@@ -103,7 +103,7 @@ def test_latency_of_segments():
     assert stream.latency <= 3.0 + 0.32
     track, rows, time = stream._track, 0, 0
     for _ in range(60):
-        block = sound(7000)
+        block = noise(7000)
         rows += len(track.feed(block))
         time += len(block) / 32000
         # The first sample of the first step that is not out yet came this long ago.
@@ -111,7 +111,7 @@ def test_latency_of_segments():
 
 
 def test_blocks_of_every_kind(tagger):
-    samples = sound(12000)
+    samples = noise(12000)
     expected = [t.scores for t in fed(StreamingTagger(tagger), samples)]
     both = np.stack([samples, samples], axis=1)
     integers = np.round(samples * 32768).astype(np.int16)
@@ -144,7 +144,7 @@ def test_a_bad_block_is_left_out(tagger, block, said):
     stream = StreamingTagger(tagger)
     with pytest.raises(AudioError, match=said):
         stream.feed(block)
-    assert len(fed(stream, sound(24000))) == 3
+    assert len(fed(stream, noise(24000))) == 3
 
 
 @pytest.mark.parametrize("rate", [0, 10, 8000.5, 10**7])

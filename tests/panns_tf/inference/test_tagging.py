@@ -7,7 +7,7 @@ import panns_tf
 from panns_tf.inference.audio import AudioError
 from panns_tf.inference.results import Embedding, Tagging
 from panns_tf.inference.tagging import AudioTagger, best
-from tests.panns_tf.inference.support import kept, sound
+from tests.panns_tf.inference.support import kept, noise
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def expected_of(tagger, samples):
 
 
 def test_every_kind_of_source(tagger, tmp_path):
-    stereo = np.stack([sound(44100, 0), sound(44100, 1)], axis=1)
+    stereo = np.stack([noise(44100, 0), noise(44100, 1)], axis=1)
     path = tmp_path / "x.wav"
     soundfile.write(path, stereo, 44100, subtype="FLOAT")
     mono = soxr.resample(stereo.mean(axis=1), 44100, 8000)
@@ -46,13 +46,13 @@ def test_every_kind_of_source(tagger, tmp_path):
 
 
 def test_tags_are_the_best(tagger):
-    found = tagger.tag(sound(8000), 8000, top=2)
+    found = tagger.tag(noise(8000), 8000, top=2)
     order = np.argsort(-found.scores)
     assert [tag.index for tag in found.tags] == order[:2].tolist()
-    assert [tag.label for tag in found.tags] == [f"sound {i}" for i in order[:2]]
+    assert [tag.label for tag in found.tags] == [f"class {i}" for i in order[:2]]
     middle = float(np.sort(found.scores)[1])
-    assert len(tagger.tag(sound(8000), 8000, threshold=middle - 1e-4).tags) == 2
-    assert tagger.tag(sound(8000), 8000, threshold=1.0).tags == ()
+    assert len(tagger.tag(noise(8000), 8000, threshold=middle - 1e-4).tags) == 2
+    assert tagger.tag(noise(8000), 8000, threshold=1.0).tags == ()
 
 
 def test_of_equal_scores_the_lower_number_is_first():
@@ -61,7 +61,7 @@ def test_of_equal_scores_the_lower_number_is_first():
 
 
 def test_embeddings(tagger):
-    samples = sound(20000)
+    samples = noise(20000)
     found = tagger.embed(samples, 8000)
     assert isinstance(found, Embedding)
     expected = tagger.hearer.network(samples[None], training=False)["embedding"][0]
@@ -72,10 +72,10 @@ def test_embeddings(tagger):
 
 
 def test_windows_are_results_of_their_own(tagger):
-    found = tagger.tag(sound(20000), 8000, window=1.0)
+    found = tagger.tag(noise(20000), 8000, window=1.0)
     assert [tagging.start for tagging in found] == [0.0, 1.0, 1.5]
     assert {tagging.seconds for tagging in found} == {1.0}
-    short = tagger.tag(sound(4000), 8000, window=1.0)
+    short = tagger.tag(noise(4000), 8000, window=1.0)
     assert [(tagging.start, tagging.seconds) for tagging in short] == [(0.0, 0.5)]
 
 
@@ -104,7 +104,7 @@ def test_bad_settings(tagger):
         ({"window": 1, "hop": 2}, "--hop 2 is longer"),
     ):
         with pytest.raises(ValueError, match=said):
-            tagger.tag(sound(800), 8000, **settings)
+            tagger.tag(noise(800), 8000, **settings)
 
 
 def test_warns_of_what_is_beyond_full_scale(tagger):
@@ -115,7 +115,7 @@ def test_warns_of_what_is_beyond_full_scale(tagger):
 def test_models_from_where_they_lie(tagger, tmp_path, monkeypatch):
     network = kept("Tiny")
     network.save(tmp_path / "final.keras")
-    scores = tagger.tag(sound(8000), 8000).scores
+    scores = tagger.tag(noise(8000), 8000).scores
     for model, weights in (
         (tmp_path, "audioset"),
         (tmp_path / "final.keras", "audioset"),
@@ -123,7 +123,7 @@ def test_models_from_where_they_lie(tagger, tmp_path, monkeypatch):
     ):
         found = AudioTagger(model, weights)
         assert found.labels == network.labels
-        np.testing.assert_allclose(found.tag(sound(8000), 8000).scores, scores, atol=1e-6)
+        np.testing.assert_allclose(found.tag(noise(8000), 8000).scores, scores, atol=1e-6)
     with pytest.raises(ValueError, match=r"holds a Tiny, not a Wavegram_Tiny"):
         AudioTagger("Wavegram_Tiny", tmp_path / "final.keras")
     (tmp_path / "empty").mkdir()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.panns_tf.inference.support import kept, sound
+from tests.panns_tf.inference.support import kept, noise
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def sounds(tmp_path_factory):
     (folder / "more").mkdir()
     for number in range(6):
         place = folder / "more" if number > 3 else folder
-        samples = sound(8000 + 1000 * (number % 3), number)
+        samples = noise(8000 + 1000 * (number % 3), number)
         soundfile.write(place / f"{number}.wav", samples, 8000, subtype="FLOAT")
     (folder / "broken.wav").write_bytes(b"no sound at all")
     return folder
@@ -31,7 +31,7 @@ def scores():
     """What the network says of recording ``number``: (classes,)."""
 
     def of(number: int) -> np.ndarray:
-        samples = sound(8000 + 1000 * (number % 3), number)
+        samples = noise(8000 + 1000 * (number % 3), number)
         return kept("Tiny")(samples[None], training=False)["clipwise_output"][0].numpy()
 
     return of

@@ -42,12 +42,12 @@ def test_networks_that_do_not_say_when_hear_windows(model, sounds, capsys):
     assert "Tiny does not say when; it hears windows of 2.5 s every 0.5 s" in captured.err
     assert "Cnn14_DecisionLevelMax" in captured.err
     rows = list(csv.DictReader(io.StringIO(captured.out)))
-    assert {row["label"] for row in rows} == {"sound 0", "sound 1", "sound 2"}
-    assert main([*arguments, "--window", "1", "--classes", "SOUND 1", "--threshold", "0.01"]) == 0
+    assert {row["label"] for row in rows} == {"class 0", "class 1", "class 2"}
+    assert main([*arguments, "--window", "1", "--classes", "CLASS 1", "--threshold", "0.01"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     rows = list(csv.DictReader(io.StringIO(captured.out)))
-    assert {row["label"] for row in rows} == {"sound 1"}
+    assert {row["label"] for row in rows} == {"class 1"}
 
 
 def test_pictures_and_labels_lie_as_the_recordings(model, sounds, tmp_path, capsys):
@@ -87,7 +87,7 @@ def test_pictures_and_labels_lie_as_the_recordings(model, sounds, tmp_path, caps
         (["--threshold", "0"], "--threshold must lie above 0"),
         (["--low", "0.9"], "--low must lie above 0 and at most at the threshold"),
         (["--smooth", "-1"], "--smooth must be seconds"),
-        (["--classes", "sound 7"], "--classes.*sound"),
+        (["--classes", "class 7"], "--classes.*class"),
         (["--classes", " ; "], "--classes names no class"),
         (["--window", "1", "--hop", "3"], "--hop 3 is longer"),
         (["--output", "events.txt"], "--output must end in"),

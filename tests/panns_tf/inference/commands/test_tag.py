@@ -28,7 +28,7 @@ def test_prints_tags(model, sounds, scores, capsys):
     head, *lines = capsys.readouterr().out.splitlines()
     assert head == f"{sounds / '0.wav'} (1.00 s)"
     order = np.argsort(-scores(0))[:2]
-    assert lines == [f"  {scores(0)[i]:.3f}  sound {i}" for i in order]
+    assert lines == [f"  {scores(0)[i]:.3f}  class {i}" for i in order]
 
 
 def test_a_folder_with_a_damaged_file(model, sounds, scores, capsys):
@@ -123,12 +123,12 @@ def test_an_interrupted_command_goes_on(model, sounds, tmp_path, monkeypatch, ca
 def test_a_killed_command_goes_on(model, tmp_path):
     import soundfile
 
-    from tests.panns_tf.inference.support import sound
+    from tests.panns_tf.inference.support import noise
 
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(1200):
-        samples = sound(8000 + number % 3, number)
+        samples = noise(8000 + number % 3, number)
         soundfile.write(folder / f"{number:04d}.wav", samples, 8000)
     output = tmp_path / "tags.csv"
     arguments = ["tag", str(folder), "--model", str(model), "--output", str(output)]
