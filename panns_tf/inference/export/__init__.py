@@ -1,10 +1,8 @@
-"""Networks as files that other programs run."""
+"""Networks as files that other programs run.
 
-from panns_tf.inference.export.saved_model import (
-    DESCRIPTION,
-    describe,
-    export_saved_model,
-    in_float32,
-)
+For example:
 
-__all__ = ["DESCRIPTION", "describe", "export_saved_model", "in_float32"]
+    from panns_tf.inference.export.saved_model import export_saved_model
+
+    export_saved_model(network, "served/panns/1")
+"""

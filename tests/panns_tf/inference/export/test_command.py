@@ -1,0 +1,122 @@
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from panns_tf.inference.export import command
+from panns_tf.models import create_model
+
+
+def parse(*words) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    return parser.parse_args(["export", *map(str, words)])
+
+
+def export(*words) -> None:
+    options = parse(*words)
+    options.run(options)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    network = create_model("Tiny", num_classes=3)
+    network.labels = ["a", "b", "c"]
+    path = tmp_path_factory.mktemp("model") / "tiny.keras"
+    network.save(path)
+    return path
+
+
+def test_a_saved_model_is_written_and_reported(model, tmp_path, capsys):
+    export("--model", model, "--output", tmp_path / "served/1", "--top-k", 2)
+    served = tf.saved_model.load(tmp_path / "served/1").signatures
+    assert served["tag"](waveform=tf.zeros((1, 100)))["labels"].shape == (1, 2)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"Written: {tmp_path}/served/1 (")
+    size = sum(file.stat().st_size for file in (tmp_path / "served/1").rglob("*.*"))
+    assert float(first.split("(")[1].split()[0]) == pytest.approx(size / 1e6, abs=0.06)
+    assert float(second.split("at most ")[1].split(",")[0]) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "form"),
+    [
+        ("a.onnx", None, "onnx"),
+        ("a.TFLITE", None, "litert"),
+        ("a/1", None, "savedmodel"),
+        ("net.v2", "savedmodel", "savedmodel"),
+        ("a.tflite", "litert", "litert"),
+    ],
+)
+def test_the_ending_says_the_format(path, asked, form):
+    assert command.format_of(Path(path), asked) == form
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--format", "onnx"), "--format onnx needs the ending .onnx; received --output .*/out"),
+        (("--format", "litert"), "needs the ending .tflite"),
+        (("--precision", "float16"), "a SavedModel is float32; received --precision float16"),
+        (("--top-k", "0"), "--top-k must be above 0; received 0"),
+        (("--clip-seconds", "2"), "--clip-seconds is for litert; .* is savedmodel"),
+        (("--calibration", "x.wav"), "--calibration is for --precision int8"),
+    ],
+)
+def test_options_that_make_no_sense(tmp_path, words, said):
+    with pytest.raises(ValueError, match=said):
+        export("--model", "no-such-model", "--output", tmp_path / "out", *words)
+
+
+@pytest.mark.parametrize(
+    ("output", "words", "said"),
+    [
+        ("a.onnx", ("--top-k", "3"), "--top-k is for savedmodel; .* is onnx"),
+        ("a.onnx", ("--format", "savedmodel"), "--format savedmodel needs a folder"),
+        ("a.tflite", ("--clip-seconds", "-1"), "--clip-seconds must be above 0; received -1"),
+        ("a.tflite", ("--clip-seconds", "nan"), "--clip-seconds must be above 0"),
+        ("a.tflite", ("--precision", "int8"), "int8 needs --calibration"),
+        ("file/m", (), "file is a file; give a folder"),
+        ("file", (), "exists; choose another, or --force"),
+        ("file", ("--force",), "exists and is no SavedModel"),
+        ("dangling", (), "exists; choose another"),
+        ("folder.onnx", ("--force",), "is a folder; expected a file"),
+        ("/proc/x/m", (), "nothing can be written to /proc"),
+    ],
+)
+def test_outputs_that_cannot_be(tmp_path, output, words, said):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=said):
+        export("--model", "no-such-model", "--output", tmp_path / output, *words)
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_force_replaces_a_saved_model(model, tmp_path):
+    export("--model", model, "--output", tmp_path / "m")
+    (tmp_path / "m/saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="exists; choose another, or --force"):
+        export("--model", model, "--output", tmp_path / "m")
+    export("--model", model, "--output", tmp_path / "m", "--force")
+    assert (tmp_path / "m/saved_model.pb").stat().st_size > 1000
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_model_that_is_none(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        export("--model", tmp_path / "absent.keras", "--output", tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_needs_no_tensorflow():
+    code = (
+        "import sys; from panns_tf.inference.export import command;"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
