@@ -2,24 +2,17 @@
 
 import math
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from tfrecords.headers import MOST_CHANNELS, RATES, UNKNOWN_FRAMES, is_truncated
+
 # Samples read beyond the end of a clip, so that the resampler's filter, which looks ahead, gives
 # at the cut what it would give within the whole file. In samples of the lower rate.
 _MARGIN = 2048
-# Sizes that programs which write to a pipe put in a WAV header, where the length is not known yet.
-_STREAMED = 0x7FFFF000
-_OGG_LAST_PAGE = 4
-# Beyond these a header is damaged, and the resampler would take minutes and gigabytes.
-_RATES = range(1000, 768001)
-_MOST_CHANNELS = 64
-# libsndfile gives a number of frames beyond this for streams (FLAC) that do not say their length.
-_UNKNOWN_FRAMES = 2**48
 # What libsndfile cannot read; PyAV (FFmpeg) can, where it is installed.
 _FFMPEG_EXTENSIONS = (".m4a", ".mp4", ".aac", ".webm", ".opus")
 
@@ -44,10 +37,12 @@ def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) ->
     try:
         if not path.is_file():
             raise DecodeError("missing")
-        if path.stat().st_size == 0:
+        size = path.stat().st_size
+        if size == 0:
             raise DecodeError("empty")
-        if _is_truncated(path):
-            raise DecodeError("truncated")
+        with path.open("rb") as file:
+            if is_truncated(file, size):
+                raise DecodeError("truncated")
     except OSError as error:
         raise DecodeError("unreadable") from error
     samples, rate = _read(path, sample_rate, clip_samples)
@@ -88,7 +83,7 @@ def _read(path: Path, sample_rate: int, clip_samples: int) -> tuple[np.ndarray, 
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
-            if rate not in _RATES or file.channels > _MOST_CHANNELS:
+            if rate not in RATES or file.channels > MOST_CHANNELS:
                 raise DecodeError("absurd sample rate or number of channels")
             needed = _needed(clip_samples, rate, sample_rate)
             declared = file.frames
@@ -100,7 +95,7 @@ def _read(path: Path, sample_rate: int, clip_samples: int) -> tuple[np.ndarray, 
             return _read_with_ffmpeg(path, sample_rate, clip_samples)
         # Only a file that libsndfile could open far enough to know the format was audio once.
         raise DecodeError("truncated" if _opens(path) else "not audio") from error
-    if len(samples) < needed and len(samples) < declared < _UNKNOWN_FRAMES:
+    if len(samples) < needed and len(samples) < declared < UNKNOWN_FRAMES:
         raise DecodeError("truncated")
     if not len(samples):
         raise DecodeError("empty")
@@ -129,7 +124,7 @@ def _read_with_ffmpeg(path: Path, sample_rate: int, clip_samples: int) -> tuple[
             if stream.codec_context is None:  # FFmpeg has no decoder for what the header says
                 raise DecodeError("not audio")
             rate = stream.codec_context.sample_rate
-            if rate not in _RATES:
+            if rate not in RATES:
                 raise DecodeError("absurd sample rate or number of channels")
             needed = _needed(clip_samples, rate, sample_rate)
             planar = av.AudioResampler(format="fltp", rate=rate)
@@ -153,39 +148,3 @@ def _opens(path: Path) -> bool:
     except (soundfile.LibsndfileError, RuntimeError):
         return False
     return True
-
-
-def _is_truncated(path: Path) -> bool:
-    """Whether a file ends before its own header says; libsndfile would read it short, silently."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-        if magic == b"RIFF":
-            return _wav_is_truncated(file, path.stat().st_size)
-        if magic == b"OggS":
-            return _ogg_is_truncated(file, path.stat().st_size)
-    return False
-
-
-def _wav_is_truncated(file, size: int) -> bool:
-    position = 12  # RIFF, its size, WAVE
-    while position + 8 <= size:
-        file.seek(position)
-        name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"data":
-            return 0 < length < _STREAMED and position + 8 + length > size
-        position += 8 + length + length % 2
-    return True  # it ends before the audio
-
-
-def _ogg_is_truncated(file, size: int) -> bool:
-    """Whether the last page is incomplete or does not carry the mark that ends a stream."""
-    tail_start = max(0, size - 2 * 65307)  # the longest page is 65307 bytes
-    file.seek(tail_start)
-    tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0 or page + 27 > len(tail):
-        return True
-    flags, segments = tail[page + 5], tail[page + 26]
-    table = tail[page + 27 : page + 27 + segments]
-    end = page + 27 + segments + sum(table)
-    return len(table) < segments or end > len(tail) or not flags & _OGG_LAST_PAGE
