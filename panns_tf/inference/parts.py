@@ -1,7 +1,6 @@
 """A network in two parts: what it says of every moment, and what it makes of all of them."""
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
@@ -96,21 +95,3 @@ class Gathered:
             clip = mean["segments"]
         found = {"clipwise_output": clip, "embedding": mean["embedding"]}
         return {name: value.astype(np.float32) for name, value in found.items()}
-
-
-def runner(parts: Parts, compiled: bool):
-    """Returns the local part as one function of (batch, samples), compiled by XLA or not."""
-    import tensorflow as tf
-
-    from panns_tf.layers.compiled import without_xla
-
-    local = functools.partial(parts.local, training=False)
-    if compiled:
-        return tf.function(local, jit_compile=True, autograph=False)
-
-    def plain(waveform):
-        with without_xla():
-            return local(waveform)
-
-    signature = [tf.TensorSpec((None, None), tf.float32)]
-    return tf.function(plain, input_signature=signature, autograph=False)

@@ -17,8 +17,8 @@ class Stitcher:
 
     Args:
         parts: of the network.
-        run: from waveforms (1, samples) to the steps' outputs, as ``parts.local``.
-        run_rest: the same for the recording's last window, whose length is any.
+        run: from waveforms (1, samples) to the steps' outputs, as ``parts.local``. All windows but
+            the last are of one length.
         window_seconds: of a window, overlaps included; longer if the network's reach asks for it.
 
     Attributes:
@@ -26,7 +26,7 @@ class Stitcher:
         latency: seconds, at most, from a sample to the outputs of its step.
     """
 
-    def __init__(self, parts: Parts, run: Callable, run_rest: Callable, window_seconds: float):
+    def __init__(self, parts: Parts, run: Callable, window_seconds: float):
         reach, rate = parts.reach, parts.row.frontend.sample_rate
         self._stride = reach.stride
         self._context = -(-reach.before // reach.stride)  # steps
@@ -34,7 +34,7 @@ class Stitcher:
         self._lost = -(-(reach.after + 1) // reach.stride)
         wanted = round(window_seconds * rate / reach.stride)
         self._steps = max(wanted, self._context + self._lost + 1)
-        self._run, self._run_rest = run, run_rest
+        self._run = run
         self._blocks: list[np.ndarray] = []
         self._held = 0  # samples
         self._start = 0  # the step at which what is held begins
@@ -73,7 +73,7 @@ class Stitcher:
         """Returns the outputs of the steps that are left. The stream must have had a sample."""
         held = np.concatenate(self._blocks)
         self._blocks, self._held = [], 0
-        return [self._taken(self._run_rest(held[None]), None)]
+        return [self._taken(self._run(held[None]), None)]
 
     def _taken(self, local: dict, end: int | None) -> dict[str, np.ndarray]:
         """Keeps the steps from the first that was not given yet up to ``end``."""

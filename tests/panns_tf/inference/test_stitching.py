@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from panns_tf.inference.parts import runner, split
+from panns_tf.inference.parts import split
 from panns_tf.inference.stitching import Stitcher
 from panns_tf.models import create_model
 from panns_tf.models.blocks import LayerBook
@@ -36,8 +36,8 @@ def assert_equals_the_whole(name: str, rest: int, splits=None, shorten: int = 0)
     if shorten:
         less = dataclasses.replace(parts.reach, before=parts.reach.before - shorten)
         parts = dataclasses.replace(parts, reach=less)
-    run = runner(parts, compiled=False)
-    stitcher = Stitcher(parts, run, run, 0)
+    run = parts.local
+    stitcher = Stitcher(parts, run, 0)
     waveform = sound(int(3.4 * stitcher.window_samples) + rest)
     found = []
     for block in np.split(waveform, splits or []):
@@ -79,8 +79,8 @@ def test_blocks_of_the_stream_change_nothing(seed, plain):
 def test_holds_no_more_than_a_window(plain):
     network = trained("Thin_Cnn6")
     parts = split(network.row, LayerBook(network.layers), 3)
-    run = runner(parts, compiled=False)
-    stitcher = Stitcher(parts, run, run, 2.0)
+    run = parts.local
+    stitcher = Stitcher(parts, run, 2.0)
     for _ in range(40):
         stitcher.feed(sound(32000))
         assert stitcher._held <= stitcher.window_samples
@@ -93,8 +93,8 @@ def test_holds_no_more_than_a_window(plain):
 def test_a_short_recording_is_heard_whole(samples, plain):
     network = trained("Thin_Cnn14_DecisionLevelAvg")
     parts = split(network.row, LayerBook(network.layers), 3)
-    run = runner(parts, compiled=False)
-    stitcher = Stitcher(parts, None, run, 0)
+    run = parts.local
+    stitcher = Stitcher(parts, run, 0)
     assert stitcher.feed(sound(samples)) == []
     stitcher.finish()
     whole = network(sound(samples)[None], training=False)
