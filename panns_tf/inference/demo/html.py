@@ -10,37 +10,46 @@ from panns_tf.inference.results import Event, Tag
 #: Rows of the table of events.
 MOST_EVENTS = 200
 
+#: With the name of its place, which outdoes the borders that Gradio gives to tables.
 STYLE = """
-.gradio-container { max-width: 68rem !important; margin: 0 auto !important; }
+.gradio-container {
+  width: 100% !important; max-width: 68rem !important; margin: 0 auto !important;
+}
 .heading h1 { font-size: 1.6rem; font-weight: 600; margin: .6rem 0 .2rem; }
-.heading p, .heard .aside { color: var(--body-text-color-subdued); margin: 0; }
-.heard {
-  display: grid; gap: 1.6rem 3rem;
+.heading p, #shown .aside { margin: 0; opacity: .75; }
+#shown .heard {
+  display: grid; gap: 1.8rem 3rem; margin-top: .8rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr));
 }
-.heard > * { min-width: 0; margin: 0; }
-.heard .whole { grid-column: 1 / -1; }
-.heard h2 { font-size: 1.05rem; font-weight: 600; margin: 0 0 .5rem; overflow-wrap: anywhere; }
-.heard img { display: block; width: 100%; height: auto; border-radius: 6px; }
-.heard img.dark-only, .dark .heard img.light-only { display: none; }
-.dark .heard img.dark-only { display: block; }
-.heard table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.heard th { font-weight: 500; text-align: left; color: var(--body-text-color-subdued); }
-.heard td, .heard th {
-  padding: .28rem .6rem .28rem 0; border-bottom: 1px solid var(--border-color-primary);
+#shown .heard > * { min-width: 0; margin: 0; }
+#shown .whole { grid-column: 1 / -1; }
+#shown h2 { font-size: 1.05rem; font-weight: 600; margin: 0 0 .6rem; overflow-wrap: anywhere; }
+#shown .picture { overflow-x: auto; }
+#shown .picture img { width: 100%; min-width: 36rem; height: auto; margin: 0; border-radius: 6px; }
+#shown img.dark-only { display: none; }
+.dark #shown img.light-only { display: none; }
+.dark #shown img.dark-only { display: block; }
+#shown table { width: 100%; margin: 0; border-collapse: collapse; }
+#shown td { font-variant-numeric: tabular-nums; }
+#shown tr { border: 0; }
+#shown td, #shown th {
+  padding: .3rem .9rem .3rem 0; border: 0; border-bottom: 1px solid var(--border-color-primary);
+  text-align: left; font-weight: 400;
 }
-.heard .number { text-align: right; padding-right: 0; width: 4.2rem; }
-.heard .label { overflow-wrap: anywhere; }
-.heard .scroll { max-height: 26rem; overflow-y: auto; }
-.heard .bar { width: 45%; }
-.heard .bar span, .heard .bar i { display: block; height: .55rem; border-radius: 3px; }
-.heard .bar span { background: var(--background-fill-secondary); }
-.heard .bar i { min-width: 2px; background: var(--color-accent); }
-.trouble {
+#shown th { position: sticky; top: 0; background: var(--body-background-fill); }
+#shown .number { text-align: right; white-space: nowrap; }
+#shown .number:last-child { padding-right: .2rem; }
+#shown .label { overflow-wrap: anywhere; }
+#shown .scroll { max-height: 24rem; overflow-y: auto; }
+#shown .bar { width: 45%; }
+#shown .bar span, #shown .bar i { display: block; height: .55rem; border-radius: 3px; }
+#shown .bar span { background: var(--border-color-primary); }
+#shown .bar i { min-width: 2px; background: var(--color-accent); }
+#shown .trouble {
   border-left: 4px solid #d9822b; border-radius: 4px; padding: .8rem 1rem;
   background: var(--background-fill-secondary);
 }
-.trouble p { margin: 0; overflow-wrap: anywhere; }
+#shown .trouble p { margin: 0; overflow-wrap: anywhere; }
 """
 
 
@@ -64,7 +73,8 @@ def heard(found: Heard) -> str:
     )
     return (
         f'<div class="heard"><section class="whole"><h2>{html.escape(found.name)}, '
-        f"{_length(found.seconds)}</h2>{notes}{pictures}</section>"
+        f"{_length(found.seconds)}</h2>{notes}"
+        f'<div class="picture">{pictures}</div></section>'
         f"{_tags(found.tags)}{_events(found.events)}</div>"
     )
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from panns_tf.inference.audio import open_audio
+from panns_tf.inference.audio import AudioError, open_audio
 from panns_tf.inference.overview import Overview
 from panns_tf.inference.picture import draw
 from panns_tf.inference.results import Detection, Event, Tag, Tagging
@@ -20,13 +20,13 @@ TOP = 10
 class Tagger(Protocol):
     """What tags a recording, such as `panns_tf.inference.tagging.AudioTagger`."""
 
-    def tag(self, source: Path) -> Tagging: ...
+    def tag(self, source: np.ndarray, rate: int) -> Tagging: ...
 
 
 class Detector(Protocol):
     """What finds events, such as `panns_tf.inference.detection.SoundEventDetector`."""
 
-    def detect(self, source: Path, *, keep_frames: bool) -> Detection: ...
+    def detect(self, source: np.ndarray, rate: int, *, keep_frames: bool) -> Detection: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +75,16 @@ class Listener:
         """Hears a file.
 
         Raises:
-            ValueError: if it is no audio, empty or too long; one line that names the file without
+            AudioError: if it is no audio, empty or too long; one line that names the file without
                 its folder.
         """
         try:
             with open_audio(path, self.sample_rate, limit_seconds=self.max_seconds) as stream:
                 samples = stream.read()
-            tagging = self.tagger.tag(path)
-            detection = self.detector.detect(path, keep_frames=True)
-        except ValueError as error:
-            raise ValueError(_without_folder(str(error), path)) from error
+        except AudioError as error:
+            raise AudioError(_without_folder(str(error), path)) from error
+        tagging = self.tagger.tag(samples, self.sample_rate)
+        detection = self.detector.detect(samples, self.sample_rate, keep_frames=True)
         overview = Overview(self.sample_rate, len(self.labels))
         overview.feed_audio(samples)
         if detection.framewise is not None and len(detection.framewise):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from panns_tf.inference.audio import AudioError
 from panns_tf.inference.demo import html
 from panns_tf.inference.demo.listening import Listener
 
@@ -50,7 +51,7 @@ def build(listener: Listener, max_mb: float = 50.0):
             return ""
         try:
             return html.heard(listener.listen(Path(path)))
-        except ValueError as error:
+        except AudioError as error:
             return html.trouble(" ".join(str(error).split()))
         except Exception:
             traceback.print_exc()
@@ -63,7 +64,8 @@ def build(listener: Listener, max_mb: float = 50.0):
         title="What is heard", analytics_enabled=False, delete_cache=DELETED
     ) as blocks:
         gradio.HTML(
-            html.heading(listener.network, len(listener.labels), max_mb, listener.max_seconds)
+            html.heading(listener.network, len(listener.labels), max_mb, listener.max_seconds),
+            padding=False,
         )
         sound = gradio.Audio(
             label="Recording",
@@ -72,7 +74,7 @@ def build(listener: Listener, max_mb: float = 50.0):
             elem_id="sound",
             buttons=[],
         )
-        shown = gradio.HTML(elem_id="shown")
+        shown = gradio.HTML(elem_id="shown", padding=False)
         # Private: nothing but this page is to call it.
         sound.change(show, sound, shown, api_visibility="private")
     return blocks.queue(max_size=WAITING, default_concurrency_limit=1)
