@@ -31,11 +31,9 @@ STYLE = """
 .dark #shown img.dark-only { display: block; }
 #shown table { width: 100%; margin: 0; border-collapse: collapse; }
 #shown td { font-variant-numeric: tabular-nums; }
-#shown tr { border: 0; }
-#shown td, #shown th {
-  padding: .3rem .9rem .3rem 0; border: 0; border-bottom: 1px solid var(--border-color-primary);
-  text-align: left; font-weight: 400;
-}
+#shown :is(table, thead, tbody, tr, td, th) { border: 0 !important; }
+#shown tr { box-shadow: inset 0 -1px var(--border-color-primary); }
+#shown td, #shown th { padding: .3rem .9rem .3rem 0; text-align: left; font-weight: 400; }
 #shown th { position: sticky; top: 0; background: var(--body-background-fill); }
 #shown .number { text-align: right; white-space: nowrap; }
 #shown .number:last-child { padding-right: .2rem; }

@@ -120,6 +120,19 @@ def test_a_later_recording_takes_the_place_of_an_earlier(page, drop, tmp_path):
     page.get_by_text("second.wav, 1.5 s").wait_for()
 
 
+@pytest.mark.browser
+def test_the_microphone_is_recorded(page, address):
+    page.goto(address)
+    page.locator("#sound button[aria-label*='Record']").click()
+    page.locator("#sound button.record").click()
+    page.wait_for_timeout(1500)
+    page.locator("#sound button.stop-button").click()
+    page.wait_for_selector("#shown table")
+    heard, seconds = page.locator("#shown h2").first.inner_text().removesuffix(" s").split(", ")
+    assert heard == "audio.wav"
+    assert 1 < float(seconds) < 3
+
+
 def test_it_listens_at_one_address(address):
     assert address.startswith("http://127.0.0.1:")
     with socket.socket() as probe:  # all of 127.0.0.0/8 is this computer
