@@ -29,7 +29,7 @@ def sound(path: Path, seconds: float, first: float = 0.0) -> Path:
 
 @pytest.fixture(scope="module")
 def address():
-    with served(listener(), max_mb=0.1) as found:
+    with served(listener(), max_mb=0.5) as found:
         yield found
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_heard_is_said(page, drop, tmp_path, capfd, file, content
     ("file", "size", "said"),
     [
         ("notes.txt", 10, "Invalid file type: notes.txt"),
-        ("big.wav", 120_000, "maximum allowed size"),
+        ("big.wav", 600_000, "maximum allowed size"),
     ],
 )
 def test_what_is_not_taken_is_said(page, drop, tmp_path, file, size, said):
