@@ -8,9 +8,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _MODULES = {
+    "AudioTagger": "inference.tagging",
+    "EventSettings": "inference.events",
     "LogMel": "layers",
     "Mixup": "layers",
+    "SoundEventDetector": "inference.detection",
     "SpecAugment": "layers",
+    "StreamingDetector": "inference.streaming",
+    "StreamingTagger": "inference.streaming",
     "create_model": "models",
     "list_models": "models",
     "load_torch_state": "weights",

@@ -1,4 +1,4 @@
-"""The commands: `python -m panns_tf models | convert | ablate | plot`."""
+"""The commands: `python -m panns_tf models | convert | tag | detect | embed | plot | ablate`."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from panns_tf.ablation import command as ablate
 from panns_tf.commands import run
+from panns_tf.inference.commands import detect, embed, tag
 from panns_tf.plots import command as plot
 
 _CONVERT_HELP = """\
@@ -88,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
 
-    ablate.add_parser(commands)
-    plot.add_parser(commands)
+    for command in (tag, detect, embed, plot, ablate):
+        command.add_parser(commands)
     return parser
 
 

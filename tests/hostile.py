@@ -24,6 +24,13 @@ WHOLE = {
     "x.aiff": (RATE, 1, {}),
     "x.caf": (RATE, 1, {}),
 }
+#: What only FFmpeg writes and reads: codec and channels.
+FFMPEG = (
+    ("ffmpeg.m4a", "aac", "stereo"),
+    ("ffmpeg.webm", "libopus", "stereo"),
+    ("ffmpeg.aac", "aac", "stereo"),
+    ("surround.m4a", "aac", "7.1"),
+)
 #: Sounds that are strange, but whole: each is read or refused for what it holds.
 SOUNDS = {
     "none": [],
@@ -140,20 +147,21 @@ def _whole(folder: Path) -> list[bytes]:
 
 
 def by_ffmpeg(folder: Path) -> list[bytes]:
-    """What only FFmpeg reads, where it is installed."""
+    """Writes a quarter of a second of noise in these, where FFmpeg is installed."""
     try:
         import av
     except ImportError:
         return []
     contents = []
-    for extension, codec in ((".m4a", "aac"), (".webm", "libopus"), (".aac", "aac")):
-        path = folder / f"ffmpeg{extension}"
-        with av.open(str(path), "w", format="adts" if extension == ".aac" else None) as container:
-            stream = container.add_stream(codec, rate=48000)
-            noise = np.random.default_rng(0).uniform(-16000, 16000, (1, 24000)).astype(np.int16)
-            frame = av.AudioFrame.from_ndarray(noise, format="s16", layout="stereo")
+    for name, codec, layout in FFMPEG:
+        path = folder / name
+        with av.open(str(path), "w", format="adts" if path.suffix == ".aac" else None) as container:
+            stream = container.add_stream(codec, rate=48000, layout=layout)
+            channels = stream.codec_context.channels
+            noise = np.random.default_rng(0).uniform(-16000, 16000, (1, 12000 * channels))
+            frame = av.AudioFrame.from_ndarray(noise.astype(np.int16), format="s16", layout=layout)
             frame.rate = 48000
-            resampler = av.AudioResampler(format=stream.format, layout="stereo", rate=48000)
+            resampler = av.AudioResampler(format=stream.format, layout=layout, rate=48000)
             for part in [*resampler.resample(frame), None]:
                 container.mux(stream.encode(part))
         contents.append(path.read_bytes())

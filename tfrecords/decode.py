@@ -127,11 +127,13 @@ def _read_with_ffmpeg(path: Path, sample_rate: int, clip_samples: int) -> tuple[
             if rate not in RATES:
                 raise DecodeError("absurd sample rate or number of channels")
             needed = _needed(clip_samples, rate, sample_rate)
-            planar = av.AudioResampler(format="fltp", rate=rate)
+            # Not planar: of eight planes PyAV's frames count nine and read beyond their memory.
+            packed = av.AudioResampler(format="flt", rate=rate)
             parts, count = [], 0
             for frame in container.decode(stream):
-                for converted in planar.resample(frame):
-                    parts.append(converted.to_ndarray().mean(axis=0, dtype=np.float32))
+                for converted in packed.resample(frame):
+                    samples = converted.to_ndarray().reshape(-1, converted.layout.nb_channels)
+                    parts.append(samples.mean(axis=1, dtype=np.float32))
                     count += len(parts[-1])
                 if count >= needed:
                     break

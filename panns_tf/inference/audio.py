@@ -131,7 +131,7 @@ class AudioStream:
             frames += len(part)
             if self._limit_seconds and frames > self._limit_seconds * recording.rate:
                 raise _too_long(self.name, None, self._limit_seconds)
-            yield _mean(part)
+            yield mean_of_channels(part)
         if not frames:
             raise AudioError(
                 f"{self.name}: " + ("no sample can be read" if recording.damaged else "empty")
@@ -165,18 +165,20 @@ def open_audio(
     rate: int | None = None,
     *,
     limit_seconds: float | None = None,
+    name: str | None = None,
 ) -> AudioStream:
     """Opens a recording to be read in blocks.
 
     Args:
         source, sample_rate, rate, limit_seconds: as for `read_audio`.
+        name: what notes and errors call it; by default its path or what it is.
 
     Raises:
         AudioError, ValueError: as `read_audio`.
     """
     if sample_rate not in RATES:
         raise ValueError(f"sample_rate {sample_rate}; expected {RATES[0]} to {RATES[-1]}")
-    name = named(source)
+    name = named(source if name is None else name)
     with contextlib.ExitStack() as stack:
         try:
             recording = open_recording(source, rate, stack)
@@ -233,7 +235,7 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _mean(part: np.ndarray) -> np.ndarray:
+def mean_of_channels(part: np.ndarray) -> np.ndarray:
     """(n,) or (n, channels) to (n,). By columns: NumPy's own mean is slow over a short axis."""
     if part.ndim == 1:
         return part

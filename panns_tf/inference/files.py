@@ -188,14 +188,14 @@ def _decode(
     try:
         # A long one is opened once more.
         again = rewindable(source) if hasattr(source, "read") else source
+        open_again = functools.partial(open_audio, again, sample_rate, rate, name=name)
         try:
-            with open_audio(again, sample_rate, rate, limit_seconds=long_seconds) as stream:
+            with open_again(limit_seconds=long_seconds) as stream:
                 seconds = long_seconds if stream.seconds is None else stream.seconds
                 reserve(int(seconds * sample_rate * 4))
                 samples = stream.read()
         except TooLongError as error:
-            open_long = functools.partial(open_audio, again, sample_rate, rate)
-            return Decoded(source, name, seconds=error.seconds, open_long=open_long)
+            return Decoded(source, name, seconds=error.seconds, open_long=open_again)
         notes = tuple(stream.notes)
         return Decoded(source, name, samples, len(samples) / sample_rate, notes)
     except AudioError as error:

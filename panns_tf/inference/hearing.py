@@ -22,6 +22,9 @@ OUTPUTS = ("clipwise_output", "embedding", "segmentwise_output")
 #: Clips longer than this many seconds are heard in windows of this many.
 WINDOW_SECONDS = 30.0
 
+#: Clips in a batch at most, however short.
+MOST_CLIPS = 64
+
 #: A shape is compiled by XLA once so many seconds of sound came in it. Compiling takes a few
 #: seconds, and is paid back by about as many seconds of sound as this.
 COMPILED_AFTER = 60.0
@@ -41,6 +44,7 @@ class Hearer:
         network: that was given.
         sample_rate: Hz.
         labels: of the classes.
+        embedding_size: width of an embedding.
     """
 
     def __init__(self, network: Network, precision: str = "float32", batch_size: int = 8):
@@ -48,6 +52,7 @@ class Hearer:
             raise ValueError(f"--batch-size must be at least 1; received {batch_size}")
         self.network = network
         self.sample_rate = network.row.frontend.sample_rate
+        self.embedding_size = network.output_shapes["embedding"][-1]
         self.labels = list(network.labels or map(str, range(network.num_classes)))
         self._seconds_at_once = 10 * batch_size
         self._row = network.row
@@ -72,7 +77,8 @@ class Hearer:
 
     def clips_at_once(self, samples: int) -> int:
         """Returns how many clips of a length make a full batch."""
-        return max(1, int(self._seconds_at_once * self.sample_rate // max(1, samples)))
+        clips = self._seconds_at_once * self.sample_rate // max(1, samples)
+        return max(1, min(int(clips), MOST_CLIPS))
 
     def hear(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
         """Hears clips whole.
@@ -81,8 +87,8 @@ class Hearer:
             waveforms: (batch, samples) float32.
 
         Returns:
-            ``clipwise_output`` (batch, classes), ``embedding`` (batch, width), and of decision-level
-            networks ``segmentwise_output`` (batch, segments, classes); float32.
+            float32: ``clipwise_output`` (batch, classes), ``embedding`` (batch, width), and of
+            decision-level networks ``segmentwise_output`` (batch, segments, classes).
         """
         return self._hear(waveforms)
 
@@ -95,9 +101,17 @@ class Hearer:
     def _hear_window(self) -> "_Function":
         return _Function(self.parts.local, self.sample_rate, self._compiles)
 
-    def stitcher(self, window_seconds: float = WINDOW_SECONDS) -> Stitcher:
-        """Returns what hears a recording of any length as if whole, in constant memory."""
-        return Stitcher(self.parts, self._hear_window, window_seconds)
+    def stitcher(self, latency: float | None = None) -> Stitcher:
+        """Returns what hears a recording of any length as if whole, in constant memory.
+
+        Args:
+            latency: seconds wanted from a sample to the outputs of its step; None for whatever
+                costs least.
+        """
+        reach, window = self.parts.reach, WINDOW_SECONDS
+        if latency is not None:
+            window = latency + (reach.before + reach.stride) / self.sample_rate
+        return Stitcher(self.parts, self._hear_window, window)
 
 
 class _Function:

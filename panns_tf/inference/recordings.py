@@ -20,10 +20,12 @@ from tfrecords.headers import MOST_CHANNELS, RATES, UNKNOWN_FRAMES, is_truncated
 _PART = 2**20
 #: What is kept in memory of a stream that cannot be rewound, in bytes; the rest goes to a file.
 _SPOOLED = 2**24
+#: Samples that a byte can hold; more than silence takes in FLAC.
+_DENSEST = 10_000
 #: A decoder of these oversteps full scale by its nature; beyond twice that something is wrong.
 _LOSSY_PEAK = 2.0
 #: What the largest and the smallest integer stand for: values are divided by it.
-_FULL_SCALE = {"int8": 2**7, "uint8": 2**7, "int16": 2**15, "int32": 2**31}
+FULL_SCALE = {"int8": 2**7, "uint8": 2**7, "int16": 2**15, "int32": 2**31}
 #: FFmpeg's readers of what libsndfile cannot read. One is named to FFmpeg always: if it were to
 #: guess, a playlist in the guise of a sound could have it open other files and addresses.
 _FFMPEG = {".m4a": "mov", ".mp4": "mov", ".aac": "aac", ".webm": "matroska", ".opus": "ogg"}
@@ -147,6 +149,8 @@ def _open_file(file: BinaryIO, stack: contextlib.ExitStack, extension: str = "")
         file.seek(0)
         recording = _open_with_ffmpeg(file, reader, stack)
     recording.damaged |= damaged
+    if recording.seconds and recording.seconds * recording.rate > _DENSEST * size:
+        recording.seconds = None  # the header lies
     return recording
 
 
@@ -245,21 +249,26 @@ def _open_with_ffmpeg(file: BinaryIO, reader: str, stack: contextlib.ExitStack) 
 def _ffmpeg_parts(container, recording: Recording, exact: bool) -> Iterator[np.ndarray]:
     import av
 
-    planar = av.AudioResampler(format="fltp", rate=recording.rate)
+    # Not planar: of eight planes PyAV's frames count nine and read beyond their memory.
+    packed = av.AudioResampler(format="flt", rate=recording.rate)
     frames, waiting, read = [], 0, 0
     decoded = container.decode(container.streams.audio[0])
     while True:
         try:
             frame = next(decoded, None)
-            converted = planar.resample(frame) if frame is not None else []
+            converted = packed.resample(frame) if frame is not None else []
+            for each in converted:
+                samples = each.to_ndarray().reshape(-1, each.layout.nb_channels)  # (n, channels)
+                channels = (frames or [samples])[0].shape[1]
+                if (each.sample_rate, samples.shape[1]) != (recording.rate, channels):
+                    raise ValueError("another rate or number of channels midway")
+                frames.append(samples)
+                waiting += samples.size
         except (av.FFmpegError, ValueError):
-            recording.damaged, frame, converted = True, None, []
-        for each in converted:
-            frames.append(each.to_ndarray())  # (channels, n)
-            waiting += frames[-1].shape[1]
-        if waiting and (frame is None or waiting * len(frames[0]) >= _PART // 8):
-            yield np.concatenate(frames, axis=1).T  # (n, channels)
-            read += waiting
+            recording.damaged, frame = True, None
+        if waiting and (frame is None or waiting >= _PART // 8):
+            read += sum(map(len, frames))
+            yield np.concatenate(frames)  # (n, channels)
             frames, waiting = [], 0
         if frame is None:
             break
@@ -270,9 +279,9 @@ def _ffmpeg_parts(container, recording: Recording, exact: bool) -> Iterator[np.n
 def _open_array(array: np.ndarray, rate: int | None) -> Recording:
     if rate is None:
         raise ValueError("an array needs rate=, its samples a second")
-    if array.dtype.kind != "f" and array.dtype.name not in _FULL_SCALE:
+    if array.dtype.kind != "f" and array.dtype.name not in FULL_SCALE:
         raise AudioError(
-            f"{array.dtype.name} values; expected {', '.join(_FULL_SCALE)} or floats in [-1, 1]"
+            f"{array.dtype.name} values; expected {', '.join(FULL_SCALE)} or floats in [-1, 1]"
         )
     if array.ndim not in (1, 2):
         raise AudioError(
@@ -290,10 +299,15 @@ def _open_array(array: np.ndarray, rate: int | None) -> Recording:
 def _array_parts(array: np.ndarray) -> Iterator[np.ndarray]:
     frames = max(1, _PART // (array.size // len(array)))
     for start in range(0, len(array), frames):
-        with np.errstate(over="ignore"):  # infinite values are refused by count
-            part = array[start : start + frames].astype(np.float32)
-        if array.dtype.kind == "u":
-            part -= 2**7
-        if array.dtype.kind != "f":
-            part /= _FULL_SCALE[array.dtype.name]
-        yield part
+        yield as_float(array[start : start + frames])
+
+
+def as_float(values: np.ndarray) -> np.ndarray:
+    """Returns samples as float32; integers, of a type in `FULL_SCALE`, divided by their scale."""
+    with np.errstate(over="ignore"):  # infinite values are refused by count
+        part = values.astype(np.float32)
+    if values.dtype.kind == "u":
+        part -= 2**7
+    if values.dtype.kind != "f":
+        part /= FULL_SCALE[values.dtype.name]
+    return part

@@ -15,8 +15,8 @@ def time_ticks(seconds: float) -> tuple[list[float], list[str], str]:
 
     Example:
 
-    >>> time_ticks(200)
-    ([0, 30, 60, 90, 120, 150, 180], ['0:00', '0:30', '1:00', ..., '3:00'], 'time, min:s')
+    >>> time_ticks(3)
+    ([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0], ['0', '0.5', '1', '1.5', '2', '2.5', '3'], 'time, s')
     """
     step = next((step for step in (*_FINE, *_STEPS) if seconds <= _MOST * step), 86400)
     while seconds > _MOST * step:

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.hostile import by_ffmpeg
 from tests.tfrecords.test_decode import level_db, tone
 from tfrecords.decode import DecodeError, decode_clip
 
@@ -35,6 +36,15 @@ def test_aac_becomes_mono_at_the_new_rate(m4a):
     assert abs(level_db(clip)) < 1
     spectrum = np.abs(np.fft.rfft(clip[4000:28000]))
     assert np.argmax(spectrum) * 32000 / 24000 == pytest.approx(1000, abs=2)
+
+
+def test_eight_channels(tmp_path):
+    pytest.importorskip("av", reason="needs requirements-ffmpeg.txt")
+    by_ffmpeg(tmp_path)
+    clip = decode_clip(tmp_path / "surround.m4a", 48000, 10000)
+    # The mean of seven channels of noise and a bass, less what the encoder takes away.
+    whole = 16000 / np.sqrt(3) * np.sqrt(7) / 8
+    assert 0.75 * whole < clip[2000:9000].std() < whole
 
 
 def test_damaged_aac_is_refused(m4a):

@@ -65,15 +65,20 @@ def test_results_wait_within_their_bound_and_the_next_always_goes_on():
 
 
 def test_without_room_a_later_one_waits():
-    begun = []
+    begun, first = [], threading.Event()
 
     def decode(number, reserve):
+        if number == 2:
+            first.wait(10)
         reserve(60)
         begun.append(number)
+        if number == 1:
+            first.set()
         return number
 
     results = mapped(decode, range(3), size=lambda _: 60)
     assert next(results) == 0
+    first.wait(10)
     time.sleep(0.1)
     assert begun == [0, 1]  # 2 would make it 120 of 100
     assert list(results) == [1, 2]

@@ -1,6 +1,7 @@
 """Sounds as networks take them."""
 
 import io
+import time
 import tracemalloc
 import warnings
 
@@ -45,6 +46,7 @@ def test_blocks_are_of_their_size_and_together_the_whole(tmp_path, monkeypatch, 
     monkeypatch.setattr(recordings, "_PART", 1000)
     with open_audio(tmp_path / "x.flac", RATE) as stream:
         assert stream.seconds == (rate + 17) / rate
+        assert stream.name == str(tmp_path / "x.flac")
         blocks = list(stream.blocks(block))
     assert {len(each) for each in blocks[:-1]} <= {block}
     assert 0 < len(blocks[-1]) <= block
@@ -155,6 +157,25 @@ def test_longer_than_allowed(tmp_path):
         assert len(unknown.read()) == 2 * RATE
     with pytest.raises(TooLongError, match="longer than the 1 s"):
         read_audio(bytes(content), RATE, limit_seconds=1)
+
+
+def test_little_time_is_spent_beside_the_decoder(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, noise(10 * 32000), 32000)
+
+    def fastest(read) -> float:
+        times = []
+        for _ in range(30):
+            start = time.thread_time()
+            read()
+            times.append(time.thread_time() - start)
+        return min(times)
+
+    def libsndfile():
+        with soundfile.SoundFile(path) as file:
+            file.read(dtype="float32")
+
+    assert fastest(lambda: read_audio(path, 32000)) < fastest(libsndfile) + 1e-3
 
 
 def test_a_stream_is_read_once_and_in_blocks_of_something(tmp_path):

@@ -20,6 +20,13 @@ from tests.panns_tf.inference.test_recordings import noise
 RATE = 8000
 
 
+class Pipe(io.BytesIO):
+    name = "<stdin>"
+
+    def seekable(self):
+        return False
+
+
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     """Files of several kinds; the working directory."""
@@ -134,11 +141,16 @@ def test_decoded_in_order_whatever_fails(tones):
     assert next(decoded([np.ones(3)], RATE, rate=RATE)).samples.tolist() == [1, 1, 1]
 
 
+def test_standard_input_keeps_its_name():
+    result = next(decoded([Pipe(b"no audio")], RATE))
+    assert str(result.error) == f"{result.name}: not audio" == "<stdin>: not audio"
+
+
 def test_an_unforeseen_error_is_that_of_its_file(tones, monkeypatch):
     opened = files.open_audio
 
     def fails(source, *args, **options):
-        if source == tones[1]:
+        if source is tones[1]:
             raise MemoryError("too\nmuch")
         return opened(source, *args, **options)
 
@@ -160,10 +172,6 @@ def test_notes_come_with_their_file_and_without_warnings(tones):
 def test_long_ones_come_out_unread(tmp_path, tones):
     soundfile.write(tmp_path / "long.flac", noise(3 * RATE), RATE)
     content = (tmp_path / "long.flac").read_bytes()
-
-    class Pipe(io.BytesIO):
-        def seekable(self):
-            return False
 
     whole = read_audio(tmp_path / "long.flac", RATE)
     unknown = bytearray(content)  # without its length

@@ -1,0 +1,1 @@
+"""`python -m panns_tf tag | detect | embed`."""
