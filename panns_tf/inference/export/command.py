@@ -1,12 +1,14 @@
 """`python -m panns_tf export`: the command line of exports."""
 
 import argparse
+import itertools
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panns_tf.commands import writable_folder
+from panns_tf.commands import writable_file, writable_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +20,8 @@ ENDINGS = {"onnx": ".onnx", "litert": ".tflite"}
 FORMATS = ("savedmodel", *ENDINGS)
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
-#: Of longer recordings so much is taken to calibrate.
+#: So many recordings are taken to calibrate, and so much of each.
+MOST_CALIBRATION_FILES = 100
 CALIBRATION_SECONDS = 10.0
 
 _DESCRIPTION = """\
@@ -64,8 +67,8 @@ def add_parser(commands) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="for int8: recordings such as the network will hear, files or folders; of each the "
-        f"first {CALIBRATION_SECONDS:g} s",
+        help="for int8: recordings such as the network will hear, files or folders; the first "
+        f"{CALIBRATION_SECONDS:g} s of {MOST_CALIBRATION_FILES} at most",
     )
     add("--top-k", type=int, metavar="K", help="classes that a SavedModel's tag gives; default 10")
     add(
@@ -106,7 +109,9 @@ def format_of(path: Path, asked: str | None) -> str:
         ValueError: if the ending of the path says another than was asked for.
     """
     by_ending = {ending: name for name, ending in ENDINGS.items()}
-    found = by_ending.get(path.suffix.lower(), "savedmodel")
+    found = by_ending.get(path.suffix, "savedmodel")
+    if path.suffix.lower() in by_ending and path.suffix not in by_ending:
+        raise ValueError(f"--output {path}: write the ending as {path.suffix.lower()}")
     if asked is None or asked == found:
         return found
     expected = f"the ending {ENDINGS[asked]}" if asked in ENDINGS else "a folder"
@@ -138,31 +143,32 @@ def _check_options(form: str, options: argparse.Namespace) -> None:
 
 
 def _check_output(form: str, path: Path, force: bool) -> None:
-    if path.exists() or path.is_symlink():
+    if form != "savedmodel":
+        writable_file(path, force=force)
+        return
+    if os.path.lexists(path):
         if not force:
-            raise ValueError(f"--output {path} exists; choose another, or --force to replace it")
-        if form == "savedmodel" and not (path / "saved_model.pb").is_file():
+            raise ValueError(f"--output {path} exists; remove it, or add --force to replace it")
+        if not (path / "saved_model.pb").is_file():
             raise ValueError(f"--output {path} exists and is no SavedModel; choose another place")
-        if form != "savedmodel" and not path.is_file():
-            raise ValueError(f"--output {path} is a folder; expected a file")
     writable_folder(path.parent)
 
 
 def _calibration_files(paths: Sequence[Path]) -> list[Path]:
     from panns_tf.inference.files import find_audio
 
-    found = list(find_audio(paths))
-    if not found:
-        raise ValueError(f"--calibration {' '.join(map(str, paths))}: no recording there")
-    return found
+    return list(itertools.islice(find_audio(paths), MOST_CALIBRATION_FILES))
 
 
-def _calibration(files: Sequence[Path], sample_rate: int) -> "list[np.ndarray]":
-    """The beginnings of recordings, (samples,) float32 each; unreadable ones are an error."""
-    from panns_tf.inference.audio import read_audio
+def _calibration(files: Sequence[Path], sample_rate: int) -> "list[np.ndarray] | None":
+    """The beginnings of recordings, (samples,) float32 each; None if there are none."""
+    from panns_tf.inference.audio import open_audio
 
-    longest = round(CALIBRATION_SECONDS * sample_rate)
-    return [read_audio(file, sample_rate)[:longest] for file in files]
+    clips = []
+    for file in files:
+        with open_audio(file, sample_rate) as stream:
+            clips.append(next(stream.blocks(round(CALIBRATION_SECONDS * sample_rate))))
+    return clips or None
 
 
 def _saved_model(network: "Network", options: argparse.Namespace, _: Sequence[Path]) -> str:
@@ -176,28 +182,30 @@ def _saved_model(network: "Network", options: argparse.Namespace, _: Sequence[Pa
 def _onnx(network: "Network", options: argparse.Namespace, files: Sequence[Path]) -> str:
     from panns_tf.inference.export.onnx_file import export_onnx
 
-    return str(
-        export_onnx(
-            network,
-            options.output,
-            precision=options.precision,
-            calibration=_calibration(files, network.row.frontend.sample_rate) or None,
-        )
-    )
+    return _portable(export_onnx, network, options, files)
 
 
 def _litert(network: "Network", options: argparse.Namespace, files: Sequence[Path]) -> str:
     from panns_tf.inference.export.litert_file import export_litert
 
-    return str(
-        export_litert(
-            network,
-            options.output,
-            precision=options.precision,
-            calibration=_calibration(files, network.row.frontend.sample_rate) or None,
-            clip_seconds=options.clip_seconds,
-        )
-    )
+    return _portable(export_litert, network, options, files, clip_seconds=options.clip_seconds)
+
+
+def _portable(export: Callable, network, options, files: Sequence[Path], **settings) -> str:
+    measured: list[dict] = []
+    clips = _calibration(files, network.row.frontend.sample_rate)
+    settings |= {"precision": options.precision, "calibration": clips, "report": measured.append}
+    export(network, options.output, **settings)
+    return _said(measured[0])
+
+
+def _said(measured: dict) -> str:
+    """What `panns_tf.inference.export.check.check_export` measured, for a person."""
+    lines = [f"in {measured['runtime']}, {measured['precision']}, differs from the network by"]
+    for name, largest in measured["largest"].items():
+        lines.append(f"  {name}: at most {largest:.1e}, {measured['mean'][name]:.1e} in the mean")
+    lines.append(f"the first class is the same in {measured['agreement']:.0%} of the clips tried")
+    return "\n".join(lines)
 
 
 _WRITERS = {"savedmodel": _saved_model, "onnx": _onnx, "litert": _litert}

@@ -1,9 +1,12 @@
 import argparse
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
 
 from panns_tf.inference.export import command
@@ -45,7 +48,6 @@ def test_a_saved_model_is_written_and_reported(model, tmp_path, capsys):
     ("path", "asked", "form"),
     [
         ("a.onnx", None, "onnx"),
-        ("a.TFLITE", None, "litert"),
         ("a/1", None, "savedmodel"),
         ("net.v2", "savedmodel", "savedmodel"),
         ("a.tflite", "litert", "litert"),
@@ -53,6 +55,83 @@ def test_a_saved_model_is_written_and_reported(model, tmp_path, capsys):
 )
 def test_the_ending_says_the_format(path, asked, form):
     assert command.format_of(Path(path), asked) == form
+
+
+def fake_exports(monkeypatch) -> list[dict]:
+    """Has the two other formats only write down how they were called."""
+    calls = []
+
+    def export(network, path, report, **settings):
+        calls.append({"network": network.row.name, "path": path, **settings})
+        path.write_bytes(bytes(250_000))
+        differences = {"clipwise_output": 2e-3}
+        report(
+            {
+                "runtime": "a runtime",
+                "precision": settings["precision"],
+                "largest": differences,
+                "mean": {"clipwise_output": 1e-4},
+                "agreement": 0.955,
+            }
+        )
+
+    for name, function in (("onnx_file", "export_onnx"), ("litert_file", "export_litert")):
+        module = types.ModuleType(name)
+        setattr(module, function, export)
+        monkeypatch.setitem(sys.modules, f"panns_tf.inference.export.{name}", module)
+    return calls
+
+
+def test_other_formats_get_what_was_asked_for(model, tmp_path, monkeypatch, capsys):
+    calls = fake_exports(monkeypatch)
+    export("--model", model, "--output", tmp_path / "a.onnx")
+    words = ("--precision", "dynamic_int8", "--clip-seconds", 2.5)
+    export("--model", model, "--output", tmp_path / "a.tflite", *words)
+    plain = {"network": "Tiny", "calibration": None}
+    assert calls == [
+        {**plain, "path": tmp_path / "a.onnx", "precision": "float32"},
+        {
+            **plain,
+            "path": tmp_path / "a.tflite",
+            "precision": "dynamic_int8",
+            "clip_seconds": 2.5,
+        },
+    ]
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        f"Written: {tmp_path}/a.tflite (0.2 MB)",
+        "in a runtime, dynamic_int8, differs from the network by",
+        "  clipwise_output: at most 2.0e-03, 1.0e-04 in the mean",
+        "the first class is the same in 96% of the clips tried",
+    ]
+
+
+def test_recordings_to_calibrate_on(model, tmp_path, monkeypatch):
+    calls = fake_exports(monkeypatch)
+    monkeypatch.setattr(command, "MOST_CALIBRATION_FILES", 3)
+    (tmp_path / "sounds").mkdir()
+    for number, seconds in enumerate((12, 1, 0.5, 2)):
+        sound = np.full((int(16000 * seconds), 2), 0.1 * number, "float32")
+        soundfile.write(tmp_path / f"sounds/{number}.wav", sound, 16000)
+    words = ("--precision", "int8", "--calibration", tmp_path / "sounds")
+    export("--model", model, "--output", tmp_path / "a.onnx", *words)
+    clips = calls[0]["calibration"]
+    assert [(clip.shape, clip.dtype) for clip in clips] == [
+        ((samples,), np.float32) for samples in (80000, 8000, 4000)
+    ]
+    assert [round(float(clip[2000]), 2) for clip in clips] == [0.0, 0.1, 0.2]
+
+
+def test_a_recording_that_is_none_is_named(model, tmp_path, monkeypatch):
+    fake_exports(monkeypatch)
+    (tmp_path / "text.wav").write_text("not audio")
+    words = ("--model", model, "--output", tmp_path / "a.onnx", "--precision", "int8")
+    for path, said in (("text.wav", "text.wav: not audio"), ("gone.wav", "gone.wav: no such file")):
+        with pytest.raises(ValueError, match=said):
+            export(*words, "--calibration", tmp_path / path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no audio files in \S*empty"):
+        export(*words, "--calibration", tmp_path / "empty")
+    assert not (tmp_path / "a.onnx").exists()
 
 
 @pytest.mark.parametrize(
@@ -74,17 +153,20 @@ def test_options_that_make_no_sense(tmp_path, words, said):
 @pytest.mark.parametrize(
     ("output", "words", "said"),
     [
+        ("a.TFLITE", (), "write the ending as .tflite"),
         ("a.onnx", ("--top-k", "3"), "--top-k is for savedmodel; .* is onnx"),
         ("a.onnx", ("--format", "savedmodel"), "--format savedmodel needs a folder"),
         ("a.tflite", ("--clip-seconds", "-1"), "--clip-seconds must be above 0; received -1"),
         ("a.tflite", ("--clip-seconds", "nan"), "--clip-seconds must be above 0"),
         ("a.tflite", ("--precision", "int8"), "int8 needs --calibration"),
         ("file/m", (), "file is a file; give a folder"),
-        ("file", (), "exists; choose another, or --force"),
+        ("file", (), "exists; remove it, or add --force"),
         ("file", ("--force",), "exists and is no SavedModel"),
-        ("dangling", (), "exists; choose another"),
-        ("folder.onnx", ("--force",), "is a folder; expected a file"),
+        ("dangling", (), "exists; remove it"),
+        ("folder.onnx", ("--force",), "is a folder; name a file"),
         ("/proc/x/m", (), "nothing can be written to /proc"),
+        ("/proc/m.onnx", (), "nothing can be written to /proc"),
+        ("absent/m.tflite", (), "the folder .*absent does not exist"),
     ],
 )
 def test_outputs_that_cannot_be(tmp_path, output, words, said):
@@ -101,7 +183,7 @@ def test_outputs_that_cannot_be(tmp_path, output, words, said):
 def test_force_replaces_a_saved_model(model, tmp_path):
     export("--model", model, "--output", tmp_path / "m")
     (tmp_path / "m/saved_model.pb").write_bytes(b"damaged")
-    with pytest.raises(ValueError, match="exists; choose another, or --force"):
+    with pytest.raises(ValueError, match="exists; remove it, or add --force"):
         export("--model", model, "--output", tmp_path / "m")
     export("--model", model, "--output", tmp_path / "m", "--force")
     assert (tmp_path / "m/saved_model.pb").stat().st_size > 1000
