@@ -1,8 +1,10 @@
 """`python -m panns_tf demo`: the command line of the page."""
 
 import argparse
+import contextlib
 import ipaddress
 import math
+import signal
 import threading
 
 _DESCRIPTION = """\
@@ -56,7 +58,12 @@ def _demo(options: argparse.Namespace) -> None:
 
     import_gradio()  # before a network is loaded for nothing
     listener = make_listener(options.model, options.weights, options.max_seconds)
-    with served(listener, options.host, options.port, options.max_mb) as address:
+    # So that what was uploaded is deleted, whoever ends the program.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        served(listener, options.host, options.port, options.max_mb) as address,
+    ):
         print(f"{listener.network} listens at {address}    stop it with Ctrl-C", flush=True)
         if not _is_loopback(options.host):
             print("Whoever can reach this computer can use the page.", flush=True)

@@ -120,5 +120,5 @@ def _table(head: str, rows: str) -> str:
 
 def _length(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.4g} s"
-    return f"{seconds / 60:.4g} min"
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min"

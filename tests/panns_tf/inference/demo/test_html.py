@@ -38,7 +38,8 @@ def test_events_in_a_table_of_bounded_length():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.5, "0.5 s"), (90, "90 s"), (600, "10 min"), (3600, "60 min")]
+    ("seconds", "said"),
+    [(0.5, "0.5 s"), (5.0012, "5 s"), (90, "90 s"), (600, "10 min"), (3600, "60 min")],
 )
 def test_limits_in_units_of_a_person(seconds, said):
     assert f"up to 50 MB and {said}." in html.heading("Cnn14", 527, 50.0, seconds)
