@@ -22,7 +22,8 @@ _WILD = frozenset("*?[")
 
 
 def find_audio(
-    paths: Sequence[str | os.PathLike], extensions: Sequence[str] = AUDIO_EXTENSIONS
+    paths: Sequence[str | os.PathLike] | str | os.PathLike,
+    extensions: Sequence[str] = AUDIO_EXTENSIONS,
 ) -> Iterator[Path]:
     """Yields the audio files meant by paths, each once, while it looks for them.
 
@@ -32,12 +33,14 @@ def find_audio(
     cannot be read comes out as well, so that reading it says why, and the rest goes on.
 
     Args:
-        paths: files, folders and patterns.
+        paths: files, folders and patterns, or one of them.
         extensions: those looked for in folders and by patterns that name none.
 
     Raises:
         ValueError: at the end, if nothing was found at all.
     """
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
     wanted = tuple(extension.lower() for extension in extensions)
     seen: set[str] = set()
     folders: set[tuple[int, int]] = set()
@@ -53,7 +56,7 @@ def find_audio(
 
 
 def _expanded(path: Path, wanted: tuple[str, ...], folders: set) -> Iterator[Path]:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  Path's raises for a name that is too long
         yield from _below(path, wanted, folders)
     elif os.path.lexists(path) or not _WILD & set(str(path)):
         yield path
@@ -62,8 +65,8 @@ def _expanded(path: Path, wanted: tuple[str, ...], folders: set) -> Iterator[Pat
         if not matches:
             yield path
         named_extension = path.suffix and not _WILD & set(path.suffix)
-        for match in matches:
-            if match.is_dir():
+        for match in map(Path, matches):
+            if os.path.isdir(match):  # noqa: PTH112
                 yield from _below(match, wanted, folders)
             elif named_extension or match.name.lower().endswith(wanted):
                 yield match
@@ -102,7 +105,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
-def _matches(pattern: Path) -> list[Path]:
+def _matches(pattern: Path) -> list[str]:
     """What a pattern matches, in order; links to folders are not followed by ``**``."""
     parts = pattern.parts
     first = next(number for number, part in enumerate(parts) if _WILD & set(part))
@@ -110,7 +113,7 @@ def _matches(pattern: Path) -> list[Path]:
     hidden_wanted = any(part.startswith(".") for part in rest.parts)
     try:
         return sorted(
-            match
+            str(match)
             for match in root.glob(str(rest))
             if hidden_wanted
             or not any(part.startswith(".") for part in match.relative_to(root).parts)

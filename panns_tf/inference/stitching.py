@@ -18,7 +18,7 @@ class Stitcher:
     Args:
         parts: of the network.
         run: from waveforms (1, samples) to the steps' outputs, as ``parts.local``. All windows but
-            the last are of one length.
+            the first ones and the last are of one length.
         window_seconds: of a window, overlaps included; longer if the network's reach asks for it.
 
     Attributes:
@@ -45,8 +45,8 @@ class Stitcher:
 
     @property
     def window_samples(self) -> int:
-        """Samples of a window."""
-        return self._steps * self._stride
+        """Samples of the next window. The first ones have less before them to overlap with."""
+        return (self._steps - self._context + min(self._done, self._context)) * self._stride
 
     def feed(self, samples: np.ndarray) -> list[dict[str, np.ndarray]]:
         """Takes the next samples, any number of them, float32 (samples,).
@@ -58,12 +58,12 @@ class Stitcher:
         self._held += len(samples)
         self._blocks.append(np.asarray(samples, np.float32))
         found = []
-        if self._held > self.window_samples:
+        if self._held >= self.window_samples:
             held = np.concatenate(self._blocks)
-            while len(held) > self.window_samples:
-                local = self._run(held[None, : self.window_samples])
-                found.append(self._taken(local, self._start + self._steps - self._lost))
-                begin = self._done - self._context
+            while len(held) >= (size := self.window_samples):
+                local = self._run(held[None, :size])
+                found.append(self._taken(local, self._start + size // self._stride - self._lost))
+                begin = max(0, self._done - self._context)
                 held = held[(begin - self._start) * self._stride :]
                 self._start = begin
             self._blocks, self._held = [held.copy()], len(held)

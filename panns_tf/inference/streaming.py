@@ -28,9 +28,12 @@ class Resampler:
         if int(rate) != rate or not 1000 <= rate <= 768000:
             raise ValueError(f"rate must be 1000 to 768000 samples a second; received {rate}")
         self._stream, self.delay = None, 0.0
+        # The resampler's rounding depends on how its input is cut; so it is always cut alike.
+        self._size = max(1, int(rate) // 100)
+        self._held = np.zeros(0, np.float32)
         if rate != sample_rate:
             self._stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-            self.delay = _delay(rate, sample_rate)
+            self.delay = _delay(int(rate), sample_rate, self._size)
 
     def feed(self, block: np.ndarray) -> np.ndarray:
         """Takes a block, (n,) or (n, channels), int16 or floats; returns samples (m,) float32.
@@ -53,22 +56,28 @@ class Resampler:
         samples = mean_of_channels(as_float(block))
         if not np.isfinite(samples).all():
             raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} samples are not finite")
-        return samples if self._stream is None else self._stream.resample_chunk(samples)
+        if self._stream is None:
+            return samples
+        held = np.concatenate([self._held, samples])
+        whole = len(held) - len(held) % self._size
+        self._held = held[whole:]
+        found = [self._stream.resample_chunk(part) for part in held[:whole].reshape(-1, self._size)]
+        return np.concatenate([np.zeros(0, np.float32), *found])
 
     def finish(self) -> np.ndarray:
         """Returns the samples that are left."""
-        nothing = np.zeros(0, np.float32)
-        return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
+        if self._stream is None:
+            return self._held
+        held, self._held = self._held, self._held[:0]
+        return self._stream.resample_chunk(held, last=True)
 
 
-def _delay(rate: int, sample_rate: int) -> float:
-    """The most seconds that a resampler holds back, found by feeding it one second of silence."""
+def _delay(rate: int, sample_rate: int, size: int) -> float:
+    """The most seconds that a resampler holds back, found by feeding it two seconds of silence."""
     stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-    fed = given = 0
-    most, block = 0.0, np.zeros(max(1, rate // 1000), np.float32)
-    while fed < rate:
-        fed += len(block)
-        most = max(most, fed / rate - given / sample_rate)  # the newest sample before it is out
+    most, given, block = 0.0, 0, np.zeros(size, np.float32)
+    for fed in range(size, 2 * rate, size):
+        most = max(most, fed / rate - given / sample_rate)  # just before the block is complete
         given += len(stream.resample_chunk(block))
     return most
 
@@ -76,7 +85,8 @@ def _delay(rate: int, sample_rate: int) -> float:
 class StreamingTagger:
     """Tags the last seconds of a stream again and again.
 
-    What comes out does not depend on how the stream is cut into blocks.
+    What comes out does not depend on how the stream is cut into blocks, but for TensorFlow's
+    rounding, some 1e-7.
 
     Args:
         tagger: the network.

@@ -1,35 +1,35 @@
-"""Networks that look trained: nothing in them is a fresh 0 or 1."""
+"""Networks and sounds of the tests of inference."""
+
+import functools
 
 import numpy as np
 
-from panns_tf.layers import BatchNorm
 from panns_tf.models import Network, create_model
 
 
-def trained(name: str, num_classes: int = 3, **overrides) -> Network:
-    """A network whose normalisations and last layer have values as training leaves them."""
-    network = create_model(name, num_classes, **overrides)
-    network.labels = [f"class {number}" for number in range(num_classes)]
-    rng = np.random.default_rng(0)
+def trained(name: str, num_classes: int = 3) -> Network:
+    """A network with statistics and outputs of its own, as after training."""
+    network = create_model(name, num_classes)
+    rng = np.random.default_rng(1)
     for layer in network.layers:
-        if isinstance(layer, BatchNorm):
-            channels = layer.gamma.shape
-            mean, deviation = (-28, 25) if layer.name == "bn0" else (0, 1)  # decibels
-            layer.set_weights(
-                [
-                    rng.uniform(0.5, 1.5, channels),
-                    rng.normal(0, 0.3, channels),
-                    mean + rng.normal(0, 0.3, channels) * deviation,
-                    rng.uniform(0.5, 2, channels) * deviation**2,
-                ]
-            )
-        elif hasattr(layer, "bias") and layer.use_bias:
-            layer.bias.assign(rng.normal(0, 0.3, layer.bias.shape))
+        if hasattr(layer, "moving_mean"):
+            shape, first = layer.moving_mean.shape, layer.name == "bn0"
+            mean = rng.normal(-50 if first else 0, 0.1, shape)
+            variance = rng.uniform(0.5, 2, shape) * (400 if first else 1)
+            values = [rng.uniform(0.8, 1.2, shape), rng.normal(0, 0.2, shape), mean, variance]
+            layer.set_weights([value.astype("float32") for value in values])
+    network.labels = [f"sound {number}" for number in range(num_classes)]
     return network
 
 
-def sound(clips: int, samples: int) -> np.ndarray:
-    """Noise and a tone, float32 (clips, samples)."""
-    rng = np.random.default_rng(samples)
-    tone = 0.3 * np.sin(0.05 * np.arange(samples) * np.arange(1, clips + 1)[:, None])
-    return (tone + rng.uniform(-0.3, 0.3, (clips, samples))).astype("float32")
+@functools.cache
+def kept(name: str) -> Network:
+    """A network of which several tests of a process make use; none changes it."""
+    return trained(name)
+
+
+def sound(samples: int, seed: int = 0) -> np.ndarray:
+    """Noise whose level changes, (samples,) float32."""
+    rng = np.random.default_rng(seed)
+    level = np.repeat(rng.uniform(0, 0.5, samples // 4000 + 1), 4000)[:samples]
+    return (level * rng.uniform(-1, 1, samples)).astype("float32")

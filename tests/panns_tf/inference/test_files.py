@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+import time
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -52,6 +53,8 @@ def found(*paths) -> list[str]:
         (["a", "a", "."], ["a/1.wav", "a/2.FLAC", "b.wav", "d.wav/in.ogg"]),
         (["a/.hidden.wav"], ["a/.hidden.wav"]),
         (["gone.wav", "a", "gone.wav"], ["gone.wav", "a/1.wav", "a/2.FLAC"]),
+        (["n" * 300, "zero\0", "b.wav/x"], ["n" * 300, "zero\0", "b.wav/x"]),
+        (["n" * 300 + "*", "b.wav/*"], ["n" * 300 + "*", "b.wav/*"]),
         (["**/*.wav"], ["a/1.wav", "b.wav", "d.wav/in.ogg"]),
         (["**"], ["a/1.wav", "a/2.FLAC", "b.wav", "d.wav/in.ogg"]),
         (["a/*"], ["a/1.wav", "a/2.FLAC"]),
@@ -104,7 +107,7 @@ def test_nothing_found(tree):
     assert found("empty", "b.wav") == ["b.wav"]
     with pytest.raises(ValueError, match="no audio files in no paths"):
         found()
-    assert [str(path) for path in find_audio(["."], [".dat"])] == ["c.dat"]
+    assert [str(path) for path in find_audio(".", [".dat"])] == ["c.dat"]
 
 
 def test_folders_are_walked_as_they_are_used(tree, monkeypatch):
@@ -203,16 +206,16 @@ def test_little_waits_for_a_slow_user(tmp_path, monkeypatch):
     tracemalloc.start()
     for result in decoded([tmp_path / "x.wav"] * 30, RATE, ahead=30):
         assert result.seconds == 100
+        time.sleep(0.03)  # the threads are faster
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10e6 + 4 * 3.2e6 < 30 * 3.2e6 / 4
 
 
-@pytest.mark.parametrize(
-    "count", [400, pytest.param(2000, marks=pytest.mark.slow)], ids=["few", "many"]
-)
-def test_hostile_inputs_give_a_sound_or_one_line(tmp_path, count):
-    paths = hostile_inputs(tmp_path / "x", count, seed=count)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_2000_hostile_inputs_give_a_sound_or_one_line(tmp_path, seed):
+    count = 2000
+    paths = hostile_inputs(tmp_path / "x", count, seed)
     assert len(paths) == count
     tracemalloc.start()
     results = []
