@@ -67,8 +67,9 @@ def add_parser(commands) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="for int8: recordings such as the network will hear, files or folders; the first "
-        f"{CALIBRATION_SECONDS:g} s of {MOST_CALIBRATION_FILES} at most",
+        help="recordings such as the network will hear, files or folders, of which "
+        f"{MOST_CALIBRATION_FILES} at most are taken, the first {CALIBRATION_SECONDS:g} s of each; "
+        "int8 is fitted to them, and every .onnx and .tflite compared on them too",
     )
     add("--top-k", type=int, metavar="K", help="classes that a SavedModel's tag gives; default 10")
     add(
@@ -136,9 +137,9 @@ def _check_options(form: str, options: argparse.Namespace) -> None:
         )
     if options.precision == "int8" and not options.calibration:
         raise ValueError("--precision int8 needs --calibration: recordings it is fitted to")
-    if options.calibration and options.precision != "int8":
+    if options.calibration and form == "savedmodel":
         raise ValueError(
-            f"--calibration is for --precision int8; received --precision {options.precision}"
+            f"--calibration is for onnx and litert; --output {options.output} is savedmodel"
         )
 
 

@@ -10,6 +10,7 @@ import soundfile
 import tensorflow as tf
 
 from panns_tf.inference.export import command
+from panns_tf.inference.loading import load_network
 from panns_tf.models import create_model
 
 
@@ -105,6 +106,25 @@ def test_other_formats_get_what_was_asked_for(model, tmp_path, monkeypatch, caps
     ]
 
 
+@pytest.mark.parametrize(("ending", "needs"), [("onnx", "tf2onnx"), ("tflite", "ai_edge_litert")])
+def test_the_other_formats_for_real(model, tmp_path, capsys, ending, needs):
+    pytest.importorskip(needs, reason=f"{needs} is not installed")
+    from panns_tf.inference.export.runtimes import open_exported
+
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 12345)).astype("float32")
+    soundfile.write(tmp_path / "x.wav", sound[0], 8000)
+    output = tmp_path / f"m.{ending}"
+    export("--model", model, "--output", output, "--calibration", tmp_path / "x.wav")
+    call, described = open_exported(output)
+    assert described["labels"] == ["a", "b", "c"]
+    network = load_network(model)
+    expected = network(sound, training=False)["clipwise_output"]
+    np.testing.assert_allclose(call(sound)["clipwise_output"], expected, atol=1e-5)
+    said = capsys.readouterr().out
+    assert said.startswith(f"Written: {output} (")
+    assert "float32, differs from the network by\n  clipwise_output: at most " in said
+
+
 def test_recordings_to_calibrate_on(model, tmp_path, monkeypatch):
     calls = fake_exports(monkeypatch)
     monkeypatch.setattr(command, "MOST_CALIBRATION_FILES", 3)
@@ -142,7 +162,7 @@ def test_a_recording_that_is_none_is_named(model, tmp_path, monkeypatch):
         (("--precision", "float16"), "a SavedModel is float32; received --precision float16"),
         (("--top-k", "0"), "--top-k must be above 0; received 0"),
         (("--clip-seconds", "2"), "--clip-seconds is for litert; .* is savedmodel"),
-        (("--calibration", "x.wav"), "--calibration is for --precision int8"),
+        (("--calibration", "x.wav"), "--calibration is for onnx and litert; .* is savedmodel"),
     ],
 )
 def test_options_that_make_no_sense(tmp_path, words, said):

@@ -18,6 +18,7 @@ from panns_tf.inference.export.saved_model import (
     export_saved_model,
 )
 from panns_tf.inference.export.signatures import WAVEFORM, signatures
+from panns_tf.inference.fold import folded
 from panns_tf.inference.loading import load_any
 from panns_tf.models import create_model
 
@@ -69,6 +70,7 @@ def test_every_network_survives_saving_and_export(thin_graph, plain, tmp_path):
     network = create_model(thin_graph, num_classes=3)
     network.save(tmp_path / "network.keras")
     export_saved_model(network, tmp_path / "exported")
+    assert json.loads((tmp_path / "exported" / DESCRIPTION).read_text())["folded"]
     loaded = [load_any(tmp_path / name)[0] for name in ("network.keras", "exported")]
     rng = np.random.default_rng(0)
     for shape in ((1, 20000), (2, 45678)):  # the first is shorter than some networks' minimum
@@ -94,6 +96,7 @@ def test_description_goes_along(exported):
         "frame_seconds": None,
         "overrides": {},
         "top_k": 3,
+        "folded": True,
     }
     assert (exported / LABELS).read_text() == "a\nb\nc\n"
 
@@ -186,6 +189,21 @@ def test_a_wrong_export_is_noticed(network, exported, tmp_path, monkeypatch, out
     with pytest.raises(ValueError, match="SavedModel of Wavegram_Tiny differs from the network"):
         export_saved_model(network, tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_folding_changes_is_exported_without(network, tmp_path, monkeypatch):
+    def badly(exact):
+        other = folded(exact)
+        convolution = other.get_layer("conv_block1.conv1")
+        convolution.kernel.assign(convolution.kernel * 1.01)
+        return other
+
+    monkeypatch.setattr(saved_model, "folded", badly)
+    path = export_saved_model(network, tmp_path / "m")
+    described = json.loads((path / DESCRIPTION).read_text())
+    assert described["folded"] is False
+    assert described["difference"] <= 1e-5
+    assert difference(network, path) <= 1e-5
 
 
 def test_an_undefined_network_is_refused(tmp_path):
