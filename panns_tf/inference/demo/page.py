@@ -100,7 +100,7 @@ def served(
     """
     gradio = import_gradio()
     theme = gradio.themes.Base(primary_hue="blue", **_FONTS)
-    with uploads_in_a_folder_of_their_own():
+    with surroundings():
         blocks = build(listener, max_mb)
         try:
             _, address, _ = blocks.launch(
@@ -131,18 +131,24 @@ def served(
 
 
 @contextmanager
-def uploads_in_a_folder_of_their_own() -> Iterator[Path]:
-    """Has Gradio keep uploads in a folder that is deleted when the context ends."""
-    name = "GRADIO_TEMP_DIR"
-    before = os.environ.get(name)
+def surroundings() -> Iterator[None]:
+    """Has Gradio keep uploads in a folder that is deleted when the context ends.
+
+    And has it look whether its page is there without asking a proxy.
+    """
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    direct = ["127.0.0.1", "localhost", *([others] if others else [])]
     with tempfile.TemporaryDirectory(prefix="panns_tf-demo-") as folder:
-        os.environ[name] = folder
+        values = {"GRADIO_TEMP_DIR": folder, "no_proxy": ",".join(direct)}
+        before = {name: os.environ.get(name) for name in values}
+        os.environ.update(values)
         try:
-            yield Path(folder)
+            yield
         finally:
-            os.environ.pop(name)
-            if before is not None:
-                os.environ[name] = before
+            for name, value in before.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value
 
 
 def _free_port() -> int:

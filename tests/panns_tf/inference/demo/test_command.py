@@ -13,9 +13,20 @@ import soundfile
 from panns_tf.inference.demo import command
 from panns_tf.models import create_model
 
-#: The command in a process of its own, which knows the small networks.
+#: The command in a process of its own, which knows the small networks and tells of every address
+#: that it looks up or connects to, but for this computer's.
 PROGRAM = """
-import argparse
+import argparse, sys
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        place = arguments[1] if event == "socket.connect" else arguments
+        if not str(place[0]).startswith(("127.", "::1", "localhost")):
+            print("reaches for", place, file=sys.stderr)
+sys.addaudithook(watch)
+if "look" in sys.argv:
+    import socket
+    sys.argv.remove("look")
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 9))
 from panns_tf.inference.demo import command
 from panns_tf.commands import run
 from tfrecords.quiet import import_tensorflow_quietly
@@ -96,11 +107,16 @@ def test_a_real_network_listens(model, tmp_path):
     assert heard.light[:4] == b"\x89PNG"
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_stopped_and_leaves_nothing(model, tmp_path, stop):
+@pytest.mark.parametrize(
+    ("stop", "more", "told"),
+    [(signal.SIGINT, [], ""), (signal.SIGTERM, ["look"], "reaches for ('192.0.2.1', 9)\n")],
+)
+def test_it_serves_until_it_is_stopped_and_leaves_nothing(model, tmp_path, stop, more, told):
     pytest.importorskip("gradio", reason="requirements-demo.txt is not installed")
-    words = [sys.executable, "-c", PROGRAM, "demo", "--model", str(model), "--port", "0"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    words = [sys.executable, "-c", PROGRAM, *more, "demo", "--model", str(model), "--port", "0"]
+    proxies = {"http_proxy": "http://192.0.2.1:9", "HTTPS_PROXY": "http://192.0.2.1:9"}
+    kept = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
+    environment = {**kept, **proxies, "TMPDIR": str(tmp_path)}
     root = Path(__file__).parents[4]
     with subprocess.Popen(
         words, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -108,11 +124,12 @@ def test_it_serves_until_it_is_stopped_and_leaves_nothing(model, tmp_path, stop)
         said = process.stdout.readline()
         assert said.startswith("Thin_Cnn14_DecisionLevelMax listens at http://127.0.0.1:")
         address = said.split()[3]
-        page = urllib.request.urlopen(address).read().decode()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        page = opener.open(address).read().decode()
         assert "What is heard" in page
         assert list(tmp_path.glob("panns_tf-demo-*"))
         process.send_signal(stop)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert (out, err) == ("", "")
+    assert (out, err) == ("", told)
     assert not list(tmp_path.glob("panns_tf-demo-*"))
