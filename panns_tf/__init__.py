@@ -8,14 +8,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _MODULES = {
-    "AudioTagger": "inference.tagging",
-    "EventSettings": "inference.events",
+    "AudioTagger": "inference",
+    "EventSettings": "inference",
     "LogMel": "layers",
     "Mixup": "layers",
-    "SoundEventDetector": "inference.detection",
+    "SoundEventDetector": "inference",
     "SpecAugment": "layers",
-    "StreamingDetector": "inference.streaming",
-    "StreamingTagger": "inference.streaming",
+    "StreamingDetector": "inference",
+    "StreamingTagger": "inference",
     "create_model": "models",
     "list_models": "models",
     "load_torch_state": "weights",

@@ -1,1 +1,29 @@
-"""Using trained networks."""
+"""Using trained networks: labels, events and embeddings of recordings, streams, exports.
+
+Names are loaded when first used, so that the commands' ``--help`` does not wait for TensorFlow.
+"""
+
+from importlib import import_module
+
+_MODULES = {
+    "AudioError": "recordings",
+    "AudioTagger": "tagging",
+    "EventSettings": "events",
+    "SoundEventDetector": "detection",
+    "StreamingDetector": "streaming",
+    "StreamingTagger": "streaming",
+    "load_network": "loading",
+    "read_audio": "audio",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module 'panns_tf.inference' has no attribute {name!r}")
+    return getattr(import_module(f"panns_tf.inference.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

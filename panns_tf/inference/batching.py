@@ -12,7 +12,7 @@ from panns_tf.inference.hearing import WINDOW_SECONDS, Hearer
 from panns_tf.inference.window import WindowCutter
 
 #: Recordings that wait for others of their length, at most.
-MOST_WAITING = 256
+MOST_WAITING = 64
 #: Seconds of sound that wait, at most.
 MOST_SECONDS = 1500.0
 #: Samples read of a long recording at a time.

@@ -28,7 +28,9 @@ def test_every_public_name_is_there(public):
 
 def test_names():
     assert panns_tf.__all__ == [
-        *("LogMel", "Mixup", "SpecAugment", "complexity", "create_model", "layers", "list_models"),
+        *("AudioTagger", "EventSettings", "LogMel", "Mixup", "SoundEventDetector", "SpecAugment"),
+        *("StreamingDetector", "StreamingTagger", "complexity", "create_model"),
+        *("layers", "list_models"),
         *("load_torch_state", "metrics", "models", "read_torch_state", "to_torch_state"),
         *("training_model", "weights"),
     ]

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from panns_tf.inference.commands import options as shared
-from panns_tf.inference.commands.sink import TABLES, Sink
 
 _DESCRIPTION = """\
 Print when which sounds are to be heard in recordings of any length.
@@ -69,6 +68,8 @@ def add_parser(commands) -> None:
 
 
 def _detect(options: argparse.Namespace) -> int:
+    from panns_tf.inference.commands.sink import TABLES, Sink
+
     shared.check_output(options.output, TABLES, options.force)
     shared.quiet()
     from panns_tf.inference.detection import SoundEventDetector

@@ -2,11 +2,7 @@
 
 import argparse
 
-import numpy as np
-
 from panns_tf.inference.commands import options as shared
-from panns_tf.inference.commands.sink import VectorSink
-from panns_tf.inference.commands.vectors import ENDINGS, needs
 
 _DESCRIPTION = """\
 Write recordings as vectors: the layer before the classifier, of Cnn14 2048 numbers.
@@ -43,6 +39,9 @@ def add_parser(commands) -> None:
 
 
 def _embed(options: argparse.Namespace) -> int:
+    from panns_tf.inference.commands.sink import VectorSink
+    from panns_tf.inference.commands.vectors import ENDINGS, needs
+
     if options.output is None and not options.json:
         raise ValueError("embed needs --output FILE, .npy, .npz or .parquet; or --json")
     shared.check_output(options.output, ENDINGS, options.force)
@@ -63,7 +62,7 @@ def _embed(options: argparse.Namespace) -> int:
     width = tagger.hearer.embedding_size
     sink = VectorSink(options.output, settings, options.force, width)
 
-    def result(heard) -> tuple[dict, str, np.ndarray]:
+    def result(heard) -> tuple:
         found = embedding_of(heard)
         if options.output is None:
             return found.as_dict(), "", found.vector

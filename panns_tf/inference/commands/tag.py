@@ -3,7 +3,6 @@
 import argparse
 
 from panns_tf.inference.commands import options as shared
-from panns_tf.inference.commands.sink import TABLES, Sink
 
 _DESCRIPTION = """\
 Print the sounds that recordings hold, the most probable first.
@@ -43,6 +42,8 @@ def add_parser(commands) -> None:
 
 
 def _tag(options: argparse.Namespace) -> int:
+    from panns_tf.inference.commands.sink import TABLES, Sink
+
     shared.check_output(options.output, TABLES, options.force)
     shared.check_windows(options)
     shared.quiet()
