@@ -26,7 +26,7 @@ import tensorflow as tf  # noqa: E402
 
 from panns_tf import commands  # noqa: E402
 from panns_tf.config import TrainConfig  # noqa: E402
-from panns_tf.inference.export.saved_model import export_saved_model  # noqa: E402
+from panns_tf.inference.export import export_saved_model  # noqa: E402
 from panns_tf.models import Network, create_model  # noqa: E402
 from panns_tf.training import demo  # noqa: E402
 from panns_tf.training.board import Board  # noqa: E402

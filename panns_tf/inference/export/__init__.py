@@ -1,8 +1,26 @@
 """Networks as files that other programs run.
 
-For example:
-
-    from panns_tf.inference.export.saved_model import export_saved_model
-
-    export_saved_model(network, "served/panns/1")
+Names are loaded when first used, so that the command's ``--help`` does not wait for TensorFlow.
 """
+
+from importlib import import_module
+
+_MODULES = {
+    "DESCRIPTION": "saved_model",
+    "PRECISIONS": "precision",
+    "check_export": "check",
+    "describe": "saved_model",
+    "export_litert": "litert_file",
+    "export_onnx": "onnx_file",
+    "export_saved_model": "saved_model",
+    "in_float32": "saved_model",
+    "open_exported": "runtimes",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -19,6 +19,11 @@ from panns_tf.inference.export.saved_model import describe, in_float32
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 
+#: What is computed in 8 bits after calibration, by LiteRT's names. Attention is not: of a clip with
+#: fewer segments than those calibrated on, its weights are larger than any that were seen.
+ROUNDED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MEAN", "CONCATENATION")
+ROUNDED += ("AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "RESHAPE")
+
 
 def export_litert(
     network: Network,
@@ -112,7 +117,10 @@ def _rounded(content: bytes, network: Network, precision: str, clips: list[np.nd
     elif precision == "dynamic_int8":
         quantizer.add_dynamic_config(".*", every, num_bits=8)
     else:
-        quantizer.add_static_config(".*", every, activation_num_bits=8, weight_num_bits=8)
+        for name in ROUNDED:
+            quantizer.add_static_config(
+                ".*", TFLOperationName[name], activation_num_bits=8, weight_num_bits=8
+            )
     front, _ = exact_layers(network)
     names = "|".join(re.escape(name) for name in sorted(front))
     kept = ((rf"/({names})(_\d+)?(/|;|$)", every), (".*", TFLOperationName.INPUT))

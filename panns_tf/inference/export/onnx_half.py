@@ -8,6 +8,9 @@ from collections.abc import Set
 
 import numpy as np
 
+#: Of what float16 holds.
+LARGEST = 65504.0
+
 
 def halved(model, exact: Set[str]):
     """Returns an ``onnx.ModelProto`` whose nodes compute in float16, but for some.
@@ -20,6 +23,8 @@ def halved(model, exact: Set[str]):
     """
     import onnx
 
+    original, model = model, onnx.ModelProto()
+    model.CopyFrom(original)
     types = _types(onnx.shape_inference.infer_shapes(model))
     float32, float16 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
     constants = {constant.name: constant for constant in model.graph.initializer}
@@ -32,7 +37,8 @@ def halved(model, exact: Set[str]):
         if name not in copies:
             copies[name] = f"{name}.{'half' if to == float16 else 'float'}"
             if name in constants:
-                array = onnx.numpy_helper.to_array(constants[name]).astype(np.float16)
+                array = onnx.numpy_helper.to_array(constants[name])
+                array = np.clip(array, -LARGEST, LARGEST).astype(np.float16)
                 halves.append(onnx.numpy_helper.from_array(array, copies[name]))
             else:
                 nodes.append(
@@ -59,12 +65,10 @@ def halved(model, exact: Set[str]):
                 half.add(name)
     used = {name for node in nodes for name in node.input}
     kept = [constant for name, constant in constants.items() if name in used]
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
     for field, values in (("node", nodes), ("initializer", [*kept, *halves]), ("value_info", [])):
-        del getattr(result.graph, field)[:]
-        getattr(result.graph, field).extend(values)
-    return result
+        del getattr(model.graph, field)[:]
+        getattr(model.graph, field).extend(values)
+    return model
 
 
 def _types(model) -> dict[str, int]:

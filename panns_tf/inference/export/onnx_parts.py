@@ -31,26 +31,29 @@ def nodes_by_part(model, layers: Set[str], front: Set[str], end: Set[str]) -> Pa
         front, end: names of those that stay float32: see
             `panns_tf.inference.export.precision.exact_layers`.
     """
-    # By tensor; constants are in no part.
+    # By tensor; constants are in none.
     part = {value.name: FRONT for value in model.graph.input}
     sizes: set[str] = set()  # tensors that count, and must not be rounded
     parts = Parts([], [])
     for node in model.graph.node:
         inputs = [name for name in node.input if name in part]
-        at = max((part[name] for name in inputs), default=FRONT)
+        if not inputs:  # made of constants, which layers share whatever the name says
+            parts.front.append(node.name)
+            continue
+        at = max(part[name] for name in inputs)
         layer = _layer(node.name)
         if layer in end and at != FRONT:
             at = END
         elif layer in layers - front - end:
             at = max(at, MIDDLE)
-        counts = node.op_type == "Shape" or (inputs and sizes.issuperset(inputs))
-        if counts:
+        if node.op_type == "Shape" or sizes.issuperset(inputs):
             sizes.update(node.output)
-        if counts or at == FRONT:
+            at = FRONT
+        if at == FRONT:
             parts.front.append(node.name)
         elif at == END:
             parts.end.append(node.name)
-        part.update(dict.fromkeys(node.output, FRONT if counts else at))
+        part.update(dict.fromkeys(node.output, at))
     return parts
 
 

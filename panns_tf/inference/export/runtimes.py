@@ -1,6 +1,7 @@
 """Exported files run by the runtimes they are for."""
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,7 @@ def _onnx(path: Path):
 def _litert(path: Path):
     interpreter_class, runtime = litert()
     try:
-        interpreter = interpreter_class(str(path))
+        interpreter = interpreter_class(str(path), num_threads=os.cpu_count())
         run = interpreter.get_signature_runner(SIGNATURE)
         with zipfile.ZipFile(path) as file:
             description = json.loads(file.read(f"{KEY}.json"))

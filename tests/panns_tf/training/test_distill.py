@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from panns_tf.inference.export.saved_model import export_saved_model
+from panns_tf.inference.export import export_saved_model
 from panns_tf.models import create_model
 from panns_tf.training.distill import Teacher
 
