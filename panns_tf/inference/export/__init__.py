@@ -1,25 +1,26 @@
-"""Networks as files that other programs run."""
+"""Networks as files that other programs run.
 
-from panns_tf.inference.export.check import check_export
-from panns_tf.inference.export.litert_file import export_litert
-from panns_tf.inference.export.onnx_file import export_onnx
-from panns_tf.inference.export.precision import PRECISIONS
-from panns_tf.inference.export.runtimes import open_exported
-from panns_tf.inference.export.saved_model import (
-    DESCRIPTION,
-    describe,
-    export_saved_model,
-    in_float32,
-)
+Names are loaded when first used, so that the command's ``--help`` does not wait for TensorFlow.
+"""
 
-__all__ = [
-    "DESCRIPTION",
-    "PRECISIONS",
-    "check_export",
-    "describe",
-    "export_litert",
-    "export_onnx",
-    "export_saved_model",
-    "in_float32",
-    "open_exported",
-]
+from importlib import import_module
+
+_MODULES = {
+    "DESCRIPTION": "saved_model",
+    "PRECISIONS": "precision",
+    "check_export": "check",
+    "describe": "saved_model",
+    "export_litert": "litert_file",
+    "export_onnx": "onnx_file",
+    "export_saved_model": "saved_model",
+    "in_float32": "saved_model",
+    "open_exported": "runtimes",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

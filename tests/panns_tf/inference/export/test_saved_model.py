@@ -1,11 +1,24 @@
+import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from panns_tf.inference.export import DESCRIPTION, export_saved_model
+from panns_tf.config import Frontend
+from panns_tf.inference.export import saved_model
+from panns_tf.inference.export.saved_model import (
+    DESCRIPTION,
+    LABELS,
+    describe,
+    difference,
+    export_saved_model,
+)
+from panns_tf.inference.export.signatures import WAVEFORM, signatures
+from panns_tf.inference.fold import folded
 from panns_tf.inference.loading import load_any
 from panns_tf.models import create_model
 
@@ -57,6 +70,7 @@ def test_every_network_survives_saving_and_export(thin_graph, plain, tmp_path):
     network = create_model(thin_graph, num_classes=3)
     network.save(tmp_path / "network.keras")
     export_saved_model(network, tmp_path / "exported")
+    assert json.loads((tmp_path / "exported" / DESCRIPTION).read_text())["folded"]
     loaded = [load_any(tmp_path / name)[0] for name in ("network.keras", "exported")]
     rng = np.random.default_rng(0)
     for shape in ((1, 20000), (2, 45678)):  # the first is shorter than some networks' minimum
@@ -70,12 +84,155 @@ def test_every_network_survives_saving_and_export(thin_graph, plain, tmp_path):
 
 
 def test_description_goes_along(exported):
-    assert json.loads((exported / DESCRIPTION).read_text()) == {
+    described = json.loads((exported / DESCRIPTION).read_text())
+    assert 0 <= described.pop("difference") <= 1e-5
+    assert described == {
         "network": "Wavegram_Tiny",
         "sample_rate": 32000,
         "num_classes": 3,
         "labels": ["a", "b", "c"],
+        "inputs": ["log_mel", "wavegram"],
+        "frontend": dataclasses.asdict(Frontend()),
+        "frame_seconds": None,
+        "overrides": {},
+        "top_k": 3,
+        "folded": True,
     }
+    assert (exported / LABELS).read_text() == "a\nb\nc\n"
+
+
+def test_tag_gives_the_first_classes_by_name(network, tmp_path):
+    export_saved_model(network, tmp_path / "m", top_k=2)
+    served = tf.saved_model.load(tmp_path / "m").signatures
+    for sound in sounds():
+        scores = network(sound)["clipwise_output"].numpy()
+        order = np.argsort(-scores, axis=1)[:, :2]
+        found = served["tag"](waveform=tf.constant(sound))
+        assert set(found) == {"labels", "scores"}
+        names = np.array(network.labels)[order]
+        np.testing.assert_array_equal(found["labels"].numpy().astype(str), names)
+        expected = np.take_along_axis(scores, order, axis=1)
+        np.testing.assert_allclose(found["scores"], expected, atol=1e-5)
+
+
+def test_embed_gives_the_embedding_alone(network, exported):
+    served = tf.saved_model.load(exported).signatures
+    assert set(served) == {"serve", "serving_default", "tag", "embed"}
+    for sound in sounds():
+        found = served["embed"](waveform=tf.constant(sound))
+        assert set(found) == {"embedding"}
+        np.testing.assert_allclose(
+            found["embedding"], network(sound)["embedding"], rtol=1e-5, atol=1e-5
+        )
+
+
+def test_detect_gives_frames_where_there_are_some(plain, tmp_path):
+    network = create_model("Thin_Cnn14_DecisionLevelAtt", num_classes=3, hop_size=640)
+    network.labels = ["dog", "b\nb", ""]
+    export_saved_model(network, tmp_path / "m")
+    served = tf.saved_model.load(tmp_path / "m").signatures
+    for sound in sounds():
+        found = served["detect"](waveform=tf.constant(sound))
+        assert set(found) == {"framewise_output"}
+        assert found["framewise_output"].shape == (len(sound), 1 + sound.shape[1] // 640, 3)
+        expected = network(sound)["framewise_output"]
+        np.testing.assert_allclose(found["framewise_output"], expected, atol=1e-5)
+    described = json.loads((tmp_path / "m" / DESCRIPTION).read_text())
+    assert described["frame_seconds"] == 0.02
+    assert described["frontend"]["hop_size"] == 640
+    assert described["overrides"] == {"hop_size": 640}
+    assert (tmp_path / "m" / LABELS).read_text() == "dog\nb b\nclass 2\n"
+
+
+def test_weights_are_stored_once(network, exported):
+    stored = sum(file.stat().st_size for file in (exported / "variables").glob("*.data-*"))
+    once = sum(4 * int(np.prod(variable.shape)) for variable in network.variables)
+    assert once * 0.9 < stored < once * 1.1
+
+
+def test_labels_are_an_asset_of_the_graph(exported, tmp_path):
+    copy = shutil.copytree(exported, tmp_path / "elsewhere")
+    (copy / LABELS).write_text("x\ny\nz\n")
+    found = tf.saved_model.load(copy).signatures["tag"](waveform=tf.zeros((1, 9)))
+    assert set(found["labels"].numpy()[0]) == {b"x", b"y", b"z"}
+
+
+@pytest.mark.parametrize("samples", [1, 159, 32001])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_any_length_and_batch(exported, batch, samples):
+    for name, serve in tf.saved_model.load(exported).signatures.items():
+        for key, value in serve(waveform=tf.zeros((batch, samples))).items():
+            assert value.shape[0] == batch, (name, key)
+            assert value.dtype == tf.string or np.isfinite(value).all()
+
+
+@pytest.mark.parametrize("output", ["scores", "labels", "embedding", "weights"])
+def test_a_wrong_export_is_noticed(network, exported, tmp_path, monkeypatch, output):
+    right = signatures
+
+    def wrong(model, table, k):
+        functions = right(model, table, k)
+        if output == "embedding":
+            plain = functions["embed"]
+            functions["embed"] = lambda x: {"embedding": plain(x)["embedding"] + 1e-4}
+        elif output != "weights":
+            tag = functions["tag"]
+            functions["tag"] = lambda x: {**tag(x), output: tag(x)[output][:, ::-1]}
+        return functions
+
+    monkeypatch.setattr(saved_model, "signatures", wrong)
+    if output == "weights":
+        other = create_model("Wavegram_Tiny", num_classes=3)
+        other.set_weights([weight * 1.01 for weight in network.get_weights()])
+        assert difference(other, exported) > 1e-5
+        return
+    with pytest.raises(ValueError, match="SavedModel of Wavegram_Tiny differs from the network"):
+        export_saved_model(network, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_folding_changes_is_exported_without(network, tmp_path, monkeypatch):
+    def badly(exact):
+        other = folded(exact)
+        convolution = other.get_layer("conv_block1.conv1")
+        convolution.kernel.assign(convolution.kernel * -1)
+        return other
+
+    monkeypatch.setattr(saved_model, "folded", badly)
+    path = export_saved_model(network, tmp_path / "m")
+    described = json.loads((path / DESCRIPTION).read_text())
+    assert described["folded"] is False
+    assert described["difference"] <= 1e-5
+    assert difference(network, path) <= 1e-5
+
+
+def test_an_undefined_network_is_refused(tmp_path):
+    network = create_model("Tiny", num_classes=3)
+    network.get_layer("fc1").bias.assign([np.nan] * 8)
+    with pytest.raises(ValueError, match=r"weights of Tiny hold NaN or infinity \(fc1/bias\)"):
+        export_saved_model(network, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_load_any_reads_what_has_one_signature(network, tmp_path):
+    """As earlier versions of this project wrote it."""
+    network.export(tmp_path / "m", input_signature=[WAVEFORM], verbose=False)
+    (tmp_path / "m/assets.extra").mkdir()
+    keys = ("network", "sample_rate", "num_classes", "labels")
+    earlier = {key: describe(network)[key] for key in keys}
+    (tmp_path / "m" / DESCRIPTION).write_text(json.dumps(earlier))
+    model, described = load_any(tmp_path / "m")
+    assert described["labels"] == ["a", "b", "c"]
+    sound = sounds()[1]
+    np.testing.assert_allclose(
+        model(sound)["clipwise_output"], network(sound)["clipwise_output"], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, True])
+def test_impossible_numbers_of_tags(network, tmp_path, k):
+    with pytest.raises(ValueError, match="top_k must be a whole number above 0"):
+        export_saved_model(network, tmp_path / "m", top_k=k)
 
 
 def test_exports_float32_from_mixed_precision(tmp_path, policy):
