@@ -1,4 +1,4 @@
-"""The commands: `python -m panns_tf models | convert | tag | detect | embed | plot | ablate`."""
+"""The commands of `python -m panns_tf`: networks and weights, use, figures and ablations."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,6 +7,8 @@ from pathlib import Path
 from panns_tf.ablation import command as ablate
 from panns_tf.commands import run
 from panns_tf.inference.commands import detect, embed, tag
+from panns_tf.inference.demo import command as demo
+from panns_tf.inference.export import command as export
 from panns_tf.plots import command as plot
 
 _CONVERT_HELP = """\
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
 
-    for command in (tag, detect, embed, plot, ablate):
+    for command in (tag, detect, embed, export, demo, plot, ablate):
         command.add_parser(commands)
     return parser
 
