@@ -126,6 +126,10 @@ class _Function:
         signature = [tf.TensorSpec((None, None), tf.float32)]
         self._plain = tf.function(self._traced, input_signature=signature, autograph=False)
 
+    def _within_xla(self, waveforms):
+        with without_xla():  # the layers need not compile themselves in what is compiled whole
+            return self._run(waveforms)
+
     def _traced(self, waveforms):
         with without_xla(), for_this_machine():
             return self._run(waveforms)
@@ -135,7 +139,7 @@ class _Function:
         function = self._compiled.get(shape, self._plain)
         if self._compiles and function is self._plain and len(self._compiled) < MOST_COMPILED:
             if self._seconds[shape] >= COMPILED_AFTER:
-                function = tf.function(self._run, jit_compile=True, autograph=False)
+                function = tf.function(self._within_xla, jit_compile=True, autograph=False)
                 self._compiled[shape] = function
                 del self._seconds[shape]
             else:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -92,6 +93,8 @@ def quiet() -> None:
     from tfrecords.quiet import import_tensorflow_quietly
 
     import_tensorflow_quietly()
+    # It warns of functions that are traced again, which clips of many lengths ask for.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def check_windows(options: argparse.Namespace) -> None:

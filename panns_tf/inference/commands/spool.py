@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 class Spool:
     """A folder beside the output that grows by a line for each recording, and by its vectors.
@@ -23,14 +28,17 @@ class Spool:
         done: names of the recordings that are there.
 
     Raises:
-        ValueError: if the folder holds results of other settings.
+        ValueError: if the folder holds results of other settings, or another process writes to it.
     """
 
     def __init__(self, output: Path, settings: dict, force: bool = False):
         self.folder = output.with_name(f"{output.name}.partial")
-        if force:
-            shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
+        self._lock = _locked(self.folder / "lock", output)
+        if force:
+            for path in self.folder.iterdir():
+                if path.name != "lock":
+                    path.unlink()
         self._lines, self._vectors = self.folder / "rows.jsonl", self.folder / "vectors.f32"
         self._check(self.folder / "settings.json", json.loads(json.dumps(settings)))
         self.done: set[str] = set()
@@ -76,6 +84,7 @@ class Spool:
         """Closes the files; the folder stays."""
         self._line_file.close()
         self._vector_file.close()
+        self._lock.close()
 
     def remove(self) -> None:
         """Removes the folder, when the output is there."""
@@ -103,3 +112,18 @@ class Spool:
         partial = path.with_suffix(".new")
         partial.write_text(json.dumps(settings))
         partial.replace(path)
+
+
+def _locked(path: Path, output: Path):
+    """Opens a file that one process at a time may hold; where there are no locks, any may."""
+    file = path.open("w")
+    if fcntl is None:
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ValueError(f"another command is writing {output}; wait for it to end") from None
+    except OSError:  # a file system without locks
+        pass
+    return file

@@ -53,6 +53,7 @@ def test_other_settings_are_refused_by_name(tmp_path):
 
 def test_settings_that_cannot_be_read_are_others(tmp_path):
     spool = Spool(tmp_path / "x", {"top": 1})
+    spool.close()
     (spool.folder / "settings.json").write_text("{")
     with pytest.raises(ValueError, match="with another top"):
         Spool(tmp_path / "x", {"top": 1})
@@ -63,3 +64,12 @@ def test_settings_are_compared_as_they_are_kept(tmp_path):
     Spool(tmp_path / "x", {"window": [1, 2]}).close()
     kept = json.loads((tmp_path / "x.partial" / "settings.json").read_text())
     assert kept == {"window": [1, 2]}
+
+
+def test_one_process_at_a_time(tmp_path):
+    first = Spool(tmp_path / "x", {})
+    with pytest.raises(ValueError, match=r"another command is writing .*x; wait"):
+        Spool(tmp_path / "x", {}, force=True)
+    first.add({"file": "a"})
+    first.close()
+    assert Spool(tmp_path / "x", {}).done == {"a"}
