@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from panns_tf.inference.export.check import check_export, of_length
 from panns_tf.inference.export.files import quiet, written_whole
+from panns_tf.inference.export.litert_large import large_kernels
 from panns_tf.inference.export.portable import portable
 from panns_tf.inference.export.precision import checked_clips, exact_layers
 from panns_tf.inference.export.runtimes import KEY, NEEDED, SIGNATURE, litert
@@ -129,4 +130,5 @@ def _rounded(content: bytes, network: Network, precision: str, clips: list[np.nd
     ranges = None
     if quantizer.need_calibration:
         ranges = quantizer.calibrate({SIGNATURE: [{"waveform": clip} for clip in clips]})
-    return bytes(quantizer.quantize(ranges).quantized_model)
+    with large_kernels():
+        return bytes(quantizer.quantize(ranges).quantized_model)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from panns_tf.inference.export.litert_file import export_litert
+from panns_tf.inference.export.litert_large import large_kernels
 from panns_tf.inference.export.runtimes import open_exported
 from panns_tf.models import create_model
 from tests.panns_tf.inference.export.support import clips
@@ -99,6 +100,22 @@ def test_weights_are_small_and_the_front_end_is_not(exported, precision):
     assert found[precision] == found["float32"] == [np.float32] * 3
     assert kernels
     assert np.float32 not in kernels or precision == "float16"
+
+
+@pytest.mark.parametrize("axis", [0, 3])
+def test_large_kernels_are_rounded_channel_by_channel(axis):
+    from ai_edge_quantizer.algorithms.uniform_quantize import uniform_quantize_tensor as module
+    from ai_edge_quantizer.qtyping import UniformQuantParams
+
+    kernel = np.random.default_rng(0).normal(size=(1030, 3, 3, 1030)).astype("float32")
+    scale = np.linspace(0.02, 0.05, 1030, dtype="float32")
+    settings = UniformQuantParams(8, axis, scale, np.zeros(1030, "int64"))
+    with large_kernels():
+        found = module.uniform_quantize(kernel, settings)
+    along = scale.reshape([-1 if i == axis else 1 for i in range(4)])
+    assert found.dtype == np.int8
+    assert np.abs(found - np.clip(kernel / along, -127, 127)).max() <= 0.5001
+    assert module.uniform_quantize.__name__ == "uniform_quantize"
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
