@@ -60,8 +60,13 @@ def export_litert(
     Raises:
         ValueError: as `panns_tf.inference.export.export_onnx`; and for a length of no samples.
     """
-    litert()
+    litert()  # to be missed before the work
     clips = checked_clips(network, precision, calibration)
+    if precision != "float32":
+        try:
+            import ai_edge_quantizer  # noqa: F401
+        except ImportError:
+            raise ValueError(f"{precision} in .tflite needs ai-edge-quantizer: {NEEDED}") from None
     described = {**describe(network), "precision": precision}
     samples = None
     if clip_seconds is not None:
@@ -96,17 +101,15 @@ def _rounded(content: bytes, network: Network, precision: str, clips: list[np.nd
     """Returns a model in a lower precision, but for its front end."""
     if precision == "float32":
         return content
-    try:
-        from ai_edge_quantizer.qtyping import (
-            ComputePrecision,
-            OpQuantizationConfig,
-            TensorDataType,
-            TensorQuantizationConfig,
-            TFLOperationName,
-        )
-        from ai_edge_quantizer.quantizer import Quantizer
-    except ImportError:
-        raise ValueError(f"{precision} in .tflite needs ai-edge-quantizer: {NEEDED}") from None
+    from ai_edge_quantizer.qtyping import (
+        ComputePrecision,
+        OpQuantizationConfig,
+        TensorDataType,
+        TensorQuantizationConfig,
+        TFLOperationName,
+    )
+    from ai_edge_quantizer.quantizer import Quantizer
+
     quantizer, every = Quantizer(bytearray(content)), TFLOperationName.ALL_SUPPORTED
     if precision == "float16":
         settings = OpQuantizationConfig(

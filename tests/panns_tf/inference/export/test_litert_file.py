@@ -1,6 +1,7 @@
 """Networks as LiteRT files."""
 
 import json
+import sys
 import zipfile
 
 import numpy as np
@@ -155,3 +156,11 @@ def test_mistakes_are_found_before_the_work(
     with pytest.raises(ValueError, match=message):
         export_litert(network, tmp_path / name, *rest, **settings)
     assert not list(tmp_path.glob("partial-*"))
+
+
+@pytest.mark.parametrize("package", ["ai_edge_litert", "ai_edge_quantizer"])
+def test_a_missing_package_is_named_before_the_work(package, network, tmp_path, monkeypatch):
+    monkeypatch.setattr("panns_tf.inference.export.litert_file.portable", None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=r"pip install -r requirements-export\.txt"):
+        export_litert(network, tmp_path / "n.tflite", "float16")

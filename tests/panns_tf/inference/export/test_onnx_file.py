@@ -1,6 +1,7 @@
 """Networks as ONNX files."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -256,3 +257,11 @@ def test_a_file_that_fails_the_check_replaces_none(network, tmp_path, monkeypatc
         export_onnx(network, tmp_path / "n.onnx")
     assert (tmp_path / "n.onnx").read_text() == "older"
     assert not list(tmp_path.glob("partial-*"))
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "tf2onnx"])
+def test_a_missing_package_is_named_before_the_work(package, network, tmp_path, monkeypatch):
+    monkeypatch.setattr("panns_tf.inference.export.onnx_file.portable", None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=f"export to ONNX needs {package}: pip install"):
+        export_onnx(network, tmp_path / "n.onnx")
