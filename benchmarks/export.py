@@ -58,11 +58,13 @@ def network_of(name: str, weights: Path | None):
     return network
 
 
-def exported(network, folder: Path, calibration: list[np.ndarray]) -> dict[tuple, Path]:
+def exported(
+    network, folder: Path, precisions: list[str], calibration: list[np.ndarray]
+) -> dict[tuple, Path]:
     """Writes the network in every format and precision; returns the files by both."""
     files = {("SavedModel", "float32"): export_saved_model(network, folder / "saved_model")}
     for runtime, (export, ending) in FORMATS.items():
-        for precision in PRECISIONS:
+        for precision in precisions:
             path = folder / f"{precision}{ending}"
             start = time.perf_counter()
             files[runtime, precision] = export(network, path, precision, calibration)
@@ -108,6 +110,7 @@ def cost(found: dict, times: list[float], keras_times: list[float]) -> list[str]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--networks", default=",".join(NETWORKS), help="separated by commas")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--weights", type=Path, metavar="DIR", help="of NETWORK.keras")
     parser.add_argument("--audio", type=Path, metavar="DIR", help="recordings to mix clips of")
     parser.add_argument("--calibration", type=int, default=16, help="clips, of 5 s")
@@ -125,7 +128,7 @@ def main() -> None:
         cut = [sound[: 5 * rate] for sound in sounds]
         lengths = [round(rate * seconds) for seconds in LENGTHS]
         with tempfile.TemporaryDirectory() as folder:
-            files = exported(network, Path(folder), cut[: options.calibration])
+            files = exported(network, Path(folder), options.precisions, cut[: options.calibration])
             times = latencies(network, files, sounds[-1][None], options.rounds)
             for key, path in files.items():
                 exact = key[1] == "float32"
@@ -138,7 +141,7 @@ def main() -> None:
                     shown = [f"{largest[x]:.0e}" if x in largest else "" for x in OUTPUTS]
                     distances.append([name, key[0], *shown])
         with contextlib.redirect_stdout(sys.stderr):
-            print_tables(distances[-3:], costs[-9:])
+            print_tables(distances[-3:], costs[-len(files) :])
     print_tables(distances, costs)
 
 

@@ -62,7 +62,8 @@ def check_export(
     real = [np.atleast_2d(clip).astype("float32") for clip in clips]
     if fixed:
         real = [of_length(clip, fixed) for clip in real]
-    pairs = [_both(call, in_float32(network), sound) for sound in (*sounds, *real)]
+    network = in_float32(network)
+    pairs = [_both(call, network, sound) for sound in (*sounds, *real)]
     measured = {
         "runtime": description["runtime"],
         "precision": description["precision"],

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from panns_tf.inference.export.check import check_export, of_length
 from panns_tf.inference.export.files import quiet, written_whole
+from panns_tf.inference.export.litert_large import large_kernels
 from panns_tf.inference.export.portable import portable
 from panns_tf.inference.export.precision import checked_clips, exact_layers
 from panns_tf.inference.export.runtimes import KEY, NEEDED, SIGNATURE, litert
@@ -59,8 +60,13 @@ def export_litert(
     Raises:
         ValueError: as `panns_tf.inference.export.export_onnx`; and for a length of no samples.
     """
-    litert()
+    litert()  # to be missed before the work
     clips = checked_clips(network, precision, calibration)
+    if precision != "float32":
+        try:
+            import ai_edge_quantizer  # noqa: F401
+        except ImportError:
+            raise ValueError(f"{precision} in .tflite needs ai-edge-quantizer: {NEEDED}") from None
     described = {**describe(network), "precision": precision}
     samples = None
     if clip_seconds is not None:
@@ -95,17 +101,15 @@ def _rounded(content: bytes, network: Network, precision: str, clips: list[np.nd
     """Returns a model in a lower precision, but for its front end."""
     if precision == "float32":
         return content
-    try:
-        from ai_edge_quantizer.qtyping import (
-            ComputePrecision,
-            OpQuantizationConfig,
-            TensorDataType,
-            TensorQuantizationConfig,
-            TFLOperationName,
-        )
-        from ai_edge_quantizer.quantizer import Quantizer
-    except ImportError:
-        raise ValueError(f"{precision} in .tflite needs ai-edge-quantizer: {NEEDED}") from None
+    from ai_edge_quantizer.qtyping import (
+        ComputePrecision,
+        OpQuantizationConfig,
+        TensorDataType,
+        TensorQuantizationConfig,
+        TFLOperationName,
+    )
+    from ai_edge_quantizer.quantizer import Quantizer
+
     quantizer, every = Quantizer(bytearray(content)), TFLOperationName.ALL_SUPPORTED
     if precision == "float16":
         settings = OpQuantizationConfig(
@@ -129,4 +133,5 @@ def _rounded(content: bytes, network: Network, precision: str, clips: list[np.nd
     ranges = None
     if quantizer.need_calibration:
         ranges = quantizer.calibrate({SIGNATURE: [{"waveform": clip} for clip in clips]})
-    return bytes(quantizer.quantize(ranges).quantized_model)
+    with large_kernels():
+        return bytes(quantizer.quantize(ranges).quantized_model)

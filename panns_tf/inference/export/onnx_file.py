@@ -1,15 +1,18 @@
 """Networks as ONNX files."""
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from panns_tf.inference.export.check import check_export
 from panns_tf.inference.export.files import quiet, written_whole
+from panns_tf.inference.export.onnx_constants import fill_in
 from panns_tf.inference.export.onnx_half import halved
 from panns_tf.inference.export.onnx_parts import name_axes, nodes_by_part
 from panns_tf.inference.export.portable import portable
@@ -21,6 +24,9 @@ from panns_tf.models import Network
 
 #: The oldest version of ONNX's operations that has all that are used; runtimes of 2023 know it.
 OPSET = 18
+
+#: Kernels from this many values are kept out of the conversion.
+LARGE = 2**14
 
 #: What is computed in 8 bits after calibration. Others only pass on what these give.
 ROUNDED = ("Conv", "MatMul", "Gemm", "Add", "AveragePool", "MaxPool", "Relu", "Clip")
@@ -80,18 +86,32 @@ def export_onnx(
 
 
 def _converted(network: Network):
-    """Returns a network as a float32 ``onnx.ModelProto``."""
+    """Returns a network as a float32 ``onnx.ModelProto``.
+
+    Large kernels are inputs while tf2onnx works, which would keep some fifty copies of them.
+    """
     import tf2onnx
 
     model = portable(network)
+    kernels = [w for w in model.weights if math.prod(w.shape) >= LARGE]
+    names = [f"kernel{number}" for number in range(len(kernels))]
     signature = [tf.TensorSpec((None, None), tf.float32, name="waveform")]
-    function = tf.function(
-        lambda waveform: model(waveform, training=False), input_signature=signature
-    )
+    signature += [
+        tf.TensorSpec(kernel.shape, tf.float32, name=name)
+        for kernel, name in zip(kernels, names, strict=True)
+    ]
+
+    def outputs(waveform, *values):
+        with keras.StatelessScope(list(zip(kernels, values, strict=True))):
+            return model(waveform, training=False)
+
+    function = tf.function(outputs, input_signature=signature, autograph=False)
     with without_xla():
         converted, _ = tf2onnx.convert.from_function(
             function, input_signature=signature, opset=OPSET
         )
+    arrays = [keras.ops.convert_to_numpy(kernel) for kernel in kernels]
+    fill_in(converted, dict(zip(names, arrays, strict=True)))
     name_axes(converted, network.output_shapes)
     return converted
 

@@ -1,12 +1,14 @@
 """Networks as LiteRT files."""
 
 import json
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 from panns_tf.inference.export.litert_file import export_litert
+from panns_tf.inference.export.litert_large import large_kernels
 from panns_tf.inference.export.runtimes import open_exported
 from panns_tf.models import create_model
 from tests.panns_tf.inference.export.support import clips
@@ -101,6 +103,22 @@ def test_weights_are_small_and_the_front_end_is_not(exported, precision):
     assert np.float32 not in kernels or precision == "float16"
 
 
+@pytest.mark.parametrize("axis", [0, 3])
+def test_large_kernels_are_rounded_channel_by_channel(axis):
+    from ai_edge_quantizer.algorithms.uniform_quantize import uniform_quantize_tensor as module
+    from ai_edge_quantizer.qtyping import UniformQuantParams
+
+    kernel = np.random.default_rng(0).normal(size=(1030, 3, 3, 1030)).astype("float32")
+    scale = np.linspace(0.02, 0.05, 1030, dtype="float32")
+    settings = UniformQuantParams(8, axis, scale, np.zeros(1030, "int64"))
+    with large_kernels():
+        found = module.uniform_quantize(kernel, settings)
+    along = scale.reshape([-1 if i == axis else 1 for i in range(4)])
+    assert found.dtype == np.int8
+    assert np.abs(found - np.clip(kernel / along, -127, 127)).max() <= 0.5001
+    assert module.uniform_quantize.__name__ == "uniform_quantize"
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_file_for_one_length(network, tmp_path, precision):
     path = tmp_path / "fixed.tflite"
@@ -138,3 +156,11 @@ def test_mistakes_are_found_before_the_work(
     with pytest.raises(ValueError, match=message):
         export_litert(network, tmp_path / name, *rest, **settings)
     assert not list(tmp_path.glob("partial-*"))
+
+
+@pytest.mark.parametrize("package", ["ai_edge_litert", "ai_edge_quantizer"])
+def test_a_missing_package_is_named_before_the_work(package, network, tmp_path, monkeypatch):
+    monkeypatch.setattr("panns_tf.inference.export.litert_file.portable", None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=r"pip install -r requirements-export\.txt"):
+        export_litert(network, tmp_path / "n.tflite", "float16")

@@ -1,12 +1,15 @@
 """Networks as ONNX files."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
+from panns_tf.inference.export.onnx_constants import fill_in
 from panns_tf.inference.export.onnx_file import export_onnx
 from panns_tf.inference.export.onnx_half import halved
+from panns_tf.inference.export.onnx_parts import nodes_by_part
 from panns_tf.inference.export.runtimes import open_exported
 from panns_tf.models import create_model
 from tests.panns_tf.inference.export.support import clips
@@ -153,6 +156,65 @@ def test_halved_keeps_what_is_between_two_exact_nodes():
     assert np.abs(run({"second"}) + 1).min() > 0.5  # a million does not fit
 
 
+def a_graph(nodes: list, inputs: str, outputs: str, constants: dict):
+    """A model of single-letter tensors, each of three rows and as many columns."""
+    info = onnx.helper.make_tensor_value_info
+    values = {name: info(name, onnx.TensorProto.FLOAT, [3, 3]) for name in inputs + outputs}
+    graph = onnx.helper.make_graph(
+        nodes,
+        "graph",
+        [values[name] for name in inputs],
+        [values[name] for name in outputs],
+        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
+
+
+def test_constants_are_filled_in_and_worked_out():
+    from onnx.reference import ReferenceEvaluator
+
+    make = onnx.helper.make_node
+    nodes = [
+        make("Transpose", ["k"], ["t"], perm=[1, 0]),
+        make("Add", ["t", "c"], ["s"]),
+        make("MatMul", ["x", "s"], ["m"]),
+        make("Sub", ["m", "k"], ["y"]),
+        make("Neg", ["k"], ["z"]),  # an output must have a node
+    ]
+    x, k = np.random.default_rng(0).normal(size=(2, 3, 3)).astype("float32")
+    c = np.float32([[1, 2, 3]] * 3)
+    model = a_graph(nodes, "xk", "yz", {"c": c})
+    fill_in(model, {"k": k})
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["x"]
+    assert [node.op_type for node in model.graph.node] == ["MatMul", "Sub", "Neg"]
+    assert {constant.name for constant in model.graph.initializer} == {"s", "k"}
+    y, z = ReferenceEvaluator(model).run(None, {"x": x})
+    np.testing.assert_allclose(y, x @ (k.T + c) - k, atol=1e-6)
+    np.testing.assert_array_equal(z, -k)
+
+
+def test_sizes_belong_to_the_front_whatever_layer_counts():
+    make = onnx.helper.make_node
+    nodes = [
+        make("Neg", ["x"], ["a"], name="M/log_mel_1/Neg"),
+        make("Neg", ["c"], ["d"], name="M/conv_1/Constant"),
+        make("Add", ["a", "d"], ["b"], name="nameless"),
+        make("Neg", ["b"], ["e"], name="M/conv_1/Neg"),
+        make("Shape", ["e"], ["f"], name="M/conv_1/Shape"),
+        make("Cast", ["f"], ["g"], name="M/conv_1/Cast", to=onnx.TensorProto.FLOAT),
+        make("Neg", ["e"], ["h"], name="after"),
+        make("Neg", ["h"], ["i"], name="M/fc_12/Neg"),
+        make("Neg", ["i"], ["y"], name="last"),
+        make("Neg", ["x"], ["z"], name="M/fc_12/of the input"),
+    ]
+    model = a_graph(nodes, "x", "yz", {"c": np.ones((3, 3), "float32")})
+    parts = nodes_by_part(model, {"log_mel", "conv", "fc"}, {"log_mel"}, {"fc"})
+    assert parts.end == ["M/fc_12/Neg", "last"]
+    every = {node.name for node in nodes}
+    assert every - {*parts.front, *parts.end} == {"M/conv_1/Neg", "after"}
+
+
 def test_exports_float32_from_mixed_precision(tmp_path, policy):
     policy("mixed_bfloat16")
     found = measured(create_model("Tiny", 3), tmp_path / "n.onnx")
@@ -195,3 +257,11 @@ def test_a_file_that_fails_the_check_replaces_none(network, tmp_path, monkeypatc
         export_onnx(network, tmp_path / "n.onnx")
     assert (tmp_path / "n.onnx").read_text() == "older"
     assert not list(tmp_path.glob("partial-*"))
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "tf2onnx"])
+def test_a_missing_package_is_named_before_the_work(package, network, tmp_path, monkeypatch):
+    monkeypatch.setattr("panns_tf.inference.export.onnx_file.portable", None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=f"export to ONNX needs {package}: pip install"):
+        export_onnx(network, tmp_path / "n.onnx")
