@@ -13,7 +13,6 @@ _MODULES = {
     "export_litert": "litert_file",
     "export_onnx": "onnx_file",
     "export_saved_model": "saved_model",
-    "in_float32": "saved_model",
     "open_exported": "runtimes",
 }
 

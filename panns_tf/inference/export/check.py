@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from panns_tf.inference.export.runtimes import open_exported
-from panns_tf.inference.export.saved_model import describe, in_float32
+from panns_tf.inference.export.saved_model import describe
+from panns_tf.inference.precision import in_precision
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 
@@ -62,7 +63,7 @@ def check_export(
     real = [np.atleast_2d(clip).astype("float32") for clip in clips]
     if fixed:
         real = [of_length(clip, fixed) for clip in real]
-    network = in_float32(network)
+    network = in_precision(network)
     pairs = [_both(call, network, sound) for sound in (*sounds, *real)]
     measured = {
         "runtime": description["runtime"],

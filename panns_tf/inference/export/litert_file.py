@@ -16,7 +16,8 @@ from panns_tf.inference.export.litert_large import large_kernels
 from panns_tf.inference.export.portable import portable
 from panns_tf.inference.export.precision import checked_clips, exact_layers
 from panns_tf.inference.export.runtimes import KEY, NEEDED, SIGNATURE, litert
-from panns_tf.inference.export.saved_model import describe, in_float32
+from panns_tf.inference.export.saved_model import describe
+from panns_tf.inference.precision import in_precision
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 
@@ -77,7 +78,7 @@ def export_litert(
         described["clip_samples"] = samples
     with written_whole(path, ".tflite") as partial:
         with quiet():
-            content = _converted(in_float32(network), samples)
+            content = _converted(in_precision(network), samples)
             partial.write_bytes(_rounded(content, network, precision, clips))
         with zipfile.ZipFile(partial, "a") as archive:
             archive.writestr("labels.txt", "".join(f"{x}\n" for x in network.labels or ()))

@@ -18,7 +18,8 @@ from panns_tf.inference.export.onnx_parts import name_axes, nodes_by_part
 from panns_tf.inference.export.portable import portable
 from panns_tf.inference.export.precision import checked_clips, exact_layers
 from panns_tf.inference.export.runtimes import KEY, NEEDED
-from panns_tf.inference.export.saved_model import describe, in_float32
+from panns_tf.inference.export.saved_model import describe
+from panns_tf.inference.precision import in_precision
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 
@@ -75,7 +76,7 @@ def export_onnx(
     clips = checked_clips(network, precision, calibration)
     with written_whole(path, ".onnx") as partial:
         with quiet():
-            model = _rounded(_converted(in_float32(network)), network, precision, clips)
+            model = _rounded(_converted(in_precision(network)), network, precision, clips)
         described = {**describe(network), "precision": precision}
         onnx.helper.set_model_props(model, {KEY: json.dumps(described)})
         onnx.save(model, partial)

@@ -19,6 +19,7 @@ from panns_tf.inference.export.signatures import (
     write_labels,
 )
 from panns_tf.inference.fold import folded
+from panns_tf.inference.precision import in_precision
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 
@@ -77,7 +78,7 @@ def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"partial-{path.name}")
     try:
-        exact = in_float32(network)
+        exact = in_precision(network)
         for fold in (True, False):
             shutil.rmtree(partial, ignore_errors=True)
             model = folded(exact) if fold else exact
@@ -179,20 +180,6 @@ def _full_products() -> Iterator[None]:
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
-
-
-def in_float32(network: Network) -> Network:
-    """Returns the network itself if it computes in float32, else a copy that does."""
-    if all(layer.compute_dtype == "float32" for layer in network.layers):
-        return network
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        copy = Network.from_config(network.get_config())
-    finally:
-        keras.config.set_dtype_policy(policy)
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 def labels_of(network: Network) -> list[str]:
