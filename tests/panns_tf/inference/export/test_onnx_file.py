@@ -11,6 +11,7 @@ from panns_tf.inference.export.onnx_file import export_onnx
 from panns_tf.inference.export.onnx_half import halved
 from panns_tf.inference.export.onnx_parts import nodes_by_part
 from panns_tf.inference.export.runtimes import open_exported
+from panns_tf.inference.export.saved_model import describe
 from panns_tf.models import create_model
 from tests.panns_tf.inference.export.support import clips
 from tests.panns_tf.inference.support import sound, trained
@@ -61,13 +62,7 @@ def test_the_file_says_what_it_is(network, exported):
     onnx.checker.check_model(model, full_check=True)
     (properties,) = model.metadata_props
     assert properties.key == "panns_tf"
-    assert json.loads(properties.value) == {
-        "network": "Wavegram_Tiny",
-        "sample_rate": 32000,
-        "num_classes": 3,
-        "labels": list(network.labels),
-        "precision": "float16",
-    }
+    assert json.loads(properties.value) == {**describe(network), "precision": "float16"}
     assert {path.name.split(".")[0] for path in exported[0].iterdir()} == set(exported[1])
 
 
