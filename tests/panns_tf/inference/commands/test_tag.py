@@ -180,17 +180,18 @@ def test_outputs_are_looked_at_before_the_model(tmp_path):
             main(["tag", "a.wav", "--model", "no.keras", "--output", str(tmp_path / output)])
 
 
-def test_hostile_files_end_nothing(model, tmp_path, capsys):
-    paths = hostile_inputs(tmp_path / "hostile", 300, seed=5)
+@pytest.mark.parametrize("count", [300, 2000])
+def test_hostile_files_end_nothing(model, count, tmp_path, capsys):
+    paths = hostile_inputs(tmp_path / "hostile", count, seed=count)
     arguments = ["tag", *map(str, paths), "--model", str(model), "--top", "1", "--json"]
     assert main(arguments) == 1
     captured = capsys.readouterr()
     rows = [json.loads(line) for line in captured.out.splitlines()]
     # A folder stands for its files; all others have a line each.
     files = {row["file"] for row in rows}
-    assert len(files) >= 280
-    assert sum("error" in row for row in rows) > 50
-    assert sum("tags" in row for row in rows) > 50
+    assert len(files) >= 0.9 * count
+    assert sum("error" in row for row in rows) > count / 6
+    assert sum("tags" in row for row in rows) > count / 6
     for row in rows:
         assert len(row.get("error", "").splitlines()) <= 1
         for tag in row.get("tags", ()):
