@@ -52,6 +52,16 @@ def writable_file(path: Path, flag: str = "--output", force: bool = False) -> No
     _probe(path.absolute().parent, f"{flag} {path}")
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def run(main: Callable[[], int | None], mistakes: tuple[type[Exception], ...] = ()) -> None:
     """Runs a command and exits: 0 on success, 2 with one line for a user's mistake.
 
@@ -61,7 +71,8 @@ def run(main: Callable[[], int | None], mistakes: tuple[type[Exception], ...] = 
     """
     try:
         status = main() or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -40,6 +41,18 @@ class Heard:
     error: AudioError | None = None
     outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     starts: tuple[float, ...] | None = None
+
+    @property
+    def file(self) -> str:
+        """What results call it: its path where a file can hold that, else ``name``."""
+        if not isinstance(self.source, str | os.PathLike):
+            return self.name
+        path = os.fspath(self.source)
+        try:
+            path.encode()
+        except UnicodeEncodeError:  # bytes that are no UTF-8
+            return self.name
+        return path
 
 
 def hear_each(

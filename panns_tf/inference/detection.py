@@ -1,6 +1,5 @@
 """Sound events with their times, in recordings of any length."""
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from panns_tf.inference.hearing import WINDOW_SECONDS, Hearer
 from panns_tf.inference.loading import load_network
 from panns_tf.inference.overview import Overview
 from panns_tf.inference.results import Detection, Event
+from panns_tf.inference.tagging import is_folder
 from panns_tf.inference.tracks import SegmentTrack, Track, WindowTrack
 from panns_tf.models import ARCHITECTURES, Network
 
@@ -99,7 +99,7 @@ class SoundEventDetector:
             ValueError: for settings out of range.
         """
         many = isinstance(source, list | tuple)
-        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+        if is_folder(source):
             many, source = True, find_audio([source])
         found = []
         sources = source if many else [source]
@@ -177,7 +177,7 @@ class SoundEventDetector:
         events.sort(key=lambda event: (event.onset, event.offset, event.label))
         frames = track.frames(np.concatenate(kept)) if keep_frames else None
         heard.seconds, heard.overview = seconds, view
-        heard.detection = Detection(heard.name, seconds, tuple(events), frames, track.frame_seconds)
+        heard.detection = Detection(heard.file, seconds, tuple(events), frames, track.frame_seconds)
 
 
 class Detected(Heard):

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -57,6 +58,11 @@ class EventSettings:
     def __post_init__(self) -> None:
         highs = {"--threshold": self.high}
         highs |= {f"--threshold of {label}": high for label, high in (self.high_of or {}).items()}
+        numbers = {**highs, "--low": self.low if self.low is not None else 1.0}
+        seconds = {"--smooth": self.smooth, "--min-length": self.minimum, "--merge-gap": self.gap}
+        for flag, value in {**numbers, **seconds}.items():
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ValueError(f"{flag} must be a number; received {value!r}")
         for flag, value in highs.items():
             if not 0 < value <= 1:
                 raise ValueError(f"{flag} must lie above 0 and at most at 1; received {value}")
@@ -65,12 +71,13 @@ class EventSettings:
                 f"--low must lie above 0 and at most at the threshold, {min(highs.values())}; "
                 f"received {self.low}"
             )
-        seconds = {"--smooth": self.smooth, "--min-length": self.minimum, "--merge-gap": self.gap}
         for flag, value in seconds.items():
             if not 0 <= value < math.inf:
                 raise ValueError(f"{flag} must be seconds, 0 or more; received {value}")
         if self.labels is not None:
             labels = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
+            if not all(isinstance(label, str) for label in labels):
+                raise ValueError(f"--classes must be names of classes; received {labels}")
             if not labels:
                 raise ValueError("--classes names no class; leave it out for all")
             object.__setattr__(self, "labels", labels)

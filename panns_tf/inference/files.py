@@ -37,10 +37,12 @@ def find_audio(
         extensions: those looked for in folders and by patterns that name none.
 
     Raises:
-        ValueError: at the end, if nothing was found at all.
+        ValueError: if a path is empty; at the end, if nothing was found at all.
     """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
+    if "" in map(os.fspath, paths := list(paths)):
+        raise ValueError("an empty path; name a file or a folder, . for this one")
     wanted = tuple(extension.lower() for extension in extensions)
     seen: set[str] = set()
     folders: set[tuple[int, int]] = set()

@@ -1,6 +1,7 @@
 """Trained networks from wherever they were saved."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def load_network(model: str | Path, weights: str | Path | None = "audioset") -> 
         OSError: if the published weights cannot be downloaded.
     """
     path = Path(model)
+    if not str(model):
+        raise ValueError("a model without a name; expected a network, a file or a run directory")
+    is_path = path.exists() or path.suffix in (*TORCH, ".keras") or os.sep in str(model)
+    if is_path and weights not in (None, "audioset"):
+        raise ValueError(
+            f"{path} has weights of its own; received {weights} besides, which go with the name "
+            "of a network"
+        )
     if path.is_dir():
         found = [path / name for name in OF_RUN if (path / name).is_file()]
         if not found:
@@ -44,7 +53,7 @@ def load_network(model: str | Path, weights: str | Path | None = "audioset") -> 
         path = found[0]
     if path.is_file() and path.suffix in (*TORCH, ".keras"):
         network = network_from_file(path)
-    elif path.suffix in (*TORCH, ".keras") or path.exists():
+    elif is_path:
         what = "no file of a network" if path.exists() else "no such file"
         raise ValueError(f"{what}: {path}; expected a .keras or .pth file, or a run directory")
     else:

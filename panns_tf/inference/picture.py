@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from panns_tf.commands import write_whole
 from panns_tf.inference.overview import Overview
 from panns_tf.inference.picture_panels import (
     PLOT,
@@ -81,7 +82,7 @@ def draw(
         figure = figure_of(overview, events, labels, top, title, theme, threshold)
         figure.savefig(content, format=kind, dpi=DPI, metadata=_METADATA[kind])
     if is_path:
-        Path(target).write_bytes(content.getvalue())
+        write_whole(Path(target), content.getvalue())
     else:
         target.write(content.getvalue())
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import numbers
 import os
 import shutil
 import stat
@@ -90,6 +91,8 @@ def open_recording(source: object, rate: int | None, stack: contextlib.ExitStack
         file = rewindable(source)
         stack.callback(_rewind, file)
         return _open_file(file, stack)
+    if np.ma.is_masked(source):
+        raise AudioError("masked values; fill them first")
     if hasattr(source, "__array__"):
         return _open_array(np.asarray(source), rate)
     raise ValueError(
@@ -279,6 +282,8 @@ def _ffmpeg_parts(container, recording: Recording, exact: bool) -> Iterator[np.n
 def _open_array(array: np.ndarray, rate: int | None) -> Recording:
     if rate is None:
         raise ValueError("an array needs rate=, its samples a second")
+    if not isinstance(rate, numbers.Real):
+        raise ValueError(f"rate must be a number of samples a second; received {rate!r}")
     if array.dtype.kind != "f" and array.dtype.name not in FULL_SCALE:
         raise AudioError(
             f"{array.dtype.name} values; expected {', '.join(FULL_SCALE)} or floats in [-1, 1]"

@@ -1,5 +1,8 @@
 """Sound that comes in while it is made: from a microphone, a socket, a long file."""
 
+import math
+import numbers
+
 import numpy as np
 import soxr
 
@@ -25,8 +28,10 @@ class Resampler:
 
     def __init__(self, rate: int | None, sample_rate: int):
         rate = sample_rate if rate is None else rate
-        if int(rate) != rate or not 1000 <= rate <= 768000:
-            raise ValueError(f"rate must be 1000 to 768000 samples a second; received {rate}")
+        whole = isinstance(rate, numbers.Real) and math.isfinite(rate) and int(rate) == rate
+        if not (whole and 1000 <= rate <= 768000):
+            raise ValueError(f"rate must be 1000 to 768000 samples a second; received {rate!r}")
+        self._ended = False
         self._stream, self.delay = None, 0.0
         # The resampler's rounding depends on how its input is cut; so it is always cut alike.
         self._size = max(1, int(rate) // 100)
@@ -41,6 +46,9 @@ class Resampler:
         Raises:
             AudioError: for values that are not finite, or no samples.
         """
+        self._check_open()
+        if np.ma.is_masked(block):
+            raise AudioError("a block with masked values; fill them first")
         block = np.asarray(block)
         if block.dtype.kind != "f" and block.dtype.name not in FULL_SCALE:
             raise AudioError(
@@ -66,10 +74,16 @@ class Resampler:
 
     def finish(self) -> np.ndarray:
         """Returns the samples that are left."""
+        self._check_open()
+        self._ended = True
         if self._stream is None:
             return self._held
         held, self._held = self._held, self._held[:0]
         return self._stream.resample_chunk(held, last=True)
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise ValueError("the stream has ended; make another for what comes now")
 
 
 def _delay(rate: int, sample_rate: int, size: int) -> float:
@@ -117,6 +131,8 @@ class StreamingTagger:
         top: int | None = 10,
         threshold: float = 0.0,
     ):
+        if not isinstance(tagger, AudioTagger):
+            raise ValueError(f"expected an AudioTagger; received {type(tagger).__name__}")
         check_choice(top, threshold)
         self._tagger, self._top, self._threshold = tagger, top, threshold
         self._resampler = Resampler(rate, tagger.sample_rate)
@@ -178,6 +194,10 @@ class StreamingDetector:
         settings: EventSettings | None = None,
         latency: float = 4.0,
     ):
+        if not isinstance(detector, SoundEventDetector):
+            raise ValueError(f"expected a SoundEventDetector; received {type(detector).__name__}")
+        if not (isinstance(latency, numbers.Real) and 0 <= latency <= 3600):
+            raise ValueError(f"latency must be seconds, 0 to 3600; received {latency!r}")
         self._resampler = Resampler(rate, detector.sample_rate)
         self._track = detector.new_track(latency)
         self._finder = EventFinder(

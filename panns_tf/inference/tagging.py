@@ -1,5 +1,6 @@
 """Labels and embeddings of recordings."""
 
+import numbers
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from panns_tf.inference.files import find_audio
 from panns_tf.inference.hearing import Hearer
 from panns_tf.inference.loading import load_network
 from panns_tf.inference.results import Embedding, Tag, Tagging
-from panns_tf.inference.window import samples_of
+from panns_tf.inference.window import windows_of
 from panns_tf.models import Network
 
 
@@ -84,11 +85,11 @@ class AudioTagger:
             `Tagging` for each window.
 
         Raises:
-            AudioError: if one cannot be read; in `tag_each` it comes in the place of the result.
+            AudioError: if one cannot be read; `hear_each` goes on after it.
             ValueError: for settings out of range.
         """
         check_choice(top, threshold)
-        windows = None if window is None else samples_of(window, hop, self.sample_rate)
+        windows = windows_of(window, hop, self.sample_rate)
         return each_or_one(
             self, source, rate, windows, lambda heard: self._taggings(heard, top, threshold, window)
         )
@@ -113,7 +114,7 @@ class AudioTagger:
         Raises:
             AudioError, ValueError: as `tag`.
         """
-        windows = None if window is None else samples_of(window, hop, self.sample_rate)
+        windows = windows_of(window, hop, self.sample_rate)
         return each_or_one(self, source, rate, windows, embedding_of)
 
     def hear_each(self, sources: Iterable, **settings) -> Iterator[Heard]:
@@ -128,7 +129,7 @@ class AudioTagger:
 def each_or_one(tagger, source, rate, windows, result):
     """Hears one source, or each of a folder or list, and makes results of what was heard."""
     many = isinstance(source, list | tuple)
-    if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+    if is_folder(source):
         many, source = True, find_audio([source])
     found = []
     sources = source if many else [source]
@@ -141,12 +142,19 @@ def each_or_one(tagger, source, rate, windows, result):
     return found if many else found[0]
 
 
+def is_folder(source) -> bool:
+    """Says whether a source is a folder of recordings."""
+    # os.path says no to names that are too long, where pathlib raises.
+    is_path = isinstance(source, str | os.PathLike) and str(source) != ""
+    return is_path and os.path.isdir(source)  # noqa: PTH112
+
+
 def check_choice(top: int | None, threshold: float) -> None:
     """Raises ValueError for an impossible choice of tags."""
-    if top is not None and top < 1:
-        raise ValueError(f"--top must be at least 1; received {top}")
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"--threshold must lie in [0, 1]; received {threshold}")
+    if top is not None and not (isinstance(top, int | np.integer) and top >= 1):
+        raise ValueError(f"--top must be a whole number of at least 1; received {top!r}")
+    if not (isinstance(threshold, numbers.Real) and 0 <= threshold <= 1):
+        raise ValueError(f"--threshold must lie in [0, 1]; received {threshold!r}")
 
 
 def taggings_of(
@@ -168,10 +176,10 @@ def taggings_of(
     scores, starts = heard.outputs["clipwise_output"], heard.starts
     if starts is None:
         tags = best(scores, labels, top, threshold)
-        return [Tagging(heard.name, heard.seconds, tags, scores)]
+        return [Tagging(heard.file, heard.seconds, tags, scores)]
     seconds = min(window or heard.seconds, heard.seconds)
     return [
-        Tagging(heard.name, seconds, best(row, labels, top, threshold), row, start)
+        Tagging(heard.file, seconds, best(row, labels, top, threshold), row, start)
         for start, row in zip(starts, scores, strict=True)
     ]
 
@@ -189,4 +197,4 @@ def best(scores: np.ndarray, labels, top: int | None, threshold: float) -> tuple
 
 def embedding_of(heard: Heard) -> Embedding:
     """Returns the embedding of a recording, or those of its windows."""
-    return Embedding(heard.name, heard.seconds, heard.outputs["embedding"], heard.starts)
+    return Embedding(heard.file, heard.seconds, heard.outputs["embedding"], heard.starts)

@@ -1,5 +1,6 @@
 """A stream cut into windows of equal length, however its blocks fall."""
 
+import numbers
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,15 +19,24 @@ def samples_of(window: float, hop: float | None, sample_rate: int) -> tuple[int,
         ValueError: for lengths below a sample, or a hop longer than the window.
     """
     hop = window if hop is None else hop
-    for flag, value in (("--window", window), ("--hop", hop)):
-        if not 1 / sample_rate <= value <= 3600:
-            raise ValueError(f"{flag} must be seconds, up to 3600; received {value}")
+    for flag, value, least in (("--window", window, 0.01), ("--hop", hop, 0.001)):
+        if not (isinstance(value, numbers.Real) and least <= value <= 3600):
+            raise ValueError(f"{flag} must be seconds, {least} to 3600; received {value!r}")
     if hop > window:
         raise ValueError(
             f"--hop {hop:g} is longer than --window {window:g}: the sound between windows would "
             "not be heard; choose at most the window"
         )
     return round(window * sample_rate), max(1, round(hop * sample_rate))
+
+
+def windows_of(window: float | None, hop: float | None, sample_rate: int) -> tuple[int, int] | None:
+    """Returns a window and a hop in samples, or None for none; arguments as for `samples_of`."""
+    if window is not None:
+        return samples_of(window, hop, sample_rate)
+    if hop is not None:
+        raise ValueError(f"--hop {hop} needs a --window that it moves")
+    return None
 
 
 class WindowCutter:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from panns_tf.commands import write_whole
 from panns_tf.inference.commands import options as shared
 
 _DESCRIPTION = """\
@@ -71,6 +72,7 @@ def _detect(options: argparse.Namespace) -> int:
     from panns_tf.inference.commands.sink import TABLES, Sink
 
     shared.check_output(options.output, TABLES, options.force)
+    shared.check_workers(options)
     shared.quiet()
     from panns_tf.inference.detection import SoundEventDetector
     from panns_tf.inference.events import EventSettings
@@ -94,7 +96,8 @@ def _detect(options: argparse.Namespace) -> int:
     if detector.windowed and options.window is None:
         _tell_of_windows(detector)
     names = ("threshold", "low", "smooth", "min_length", "merge_gap", "classes", "window", "hop")
-    settings = shared.settings_of(options, "detect", names)
+    places = {"audacity": str(options.audacity), "plot": str(options.plot), "dark": options.dark}
+    settings = {**shared.settings_of(options, "detect", names), **places}
     form = shared.form_of(options)
     sink = Sink(options.output, settings, options.force, form, _COLUMNS, _rows)
 
@@ -102,10 +105,10 @@ def _detect(options: argparse.Namespace) -> int:
         found = heard.detection
         if options.audacity is not None:
             place = shared.place_of(heard.source, options.paths, options.audacity, ".txt")
-            place.write_text(found.to_audacity(), encoding="utf-8")
+            _write_labels(place, found.to_audacity(), options.force)
         if options.plot is not None:
             _draw(options, heard, detector.labels)
-        return found.as_dict(), _text(found)
+        return found.as_dict(), _text(heard.name, found)
 
     heard = detector.detect_each(
         sink.not_done(shared.sources_of(options.paths)),
@@ -127,6 +130,14 @@ def _tell_of_windows(detector) -> None:
     )
 
 
+def _write_labels(place: Path, text: str, force: bool) -> None:
+    """Labels are what people edit, so no others are replaced."""
+    if place.exists() and not force and place.read_bytes() != text.encode():
+        print(f"note: {place} exists and is kept; --force replaces it", file=sys.stderr)
+        return
+    write_whole(place, text.encode())
+
+
 def _draw(options: argparse.Namespace, heard, labels) -> None:
     from panns_tf.inference.picture import draw
 
@@ -146,8 +157,8 @@ def _rows(row: dict) -> list[dict]:
     return [{"file": row["file"], **event} for event in row["events"]]
 
 
-def _text(found) -> str:
-    lines = [f"{found.source} ({found.seconds:.2f} s)"]
+def _text(name: str, found) -> str:
+    lines = [f"{name} ({found.seconds:.2f} s)"]
     lines += [
         f"  {event.onset:8.2f} to {event.offset:8.2f} s  {event.score:.3f}  {event.label}"
         for event in found.events

@@ -40,6 +40,7 @@ def add_parser(commands) -> None:
 
 def _embed(options: argparse.Namespace) -> int:
     from panns_tf.inference.commands.sink import VectorSink
+    from panns_tf.inference.commands.spool import is_being_written
     from panns_tf.inference.commands.vectors import ENDINGS, needs
 
     if options.output is None and not options.json:
@@ -48,16 +49,15 @@ def _embed(options: argparse.Namespace) -> int:
     if options.output is not None:
         needs(options.output)
         if options.output.suffix == ".npy":
-            shared.check_output(options.output.with_suffix(".csv"), (".csv",), options.force)
-    shared.check_windows(options)
+            may_exist = options.force or is_being_written(options.output)
+            shared.check_output(options.output.with_suffix(".csv"), (".csv",), may_exist)
+    shared.check_run(options)
     shared.quiet()
     from panns_tf.inference.tagging import AudioTagger, embedding_of
-    from panns_tf.inference.window import samples_of
+    from panns_tf.inference.window import windows_of
 
     tagger = AudioTagger(**shared.model_of(options))
-    windows = None
-    if options.window is not None:
-        windows = samples_of(options.window, options.hop, tagger.sample_rate)
+    windows = windows_of(options.window, options.hop, tagger.sample_rate)
     settings = shared.settings_of(options, "embed", ("window", "hop"))
     width = tagger.hearer.embedding_size
     sink = VectorSink(options.output, settings, options.force, width)
@@ -67,7 +67,7 @@ def _embed(options: argparse.Namespace) -> int:
         if options.output is None:
             return found.as_dict(), "", found.vector
         starts = heard.starts or (0.0,)
-        row = {"file": heard.name, "seconds": heard.seconds, "starts": starts}
+        row = {"file": heard.file, "seconds": heard.seconds, "starts": starts}
         return row, "", found.vector
 
     sources = sink.not_done(shared.sources_of(options.paths))

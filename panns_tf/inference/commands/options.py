@@ -10,7 +10,10 @@ from pathlib import Path
 
 from panns_tf.commands import writable_file
 
-PATHS_HELP = "audio files, folders, patterns such as 'sounds/**/*.wav', or - for standard input"
+PATHS_HELP = (
+    "audio files, folders, patterns such as 'sounds/**/*.wav', or - for standard input, which is "
+    "read to its end, and heard first"
+)
 
 
 def add_model(parser: argparse.ArgumentParser, default: str) -> None:
@@ -97,10 +100,17 @@ def quiet() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def check_windows(options: argparse.Namespace) -> None:
-    """Raises ValueError for a hop of no window."""
+def check_run(options: argparse.Namespace) -> None:
+    """Raises ValueError for a hop of no window, or an odd number of workers."""
+    check_workers(options)
     if options.hop is not None and options.window is None:
         raise ValueError(f"--hop {options.hop:g} needs a --window that it moves")
+
+
+def check_workers(options: argparse.Namespace) -> None:
+    """Raises ValueError for an odd number of workers."""
+    if not 1 <= options.workers <= 64:
+        raise ValueError(f"--workers must be 1 to 64; received {options.workers}")
 
 
 def check_output(output: Path | None, endings: tuple[str, ...], force: bool) -> None:
@@ -116,6 +126,8 @@ def check_folder(folder: Path | None, flag: str) -> None:
     """Makes a folder for results, or raises ValueError."""
     if folder is None:
         return
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{flag} {folder} is a file; name a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,6 +141,8 @@ def sources_of(paths: Iterable[str]) -> Iterator:
 
     paths = list(paths)
     if "-" in paths:
+        if sys.stdin is None:
+            raise ValueError("- stands for standard input, which is closed")
         yield sys.stdin.buffer
     named = [path for path in paths if path != "-"]
     if named:
@@ -139,8 +153,9 @@ def _identity(model: str, weights: str | None) -> dict:
     """What tells a model from another, for the settings of unfinished results."""
     found = {"model": model, "weights": weights}
     for name, path in tuple(found.items()):
-        with contextlib.suppress(OSError, TypeError):
-            found[f"{name}_changed"] = Path(path).stat().st_mtime
+        for place in (path, *(Path(path or "") / file for file in ("final.keras", "best.keras"))):
+            with contextlib.suppress(OSError, TypeError):
+                found[f"{name}_{Path(place).name}"] = Path(place).stat().st_mtime_ns
     return found
 
 

@@ -45,16 +45,14 @@ def _tag(options: argparse.Namespace) -> int:
     from panns_tf.inference.commands.sink import TABLES, Sink
 
     shared.check_output(options.output, TABLES, options.force)
-    shared.check_windows(options)
+    shared.check_run(options)
     shared.quiet()
     from panns_tf.inference.tagging import AudioTagger, check_choice, taggings_of
-    from panns_tf.inference.window import samples_of
+    from panns_tf.inference.window import windows_of
 
     check_choice(options.top, options.threshold)
     tagger = AudioTagger(**shared.model_of(options))
-    windows = None
-    if options.window is not None:
-        windows = samples_of(options.window, options.hop, tagger.sample_rate)
+    windows = windows_of(options.window, options.hop, tagger.sample_rate)
     columns = _COLUMNS if windows else tuple(name for name in _COLUMNS if name != "start")
     settings = shared.settings_of(options, "tag", ("top", "threshold", "window", "hop"))
     form = shared.form_of(options)

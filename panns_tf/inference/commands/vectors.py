@@ -1,6 +1,7 @@
 """Spooled vectors as an .npy, .npz or Parquet file."""
 
 import importlib.util
+import itertools
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ from panns_tf.inference.commands.spool import Spool
 from panns_tf.inference.results import as_csv
 
 ENDINGS = (".npy", ".npz", ".parquet")
+_COLUMNS = ("file", "start", "seconds")
 
-#: Vectors written together.
-_ROWS = 4096
+#: Recordings written together.
+_AT_ONCE = 1024
 
 
 def needs(output: Path) -> None:
@@ -22,8 +24,8 @@ def needs(output: Path) -> None:
         raise ValueError(f"{output}: Parquet needs pyarrow: pip install pyarrow")
 
 
-def write_vectors(output: Path, spool: Spool, width: int) -> list[Path]:
-    """Writes all vectors of a spool, whole or not at all, in little memory.
+def write_vectors(output: Path, spool: Spool, width: int) -> dict[Path, Path]:
+    """Writes all vectors of a spool into its folder, in little memory.
 
     Args:
         output: ``.npy``, with a ``.csv`` beside it; ``.npz`` or ``.parquet``.
@@ -31,26 +33,22 @@ def write_vectors(output: Path, spool: Spool, width: int) -> list[Path]:
         width: of a vector.
 
     Returns:
-        The files.
+        The files, and where they go.
     """
-    partial = output.with_name(f"partial-{output.name}")
-    vectors = spool.vectors(width)  # (n, width)
-    written = [output]
-    if output.suffix == ".npy":
-        table = output.with_suffix(".csv")
-        with partial.open("wb") as file:
-            _write_array(file, vectors)
-        with table.open("w", encoding="utf-8", newline="") as file:
-            file.write(as_csv([], ("file", "start", "seconds")))
-            for row in _records(spool):
-                file.write(as_csv([row], ("file", "start", "seconds"), header=False))
-        written.append(table)
-    elif output.suffix == ".npz":
-        _write_npz(partial, spool, vectors)
+    made = spool.folder / output.name
+    if output.suffix == ".npz":
+        _write_npz(made, spool, width)
+    elif output.suffix == ".parquet":
+        _write_parquet(made, spool, width)
     else:
-        _write_parquet(partial, spool, vectors)
-    partial.replace(output)
-    return written
+        with made.open("wb") as file:
+            _write_array(file, spool, width)
+        table = made.with_suffix(".csv")
+        with table.open("w", encoding="utf-8", newline="") as file:
+            file.write(as_csv([], _COLUMNS))
+            file.writelines(as_csv([row], _COLUMNS, header=False) for row in _records(spool))
+        return {table: output.with_suffix(".csv"), made: output}
+    return {made: output}
 
 
 def _records(spool: Spool) -> Iterator[dict]:
@@ -60,43 +58,37 @@ def _records(spool: Spool) -> Iterator[dict]:
             yield {"file": row["file"], "start": start, "seconds": row["seconds"]}
 
 
-def _write_array(file, vectors: np.ndarray) -> None:
+def _write_array(file, spool: Spool, width: int) -> None:
     """NumPy's format, the vectors part by part."""
-    header = np.lib.format.header_data_from_array_1_0(vectors)
-    np.lib.format.write_array_header_1_0(file, header)
-    for start in range(0, len(vectors), _ROWS):
-        file.write(np.ascontiguousarray(vectors[start : start + _ROWS]).tobytes())
+    shape = (spool.count(width), width)
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((0, width), np.float32))
+    np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+    for vectors in spool.vectors(width):
+        file.write(np.ascontiguousarray(vectors).tobytes())
 
 
-def _write_npz(path: Path, spool: Spool, vectors: np.ndarray) -> None:
+def _write_npz(path: Path, spool: Spool, width: int) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         with archive.open("embedding.npy", "w", force_zip64=True) as file:
-            _write_array(file, vectors)
-        columns = {"file": str, "start": np.float64, "seconds": np.float64}
-        for name, kind in columns.items():
+            _write_array(file, spool, width)
+        kinds = {"file": str, "start": np.float64, "seconds": np.float64}
+        for name, kind in kinds.items():
             values = np.array([row[name] for row in _records(spool)], kind)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, values, allow_pickle=False)
 
 
-def _write_parquet(path: Path, spool: Spool, vectors: np.ndarray) -> None:
+def _write_parquet(path: Path, spool: Spool, width: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    width = vectors.shape[1]
-    schema = pa.schema(
-        {
-            "file": pa.string(),
-            "start": pa.float64(),
-            "seconds": pa.float64(),
-            "embedding": pa.list_(pa.float32(), width),
-        }
-    )
-    records = _records(spool)
+    kinds = {"file": pa.string(), "start": pa.float64(), "seconds": pa.float64()}
+    schema = pa.schema({**kinds, "embedding": pa.list_(pa.float32(), width)})
+    records, vectors = _records(spool), spool.vectors(width)
     with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, len(vectors), _ROWS):
-            part = np.ascontiguousarray(vectors[start : start + _ROWS])
-            rows = [next(records) for _ in range(len(part))]
-            columns = {name: [row[name] for row in rows] for name in ("file", "start", "seconds")}
+        while parts := list(itertools.islice(vectors, _AT_ONCE)):
+            part = np.concatenate(parts)  # (n, width)
+            rows = list(itertools.islice(records, len(part)))
+            columns = {name: [row[name] for row in rows] for name in _COLUMNS}
             columns["embedding"] = pa.FixedSizeListArray.from_arrays(part.ravel(), width)
             writer.write_table(pa.table(columns, schema))

@@ -245,3 +245,17 @@ def test_no_step(step):
 def test_a_rounding_above_one_is_one():
     above = np.nextafter(np.float32(1), np.float32(2))
     assert find_events([[above] * 4], LABELS, EventSettings(), 1.0)[0].score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"high": "a"}, "--threshold must be a number"),
+        ({"low": True}, "--low must be a number"),
+        ({"smooth": None}, "--smooth must be a number"),
+        ({"labels": [3]}, "--classes must be names"),
+    ],
+)
+def test_settings_of_another_type_are_named(settings, said):
+    with pytest.raises(ValueError, match=said):
+        EventSettings(**settings)

@@ -138,6 +138,7 @@ def test_an_empty_stream(tagger):
         (np.array([True]), "bool values"),
         (np.zeros((2, 2, 2)), "of shape"),
         (np.zeros((5, 100)), "of shape"),
+        (np.ma.masked_greater(np.ones(5), 0.5), "masked"),
     ],
 )
 def test_a_bad_block_is_left_out(tagger, block, said):
@@ -147,7 +148,30 @@ def test_a_bad_block_is_left_out(tagger, block, said):
     assert len(fed(stream, noise(24000))) == 3
 
 
-@pytest.mark.parametrize("rate", [0, 10, 8000.5, 10**7])
+@pytest.mark.parametrize("rate", [0, 10, 8000.5, 10**7, float("inf"), float("nan"), "8000"])
 def test_bad_rates(rate):
     with pytest.raises(ValueError, match="rate must be 1000 to 768000"):
         Resampler(rate, 8000)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_a_stream_ends_once(tagger, rate):
+    detector = SoundEventDetector(kept("Tiny"))
+    for stream in (StreamingTagger(tagger, rate), StreamingDetector(detector, rate)):
+        stream.feed(noise(rate))
+        stream.finish()
+        with pytest.raises(ValueError, match="the stream has ended; make another"):
+            stream.feed(noise(10))
+        with pytest.raises(ValueError, match="the stream has ended"):
+            stream.finish()
+
+
+def test_streams_say_what_they_are_made_of(tagger):
+    detector = SoundEventDetector(kept("Tiny"))
+    with pytest.raises(ValueError, match="expected an AudioTagger; received SoundEventDetector"):
+        StreamingTagger(detector)
+    with pytest.raises(ValueError, match="expected a SoundEventDetector; received AudioTagger"):
+        StreamingDetector(tagger)
+    for latency in (float("inf"), float("nan"), -1, "2"):
+        with pytest.raises(ValueError, match="latency must be seconds"):
+            StreamingDetector(detector, latency=latency)

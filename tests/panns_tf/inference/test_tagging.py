@@ -88,6 +88,10 @@ def test_windows_are_results_of_their_own(tagger):
         ("nowhere.wav", None, AudioError, "no such file"),
         (b"text", None, AudioError, "not audio"),
         (17, None, ValueError, "int"),
+        ("", None, AudioError, "a folder"),
+        ("a" * 5000, None, AudioError, "too long"),
+        (np.ma.masked_greater(np.ones(5), 0.5), 8000, AudioError, "masked"),
+        (np.zeros(8), "8000", ValueError, "rate must be a number"),
     ],
 )
 def test_bad_sources(tagger, source, rate, error, said):
@@ -99,7 +103,12 @@ def test_bad_sources(tagger, source, rate, error, said):
 
 def test_bad_settings(tagger):
     for settings, said in (
-        ({"top": 0}, "--top must be at least 1; received 0"),
+        ({"top": 0}, "--top must be a whole number of at least 1; received 0"),
+        ({"top": 1.5}, "--top must be a whole number"),
+        ({"top": "3"}, "--top must be a whole number"),
+        ({"threshold": None}, "--threshold must lie in"),
+        ({"hop": 1.0}, "--hop 1.0 needs a --window"),
+        ({"window": "1"}, "--window must be seconds"),
         ({"threshold": 2}, "--threshold must lie in"),
         ({"window": 1, "hop": 2}, "--hop 2 is longer"),
     ):
@@ -131,6 +140,12 @@ def test_models_from_where_they_lie(tagger, tmp_path, monkeypatch):
         AudioTagger(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"no such file: .*x.pth"):
         AudioTagger("x.pth")
+    with pytest.raises(ValueError, match=r"no such file: nowhere/mine"):
+        AudioTagger("nowhere/mine")
+    with pytest.raises(ValueError, match="a model without a name"):
+        AudioTagger("")
+    with pytest.raises(ValueError, match=r"has weights of its own; received x.pth besides"):
+        AudioTagger(tmp_path, "x.pth")
     with pytest.raises(ValueError, match=r"unknown network 'cnn41'"):
         AudioTagger("cnn41")
 

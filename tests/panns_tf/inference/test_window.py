@@ -57,6 +57,8 @@ def test_an_empty_stream_has_no_window():
         (1, 0, "--hop must be seconds"),
         (1, 2, "--hop 2 is longer than --window 1"),
         (1e9, None, "--window"),
+        ("1", None, "--window"),
+        (1, 1e-6, "--hop must be seconds, 0.001 to 3600"),
     ],
 )
 def test_names_what_is_out_of_range(window, hop, said):

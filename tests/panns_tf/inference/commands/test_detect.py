@@ -101,5 +101,31 @@ def test_mistakes_are_named(model, sounds, arguments, said):
 def test_folders_that_cannot_be_made_are_named(model, sounds, tmp_path):
     (tmp_path / "file").write_text("")
     for flag in ("--plot", "--audacity"):
-        with pytest.raises(ValueError, match=f"{flag} .*file cannot be made"):
+        with pytest.raises(ValueError, match=f"{flag} .*file is a file; name a folder"):
             main(["detect", str(sounds / "0.wav"), "--model", str(model), flag, f"{tmp_path}/file"])
+
+
+def test_labels_that_were_edited_are_kept(model, sounds, tmp_path, capsys):
+    labels = tmp_path / "labels"
+    arguments = ["detect", str(sounds / "0.wav"), "--model", str(model), "--threshold", "0.1"]
+    arguments += ["--audacity", str(labels)]
+    assert main(arguments) == 0
+    place = labels / "0.wav.txt"
+    written = place.read_bytes()
+    assert main(arguments) == 0
+    assert "is kept" not in capsys.readouterr().err  # they are the same
+    place.write_bytes(b"edited")
+    assert main(arguments) == 0
+    assert place.read_bytes() == b"edited"
+    assert "0.wav.txt exists and is kept; --force replaces it" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
+    assert place.read_bytes() == written
+
+
+def test_pictures_and_labels_count_as_settings(model, sounds, tmp_path, monkeypatch):
+    from tests.panns_tf.inference.commands.test_tag import killed_after
+
+    arguments = ["detect", str(sounds), "--model", str(model), "--output", f"{tmp_path}/x.csv"]
+    killed_after(2, arguments, monkeypatch)
+    with pytest.raises(ValueError, match="with another audacity"):
+        main([*arguments, "--audacity", str(tmp_path / "labels")])

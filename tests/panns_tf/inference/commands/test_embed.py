@@ -1,5 +1,7 @@
 import csv
+import gc
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +101,29 @@ def test_the_table_beside_an_npy_is_not_replaced(model, sounds, tmp_path):
     (tmp_path / "x.csv").write_text("mine")
     with pytest.raises(ValueError, match=r"x.csv exists; remove it"):
         main(["embed", str(sounds), "--model", str(model), "--output", str(tmp_path / "x.npy")])
+
+
+def test_a_kill_between_the_two_files_of_an_npy_is_survived(
+    model, sounds, expected, tmp_path, monkeypatch, capsys
+):
+    output = tmp_path / "x.npy"
+    arguments = ["embed", str(sounds), "--model", str(model), "--output", str(output)]
+    replace = Path.replace
+
+    def dies(path, target):
+        if Path(target) == output:
+            raise SystemExit
+        return replace(path, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "replace", dies)
+        with pytest.raises(SystemExit):
+            main(arguments)
+    gc.collect()  # the lock of the process that died
+    assert output.with_suffix(".csv").exists()
+    assert main(arguments) == 1  # a file is broken
+    vectors, files, _ = read(output)
+    assert files == [str(sounds / name) for name in NAMES]
+    np.testing.assert_allclose(vectors, expected, atol=1e-5 * np.abs(expected).max())
+    assert not list(tmp_path.glob("*.partial"))
+    capsys.readouterr()

@@ -1,4 +1,5 @@
 import csv
+import errno
 import io
 import json
 import os
@@ -9,9 +10,11 @@ import time
 
 import numpy as np
 import pytest
+import soundfile
 
 from panns_tf.__main__ import main
 from tests.hostile import hostile_inputs
+from tests.panns_tf.inference.support import kept, noise
 
 COMMAND = """
 import sys
@@ -97,7 +100,7 @@ def test_an_interrupted_command_goes_on(model, sounds, tmp_path, monkeypatch, ca
             yield one
 
     monkeypatch.setattr(tagging, "hear_each", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="the same command"):
         main(arguments)
     assert not output.exists()
     with pytest.raises(ValueError, match="unfinished command with another top"):
@@ -119,12 +122,107 @@ def test_an_interrupted_command_goes_on(model, sounds, tmp_path, monkeypatch, ca
     capsys.readouterr()
 
 
+def killed_after(rows: int, arguments, monkeypatch):
+    """Runs a command that ends without a word after so many results."""
+    from panns_tf.inference.commands.spool import Spool
+
+    add, count = Spool.add, []
+
+    def dies(spool, *given):
+        if len(count) == rows:
+            spool.close()
+            raise SystemExit
+        count.append(1)
+        add(spool, *given)
+
+    with monkeypatch.context() as context:
+        context.setattr(Spool, "add", dies)
+        with pytest.raises(SystemExit):
+            main(arguments)
+
+
+@pytest.fixture
+def few(tmp_path):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for number in range(4):
+        soundfile.write(folder / f"{number}.wav", noise(8000 + number, number), 8000)
+    (folder / "1b.wav").write_bytes(b"no sound at all")
+    return folder
+
+
+def test_what_changed_since_the_kill_is_heard_anew(model, few, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "tags.csv"
+    arguments = ["tag", str(few), "--model", str(model), "--output", str(output)]
+    killed_after(4, arguments, monkeypatch)
+    soundfile.write(few / "0.wav", noise(9000, 90), 8000)
+    soundfile.write(few / "1b.wav", noise(9000, 91), 8000)
+    soundfile.write(few / "00.wav", noise(9000, 92), 8000)
+    (few / "1.wav").unlink()
+    assert main(arguments) == 0
+    assert main([*arguments[:-1], str(tmp_path / "whole.csv")]) == 0
+    assert output.read_text() == (tmp_path / "whole.csv").read_text()
+    capsys.readouterr()
+
+
+def test_names_that_look_alike_are_two(model, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "alike"
+    folder.mkdir()
+    for number, name in enumerate(("a\nb.wav", "a\\nb.wav", 'q",c;.wav')):
+        soundfile.write(folder / name, noise(8000 + number, number), 8000)
+    output = tmp_path / "tags.csv"
+    arguments = ["tag", str(folder), "--model", str(model), "--top", "1", "--output", str(output)]
+    killed_after(1, arguments, monkeypatch)
+    assert main(arguments) == 0
+    with output.open(newline="") as file:
+        names = [row["file"] for row in csv.DictReader(file)]
+    assert sorted(names) == sorted(str(path) for path in folder.iterdir())
+    capsys.readouterr()
+
+
+def test_other_weights_since_the_kill_are_noticed(few, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    kept("Tiny").save(run / "final.keras")
+    arguments = ["tag", str(few), "--model", str(run), "--output", str(tmp_path / "x.csv")]
+    killed_after(1, arguments, monkeypatch)
+    kept("Wavegram_Tiny").save(run / "final.keras")
+    with pytest.raises(ValueError, match=r"with another model_final.keras"):
+        main(arguments)
+
+
+def test_a_full_disk_says_how_to_go_on(model, few, tmp_path, monkeypatch, capsys):
+    from panns_tf.inference.commands.spool import Spool
+
+    arguments = ["tag", str(few), "--model", str(model), "--output", str(tmp_path / "x.csv")]
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(Spool, "add", full)
+        with pytest.raises(ValueError, match=r"x.csv.partial: No space .* the same command goes"):
+            main(arguments)
+    capsys.readouterr()
+
+
+def test_the_output_is_no_recording(model, few, tmp_path):
+    recording = tmp_path / "eq.csv"
+    (few / "0.wav").rename(recording)
+    arguments = ["tag", str(recording), "--model", str(model), "--output", str(recording)]
+    with pytest.raises(ValueError, match=r"eq.csv is one of the recordings; name another"):
+        main([*arguments, "--force"])
+    assert soundfile.info(recording).frames == 8000
+
+
+def test_a_closed_standard_input_is_named(model, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match="standard input, which is closed"):
+        main(["tag", "-", "--model", str(model)])
+
+
 @pytest.mark.slow
 def test_a_killed_command_goes_on(model, tmp_path):
-    import soundfile
-
-    from tests.panns_tf.inference.support import noise
-
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(1200):
@@ -163,7 +261,9 @@ def test_a_killed_command_goes_on(model, tmp_path):
         (["x.wav", "--top", "0"], "--top must be at least 1"),
         (["x.wav", "--threshold", "7"], r"--threshold must lie in \[0, 1\]"),
         (["x.wav", "--batch-size", "0"], "--batch-size must be at least 1"),
-        (["x.wav", "--window", "0"], "--window must be seconds"),
+        (["x.wav", "--window", "0"], "--window must be seconds, 0.01 to 3600"),
+        (["x.wav", "--workers", "0"], "--workers must be 1 to 64"),
+        (["", "x.wav"], "an empty path"),
         ([".", "--json"], "no audio files"),
     ],
 )
