@@ -100,7 +100,11 @@ def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
     wide = scale[:, None] if depthwise else scale
     bias = _array(convolution.bias) if convolution.use_bias else 0.0
     shift = (bias - mean) * scale + (_array(norm.beta) if norm.center else 0.0)
-    layer = type(convolution).from_config({**convolution.get_config(), "use_bias": True})
+    # Initial values, which take longer to draw than the folding, are not needed.
+    without = dict.fromkeys(("kernel_initializer", "depthwise_initializer"), "zeros")
+    config = {**convolution.get_config(), "use_bias": True}
+    config |= {name: value for name, value in without.items() if name in config}
+    layer = type(convolution).from_config(config)
     layer.build((None,) * (kernel.ndim - 1) + (kernel.shape[-2],))
     layer.set_weights([kernel * wide, shift])
     return layer

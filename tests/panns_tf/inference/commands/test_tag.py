@@ -258,7 +258,7 @@ def test_a_killed_command_goes_on(model, tmp_path):
         (["x.wav", "--output", "nowhere/x.csv"], "the folder nowhere does not exist"),
         (["x.wav", "--output", "x.txt"], "--output must end in .csv, .json, .jsonl"),
         (["x.wav", "--hop", "1"], "--hop 1 needs a --window"),
-        (["x.wav", "--top", "0"], "--top must be at least 1"),
+        (["x.wav", "--top", "0"], "--top must be a whole number"),
         (["x.wav", "--threshold", "7"], r"--threshold must lie in \[0, 1\]"),
         (["x.wav", "--batch-size", "0"], "--batch-size must be at least 1"),
         (["x.wav", "--window", "0"], "--window must be seconds, 0.01 to 3600"),
