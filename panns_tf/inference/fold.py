@@ -95,7 +95,7 @@ def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
     """
     mean, variance = _array(norm.moving_mean), _array(norm.moving_variance)
     scale = (_array(norm.gamma) if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
-    kernel = _array(convolution.kernel)
+    kernel = ops.convert_to_numpy(convolution.kernel)
     depthwise = isinstance(convolution, layers.DepthwiseConv2D)  # (height, width, channels, 1)
     wide = scale[:, None] if depthwise else scale
     bias = _array(convolution.bias) if convolution.use_bias else 0.0
@@ -106,7 +106,10 @@ def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
     config |= {name: value for name, value in without.items() if name in config}
     layer = type(convolution).from_config(config)
     layer.build((None,) * (kernel.ndim - 1) + (kernel.shape[-2],))
-    layer.set_weights([kernel * wide, shift])
+    # In double precision, but without a copy of the kernel in it.
+    scaled = np.empty_like(kernel)
+    np.multiply(kernel, wide, out=scaled, dtype="float64", casting="same_kind")
+    layer.set_weights([scaled, shift])
     return layer
 
 
