@@ -108,7 +108,7 @@ def mutated(rng: np.random.Generator, content: bytes, other: bytes) -> bytes:
     """One of the ways in which files are spoilt, or two."""
     out = bytearray(content)
     for _ in range(rng.integers(1, 3)):
-        kind, place = rng.integers(10), int(rng.integers(len(out) + 1))
+        kind, place = rng.integers(12), int(rng.integers(len(out) + 1))
         if not out or kind == 0:
             out += rng.bytes(100)
         elif kind == 1:  # a few bits anywhere
@@ -130,6 +130,10 @@ def mutated(rng: np.random.Generator, content: bytes, other: bytes) -> bytes:
             out[place:place] = rng.bytes(int(rng.integers(1, 500)))
         elif kind == 8:  # the rest of another file
             out[place:] = other[place:]
+        elif kind == 9:  # bytes that were overwritten
+            out[place : place + 500] = rng.bytes(500)
+        elif kind == 10:  # a hole, as a lost block leaves it
+            out[place : place + 4096] = bytes(4096)
         else:  # pieces in another order
             pieces = [out[at : at + 512] for at in range(0, len(out), 512)]
             out = bytearray().join(pieces[at] for at in rng.permutation(len(pieces)))

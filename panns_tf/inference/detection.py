@@ -1,6 +1,6 @@
 """Sound events with their times, in recordings of any length."""
 
-import warnings
+import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,12 +9,12 @@ import numpy as np
 from panns_tf.inference.audio import AudioError
 from panns_tf.inference.batching import Heard, blocks_of
 from panns_tf.inference.events import EventFinder, EventSettings
-from panns_tf.inference.files import decoded, find_audio
+from panns_tf.inference.files import decoded
 from panns_tf.inference.hearing import WINDOW_SECONDS, Hearer
 from panns_tf.inference.loading import load_network
 from panns_tf.inference.overview import Overview
 from panns_tf.inference.results import Detection, Event
-from panns_tf.inference.tagging import is_folder
+from panns_tf.inference.tagging import each_or_one
 from panns_tf.inference.tracks import SegmentTrack, Track, WindowTrack
 from panns_tf.models import ARCHITECTURES, Network
 
@@ -98,18 +98,10 @@ class SoundEventDetector:
             AudioError: if a recording cannot be read.
             ValueError: for settings out of range.
         """
-        many = isinstance(source, list | tuple)
-        if is_folder(source):
-            many, source = True, find_audio([source])
-        found = []
-        sources = source if many else [source]
-        for heard in self.detect_each(sources, rate, settings, keep_frames=keep_frames):
-            for note in heard.notes:
-                warnings.warn(note, stacklevel=2)
-            if heard.error is not None:
-                raise heard.error
-            found.append(heard.detection)
-        return found if many else found[0]
+        hear = functools.partial(
+            self.detect_each, rate=rate, settings=settings, keep_frames=keep_frames
+        )
+        return each_or_one(source, hear, lambda heard: heard.detection)
 
     def detect_each(
         self,
@@ -189,5 +181,4 @@ class Detected(Heard):
 
 def networks_with_frames() -> list[str]:
     """Returns the names of the networks that say themselves when a sound is to be heard."""
-    heads = ("max", "average", "attention")
-    return [row.name for row in ARCHITECTURES.values() if row.head in heads]
+    return [row.name for row in ARCHITECTURES.values() if row.is_decision_level]

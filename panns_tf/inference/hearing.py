@@ -73,7 +73,7 @@ class Hearer:
     @property
     def has_segments(self) -> bool:
         """Whether the network is one of the decision-level ones."""
-        return self._row.head in ("max", "average", "attention")
+        return self._row.is_decision_level
 
     def clips_at_once(self, samples: int) -> int:
         """Returns how many clips of a length make a full batch."""

@@ -1,9 +1,10 @@
 """Labels and embeddings of recordings."""
 
+import functools
 import numbers
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +91,9 @@ class AudioTagger:
         """
         check_choice(top, threshold)
         windows = windows_of(window, hop, self.sample_rate)
+        hear = functools.partial(self.hear_each, rate=rate, windows=windows)
         return each_or_one(
-            self, source, rate, windows, lambda heard: self._taggings(heard, top, threshold, window)
+            source, hear, lambda heard: self._taggings(heard, top, threshold, window)
         )
 
     def embed(
@@ -115,7 +117,8 @@ class AudioTagger:
             AudioError, ValueError: as `tag`.
         """
         windows = windows_of(window, hop, self.sample_rate)
-        return each_or_one(self, source, rate, windows, embedding_of)
+        hear = functools.partial(self.hear_each, rate=rate, windows=windows)
+        return each_or_one(source, hear, embedding_of)
 
     def hear_each(self, sources: Iterable, **settings) -> Iterator[Heard]:
         """Hears recordings one by one without end; see `panns_tf.inference.batching.hear_each`."""
@@ -126,16 +129,24 @@ class AudioTagger:
         return found if window else found[0]
 
 
-def each_or_one(tagger, source, rate, windows, result):
-    """Hears one source, or each of a folder or list, and makes results of what was heard."""
+def each_or_one(source, hear: Callable, result: Callable):
+    """Hears one source, or each of a folder or list, and makes results of what was heard.
+
+    Args:
+        source: as for `AudioTagger.tag`.
+        hear: of an iterable of sources, gives what became of each.
+        result: makes one of what was heard.
+
+    Raises:
+        AudioError: if one cannot be read.
+    """
     many = isinstance(source, list | tuple)
     if is_folder(source):
         many, source = True, find_audio([source])
     found = []
-    sources = source if many else [source]
-    for heard in tagger.hear_each(sources, rate=rate, windows=windows):
+    for heard in hear(source if many else [source]):
         for note in heard.notes:
-            warnings.warn(note, stacklevel=4)
+            warnings.warn(note, stacklevel=3)
         if heard.error is not None:
             raise heard.error
         found.append(result(heard))

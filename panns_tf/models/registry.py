@@ -66,6 +66,11 @@ class Architecture:
     unused: tuple[tuple[str, tuple[int | None, ...]], ...] = ()
     published_map: float | None = None
 
+    @property
+    def is_decision_level(self) -> bool:
+        """Whether the network predicts for segments, and so says when a sound is there."""
+        return self.head in ("max", "average", "attention")
+
     def override(self, **overrides) -> "Architecture":
         """Returns this row with other settings.
 

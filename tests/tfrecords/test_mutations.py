@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.hostile import mutated
 from tfrecords import load_index, pack_clips, verify_directory
 from tfrecords.decode import DecodeError, decode_clip
 from tfrecords.workers import CRASHED, HUNG
@@ -44,35 +45,6 @@ def write_sources(folder: Path) -> list[bytes]:
         soundfile.write(path, np.array(samples), RATE, subtype="DOUBLE")
         contents.append(path.read_bytes())
     return contents
-
-
-def mutated(rng: np.random.Generator, content: bytes, other: bytes) -> bytes:
-    """One of the ways in which files are spoilt."""
-    out = bytearray(content)
-    kind = rng.integers(9)
-    place = int(rng.integers(len(out)))
-    if kind == 0:  # a few bits anywhere
-        for _ in range(rng.integers(1, 9)):
-            out[rng.integers(len(out))] ^= 1 << rng.integers(8)
-    elif kind == 1:  # bits of the header
-        for _ in range(rng.integers(1, 5)):
-            out[rng.integers(min(64, len(out)))] ^= 1 << rng.integers(8)
-    elif kind == 2:  # extreme numbers in the header
-        first = int(rng.integers(4, 60))
-        out[first : first + 4] = [b"\xff" * 4, bytes(4), b"\x7f" * 4][rng.integers(3)]
-    elif kind == 3:
-        out = out[:place]
-    elif kind == 4:
-        out = out[place:]
-    elif kind == 5:
-        out[place : place + 500] = rng.bytes(500)
-    elif kind == 6:  # the rest of another file
-        out[place:] = other[place:]
-    elif kind == 7:  # a hole, as a lost block leaves it
-        out[place : place + 4096] = bytes(4096)
-    else:
-        out += rng.bytes(100)
-    return bytes(out)
 
 
 @pytest.fixture(scope="module")

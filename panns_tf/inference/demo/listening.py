@@ -12,6 +12,7 @@ from panns_tf.inference.audio import AudioError, open_audio
 from panns_tf.inference.overview import Overview
 from panns_tf.inference.picture import draw
 from panns_tf.inference.results import Detection, Event, Tag, Tagging
+from panns_tf.inference.tagging import best
 
 #: Tags on the page, and classes whose probability is drawn over time.
 TOP = 10
@@ -90,11 +91,10 @@ class Listener:
         if detection.framewise is not None and len(detection.framewise):
             overview.feed_probabilities(detection.framewise, detection.frame_seconds)
         light, dark = (self._picture(overview, detection.events, dark) for dark in (False, True))
-        order = np.argsort(-tagging.scores, kind="stable")[:TOP]
         return Heard(
             path.name,
             len(samples) / self.sample_rate,
-            tuple(Tag(self.labels[i], float(tagging.scores[i]), int(i)) for i in order),
+            best(tagging.scores, self.labels, TOP, 0.0),
             detection.events,
             light,
             dark,
