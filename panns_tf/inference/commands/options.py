@@ -34,7 +34,7 @@ def add_model(parser: argparse.ArgumentParser, default: str) -> None:
         "--precision",
         default="float32",
         choices=("float32", "bfloat16"),
-        help="bfloat16 is faster where the processor has it; probabilities differ by about 0.01",
+        help="bfloat16 is faster where the processor has it; probabilities differ by up to 0.02",
     )
     parser.add_argument(
         "--batch-size", type=int, default=8, metavar="N", help="clips of 10 s at a time; default 8"
