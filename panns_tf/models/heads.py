@@ -16,13 +16,95 @@ def _embedding(row: Architecture, layer: LayerBook, x, name: str = "fc1"):
     return layer(layers.Dense, name, units=row.embedding_size, activation="relu")(x)
 
 
-def _classify(layer: LayerBook, x, num_classes: int):
+def _hidden(row: Architecture, layer: LayerBook, x):
+    """What lies between embedding and classifier; nothing in the published networks."""
+    for number, units in enumerate(row.hidden, start=1):
+        x = layer(layers.Dense, f"fc_hidden{number}", units=units, activation="relu")(x)
+        x = dropout(layer, f"fc_hidden{number}.dropout", x, row.head_dropout)
+    return x
+
+
+def _classify(row: Architecture, layer: LayerBook, x, num_classes: int):
+    x = _hidden(row, layer, x)
     logits = layer(layers.Dense, "fc_audioset", units=num_classes, dtype="float32")(x)
-    return logits, _sigmoid(layer, logits)
+    return logits, _probabilities(row, layer, logits)
 
 
-def _sigmoid(layer: LayerBook, logits):
-    return layer(layers.Activation, "sigmoid", activation="sigmoid", dtype="float32")(logits)
+def _probabilities(row: Architecture, layer: LayerBook, logits):
+    kind = row.activation
+    return layer(layers.Activation, kind, activation=kind, dtype="float32")(logits)
+
+
+def embed(row: Architecture, layer: LayerBook, x):
+    """Builds what the classifier reads.
+
+    Args:
+        row: the network.
+        layer: the layers.
+        x: (batch, frames, mel_bins, channels) or (batch, steps, channels).
+
+    Returns:
+        (batch, embedding_size); of heads that classify parts of a clip (batch, segments,
+        embedding_size).
+    """
+    x = _without_frequency(x)  # (batch, steps, channels)
+    if row.head == "clip":
+        return _embedding(row, layer, ops.max(x, axis=1) + ops.mean(x, axis=1))
+    if row.head == "patches":
+        return _embedding(row, layer, _embedding(row, layer, x, "fc1"), "fc2")
+    # The average divides by 3 at both ends too: zeros count.
+    padded = layer(layers.ZeroPadding1D, "segments.pad", padding=1)(x)
+    average = layer(layers.AveragePooling1D, "segments.average", pool_size=3, strides=1)(padded)
+    settings = {"pool_size": 3, "strides": 1, "padding": "same"}
+    x = layer(layers.MaxPooling1D, "segments.max", **settings)(x) + average
+    return _embedding(row, layer, x)  # (batch, segments, embedding_size)
+
+
+def decide(row: Architecture, layer: LayerBook, embedding, num_classes: int) -> dict:
+    """Builds a head's word on clips from what `embed` gives.
+
+    Returns:
+        ``clipwise_output`` (batch, K) in [0, 1], and where the head has such its ``logits``
+        (batch, K).
+    """
+    if row.head == "clip":
+        logits, probabilities = _classify(row, layer, embedding, num_classes)
+        return {"clipwise_output": probabilities, "logits": logits}
+    return _joined(row, _scores(row, layer, embedding, num_classes))
+
+
+def _scores(row: Architecture, layer: LayerBook, embedding, num_classes: int) -> dict:
+    """What is said of each part of a clip.
+
+    Returns:
+        ``segments`` (batch, segments, K) in [0, 1], ``embedding`` as given, and ``attention``,
+        the segments' weights before the softmax, or the ``logits``, both (batch, segments, K).
+    """
+    # Here, unlike in clip_head, the classifier sees this dropout.
+    x = dropout(layer, "embedding.dropout", embedding, row.embedding_dropout)
+    if row.head == "attention":
+        x = _hidden(row, layer, x)
+        settings = {"filters": num_classes, "kernel_size": 1, "dtype": "float32"}
+        scores = layer(layers.Conv1D, "att_block.att", **settings)(x)  # AttBlock of the reference
+        values = layer(layers.Conv1D, "att_block.cla", **settings)(x)
+        segments = _probabilities(row, layer, values)
+        attention = ops.clip(scores, -10.0, 10.0)
+        return {"segments": segments, "embedding": embedding, "attention": attention}
+    logits, segments = _classify(row, layer, x, num_classes)
+    return {"segments": segments, "embedding": embedding, "logits": logits}
+
+
+def _joined(row: Architecture, parts: dict) -> dict:
+    """One prediction for the clip from those for its parts."""
+    segments = parts["segments"]
+    if row.head == "attention":
+        weights = ops.softmax(parts["attention"], axis=1)  # over segments, class by class
+        # Rounding can carry a weighted mean of ones past 1.
+        return {"clipwise_output": ops.minimum(ops.sum(weights * segments, axis=1), 1.0)}
+    if row.head == "max":
+        logits = ops.max(parts["logits"], axis=1)
+        return {"clipwise_output": ops.max(segments, axis=1), "logits": logits}
+    return {"clipwise_output": ops.mean(segments, axis=1)}
 
 
 def clip_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int) -> dict:
@@ -39,17 +121,14 @@ def clip_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int
         ``clipwise_output`` (batch, K) in [0, 1], its ``logits`` (batch, K), and ``embedding``
         (batch, embedding_size).
     """
-    x = _without_frequency(x)
-    return _of_pooled(row, layer, ops.max(x, axis=1) + ops.mean(x, axis=1), num_classes)
+    return _outputs(row, layer, embed(row, layer, x), num_classes)
 
 
-def _of_pooled(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
-    """From (batch, channels), what is left of a clip without its time."""
-    x = _embedding(row, layer, x)
+def _outputs(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
+    """All outputs of a clip from what its classifier reads, (batch, embedding_size)."""
     # The classifier reads the values before this dropout, as in the reference.
     embedding = dropout(layer, "embedding.dropout", x, row.embedding_dropout)
-    logits, probabilities = _classify(layer, x, num_classes)
-    return {"clipwise_output": probabilities, "embedding": embedding, "logits": logits}
+    return {**decide(row, layer, x, num_classes), "embedding": embedding}
 
 
 def decision_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int) -> dict:
@@ -65,17 +144,7 @@ def decision_head(row: Architecture, layer: LayerBook, x, waveform, num_classes:
 
     Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
     """
-    parts = _segments(row, layer, x, num_classes)
-    segments, outputs = parts["segments"], {}
-    if row.head == "attention":
-        weights = ops.softmax(parts["attention"], axis=1)  # over segments, class by class
-        # Rounding can carry a weighted mean of ones past 1.
-        clip = ops.minimum(ops.sum(weights * segments, axis=1), 1.0)
-    elif row.head == "max":
-        clip = ops.max(segments, axis=1)
-        outputs["logits"] = ops.max(parts["logits"], axis=1)
-    else:
-        clip = ops.mean(segments, axis=1)
+    parts = _scores(row, layer, embed(row, layer, x), num_classes)
     frames = layer(
         RepeatSegments,
         "frames",
@@ -83,44 +152,16 @@ def decision_head(row: Architecture, layer: LayerBook, x, waveform, num_classes:
         hop_size=row.frontend.hop_size,
     )
     return {
-        "clipwise_output": clip,
-        "segmentwise_output": segments,
-        "framewise_output": frames([segments, waveform]),
+        **_joined(row, parts),
+        "segmentwise_output": parts["segments"],
+        "framewise_output": frames([parts["segments"], waveform]),
         "embedding": ops.mean(parts["embedding"], axis=1),
-        **outputs,
     }
 
 
 def frames_per_segment(row: Architecture) -> int:
     """Returns the frames that a decision-level network joins to one segment."""
     return 2 ** (len(row.widths) - 1)
-
-
-def _segments(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
-    """What a decision-level head says of each segment.
-
-    Returns:
-        ``segments`` (batch, segments, K) in [0, 1], ``embedding`` (batch, segments,
-        embedding_size), and ``attention``, the segments' weights before the softmax, or the
-        ``logits``, both (batch, segments, K).
-    """
-    x = _without_frequency(x)
-    # (batch, segments, channels). The average divides by 3 at both ends too: zeros count.
-    padded = layer(layers.ZeroPadding1D, "segments.pad", padding=1)(x)
-    average = layer(layers.AveragePooling1D, "segments.average", pool_size=3, strides=1)(padded)
-    settings = {"pool_size": 3, "strides": 1, "padding": "same"}
-    x = layer(layers.MaxPooling1D, "segments.max", **settings)(x) + average
-    embedding = _embedding(row, layer, x)  # (batch, segments, embedding_size)
-    # Here, unlike in clip_head, the classifier sees this dropout.
-    x = dropout(layer, "embedding.dropout", embedding, row.embedding_dropout)
-    if row.head == "attention":
-        settings = {"filters": num_classes, "kernel_size": 1, "dtype": "float32"}
-        scores = layer(layers.Conv1D, "att_block.att", **settings)(x)  # AttBlock of the reference
-        segments = _sigmoid(layer, layer(layers.Conv1D, "att_block.cla", **settings)(x))
-        attention = ops.clip(scores, -10.0, 10.0)
-        return {"segments": segments, "embedding": embedding, "attention": attention}
-    logits, segments = _classify(layer, x, num_classes)
-    return {"segments": segments, "embedding": embedding, "logits": logits}
 
 
 def patch_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: int) -> dict:
@@ -137,17 +178,8 @@ def patch_head(row: Architecture, layer: LayerBook, x, waveform, num_classes: in
         ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, embedding_size),
         means over patches.
     """
-    parts = _patches(row, layer, x, num_classes)
-    clip = ops.mean(parts["segments"], axis=1)
-    return {"clipwise_output": clip, "embedding": ops.mean(parts["embedding"], axis=1)}
-
-
-def _patches(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
-    """What is said of each patch, named as in `_segments`."""
-    x = _embedding(row, layer, _embedding(row, layer, x, "fc1"), "fc2")
-    x = dropout(layer, "embedding.dropout", x, row.embedding_dropout)
-    _, patches = _classify(layer, x, num_classes)  # (batch, patches, K)
-    return {"segments": patches, "embedding": x}
+    parts = _scores(row, layer, embed(row, layer, x), num_classes)
+    return {**_joined(row, parts), "embedding": ops.mean(parts["embedding"], axis=1)}
 
 
 def local_outputs(row: Architecture, layer: LayerBook, x, num_classes: int) -> dict:
@@ -163,7 +195,7 @@ def local_outputs(row: Architecture, layer: LayerBook, x, num_classes: int) -> d
     """
     if row.head == "clip":
         return {"features": _without_frequency(x)}
-    parts = (_patches if row.head == "patches" else _segments)(row, layer, x, num_classes)
+    parts = _scores(row, layer, embed(row, layer, x), num_classes)
     parts.pop("logits", None)
     return parts
 
@@ -178,6 +210,6 @@ def clip_of_features(row: Architecture, layer: LayerBook, pooled, num_classes: i
     Returns:
         ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, embedding_size).
     """
-    outputs = _of_pooled(row, layer, pooled, num_classes)
+    outputs = _outputs(row, layer, _embedding(row, layer, pooled), num_classes)
     outputs.pop("logits")
     return outputs

@@ -98,7 +98,9 @@ def create_model(
             see `panns_tf.weights.zoo`) and verified; or the path of a PyTorch checkpoint (``.pth``,
             read without PyTorch), a ``.keras`` or a ``.weights.h5`` file of the same network.
         **overrides: ``sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window,
-            embedding_size``; and ``dropout=False``, ``spec_augment=False`` to switch these off.
+            embedding_size``; ``hidden``, widths of layers before the classifier, and
+            ``activation="softmax"`` for clips of one class each; and ``dropout=False``,
+            ``spec_augment=False`` to switch these off.
 
     Returns:
         A functional model. Input ``waveform``: (batch, samples) float32 in [-1, 1], both axes of

@@ -41,6 +41,10 @@ class Architecture:
             classifier sees it too.
         unused: modules in the reference's checkpoints that no output depends on, with the shape
             of their weight; None stands for the number of classes. Their entries may be left over.
+        hidden: widths of fully connected layers between embedding and classifier, for transfer;
+            the published networks have none.
+        activation: what makes probabilities of the classifier's values: ``"sigmoid"``, each
+            class by itself, or for clips of one class each ``"softmax"``.
         published_map: mAP on the AudioSet evaluation set, from the paper, or where it has none
             from the name of the published file.
     """
@@ -64,6 +68,8 @@ class Architecture:
     head_dropout: float = 0.5
     embedding_dropout: float = 0.5
     unused: tuple[tuple[str, tuple[int | None, ...]], ...] = ()
+    hidden: tuple[int, ...] = ()
+    activation: str = "sigmoid"
     published_map: float | None = None
 
     @property
@@ -75,8 +81,8 @@ class Architecture:
         """Returns this row with other settings.
 
         Args:
-            **overrides: any field of `Frontend`, ``embedding_size``, and the switches
-                ``dropout`` and ``spec_augment``, which can only be turned off.
+            **overrides: any field of `Frontend`, ``embedding_size``, ``hidden``, ``activation``,
+                and the switches ``dropout`` and ``spec_augment``, which can only be turned off.
 
         Raises:
             ValueError: for an unknown name or an impossible value.
@@ -90,6 +96,12 @@ class Architecture:
                 if int(value) != value or value < 1:
                     raise ValueError(f"embedding_size must be at least 1; received {value}")
                 row = dataclasses.replace(row, embedding_size=int(value))
+            elif name == "hidden":
+                if any(int(width) != width or width < 1 for width in value):
+                    raise ValueError(f"hidden must be widths of at least 1; received {value}")
+                row = dataclasses.replace(row, hidden=tuple(int(width) for width in value))
+            elif name == "activation":
+                row = dataclasses.replace(row, activation=row._checked(value))
             elif name in ("dropout", "spec_augment"):
                 if not isinstance(value, bool):
                     raise ValueError(f"{name} is switched by True or False; received {value!r}")
@@ -99,6 +111,16 @@ class Architecture:
             else:
                 raise ValueError(f"unknown override {name!r}; expected one of {OVERRIDES}")
         return dataclasses.replace(row, frontend=self._frontend(frontend))
+
+    def _checked(self, activation: str) -> str:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {ACTIVATIONS}; received {activation!r}")
+        if activation == "softmax" and self.head != "clip":
+            raise ValueError(
+                f"{self.name} joins probabilities of parts of a clip, each class by itself, so its "
+                "activation is sigmoid; received softmax"
+            )
+        return activation
 
     def _frontend(self, changes: dict) -> Frontend:
         useful = {"sample_rate"}
@@ -127,7 +149,11 @@ class Architecture:
         return count
 
 
-OVERRIDES = (*Frontend.__dataclass_fields__, "embedding_size", "dropout", "spec_augment")
+ACTIVATIONS = ("sigmoid", "softmax")
+OVERRIDES = (
+    *Frontend.__dataclass_fields__,
+    *("embedding_size", "hidden", "activation", "dropout", "spec_augment"),
+)
 
 
 def _like(row: Architecture, name: str, parameters: int, **changes) -> Architecture:

@@ -1,6 +1,9 @@
-"""Binary cross-entropy, as the reference computes it, and where it can be, better."""
+"""Cross-entropies, as the reference computes them, and where it can be, better."""
+
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 #: PyTorch's floor of a logarithm, and of p (1 - p) in its gradient.
@@ -8,7 +11,41 @@ SMALLEST_LOG = -100.0
 SMALLEST_VARIANCE = 1e-12
 
 
-def binary_cross_entropy(target, outputs: dict):
+def loss_of(activation: str, class_weights: Sequence[float] | None = None) -> Callable:
+    """Returns the loss for the activation of a network's outputs.
+
+    Args:
+        activation: ``"sigmoid"`` or ``"softmax"``.
+        class_weights: what a clip of each class counts, where some have few; a mean of about 1
+            leaves the learning rate as it is. None for 1 each.
+
+    Returns:
+        A function of the targets (batch, classes) and a head's outputs, as
+        `binary_cross_entropy` and `cross_entropy` are.
+    """
+    weights = None if class_weights is None else np.asarray(class_weights, np.float32)
+    loss = cross_entropy if activation == "softmax" else binary_cross_entropy
+    return lambda target, outputs: loss(target, outputs, weights)
+
+
+def cross_entropy(target, outputs: dict, class_weights=None):
+    """Returns the mean cross-entropy of clips of one class each, a float32 scalar.
+
+    Args:
+        target: (batch, classes), each clip's adding up to 1; fractions under mixup.
+        outputs: of a head, with ``logits`` (batch, classes).
+        class_weights: (classes,), or None.
+
+    Source: ``torch.nn.functional.cross_entropy``; the paper's section VI.
+    """
+    target = ops.cast(target, "float32")
+    if class_weights is not None:
+        target *= class_weights
+    logits = ops.cast(outputs["logits"], "float32")
+    return -ops.mean(ops.sum(target * ops.log_softmax(logits, axis=-1), axis=-1))
+
+
+def binary_cross_entropy(target, outputs: dict, class_weights=None):
     """Returns the mean binary cross-entropy over all clips and classes, a float32 scalar.
 
     Args:
@@ -16,6 +53,8 @@ def binary_cross_entropy(target, outputs: dict):
         outputs: of a head: ``logits`` (batch, classes) if it has such, else
             ``clipwise_output``. From logits the loss keeps its gradient where a probability
             rounds to 0 or 1 and the reference's output is stuck; elsewhere the two are equal.
+        class_weights: (classes,), or None; a clip that has a class counts so much for it, one
+            that lacks it 1.
     """
     target = ops.cast(target, "float32")
     if "logits" in outputs:
@@ -24,6 +63,8 @@ def binary_cross_entropy(target, outputs: dict):
         each = ops.relu(logits) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
     else:
         each = cross_entropy_of_probability(target, outputs["clipwise_output"])
+    if class_weights is not None:
+        each *= 1 + target * (class_weights - 1)
     return ops.mean(each)
 
 

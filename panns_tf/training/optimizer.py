@@ -1,5 +1,7 @@
 """Adam as PyTorch has it."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -23,6 +25,8 @@ class Adam(keras.optimizers.Adam):
 
     Attributes:
         summed: the gradients of the last step, those of all devices added up.
+        factors: of the learning rate, one for each variable, where some are to learn more
+            slowly; or None.
 
     Source: ``torch.optim.Adam`` and ``AdamW``.
     """
@@ -30,6 +34,7 @@ class Adam(keras.optimizers.Adam):
     def __init__(self, learning_rate=1e-3, *, amsgrad: bool = True, epsilon=1e-8, **kwargs):
         super().__init__(learning_rate, amsgrad=amsgrad, epsilon=epsilon, **kwargs)
         self._finite = None
+        self.factors: Sequence[float] | None = None
         self.summed: list = []
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
@@ -55,6 +60,9 @@ class Adam(keras.optimizers.Adam):
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
         rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
+        index = self._get_variable_index(variable)
+        if self.factors is not None:
+            rate *= self.factors[index]
         step = ops.cast(self.iterations + 1, dtype)
         beta_1, beta_2 = (ops.cast(beta, dtype) for beta in (self.beta_1, self.beta_2))
         correction_1 = 1 - ops.power(beta_1, step)
@@ -68,7 +76,6 @@ class Adam(keras.optimizers.Adam):
         # sqrt(v / correction_2) + epsilon, multiplied through by sqrt(correction_2)
         scale = ops.sqrt(correction_2)
         rate, epsilon = rate * scale / correction_1, self.epsilon * scale
-        index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
         largest = self._velocity_hats[index] if self.amsgrad else None  # of uncorrected moments
         if fused_update(variable, m, v, largest, rate, beta_1, beta_2, epsilon, gradient):

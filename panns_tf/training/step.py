@@ -1,6 +1,7 @@
 """One update, compiled: what happens on the devices between two looks of the host."""
 
 import time
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -33,6 +34,8 @@ class UpdateStep:
         network: whose weights are updated; made under the distribution's strategy.
         distribution: the devices.
         teacher: whose word becomes part of the targets, or None.
+        loss: of targets and a head's outputs; see `panns_tf.training.losses.loss_of`.
+        factors: of the learning rate, one for each trainable variable, or None.
 
     Attributes:
         optimizer: Adam, with its moments.
@@ -46,9 +49,12 @@ class UpdateStep:
         network: Network,
         distribution: Distribution,
         teacher: Teacher | None = None,
+        loss: Callable = binary_cross_entropy,
+        factors: Sequence[float] | None = None,
     ):
         self.config = config
         self._network = network
+        self._loss = loss
         self._model = training_model(network)
         self._distribution = distribution
         self._teacher = teacher
@@ -60,6 +66,7 @@ class UpdateStep:
             decay = config.weight_decay or None
             self.optimizer = Adam(learning_rate(config), weight_decay=decay)
             self.optimizer.build(network.trainable_variables)
+            self.optimizer.factors = factors
             self.average = WeightAverage(network, config.ema) if config.ema else None
             outputs = config.batch_size * network.num_classes
             self._scaling = LossScale(outputs) if config.policy == "mixed_float16" else None
@@ -272,7 +279,7 @@ class UpdateStep:
         inputs, target = self._inputs(batch, place)
         variables = [v.value for v in self._network.trainable_variables]
         with tf.GradientTape() as tape:
-            loss = binary_cross_entropy(target, self._model.outputs_of(inputs, training=True))
+            loss = self._loss(target, self._model.outputs_of(inputs, training=True))
             scaled = self._scaling.scale(loss) if self._scaling else loss
         return tape.gradient(scaled, variables), loss
 
@@ -284,7 +291,8 @@ class UpdateStep:
         shift = round(config.time_shift * self._network.row.frontend.sample_rate)
         seed = tf.add(place, (config.seed, 0))
         waveform = augment(waveform, seed, shift=shift, gain=config.gain)
-        target = smooth(target, config.label_smoothing)
+        rest = 0.5 if self._network.row.activation == "sigmoid" else 1 / self._network.num_classes
+        target = smooth(target, config.label_smoothing, rest)
         if self._teacher:
             target = self._teacher.targets(target, waveform)
         if weight is None:
@@ -304,12 +312,13 @@ def _monotonic() -> np.float64:
     return np.float64(time.monotonic())
 
 
-def smooth(target, amount: float):
-    """Moves targets of 0 and 1 towards each other, each by half of ``amount``.
+def smooth(target, amount: float, rest: float = 0.5):
+    """Moves targets by ``amount`` of the way to ``rest``, what is said of a class at random.
 
-    Source: Szegedy et al. 2016, as ``keras.losses.BinaryCrossentropy`` has it.
+    Source: Szegedy et al. 2016, as ``keras.losses.BinaryCrossentropy`` (rest 1 / 2) and
+    ``CategoricalCrossentropy`` (rest 1 / classes) have it.
     """
-    return target * (1 - amount) + amount / 2 if amount else target
+    return target * (1 - amount) + amount * rest if amount else target
 
 
 def compiles(config: TrainConfig, distribution: Distribution) -> bool:
