@@ -4,11 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from panns_tf.inference.loading import load_network
 from panns_tf.models import Network, find
-from panns_tf.transfer.settings import FROZEN
 from panns_tf.transfer.stages import CLASSIFIER
 from panns_tf.weights.loading import TORCH
 
@@ -45,39 +45,48 @@ def _is_place(path: Path) -> bool:
     return path.is_dir() or path.suffix in (*TORCH, ".keras")
 
 
+def task_overrides(row_name: str, strategy: str, single_label: bool, overrides: dict) -> dict:
+    """Returns the overrides of a network for a task: those given, and its classifier's.
+
+    Args:
+        row_name: of the registry.
+        strategy: one of `panns_tf.transfer.settings.STRATEGIES`.
+        single_label: whether every clip has one class.
+        overrides: as for `panns_tf.create_model`.
+    """
+    found = {**overrides, "activation": activation_of(row_name, single_label)}
+    if strategy == "freeze_l3":
+        units = min(MOST_UNITS, find(row_name).override(**found).embedding_size)
+        found["hidden"] = (units, units)
+    return found
+
+
 def new_network(
     row_name: str,
     labels: tuple[str, ...],
-    strategy: str,
-    single_label: bool,
     overrides: dict,
     base: Network | None = None,
+    head: keras.Model | None = None,
 ) -> Network:
     """Returns a network for a task, every layer that hears as the base has it, the classifier new.
 
     Args:
         row_name: of the registry.
         labels: of the task's classes.
-        strategy: one of `panns_tf.transfer.settings.STRATEGIES`.
-        single_label: whether every clip has one class.
-        overrides: as for `panns_tf.create_model`.
+        overrides: see `task_overrides`.
         base: a pretrained network of the same row, or None for random weights.
+        head: a trained classifier, whose weights it takes; or None for random ones.
 
     Raises:
         ValueError: if a layer of the base has another shape, by other overrides.
     """
-    row = find(row_name)
-    overrides = {**overrides, "activation": activation_of(row_name, single_label)}
-    if strategy == "freeze_l3":
-        units = min(MOST_UNITS, row.override(**overrides).embedding_size)
-        overrides["hidden"] = (units, units)
     network = Network(row_name, len(labels), **overrides)
     network.labels = list(labels)
     if base is not None:
         _copy(base, network)
-    if strategy in FROZEN:
-        for layer in network.layers:
-            layer.trainable = bool(CLASSIFIER.fullmatch(layer.name))
+    for layer in head.layers if head is not None else ():
+        if layer.weights:
+            network.get_layer(layer.name).set_weights(layer.get_weights())
     return network
 
 

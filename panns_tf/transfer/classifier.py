@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from panns_tf.models import Network
+from panns_tf.models import Architecture
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.heads import decide
 from panns_tf.training.losses import loss_of
@@ -18,31 +18,34 @@ from panns_tf.transfer.fitting import Fitted, class_weights
 from panns_tf.transfer.settings import TransferConfig
 
 
-def classifier(network: Network, shape: tuple[int, ...]) -> keras.Model:
-    """Returns a network's classifier, its layers shared, as a model of what it reads.
+def new_classifier(row: Architecture, shape: tuple[int, ...], num_classes: int) -> keras.Model:
+    """Returns the classifier of a network alone, as a model of what it reads.
 
     Args:
-        network: the network.
+        row: the network, overrides applied.
         shape: of one window's embedding, (width,) or (segments, width).
+        num_classes: K.
 
     Returns:
         A model from (batch, *shape) to ``clipwise_output`` and, where there are such, ``logits``.
+        Its layers are called as in the network.
     """
     read = keras.Input(shape, name="embedding", dtype="float32")
-    book = LayerBook(network.layers)
-    return keras.Model(read, decide(network.row, book, read, network.num_classes))
+    return keras.Model(read, decide(row, LayerBook(), read, num_classes))
 
 
 def fit_classifier(
-    network: Network,
+    model: keras.Model,
+    row: Architecture,
     config: TransferConfig,
     embedded: np.ndarray,
     target: np.ndarray,
 ) -> Fitted:
-    """Trains the classifier of a network in place, on all windows of the training clips.
+    """Trains a classifier in place, on all windows of the training clips.
 
     Args:
-        network: its other layers are left as they are.
+        model: of `new_classifier`.
+        row: the network.
         config: of the training.
         embedded: (windows, width) or (windows, segments, width), of `embeddings`.
         target: (windows, classes).
@@ -51,14 +54,13 @@ def fit_classifier(
     windows = len(embedded)
     batch = config.batch_size
     steps = max(config.min_steps, config.epochs * max(1, round(windows / batch)))
-    model = classifier(network, embedded.shape[1:])
     weights = class_weights(target) if config.class_weights else None
-    loss = loss_of(network.row.activation, weights)
+    loss = loss_of(row.activation, weights)
     decay = config.weight_decay or None
     optimizer = Adam(learning_rate(config.train_config(steps)), weight_decay=decay)
     variables = model.trainable_variables
     optimizer.build(variables)
-    rest = 0.5 if network.row.activation == "sigmoid" else 1 / network.num_classes
+    rest = 0.5 if row.activation == "sigmoid" else 1 / target.shape[1]
     given = tf.constant(embedded)
     truth = tf.constant(smooth(target, config.label_smoothing, rest).astype(np.float32))
     order = draws(range(windows), target, steps * batch, config.sampling, config.seed)
@@ -78,9 +80,8 @@ def fit_classifier(
     return Fitted(steps, time.monotonic() - began, steps, ({"step": steps, "loss": mean},))
 
 
-def classify(network: Network, embedded: np.ndarray, batch_size: int = 512) -> np.ndarray:
+def classify(model: keras.Model, embedded: np.ndarray, batch_size: int = 512) -> np.ndarray:
     """Returns the probabilities of windows from their embeddings, (windows, classes)."""
-    model = classifier(network, embedded.shape[1:])
     parts = [
         model(embedded[first : first + batch_size], training=False)["clipwise_output"]
         for first in range(0, len(embedded), batch_size)

@@ -2,10 +2,11 @@
 
 import time
 
+import keras
 import numpy as np
 from scipy import optimize, special
 
-from panns_tf.models import Network
+from panns_tf.models import Architecture
 from panns_tf.transfer.fitting import Fitted
 
 #: Strengths of the penalty among which held-out clips choose, of weights on unit scale.
@@ -85,12 +86,17 @@ def choose_penalty(embedded, target, held_out: np.ndarray, softmax: bool) -> flo
 
 
 def fit_probe(
-    network: Network, embedded: np.ndarray, target: np.ndarray, held_out: np.ndarray
+    model: keras.Model,
+    row: Architecture,
+    embedded: np.ndarray,
+    target: np.ndarray,
+    held_out: np.ndarray,
 ) -> Fitted:
-    """Solves for the last layer of a network in place.
+    """Solves for a linear classifier, and puts the solution into it.
 
     Args:
-        network: of one word a clip, without hidden layers.
+        model: of `panns_tf.transfer.classifier.new_classifier`.
+        row: the network, of one word a clip and without hidden layers.
         embedded: (windows, width) of the training clips.
         target: (windows, classes).
         held_out: bool (windows,), of clips that choose the penalty; all are learnt from after.
@@ -98,14 +104,14 @@ def fit_probe(
     Raises:
         ValueError: if the network's classifier is not one linear layer of the embedding.
     """
-    if network.row.head != "clip":
+    if row.head != "clip":
         raise ValueError(
-            f"linear_probe needs one embedding a clip, and {network.row.name} classifies parts of "
+            f"linear_probe needs one embedding a clip, and {row.name} classifies parts of "
             "it; take --strategy freeze_l1"
         )
     began = time.monotonic()
-    softmax = network.row.activation == "softmax"
+    softmax = row.activation == "softmax"
     penalty = choose_penalty(embedded, target, held_out, softmax)
     solution = solve(embedded, target, penalty, softmax)
-    network.get_layer("fc_audioset").set_weights(list(solution))
+    model.get_layer("fc_audioset").set_weights(list(solution))
     return Fitted(1, time.monotonic() - began, 1, ({"step": 1, "penalty": penalty},))

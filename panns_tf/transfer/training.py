@@ -1,15 +1,16 @@
 """One training on one split, by any strategy, and its test."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from panns_tf.models import Network
-from panns_tf.transfer.base import new_network
-from panns_tf.transfer.classifier import classify, fit_classifier
+from panns_tf.models import Network, find
+from panns_tf.transfer.base import new_network, task_overrides
+from panns_tf.transfer.classifier import classify, fit_classifier, new_classifier
 from panns_tf.transfer.clips import Collection, Split
 from panns_tf.transfer.embeddings import embeddings
 from panns_tf.transfer.fitting import Fitted, Material, fit, predictor_of, scores_of
@@ -21,17 +22,17 @@ from panns_tf.transfer.store import SoundStore
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A trained network and what it says of the tested clips.
+    """What came of a training.
 
     Attributes:
-        network: the network.
-        fitted: how the training went.
-        score: (tested clips, classes).
+        fitted: how it went.
+        score: what the network says of the tested clips, (clips, classes).
+        network: makes or returns the trained network.
     """
 
-    network: Network
     fitted: Fitted
     score: np.ndarray
+    network: Callable[[], Network]
 
 
 class Trainings:
@@ -62,29 +63,33 @@ class Trainings:
         self._measure, self._quiet = measure, quiet
         self._target = collection.target()
         self._window = round(plan.clip_seconds * store.sample_rate)
+        config = plan.config
+        off = {name: False for name in ("dropout", "spec_augment") if not getattr(config, name)}
+        self._overrides = task_overrides(
+            plan.arch,
+            config.strategy,
+            not collection.multi_label,
+            {**plan.overrides, **off},
+        )
 
     def train(self, split: Split, seed: int, what: str = "") -> Trained:
         """Trains on a split and tests it; arguments say which, and what to call it."""
-        plan = self._plan
-        config = dataclasses.replace(plan.config, seed=seed)
+        config = dataclasses.replace(self._plan.config, seed=seed)
         keras.utils.set_random_seed(seed)
+        if self._plan.frozen:
+            return self._frozen(config, split)
         keras.config.set_dtype_policy(config.train_config(1).policy)
-        switched_off = {
-            name: False for name in ("dropout", "spec_augment") if not getattr(config, name)
-        }
-        network = new_network(
-            plan.arch,
-            self._collection.classes,
-            config.strategy,
-            not self._collection.multi_label,
-            {**plan.overrides, **switched_off},
-            self._base,
-        )
-        if plan.frozen:
-            return self._frozen(network, config, split)
-        return self._whole(network, config, split, what)
+        try:
+            return self._whole(config, split, what)
+        finally:
+            keras.config.set_dtype_policy("float32")
 
-    def _whole(self, network: Network, config, split: Split, what: str) -> Trained:
+    def _new_network(self, head: keras.Model | None = None) -> Network:
+        names = (self._plan.arch, self._collection.classes, self._overrides)
+        return new_network(*names, self._base, head)
+
+    def _whole(self, config, split: Split, what: str) -> Trained:
+        network = self._new_network()
         validation = split.validation if config.patience else ()
         train = split.train if config.patience else (*split.train, *split.validation)
         material = Material(
@@ -93,31 +98,43 @@ class Trainings:
         fitted = fit(network, config, material, self._quiet, what)
         size = self._plan.batch_size
         score = scores_of(predictor_of(network), self._store, split.test, self._window, size)
-        return Trained(network, fitted, score)
+        return Trained(fitted, score, lambda: network)
 
-    def _frozen(self, network: Network, config, split: Split) -> Trained:
+    def _frozen(self, config, split: Split) -> Trained:
         learnt = (*split.train, *split.validation)
-        embedded, owner = self._embedded(network, learnt)
+        embedded, owner = self._windows(learnt)
         target = self._target[list(learnt)][owner]  # (windows, classes)
+        row = find(self._plan.arch).override(**self._overrides)
+        model = new_classifier(row, embedded.shape[1:], target.shape[1])
         if config.strategy == "linear_probe":
-            held_out = owner >= len(split.train)
-            fitted = fit_probe(network, embedded, target, held_out)
+            fitted = fit_probe(model, row, embedded, target, owner >= len(split.train))
         else:
-            fitted = fit_classifier(network, config, embedded, target)
-        embedded, owner = self._embedded(network, split.test)
-        score = mean_by_owner(classify(network, embedded), owner, len(split.test))
-        return Trained(network, fitted, score)
+            fitted = fit_classifier(model, row, config, embedded, target)
+        embedded, owner = self._windows(split.test)
+        score = mean_by_owner(classify(model, embedded), owner, len(split.test))
+        return Trained(fitted, score, lambda: self._new_network(model))
 
-    def _embedded(self, network: Network, numbers) -> tuple[np.ndarray, np.ndarray]:
+    def _windows(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """What the classifier reads of the windows of clips, and whose each window is."""
-        places, owner = windows_of(self._store, numbers, self._window)
+        embedded, first = self._embedded
+        rows = [np.arange(first[number], first[number + 1]) for number in numbers]
+        owner = np.repeat(np.arange(len(numbers)), [len(part) for part in rows])
+        return embedded[np.concatenate(rows)], owner
+
+    @functools.cached_property
+    def _embedded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Those of all clips, and the first window of each."""
+        parts = (part for s in self._collection.splits for part in (s.train, s.validation, s.test))
+        used = sorted({number for part in parts for number in part})
+        places, owner = windows_of(self._store, used, self._window)
+        counts = np.zeros(len(self._store), np.int64)
+        counts[used] = np.bincount(owner, minlength=len(used))
         found = embeddings(
-            network,
+            self._base,
             self._store,
             places,
             self._window,
             self._cache,
-            self._plan.batch_size,
-            self._quiet,
+            quiet=self._quiet,
         )
-        return found, owner
+        return found, np.concatenate([[0], np.cumsum(counts)])
