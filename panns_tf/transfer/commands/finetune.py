@@ -1,7 +1,6 @@
 """`python -m panns_tf finetune`."""
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
