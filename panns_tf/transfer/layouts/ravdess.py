@@ -22,11 +22,11 @@ def read(folder: Path, task: Task) -> Collection:
     Actors 1 to 6 are fold 1 and so on; odd actors are male. An actor is a group. Which actors the
     paper put together is not published.
     """
-    root = find_root(folder, task)
+    find_root(folder, task)
     found: dict[str, Path] = {}
     left_out = collections.Counter()
     strange = []
-    for path in sound_files(root):  # the upper folders first
+    for path in sound_files(folder):  # the upper folders first
         name = stem(path.name)
         if not RAVDESS_NAME.fullmatch(name):
             strange.append(path.name)
@@ -57,7 +57,7 @@ def read(folder: Path, task: Task) -> Collection:
     notes = [f"left out: {count} files {what}" for what, count in left_out.items()]
     if strange:
         notes.append(f"left out, as not named like RAVDESS's 1440 files: {some(strange)}")
-    return collect(task, _common(listed, root), listed, notes)
+    return collect(task, _common(listed, folder), listed, notes)
 
 
 def _names(emotions: int) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _names(emotions: int) -> Iterator[str]:
                         yield "-".join(f"{number:02d}" for number in numbers)
 
 
-def _common(listed: list[Listed], root: Path) -> Path:
+def _common(listed: list[Listed], folder: Path) -> Path:
     """The folder of all actors, whatever lies around it."""
     folders = {row.path.parent for row in listed if row.path}
-    return Path(os.path.commonpath(folders)) if len(folders) > 1 else root
+    return Path(os.path.commonpath(folders)) if len(folders) > 1 else folder
