@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from panns_tf.transfer.clips import Collection
-from panns_tf.transfer.finding import is_sound, listing, sound_files, stem
+from panns_tf.transfer.finding import listing, sound_files, stem
 from panns_tf.transfer.name_rules import read_groups, read_names
-from panns_tf.transfer.own_checks import collect_own
+from panns_tf.transfer.own_checks import SPLIT_NAMES, collect_own
 from panns_tf.transfer.own_table import Entries, Entry, is_clip_table, read_entries
 from panns_tf.transfer.recognise import resembles
 
 SOURCES = ("auto", "folder", "name", "csv")
 _TABLES = (".csv", ".tsv", ".txt")
-#: Folders that say what is trained on and tested, or which fold it is, rather than a class.
-_PARTS = re.compile(r"(train|valid|val|dev|test|eval)\w*|fold[-_ ]?\d+", re.IGNORECASE)
+_FOLD = re.compile(r"fold[-_ ]?\d+", re.IGNORECASE)
 
 
 def read_own(
@@ -84,14 +83,16 @@ def _read_folder(
     if labels_from in ("auto", "csv") and pattern is None:
         table = _table(data, labels_from)
     if table is not None:
-        return read_entries(table, data if audio is None else audio)
+        entries = read_entries(table, data if audio is None else audio)
+        hint = "for the names of folders or files as labels give --labels-from folder or name"
+        return dataclasses.replace(entries, notes=(*entries.notes, hint))
     data = _unwrapped(data)
     paths = list(sound_files(data))
     if not paths:
         raise ValueError(f"{data} holds no audio files; expected WAV or other sounds in or below")
     parts = [path.relative_to(data).parts for path in paths]
     top = {part[0] for part in parts if len(part) > 1}
-    split = len(top) > 1 and all(len(part) > 1 for part in parts) and all(map(_is_part, top))
+    split = all(len(part) > 1 for part in parts) and _are_parts(top)
     folds = [part[0] if split else None for part in parts]
     parts = [part[1:] for part in parts] if split else parts
     classes = {part[0] for part in parts if len(part) > 1}
@@ -100,8 +101,10 @@ def _read_folder(
     else:
         entries = _by_name(data, paths, folds, pattern)
     task = resembles(data)
-    hint = (f"the folder resembles a known data set: --task {task} has its own folds",)
-    return dataclasses.replace(entries, notes=(*entries.notes, *(hint if task else ())))
+    if task is not None:
+        hint = f"the folder resembles a known data set; --task {task} has its published folds"
+        entries = dataclasses.replace(entries, notes=(*entries.notes, hint))
+    return entries
 
 
 def _table(data: Path, labels_from: str) -> Path | None:
@@ -109,13 +112,12 @@ def _table(data: Path, labels_from: str) -> Path | None:
     found = listing(data)
     named = [data / name for name in found.files if name.lower().endswith(_TABLES)]
     tables = [path for path in named if is_clip_table(path)]
-    if labels_from == "auto" and any(
-        any(map(is_sound, listing(data / name).files)) for name in found.folders[1:]
-    ):
-        return None  # a folder a class
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables[:5])
-        raise ValueError(f"{data} holds several tables of clips ({names}); name one as --data")
+        raise ValueError(
+            f"{data} holds several tables of clips ({names}); name one as --data, or give "
+            "--labels-from folder or name"
+        )
     if not tables and labels_from == "csv":
         raise ValueError(
             f"{data} holds no table of clips; expected a CSV with the columns filename and label"
@@ -134,8 +136,12 @@ def _unwrapped(data: Path) -> Path:
     return data
 
 
-def _is_part(name: str) -> bool:
-    return _PARTS.fullmatch(name) is not None
+def _are_parts(folders: set[str]) -> bool:
+    """Whether folders say what is trained on and tested, or which fold it is, not the class."""
+    if all(map(_FOLD.fullmatch, folders)):
+        return len(folders) > 1
+    known = {SPLIT_NAMES.get(folder.casefold()) for folder in folders}
+    return None not in known and {"train", "test"} <= known
 
 
 def _by_folder(

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from panns_tf.transfer.clips import Collection, LabelledClip, Split
 from panns_tf.transfer.layouts.listed import relative, some
 from panns_tf.transfer.own_table import Entries, Entry
 
-_SPLIT_NAMES = {
+#: What people call the parts of a split.
+SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
     **dict.fromkeys(("valid", "validation", "val", "validate", "dev"), "validation"),
@@ -25,7 +27,7 @@ def collect_own(
     notes = list(entries.notes)
     clips = _present(data, _once(entries, notes), notes)
     classes = _classes(clips, classes_file)
-    root = data.parent if data.is_file() else data
+    root = _root(data, clips)
     splits_wanted = any(entry.fold is not None for entry in clips)
     if not splits_wanted:
         clips = _without_rare(clips, entries.multi_label, drop_rare, notes)
@@ -58,6 +60,14 @@ def collect_own(
         listed = list(dict.fromkeys(entry.fold for entry in entries.clips))
         made = dataclasses.replace(made, splits=_splits(made, listed))
     return made
+
+
+def _root(data: Path, entries: Sequence[Entry]) -> Path:
+    """The folder from which clips are named: the data's own, or the one that holds all of them."""
+    root = data.parent if data.is_file() else data
+    if all(entry.path.is_relative_to(root) for entry in entries):
+        return root
+    return Path(os.path.commonpath([entry.path.parent for entry in entries]))
 
 
 def _once(entries: Entries, notes: list[str]) -> list[Entry]:
@@ -170,9 +180,9 @@ def _splits(collection: Collection, listed: Sequence[str]) -> tuple[Split, ...]:
         raise ValueError(f"{name}: fold {empty[0]} has no clip left; its files are missing")
     parts = collections.defaultdict(tuple)
     for fold, inside in numbers.items():
-        parts[_SPLIT_NAMES.get(fold.casefold(), fold)] += inside
-    if set(parts) & set(_SPLIT_NAMES.values()):
-        strange = sorted(set(parts) - set(_SPLIT_NAMES.values()))
+        parts[SPLIT_NAMES.get(fold.casefold(), fold)] += inside
+    if set(parts) & set(SPLIT_NAMES.values()):
+        strange = sorted(set(parts) - set(SPLIT_NAMES.values()))
         lacking = [part for part in ("train", "test") if part not in parts]
         if strange or lacking:
             what = f"{strange[0]!r} among them" if strange else f"no {lacking[0]} clips"

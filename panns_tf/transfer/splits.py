@@ -61,7 +61,11 @@ def make_splits(
     """
     if not 0 < test < 1:
         raise ValueError(f"a test share of {test:g}; expected one between 0 and 1")
-    splits = collection.splits
+    splits, notes = collection.splits, []
+    if splits and folds is not None and folds != len(splits):
+        notes.append(
+            f"the data have {len(splits)} splits of their own; {folds} folds were asked for"
+        )
     if not splits:
         groups = [clip.group for clip in collection.clips]
         target = collection.target()  # (clips, classes)
@@ -83,7 +87,7 @@ def make_splits(
     splits = tuple(with_validation(split, collection, validation, seed) for split in splits)
     made = dataclasses.replace(collection, splits=splits)
     check_splits(made)
-    return dataclasses.replace(made, notes=(*made.notes, *_lacking(made)))
+    return dataclasses.replace(made, notes=(*made.notes, *notes, *_lacking(made)))
 
 
 def with_validation(split: Split, collection: Collection, fraction: float, seed: int) -> Split:
