@@ -13,16 +13,23 @@ from panns_tf.plots.published import STRATEGIES, TASKS, published
 
 COLUMNS = ("task", "strategy", "clips_per_class", "seed", "metric", "value")
 ALL = "all"
+#: Strategies that the paper does not have, after its four.
+OTHERS = {"linear_probe": "linear probe"}
+NAMES = {**STRATEGIES, **OTHERS}
+#: Doublings of the number of clips between neighbouring ticks, at least.
+_TICK_GAP = 0.5
 
 
-def fewshot(paths: Iterable[str | Path], name: str = "fewshot") -> Chart:
+def fewshot(paths: Iterable[str | Path], name: str = "fewshot", with_paper: bool = True) -> Chart:
     """Draws how well each strategy does with a growing number of clips: a panel for each task.
 
     Args:
         paths: of CSV files with the columns ``task,strategy,clips_per_class,seed,metric,value``,
             one row for each training; ``clips_per_class`` is a whole number or ``all``.
-            Strategies are ``scratch``, ``finetune``, ``freeze_l1``, ``freeze_l3``, or others.
+            Strategies are ``scratch``, ``finetune``, ``freeze_l1``, ``freeze_l3``,
+            ``linear_probe``, or others.
         name: of the files.
+        with_paper: whether to draw the paper's results, which are of its own clips and folds.
 
     Returns:
         Means and ranges over seeds. Hollow marks at ``all`` are the paper's.
@@ -40,8 +47,8 @@ def fewshot(paths: Iterable[str | Path], name: str = "fewshot") -> Chart:
     for task in tasks:
         metric, curves = results[task]
         paper = published(task)
-        ends = paper.ends if paper and paper.metric == metric else {}
-        if paper and paper.metric != metric:
+        ends = paper.ends if with_paper and paper and paper.metric == metric else {}
+        if with_paper and paper and paper.metric != metric:
             notes.append(f"{task}: {metric} measured; the paper has {paper.metric}, not drawn")
         counts = sorted({count for curve in curves.values() for count in curve} | {math.inf})
         whole = [count for count in counts if count < math.inf]
@@ -55,7 +62,7 @@ def fewshot(paths: Iterable[str | Path], name: str = "fewshot") -> Chart:
             end = ends.get(strategy)
             drawn = tuple(_moved(p, last) for p in made)
             shown = ((last, end),) if end is not None else ()
-            label = STRATEGIES.get(strategy, strategy)
+            label = name_of(strategy)
             fewest, most = min(p.count for p in made), max(p.count for p in made)
             seeds = f"{fewest} to {most}" if fewest < most else f"{most}"
             remark = f"{seeds} seeds" if most > 1 else ""
@@ -159,17 +166,22 @@ def _clips(text: str) -> float:
 def _strategy(text: str) -> str:
     """`fine-tune`, `Fine_tune` and `finetune` are one strategy."""
     plain = re.sub("[^a-z0-9]", "", text.lower())
-    return {re.sub("_", "", name): name for name in STRATEGIES}.get(plain, text.strip())
+    return {re.sub("_", "", name): name for name in NAMES}.get(plain, text.strip())
+
+
+def name_of(strategy: str) -> str:
+    """A strategy as a person writes it."""
+    return NAMES.get(strategy, strategy)
 
 
 def _strategies(curves: dict) -> list[str]:
-    known = [name for name in STRATEGIES if name in curves]
+    known = [name for name in NAMES if name in curves]
     return known + sorted(set(curves) - set(known))
 
 
 def _style(strategy: str, curves: dict) -> int:
     """The same in every panel."""
-    known = list(STRATEGIES)
+    known = list(NAMES)
     if strategy in known:
         return known.index(strategy)
     return len(known) + [s for s in _strategies(curves) if s not in known].index(strategy)
@@ -181,12 +193,16 @@ def _moved(value: Point, last: float) -> Point:
 
 
 def _ticks(whole: Sequence[float], last: float) -> list[tuple[float, str]]:
-    """Powers of two within the range, and ``all`` at its end."""
+    """Powers of two within the range, or the counts if they are others; ``all`` at the end."""
     if not whole:
         return [(last, ALL)]
     low, high = math.floor(math.log2(whole[0])), math.ceil(math.log2(whole[-1]))
-    inside = [e for e in range(low, high + 1) if whole[0] <= 2**e <= whole[-1]]
-    ticks = [(float(e), f"{2**e}") for e in inside] or [(math.log2(n), f"{n:g}") for n in whole]
+    powers = [2**e for e in range(low, high + 1) if whole[0] <= 2**e <= whole[-1]]
+    ticks: list[tuple[float, str]] = []
+    for count in powers if set(whole) <= set(powers) else whole:
+        place = math.log2(count)
+        if not ticks or place - ticks[-1][0] >= _TICK_GAP:
+            ticks.append((place, f"{count:g}"))
     return [*ticks, (last, ALL)]
 
 
