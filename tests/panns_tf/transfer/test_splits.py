@@ -130,7 +130,7 @@ def test_given_splits_are_kept():
 
 @pytest.mark.parametrize("values", [{"test": 0}, {"test": 1}, {"validation": 1}])
 def test_shares_out_of_range(values):
-    with pytest.raises(ValueError, match="share of [01]; expected"):
+    with pytest.raises(ValueError, match=r"share of [01]; expected"):
         make_splits(collection([0, 0, 1, 1]), **values)
 
 

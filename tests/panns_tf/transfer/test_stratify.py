@@ -32,3 +32,12 @@ def test_large_groups_are_evened_out_by_small_ones():
     groups = np.array([0] * 6 + [1] * 5 + list(range(2, 15)))
     dealt = assign_groups(np.ones((24, 1)), groups, np.full(2, 0.5), np.random.default_rng(0))
     assert np.bincount(dealt).tolist() == [12, 12]
+
+
+@pytest.mark.parametrize(("least", "small"), [(0, [2, 0]), (1, [1, 1])])
+def test_small_classes_reach_small_parts(least, small):
+    target = np.eye(2)[[0] * 2 + [1] * 40]
+    generator = np.random.default_rng(0)
+    dealt = assign_groups(target, np.arange(42), np.array([0.8, 0.2]), generator, least)
+    assert np.bincount(dealt[:2], minlength=2).tolist() == small
+    assert np.bincount(dealt[2:]).tolist() == [32, 8]

@@ -50,8 +50,8 @@ def test_no_source_speaker_or_place_crosses(published, task):
         assert not groups[2] & (groups[0] | groups[1])
         assert bool(groups[0]) == (task.layout in ("esc", "ravdess", "dcase2019"))
         share = len(split.validation) / (len(split.validation) + len(split.train))
-        # RAVDESS has 18 actors to move, of 60 clips each
-        assert share == pytest.approx(0.15, abs=0.02 if task.name != "ravdess" else 0.06)
+        # whole groups: of ESC 4 or 6 of a class's 32 clips, of RAVDESS 2 or 3 of 18 actors
+        assert 0.11 <= share <= 0.19
 
 
 @pytest.mark.parametrize("task", trees.TREES)
