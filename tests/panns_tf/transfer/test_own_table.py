@@ -117,7 +117,7 @@ def test_missing_files(tmp_path, write):
     for name in FILES:
         (tmp_path / name).unlink(missing_ok=True)
     with pytest.raises(
-        ValueError, match="none of 8 files is there, such as 0.wav; give the folder"
+        ValueError, match=r"none of 8 files is there, such as 0.wav; give the folder"
     ):
         read_own(path)
 
@@ -131,7 +131,7 @@ def test_missing_files(tmp_path, write):
         ("file,label", (["a", "", *"ababab"],), "line 3: 1.wav has no label"),
         ("file,label,fold", ("abababab", ["1", "", *"121212"]), "1.wav has no fold"),
         ("file,label,fold", ("abababab", "11111111"), "all clips are in fold 1"),
-        ("file,label,fold", ("aaaaabbb", "11112111"), None),
+        ("file,label,fold", ("aaaaabbb", "11112111"), "split 1: class b is tested"),
         ("file,label,fold", ("aaaabbbb", "11112222"), "split 1: class a is tested, but no train"),
         ("file,label,split", ("abababab", ["train"] * 8), "no test clips"),
         ("file,label,split", ("abababab", [*["train"] * 7, "fest"]), "'fest' among them"),
@@ -141,9 +141,6 @@ def test_missing_files(tmp_path, write):
 )
 def test_errors(write, columns, cells, error):
     path = write(columns, *cells)
-    if error is None:
-        assert len(read_own(path).splits) == 2
-        return
     with pytest.raises(ValueError, match=error) as caught:
         read_own(path)
     assert "\n" not in str(caught.value)

@@ -32,6 +32,7 @@ def test_order_of_names_decides(tmp_path):
     [
         (b"", "no rows"),
         (b"file,label\n", "no rows"),
+        (b'file,label\na,"b\nc,d\n', "line 3: a cell runs over lines; is a quote missing"),
         (b"a,a\n1,2\n", "two columns 'a'"),
         (b"\xff\xfe,\n", "cannot read"),
         (b"file,kind\na,b\n", "no column label or class; its columns are file, kind"),
