@@ -45,7 +45,8 @@ def test_counting():
     table = columns(stems)
     assert not table[1].counts_up(table)
     assert table[2].counts_up(table)
-    assert columns(["1", "2", "3"])[0].counts_up(columns(["1", "2", "3"]))
+    (alone,) = columns(["1", "2", "3"])
+    assert alone.counts_up([alone])
 
 
 def test_determines():
