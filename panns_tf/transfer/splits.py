@@ -225,6 +225,8 @@ def _best(
         cost = (empty, lacking if len(set(shares)) > 1 else whole, whole, uneven)
         if lowest is None or cost < lowest:
             best, lowest = dealt, cost
+        if not any(cost[:3]) and np.abs(counts - wanted).max() < 1:
+            break  # as even as whole clips can be
     return best
 
 
