@@ -45,10 +45,17 @@ def listing(folder: Path, most: int = _MOST_ENTRIES) -> Listing:
         with os.scandir(folder) as entries:
             for entry in itertools.islice(entries, most):
                 if not entry.name.startswith((".", "__MACOSX")):
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    (folders if _is_folder(entry) else files).append(entry.name)
     except OSError:
         return Listing(folder, (), ())
     return Listing(folder, tuple(sorted(files)), tuple(sorted(folders)))
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def around(folder: Path, depth: int = 2) -> Iterator[Listing]:

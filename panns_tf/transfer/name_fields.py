@@ -32,7 +32,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether all values are numbers."""
-        return all(value.isdigit() for value in self.values)
+        return all(value.isdecimal() for value in self.values)
 
     def counts(self) -> collections.Counter[str]:
         """How many names have each value, in order of appearance."""
@@ -77,7 +77,7 @@ def columns(stems: Sequence[str]) -> list[Column] | None:
     if len({len(spans) for spans in fields}) != 1:
         fields = [_words_joined(stem, spans) for stem, spans in zip(stems, fields, strict=True)]
         kinds = {
-            tuple(stem[begin:end].isdigit() for begin, end in spans)
+            tuple(stem[begin:end].isdecimal() for begin, end in spans)
             for stem, spans in zip(stems, fields, strict=True)
         }
         if len(kinds) != 1:
@@ -99,8 +99,8 @@ def _words_joined(stem: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int
         parts += [(begin, end)] if cut is None else [(begin, cut), (cut, end)]
     joined: list[tuple[int, int]] = []
     for begin, end in parts:
-        word = not stem[begin:end].isdigit()
-        if joined and word and not stem[slice(*joined[-1])].isdigit():
+        word = not stem[begin:end].isdecimal()
+        if joined and word and not stem[slice(*joined[-1])].isdecimal():
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((begin, end))

@@ -71,7 +71,7 @@ def make_splits(
         target = collection.target()  # (clips, classes)
         if folds is None:
             target, numbers = _checked(target, groups)
-            dealt = _best(target, numbers, np.array([1 - test, test]), seed)
+            dealt = _best(target, numbers, np.array([1 - test, test]), seed, least=1)
             names = {1: "test"}
         else:
             dealt = fold_numbers(target, groups, folds, seed)
@@ -204,11 +204,14 @@ def _checked(target: np.ndarray, groups: Sequence) -> tuple[np.ndarray, np.ndarr
     return target, group_numbers(groups)
 
 
-def _best(target: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
+def _best(
+    target: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int, least: float = 0
+) -> np.ndarray:
     """The draw that leaves the fewest classes out of training and test, then the most even one."""
-    best, least = None, None
+    best, lowest = None, None
     for draw in range(_DRAWS):
-        dealt = assign_groups(target, groups, shares, np.random.default_rng([seed, draw]))
+        generator = np.random.default_rng([seed, draw])
+        dealt = assign_groups(target, groups, shares, generator, least)
         counts = np.stack([target[dealt == part].sum(0) for part in range(len(shares))])
         wanted = shares[:, None] * target.sum(0)  # (parts, classes)
         total = target.sum(0)
@@ -220,8 +223,10 @@ def _best(target: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int)
         empty = int((sizes == 0).sum())
         uneven = float(np.abs(counts - wanted).sum() + np.abs(sizes - shares * len(dealt)).sum())
         cost = (empty, lacking if len(set(shares)) > 1 else whole, whole, uneven)
-        if least is None or cost < least:
-            best, least = dealt, cost
+        if lowest is None or cost < lowest:
+            best, lowest = dealt, cost
+        if not any(cost[:3]) and np.abs(counts - wanted).max() < 1:
+            break  # as even as whole clips can be
     return best
 
 

@@ -22,7 +22,11 @@ def group_numbers(groups: Sequence[Hashable | None]) -> np.ndarray:
 
 
 def assign_groups(
-    target: np.ndarray, groups: np.ndarray, shares: np.ndarray, generator: np.random.Generator
+    target: np.ndarray,
+    groups: np.ndarray,
+    shares: np.ndarray,
+    generator: np.random.Generator,
+    least: float = 0,
 ) -> np.ndarray:
     """Deals clips into parts, groups whole, each class in the parts' shares.
 
@@ -31,6 +35,8 @@ def assign_groups(
         groups: (clips,), numbers from 0.
         shares: (parts,), which sum to 1.
         generator: decides ties.
+        least: clips of a class that every part lacks at first, where the class has as many groups
+            as there are parts, so that small classes reach small parts.
 
     Returns:
         int64 (clips,), the part of each.
@@ -40,6 +46,9 @@ def assign_groups(
     counts = np.zeros((units, target.shape[1] + 1))
     np.add.at(counts, groups, np.column_stack([target, np.ones(len(target))]))
     wanted = shares[:, None] * counts.sum(0)  # (parts, classes + 1)
+    reachable = (counts > 0).sum(0) >= len(shares)
+    reachable[-1] = False
+    wanted[:, reachable] = np.maximum(wanted[:, reachable], least)
     part = np.full(units, -1)
     # large groups first: small ones even out what they leave
     order = generator.permutation(units)

@@ -71,6 +71,9 @@ def read_table(path: Path) -> Table:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
     if len(rows) < 2:
         raise ValueError(f"{path} holds no rows; expected a header and a row for each clip")
+    for number, row in zip(lines, rows, strict=True):
+        if any("\n" in cell or "\r" in cell for cell in row):
+            raise ValueError(f"{path}, line {number}: a cell runs over lines; is a quote missing?")
     columns = rows[0]
     named = [column for column in columns if column]
     twice = next((column for column in named if named.count(column) > 1), None)
