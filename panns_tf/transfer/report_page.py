@@ -59,7 +59,7 @@ def write_page(
     aside = _aside(first, shown, count)
     sections = [
         ("Headline", "headline", _headline(run, shown, count)),
-        ("Folds", "folds", _folds(run, shown)),
+        ("Folds", "folds", (_aside([], [], count) if count else "") + _folds(run, shown)),
         ("Strategies and clips", "fewshot", _few(run, records, curves)),
         ("Confusion", "confusion", "" if run.multi_label else confusion_section(run, first, aside)),
         ("Classes", "classes", classes_section(run, first, aside)),
@@ -220,13 +220,13 @@ def _mean_row(name: str, blank: str, number: float, ends=(float("nan"),) * 2) ->
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[str]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[str], css: str = "plain") -> str:
     """A table whose columns after the first are numbers; the one without a name has bars."""
     cells = "".join(
         f'<th scope="col"{_css(place, name)}>{_head(name)}</th>' for place, name in enumerate(heads)
     )
     return (
-        '<div class="scroll"><table class="plain"><thead><tr>'
+        f'<div class="scroll"><table class="{css}"><thead><tr>'
         f"{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -243,12 +243,12 @@ def _few(run: RunInfo, records: Sequence[dict], curves: Path | None) -> str:
     summary = summary_of(records)
     if len(summary) < 2:
         return ""
-    counts, table = few_table(summary)
+    counts, cells_of = few_table(summary)
     rows = [
-        f'<tr><th scope="row">{text(name)}</th>'
+        f'<tr><th scope="row" style="white-space:nowrap">{text(name)}</th>'
         + "".join(f'<td class="num">{text(cell) or "–"}</td>' for cell in cells)
         + "</tr>"
-        for name, *cells in table
+        for name, *cells in cells_of
     ]
     drawn = ""
     if curves is not None:
@@ -260,7 +260,8 @@ def _few(run: RunInfo, records: Sequence[dict], curves: Path | None) -> str:
         )
     said = few_title(run.metric, summary)
     said = f"{said[:1].upper()}{said[1:-1]}, by training clips of each class."
-    return f'{drawn}{_table(["Strategy", *map(str, counts)], rows)}<p class="aside">{said}</p>'
+    table = _table(["Strategy", *map(str, counts)], rows, "few")
+    return f'{drawn}{table}<p class="aside">{said}</p>'
 
 
 def _settings(run: RunInfo) -> str:

@@ -55,8 +55,12 @@ def _few(run: RunInfo, results: Sequence[FoldResult], output: Path | None) -> li
     old = [] if output is None else read_records(output)
     summary = summary_of(merged(old, records_of(run, results)))
     counts, rows = few_table(summary)
-    table = [("clips of a class", *map(str, counts)), *rows]
+    table = [("of each class", *map(_clips, counts)), *rows]
     return [few_title(run.metric, summary), *as_text(table).splitlines()]
+
+
+def _clips(count: int | str) -> str:
+    return "all clips" if count == ALL else f"{count} clip{'s' * (count > 1)}"
 
 
 def few_title(metric: str, summary: Sequence[dict]) -> str:
