@@ -63,7 +63,7 @@ class Hearer:
         # In half precision a processor's own operations are faster than XLA's for it.
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         self._compiles = precision == "float32" or on_gpu
-        self._hear = _Function(keras.Model(waveform, kept), self.sample_rate, self._compiles)
+        self._hear = HearingFunction(keras.Model(waveform, kept), self.sample_rate, self._compiles)
 
     @property
     def segment_seconds(self) -> float | None:
@@ -98,8 +98,8 @@ class Hearer:
         return split(self._row, self._book, self.network.num_classes)
 
     @functools.cached_property
-    def _hear_window(self) -> "_Function":
-        return _Function(self.parts.local, self.sample_rate, self._compiles)
+    def _hear_window(self) -> "HearingFunction":
+        return HearingFunction(self.parts.local, self.sample_rate, self._compiles)
 
     def stitcher(self, latency: float | None = None) -> Stitcher:
         """Returns what hears a recording of any length as if whole, in constant memory.
@@ -114,7 +114,7 @@ class Hearer:
         return Stitcher(self.parts, self._hear_window, window)
 
 
-class _Function:
+class HearingFunction:
     """A model as a function of NumPy arrays, compiled for the shapes that keep coming."""
 
     def __init__(self, model: keras.Model, sample_rate: int, compiles: bool):

@@ -29,7 +29,7 @@ class Fitted:
         steps: updates taken.
         seconds: that they took, evaluations included.
         best_step: whose weights were kept.
-        history: a row for each epoch: ``step``, ``loss`` and, with validation clips, ``validation``.
+        history: a row for each epoch: ``step``, ``loss`` and, with held-out clips, ``validation``.
     """
 
     steps: int
@@ -86,7 +86,11 @@ def scores_of(
 
 
 def fit(
-    network: Network, config: TransferConfig, material: Material, quiet: bool = False, what: str = ""
+    network: Network,
+    config: TransferConfig,
+    material: Material,
+    quiet: bool = False,
+    what: str = "",
 ) -> Fitted:
     """Trains a network in place.
 

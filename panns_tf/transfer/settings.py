@@ -71,9 +71,7 @@ class TransferConfig:
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay must lie in (0, 1]; received {self.layer_decay}")
         if self.crop_seconds is not None and not 0 < self.crop_seconds <= 3600:
-            raise ValueError(
-                f"crop_seconds must lie in (0, 3600]; received {self.crop_seconds}"
-            )
+            raise ValueError(f"crop_seconds must lie in (0, 3600]; received {self.crop_seconds}")
         if self.sampling not in ("shuffled", "balanced"):
             raise ValueError(f"sampling must be shuffled or balanced; received {self.sampling!r}")
         self.train_config(1)

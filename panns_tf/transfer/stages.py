@@ -1,4 +1,4 @@
-"""A network as a row of stages, from the sound to the classifier, which learn at rates of their own."""
+"""A network as a row of stages, from sound to classifier, that learn at rates of their own."""
 
 import re
 from collections.abc import Sequence

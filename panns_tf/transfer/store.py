@@ -69,8 +69,9 @@ class SoundStore:
             self.notes += one.notes
         self._file.flush()
         self.lengths = np.array(lengths, np.int64)
-        self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        total = int(self._starts[-1])
+        ends = np.cumsum(self.lengths)
+        self._starts = ends - self.lengths
+        total = int(ends[-1]) if lengths else 0
         empty = np.zeros(0, np.int16)
         self._samples = np.memmap(self._file, np.int16, "r", shape=(total,)) if total else empty
 
@@ -89,4 +90,11 @@ class SoundStore:
 
     def __getitem__(self, number: int) -> np.ndarray:
         """Returns a recording, int16 (samples,)."""
-        return self._samples[self._starts[number] : self._starts[number + 1]]
+        start = self._starts[number]
+        return self._samples[start : start + self.lengths[number]]
+
+    def keep(self, numbers: Sequence[int]) -> None:
+        """Forgets all recordings but some, which are numbered anew from 0."""
+        self._starts, self.lengths = self._starts[list(numbers)], self.lengths[list(numbers)]
+        self.hashes = [self.hashes[number] for number in numbers]
+        self.errors = {}

@@ -1,1 +1,1 @@
-"""The commands that train on new tasks and use what came of it."""
+"""The commands of transfer."""

@@ -1,0 +1,72 @@
+"""What finished trainings came to, kept so that a killed command goes on."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from panns_tf.commands import write_whole
+from panns_tf.transfer.results import FoldResult
+
+_PLAN = "plan.json"
+_ARRAYS = ("target", "score")
+
+
+class PartBook:
+    """The results of a run's trainings, a file each.
+
+    Args:
+        folder: of the files.
+        identity: what decides the results.
+        force: whether results of other settings are given up.
+
+    Raises:
+        ValueError: if the folder holds results of other settings.
+    """
+
+    def __init__(self, folder: Path, identity: dict, force: bool = False):
+        self._folder = folder
+        path = folder / _PLAN
+        if path.is_file() and not force:
+            try:
+                known = json.loads(path.read_text())
+            except ValueError:
+                known = None
+            if known is not None and known != identity:
+                names = sorted(known.keys() | identity.keys())
+                changed = [
+                    f"{name} was {known.get(name)!r}, now {identity.get(name)!r}"
+                    for name in names
+                    if known.get(name) != identity.get(name)
+                ]
+                raise ValueError(
+                    f"{folder.parents[1]} holds results of other settings "
+                    f"({'; '.join(changed)[:300]}); choose another --output, or add --force"
+                )
+        if force and folder.is_dir():
+            for old in folder.glob("*.npz"):
+                old.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (json.dumps(identity, indent=2) + "\n").encode())
+
+    def get(self, name: str, clip_ids: tuple[str, ...]) -> FoldResult | None:
+        """Returns a finished training's result, or None if it is not there or of other clips."""
+        try:
+            with np.load(self._folder / f"{name}.npz") as file:
+                arrays = {key: file[key] for key in _ARRAYS}
+                said = json.loads(str(file["said"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        for key in ("clip_ids", "groups", "notes"):
+            said[key] = tuple(said[key])
+        result = FoldResult(**said, **arrays)
+        return result if result.clip_ids == clip_ids else None
+
+    def keep(self, name: str, result: FoldResult) -> None:
+        """Writes a result, whole or not at all."""
+        said = {key: value for key, value in vars(result).items() if key not in _ARRAYS}
+        partial = self._folder / f".{name}.npz"
+        arrays = {key: getattr(result, key) for key in _ARRAYS}
+        np.savez_compressed(partial, said=np.array(json.dumps(said)), **arrays)
+        partial.replace(self._folder / f"{name}.npz")

@@ -1,0 +1,165 @@
+"""The tasks of the paper's transfer chapter, a row each."""
+
+import dataclasses
+import difflib
+import re
+
+from panns_tf.transfer.task_classes import CLASSES, ESC10
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A published data set and how the paper tests on it.
+
+    Attributes:
+        name: as ``--task`` takes it.
+        title: as a person writes it.
+        layout: which reader of `panns_tf.transfer.layouts` understands its folder.
+        shape: what that folder looks like, for error messages.
+        classes: labels in the order of the outputs.
+        clip_seconds: what a network hears at once; longer clips are cut into such segments, whose
+            predictions are averaged.
+        published: clips by fold, or by ``train`` and ``test`` where there is one split.
+        source: whom to cite.
+        loss: what training minimises.
+        metric: what the paper gives.
+        licence: where it is known.
+        doubtful: stems of files known to be corrupt or missing in most copies.
+    """
+
+    name: str
+    title: str
+    layout: str
+    shape: str
+    classes: tuple[str, ...]
+    clip_seconds: float
+    published: dict[str, int]
+    source: str
+    loss: str = "cross_entropy"
+    metric: str = "accuracy"
+    licence: str | None = None
+    doubtful: tuple[str, ...] = ()
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """Names of the folds, each of which is tested once; none where there is one split."""
+        return () if "train" in self.published else tuple(self.published)
+
+
+def _folds(count: int, clips: int) -> dict[str, int]:
+    return {str(number): clips for number in range(1, count + 1)}
+
+
+_PICZAK = "Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015"
+
+TASKS = (
+    Task(
+        name="esc50",
+        title="ESC-50",
+        layout="esc",
+        shape="meta/esc50.csv and audio/<fold>-<clip>-<take>-<target>.wav",
+        classes=CLASSES["esc50"],
+        clip_seconds=5.0,
+        published=_folds(5, 400),
+        source=_PICZAK,
+        licence="CC BY-NC",
+    ),
+    Task(
+        name="esc10",
+        title="ESC-10",
+        layout="esc",
+        shape="meta/esc50.csv and audio/<fold>-<clip>-<take>-<target>.wav",
+        classes=ESC10,
+        clip_seconds=5.0,
+        published=_folds(5, 80),
+        source=_PICZAK,
+    ),
+    Task(
+        name="dcase2019_task1",
+        title="DCASE 2019 task 1",
+        layout="dcase2019",
+        shape="meta.csv, evaluation_setup/fold1_train.csv, fold1_evaluate.csv and audio/*.wav",
+        classes=CLASSES["dcase2019_task1"],
+        clip_seconds=10.0,
+        published={"train": 9185, "test": 4185},
+        source=(
+            "Mesaros, Heittola and Virtanen, TAU Urban Acoustic Scenes 2019, development data set"
+        ),
+    ),
+    Task(
+        name="dcase2018_task2",
+        title="DCASE 2018 task 2",
+        layout="fsdkaggle",
+        shape="audio_train/, audio_test/, train.csv and test_post_competition_scoring_clips.csv",
+        classes=CLASSES["dcase2018_task2"],
+        clip_seconds=4.0,
+        published={"train": 9473, "test": 1600},
+        source=(
+            "Fonseca et al., General-Purpose Tagging of Freesound Audio with AudioSet Labels, "
+            "DCASE 2018 (FSDKaggle2018)"
+        ),
+        metric="mAP@3",
+        doubtful=("0b0427e2", "6ea0099f", "b39975f5"),
+    ),
+    Task(
+        name="msos",
+        title="MSoS",
+        layout="msos",
+        shape=(
+            "Logsheet_Development.csv, Development/<Category>/*.wav, "
+            "Logsheet_EvaluationMaster.csv and Evaluation/*.wav"
+        ),
+        classes=CLASSES["msos"],
+        clip_seconds=5.0,
+        published={"train": 1500, "test": 500},
+        source="Making Sense of Sounds Data Challenge 2018",
+    ),
+    Task(
+        name="gtzan",
+        title="GTZAN",
+        layout="gtzan",
+        shape="genres/<genre>/<genre>.NNNNN.wav",
+        classes=CLASSES["gtzan"],
+        clip_seconds=30.0,
+        published=_folds(10, 100),
+        source=(
+            "Tzanetakis and Cook, Musical Genre Classification of Audio Signals, IEEE Transactions "
+            "on Speech and Audio Processing 10 (2002)"
+        ),
+        doubtful=("jazz.00054",),
+    ),
+    Task(
+        name="ravdess",
+        title="RAVDESS",
+        layout="ravdess",
+        shape="Actor_01/03-01-06-01-02-01-01.wav to Actor_24/",
+        classes=CLASSES["ravdess"],
+        clip_seconds=4.0,
+        published=_folds(4, 360),
+        source="Livingstone and Russo, PLoS ONE 13(5): e0196391 (2018)",
+        licence="CC BY-NC-SA 4.0",
+    ),
+)
+
+
+def find_task(name: str) -> Task:
+    """Returns a task by its name, in any case and with any of ``-``, ``_`` and none between words.
+
+    Raises:
+        ValueError: if there is no such task.
+    """
+    known = {plain(task.name): task for task in TASKS}
+    wanted = plain(name)
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=1)
+        hint = f" (did you mean {known[near[0]].name}?)" if near else ""
+        raise ValueError(
+            f"no task {name!r}{hint}; expected one of {', '.join(task.name for task in TASKS)}, "
+            "or none for your own data"
+        )
+    return known[wanted]
+
+
+def plain(text: str) -> str:
+    """What a name is compared by: small letters and digits alone."""
+    return re.sub(r"[\W_]+", "", text.casefold())
