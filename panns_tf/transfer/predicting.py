@@ -17,8 +17,8 @@ TRANSFER = "transfer.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
-    """How a network was trained.
+class About:
+    """How a network was about.
 
     Attributes:
         clip_seconds: of the windows that it was trained and tested on; None if not known.
@@ -29,8 +29,8 @@ class Trained:
     multi_label: bool | None = None
 
 
-def read_trained(model: str | Path) -> Trained:
-    """Reads ``transfer.json`` of a run directory, or beside a ``.keras`` file; perhaps there is none.
+def read_about(model: str | Path) -> About:
+    """Reads ``transfer.json`` of a run directory, or beside a ``.keras`` file, where there is one.
 
     Raises:
         ValueError: in one line, if it is damaged.
@@ -38,7 +38,7 @@ def read_trained(model: str | Path) -> Trained:
     path = Path(model)
     path = (path if path.is_dir() else path.parent) / TRANSFER
     if not path.is_file() or not Path(model).exists():
-        return Trained()
+        return About()
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         seconds, several = found.get("clip_seconds"), found.get("multi_label")
@@ -46,14 +46,16 @@ def read_trained(model: str | Path) -> Trained:
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from None
     if seconds is not None and not 0 < seconds <= 3600:
-        raise ValueError(f"{path}: expected clip_seconds above 0 and up to 3600; received {seconds}")
-    return Trained(seconds, several if isinstance(several, bool) else None)
+        raise ValueError(
+            f"{path}: expected clip_seconds above 0 and up to 3600; received {seconds}"
+        )
+    return About(seconds, several if isinstance(several, bool) else None)
 
 
-def is_single_label(network: Network, trained: Trained) -> bool:
+def is_single_label(network: Network, about: About) -> bool:
     """Whether exactly one class is true of a clip: the training says so, or a softmax does."""
-    if trained.multi_label is not None:
-        return not trained.multi_label
+    if about.multi_label is not None:
+        return not about.multi_label
     return network.row.activation == "softmax"
 
 
@@ -65,21 +67,21 @@ class Predictor(AudioTagger):
     `panns_tf.transfer.windows`. Of networks whose window is not known recordings are heard whole.
 
     Args:
-        trained: of `read_trained`.
+        about: of `read_about`.
         model, weights, precision, batch_size: as for `AudioTagger`.
 
     Attributes:
         single_label: whether exactly one class is true of a clip.
     """
 
-    def __init__(self, model, weights="audioset", *, trained: Trained | None = None, **settings):
+    def __init__(self, model, weights="audioset", *, about: About | None = None, **settings):
         super().__init__(model, weights, **settings)
-        if trained is None:
-            trained = Trained() if isinstance(model, Network) else read_trained(model)
-        self.single_label = is_single_label(self.hearer.network, trained)
+        if about is None:
+            about = About() if isinstance(model, Network) else read_about(model)
+        self.single_label = is_single_label(self.hearer.network, about)
         self.window = None
-        if trained.clip_seconds is not None:
-            self.window = round(trained.clip_seconds * self.sample_rate)
+        if about.clip_seconds is not None:
+            self.window = round(about.clip_seconds * self.sample_rate)
             self.hearer = _Padding(self.hearer, self.window)
 
     def predict_each(self, sources, workers: int = 2):

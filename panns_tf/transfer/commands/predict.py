@@ -44,12 +44,22 @@ def add_parser(commands) -> None:
         help="least probability where a clip may have several labels; default 0.5",
     )
     shared.add_form(parser)
-    shared.add_model(parser, "Cnn14")
-    for action in parser._actions:  # noqa: SLF001  the flag is that of the other commands
-        if action.dest == "model":
-            action.required, action.default = True, None
-            action.help = "a run directory or a .keras file of a network trained on the task"
+    _add_model(parser)
     parser.set_defaults(run=_predict)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="a run directory or a .keras file of a network that was trained on the task",
+    )
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument(
+        "--batch-size", type=int, default=8, metavar="N", help="clips of 10 s at a time; default 8"
+    )
+    parser.set_defaults(weights=None)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -65,9 +75,7 @@ def _predict(options: argparse.Namespace) -> int:
     predictor = Predictor(**shared.model_of(options))
     settings = shared.settings_of(options, "predict", ("top", "threshold"))
     settings["window"] = predictor.window
-    sink = Sink(
-        options.output, settings, options.force, shared.form_of(options), COLUMNS, rows_of
-    )
+    sink = Sink(options.output, settings, options.force, shared.form_of(options), COLUMNS, rows_of)
 
     def result(heard) -> tuple[dict, str]:
         found = prediction_of(
