@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from panns_tf.transfer.certainty import figure, overall
 from panns_tf.transfer.report import write
@@ -63,10 +64,10 @@ def test_classes_sort_and_filter(page, single):
 
 
 def test_confusion_and_mistakes(page, single):
-    path, run, results = single
+    path, _, results = single
     page.goto(path.as_uri())
     matrix = sum(confusion(one.target, one.score) for one in results)
-    numbers = page.locator("#confusion svg text").all_inner_texts()
+    numbers = page.locator("#confusion svg text").all_text_contents()
     counts = [int(text) for text in numbers if text.isdigit()]
     assert counts == matrix[matrix > 0].tolist()
     wrong = int(matrix.sum() - np.trace(matrix))
@@ -147,8 +148,6 @@ def test_several_labels(page, tmp_path, screenshot):
     page.goto(path.as_uri())
     assert page.locator("#confusion").count() == 0
     ap = dict(zip(cells(page, "table.classes", 0), cells(page, "table.classes", 1), strict=True))
-    from sklearn.metrics import average_precision_score
-
     both = [average_precision_score(one.target[:, 0], one.score[:, 0]) for one in results]
     assert ap["<b>dog"] == f"{np.mean(both):.3f}"
     only = average_precision_score(results[1].target[:, 3], results[1].score[:, 3])
