@@ -138,3 +138,9 @@ def test_the_papers_figures_can_be_left_out(tmp_path):
     chart = fewshot([path], with_paper=False)
     assert {row["source"] for row in chart.rows} == {"this project"}
     assert chart.notes == ()
+
+
+def test_a_task_of_ones_own_keeps_its_name(tmp_path):
+    path = write(tmp_path, "ESC50,scratch,1,0,accuracy,0.1", "My Sounds,scratch,1,0,accuracy,0.1")
+    figure = fewshot([path]).figure()
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["ESC-50", "My Sounds"]
