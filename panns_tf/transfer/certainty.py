@@ -255,7 +255,9 @@ def overall(
         if not np.isnan(figures[result.seed][result.fold]):
             deviations[result.seed, result.fold] = _widened(result, metric, count, seed)
     low = high = np.nan
-    if deviations:
+    if len(results) == 1:
+        low, high = interval(results[0], metric, level, count, seed)
+    elif deviations:
         by_seed = [
             np.mean([d for (of, _), d in deviations.items() if of == s], axis=0)
             for s in dict.fromkeys(s for s, _ in deviations)

@@ -149,3 +149,10 @@ def test_a_figure_is_resampled_once_and_another_anew():
     assert interval(first, "mAP@3") == ends[0]
     same = dataclasses.replace(first, score=second.score, target=second.target, fold="2")
     assert interval(same, "mAP@3") == ends[1]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "mAP@3"])
+def test_of_one_fold_the_interval_is_the_folds(metric):
+    (one,) = made_results(folds=1)
+    found = overall([one], metric)
+    assert (found.value, found.low, found.high) == (figure(one, metric), *interval(one, metric))
