@@ -127,7 +127,8 @@ def _take(row: dict, where: str, results: dict, notes: list[str]) -> None:
     if any(row[name] is None for name in COLUMNS):
         notes.append(f"{where} is cut off and was left out")
         return
-    task, strategy = row["task"].strip().lower(), _strategy(row["strategy"])
+    task, strategy = row["task"].strip(), _strategy(row["strategy"])
+    task = task.lower() if task.lower() in TASKS else task
     try:
         value = float(row["value"]) if row["value"].strip() else math.nan
         count = _clips(row["clips_per_class"])

@@ -6,6 +6,7 @@ more than one (the cluster bootstrap; Davison and Hinkley 1997, section 3.8).
 """
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Sequence
 
@@ -54,10 +55,13 @@ def replicates(
     if total < 2:
         return np.full(count, np.nan)
     rng = np.random.default_rng([seed, zlib.crc32(result.fold.encode())])
-    found, clips = [], max(1, len(unit))
-    for start in range(0, count, max(1, _BLOCK // clips)):
-        rows = min(max(1, _BLOCK // clips), count - start)
-        drawn = rng.multinomial(total, np.full(total, 1 / total), rows)  # (rows, units)
+    found, block = [], max(1, _BLOCK // len(unit))
+    for start in range(0, count, block):
+        columns = min(block, count - start)
+        # Every replicate draws as many units as there are, each in a range of numbers of its own.
+        numbers = rng.integers(total, size=(columns, total)) + total * np.arange(columns)[:, None]
+        drawn = np.bincount(numbers.ravel(), minlength=columns * total)
+        drawn = drawn.reshape(columns, total).T.astype(np.float32, order="C")  # (units, columns)
         found.append(_figures(result, metric, drawn, unit))
     return np.concatenate(found)
 
@@ -65,14 +69,13 @@ def replicates(
 def _figures(result: FoldResult, metric: str, drawn: np.ndarray, unit: np.ndarray) -> np.ndarray:
     if metric in BY_CLIP:
         values = BY_CLIP[metric](result.target, result.score)
-        return drawn @ np.bincount(unit, values) / (drawn @ np.bincount(unit))
-    weights = drawn[:, unit]  # (rows, clips)
+        return np.bincount(unit, values) @ drawn / (np.bincount(unit).astype(np.float64) @ drawn)
+    weights = drawn[unit]  # (clips, columns)
     used = np.flatnonzero(defined(result.target))
-    columns = [weighted_ap(result.target[:, c] > 0, result.score[:, c], weights) for c in used]
-    table = np.stack(columns, axis=1)  # (rows, classes)
-    known = ~np.isnan(table)
-    sums, counts = np.where(known, table, 0).sum(axis=1), known.sum(axis=1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    if not used.size:
+        return np.full(drawn.shape[1], np.nan)
+    rows = [weighted_ap(result.target[:, c] > 0, result.score[:, c], weights) for c in used]
+    return _nanmean(np.stack(rows), 0)
 
 
 def weighted_ap(hits: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -81,20 +84,22 @@ def weighted_ap(hits: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.
     Args:
         hits: (clips,) bool.
         score: (clips,).
-        weights: (rows, clips), how often each counts.
+        weights: (clips, columns), how often each counts; float32 is exact up to 2**24 in all.
 
     Returns:
-        float64 (rows,); NaN for rows without a positive or without a negative clip.
+        float64 (columns,); NaN for columns without a positive or without a negative clip.
     """
     order = np.argsort(-score, kind="stable")
-    ordered = score[order]
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # of each threshold
-    called = np.cumsum(weights[:, order], axis=1, dtype=np.float64)[:, last]
-    true = np.cumsum(weights[:, order] * hits[order], axis=1, dtype=np.float64)[:, last]
-    gained = np.diff(true, axis=1, prepend=0)
-    sums = (gained * true / np.maximum(called, 1)).sum(axis=1)
-    positives = true[:, -1]
-    known = (positives > 0) & (positives < called[:, -1])
+    falling, positive = -score[order], np.flatnonzero(hits[order])
+    # Of each positive: the last clip of its score, and the last positive.
+    last = np.searchsorted(falling, falling[positive], "right") - 1
+    last_positive = np.searchsorted(positive, last, "right") - 1
+    called = np.cumsum(weights[order], axis=0)  # (clips, columns)
+    gained = weights[order[positive]]  # (positives, columns)
+    true = np.cumsum(gained, axis=0)[last_positive]
+    sums = (gained * (true / np.maximum(called[last], 1))).sum(axis=0, dtype=np.float64)
+    positives = gained.sum(axis=0, dtype=np.float64)
+    known = (positives > 0) & (positives < called[-1])
     return np.where(known, sums / np.maximum(positives, 1), np.nan)
 
 
@@ -148,8 +153,27 @@ def _total(result: FoldResult) -> int:
     return len(np.unique(units(result.groups)))
 
 
+class _Same:
+    """A result that is equal to itself alone, so that what was computed of it is found again."""
+
+    def __init__(self, result: FoldResult):
+        self.result = result
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, _Same) and self.result is other.result
+
+    def __hash__(self) -> int:
+        return id(self.result)
+
+
 def _widened(result: FoldResult, metric: str, count: int, seed: int) -> np.ndarray:
+    return _deviations(_Same(result), metric, count, seed)
+
+
+@functools.lru_cache(maxsize=256)  # a page, its files and what is printed ask for the same
+def _deviations(same: _Same, metric: str, count: int, seed: int) -> np.ndarray:
     """Deviations of replicates from their mean, (count,)."""
+    result = same.result
     values, total = replicates(result, metric, count, seed), _total(result)
     if total < 2 or np.isnan(values).all():
         return np.full(count, np.nan)
@@ -231,7 +255,9 @@ def overall(
         if not np.isnan(figures[result.seed][result.fold]):
             deviations[result.seed, result.fold] = _widened(result, metric, count, seed)
     low = high = np.nan
-    if deviations:
+    if len(results) == 1:
+        low, high = interval(results[0], metric, level, count, seed)
+    elif deviations:
         by_seed = [
             np.mean([d for (of, _), d in deviations.items() if of == s], axis=0)
             for s in dict.fromkeys(s for s, _ in deviations)

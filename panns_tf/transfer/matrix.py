@@ -67,18 +67,19 @@ def _cell(row: int, column: int, matrix, shares, labels, place: tuple[float, flo
         )
     share = float(shares[row, column])
     colour = "var(--first)" if row == column else "var(--second)"
+    written = len(labels) <= _WRITTEN
+    # Where numbers are written, the page's ink must stay readable, on dark and on light ground.
+    strength = 0.12 + 0.43 * share if written else 0.2 + 0.8 * share
     taken = "right" if row == column else f"taken for {labels[column]}"
     title = f"{labels[row]}: {count} of {int(matrix[row].sum())} {taken}"
     drawn = (
         f'<rect x="{x + 0.5:g}" y="{y + 0.5:g}" width="{cell - 1}" height="{cell - 1}" '
-        f'style="fill:{colour};fill-opacity:{0.2 + 0.8 * share:.2f}">'
+        f'style="fill:{colour};fill-opacity:{strength:.2f}">'
         f"<title>{text(title)}</title></rect>"
     )
-    if len(labels) <= _WRITTEN:
-        # On a strong colour the page's ground reads better than its ink.
-        ink = "var(--paper)" if share > 0.5 else "var(--ink)"
+    if written:
         drawn += (
             f'<text x="{x + cell / 2:g}" y="{y + cell / 2 + 4:g}" class="middle" '
-            f'style="fill:{ink};pointer-events:none">{count}</text>'
+            f'style="fill:var(--ink);pointer-events:none">{count}</text>'
         )
     return drawn

@@ -191,7 +191,7 @@ def summary_of(records: Iterable[dict]) -> list[dict]:
 def write_records(folder: Path, records: Sequence[dict]) -> list[Path]:
     """Writes ``results.json`` and ``fewshot.csv``; returns their paths."""
     content = {"results": list(records), "summary": summary_of(records)}
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     write_whole(folder / RESULTS, text.encode())
     rows = [{name: record[name] for name in COLUMNS} for record in records]
     write_whole(folder / FEWSHOT, as_csv(rows).encode())

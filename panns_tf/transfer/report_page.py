@@ -11,7 +11,15 @@ from panns_tf.transfer.beside import Beside, beside, with_all_clips
 from panns_tf.transfer.certainty import LEVEL, Overall, figure, interval, overall
 from panns_tf.transfer.records import by_count, summary_of
 from panns_tf.transfer.report_classes import classes_section, confusion_section, mistakes_section
-from panns_tf.transfer.report_text import all_notes, between, duration, mean_of, value
+from panns_tf.transfer.report_text import (
+    all_notes,
+    between,
+    duration,
+    few_table,
+    few_title,
+    mean_of,
+    value,
+)
 from panns_tf.transfer.results import FoldResult
 from panns_tf.transfer.run_info import RunInfo
 from panns_tf.transfer.scoring import by_class, confusion
@@ -51,7 +59,7 @@ def write_page(
     aside = _aside(first, shown, count)
     sections = [
         ("Headline", "headline", _headline(run, shown, count)),
-        ("Folds", "folds", _folds(run, shown)),
+        ("Folds", "folds", (_aside([], [], count) if count else "") + _folds(run, shown)),
         ("Strategies and clips", "fewshot", _few(run, records, curves)),
         ("Confusion", "confusion", "" if run.multi_label else confusion_section(run, first, aside)),
         ("Classes", "classes", classes_section(run, first, aside)),
@@ -212,20 +220,19 @@ def _mean_row(name: str, blank: str, number: float, ends=(float("nan"),) * 2) ->
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[str], first: int = 1) -> str:
-    """A table whose columns after the first ones are numbers; the one without a name has bars."""
+def _table(heads: Sequence[str], rows: Sequence[str], css: str = "plain") -> str:
+    """A table whose columns after the first are numbers; the one without a name has bars."""
     cells = "".join(
-        f'<th scope="col"{_css(place, name, first)}>{_head(name)}</th>'
-        for place, name in enumerate(heads)
+        f'<th scope="col"{_css(place, name)}>{_head(name)}</th>' for place, name in enumerate(heads)
     )
     return (
-        '<div class="scroll"><table class="plain"><thead><tr>'
+        f'<div class="scroll"><table class="{css}"><thead><tr>'
         f"{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _css(place: int, name: str, first: int) -> str:
-    return "" if place < first else ' class="num"' if name else ' class="bars"'
+def _css(place: int, name: str) -> str:
+    return "" if place == 0 else ' class="num"' if name else ' class="bars"'
 
 
 def _head(name: str) -> str:
@@ -236,19 +243,13 @@ def _few(run: RunInfo, records: Sequence[dict], curves: Path | None) -> str:
     summary = summary_of(records)
     if len(summary) < 2:
         return ""
-    rows = []
-    for row in summary:
-        mean = float("nan") if row["mean"] is None else row["mean"]
-        ends = (row["low"], row["high"])
-        whisker = tuple(min(max(e, 0), 1) for e in ends) if None not in ends else ()
-        rows.append(
-            f'<tr><th scope="row">{text(name_of(row["strategy"]))}</th>'
-            f'<td class="num">{text(row["clips_per_class"])}</td>'
-            f'<td class="num">{value(row["mean"])}</td>'
-            f'<td class="bars">{bar(mean, *whisker)}</td>'
-            f'<td class="num">{value(row["spread"])}</td><td class="num">{row["seeds"]}</td></tr>'
-        )
-    heads = ["Strategy", "Clips of a class", run.metric, "", "Spread over seeds", "Seeds"]
+    counts, cells_of = few_table(summary)
+    rows = [
+        f'<tr><th scope="row" style="white-space:nowrap">{text(name)}</th>'
+        + "".join(f'<td class="num">{text(cell) or "–"}</td>' for cell in cells)
+        + "</tr>"
+        for name, *cells in cells_of
+    ]
     drawn = ""
     if curves is not None:
         content = base64.b64encode(curves.read_bytes()).decode()
@@ -257,8 +258,10 @@ def _few(run: RunInfo, records: Sequence[dict], curves: Path | None) -> str:
             f'alt="{text(run.metric)} of each strategy by training clips of each class; the '
             'numbers are in the table"></figure>'
         )
-    said = "Means over seeds; the line on a bar is the 95 % interval by Student's t over seeds."
-    return f'{drawn}{_table(heads, rows)}<p class="aside">{said}</p>'
+    said = few_title(run.metric, summary)
+    said = f"{said[:1].upper()}{said[1:-1]}, by training clips of each class."
+    table = _table(["Strategy", *map(str, counts)], rows, "few")
+    return f'{drawn}{table}<p class="aside">{said}</p>'
 
 
 def _settings(run: RunInfo) -> str:

@@ -28,15 +28,12 @@ def printed(run: RunInfo, results: Sequence[FoldResult], output: Path | None = N
         return [*lines, "no result", *_notes(run, results)]
     last = list(groups)[-1]
     if len(results) > 1 and len(groups) == 1:
-        lines += _indented(as_text(_folds(run, groups[last]), most=60))
+        table = as_text(_folds(run, groups[last]), most=60)
+        lines += [f"  {line}" for line in table.splitlines()]
     if len(groups) > 1 or last is not None:
-        lines += _indented(as_text(_few(run, results, output), most=60))
+        lines += [f"  {line}" for line in _few(run, results, output)]
     lines += [f"  {line}" for line in _summary(run, groups[last], last)]
     return [*lines, *_notes(run, results)]
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {line}" for line in text.splitlines()]
 
 
 def _folds(run: RunInfo, results: Sequence[FoldResult]) -> list[tuple]:
@@ -54,20 +51,48 @@ def _folds(run: RunInfo, results: Sequence[FoldResult]) -> list[tuple]:
     return table
 
 
-def _few(run: RunInfo, results: Sequence[FoldResult], output: Path | None) -> list[tuple]:
+def _few(run: RunInfo, results: Sequence[FoldResult], output: Path | None) -> list[str]:
     old = [] if output is None else read_records(output)
-    table = [("strategy", "clips of a class", f"mean {run.metric}", "spread over seeds", "seeds")]
-    for row in summary_of(merged(old, records_of(run, results))):
-        table.append(
-            (
-                name_of(row["strategy"]),
-                str(row["clips_per_class"]),
-                value(row["mean"]),
-                value(row["spread"]),
-                str(row["seeds"]),
-            )
-        )
-    return table
+    summary = summary_of(merged(old, records_of(run, results)))
+    counts, rows = few_table(summary)
+    table = [("of each class", *map(_clips, counts)), *rows]
+    return [few_title(run.metric, summary), *as_text(table).splitlines()]
+
+
+def _clips(count: int | str) -> str:
+    return "all clips" if count == ALL else f"{count} clip{'s' * (count > 1)}"
+
+
+def few_title(metric: str, summary: Sequence[dict]) -> str:
+    """Says what `few_table` holds."""
+    seeds = sorted({row["seeds"] for row in summary})
+    if seeds[-1:] == [1]:
+        return f"{metric}, mean over folds:"
+    many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[-1]}"
+    return f"{metric}, mean and standard deviation over {many} seeds:"
+
+
+def few_table(summary: Sequence[dict]) -> tuple[list, list[tuple[str, ...]]]:
+    """Figures of strategies by number of clips.
+
+    Args:
+        summary: of `panns_tf.transfer.records.summary_of`.
+
+    Returns:
+        The numbers of clips, the fewest first; and of each strategy its name and a text for each
+        number, empty where it was not run.
+    """
+    counts = {row["clips_per_class"] for row in summary}
+    counts = sorted(counts, key=lambda count: math.inf if count == ALL else count)
+    cells: dict[str, dict] = {}
+    for row in summary:
+        spread = "" if row["spread"] is None else f" ± {value(row['spread'])}"
+        cells.setdefault(row["strategy"], {})[row["clips_per_class"]] = value(row["mean"]) + spread
+    rows = [
+        (name_of(name), *(found.get(count, "") for count in counts))
+        for name, found in cells.items()
+    ]
+    return counts, rows
 
 
 def _summary(run: RunInfo, results: Sequence[FoldResult], count: int | None) -> list[str]:
@@ -140,8 +165,3 @@ def duration(seconds: float | None) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def clips_text(count: int | None) -> str:
-    """How tables name a number of clips."""
-    return ALL if count is None else str(count)

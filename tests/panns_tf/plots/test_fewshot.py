@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from panns_tf.plots.fewshot import fewshot
@@ -104,3 +105,42 @@ def test_missing_columns_and_files(tmp_path):
         fewshot([write(tmp_path, head="task,strategy,clips_per_class,value\n")])
     with pytest.raises(ValueError, match="no such file"):
         fewshot([tmp_path / "absent.csv"])
+
+
+def test_counts_that_are_no_powers_of_two_have_their_own_ticks(tmp_path):
+    counts = (1, 2, 5, 10, 20, "all")
+    path = write(tmp_path, *(f"esc50,scratch,{n},0,accuracy,0.5" for n in counts))
+    (axes,) = fewshot([path]).figure().axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(map(str, counts))
+    crowded = write(tmp_path, *(f"esc50,scratch,{n},0,accuracy,0.5" for n in range(1, 12)))
+    (axes,) = fewshot([crowded]).figure().axes
+    places = axes.get_xticks()
+    assert np.diff(places).min() >= 0.5
+
+
+def test_a_linear_probe_has_its_name_and_leaves_the_papers_four_their_styles(tmp_path):
+    four = ["scratch", "freeze_l1", "freeze_l3", "finetune"]
+    rows = [f"mine,{name},{n},0,accuracy,0.{n}" for name in four for n in (1, 2)]
+    (before,) = fewshot([write(tmp_path, *rows)]).figure().axes
+    more = [f"mine,{name},{n},0,accuracy,0.{n}" for name in ("Linear probe", "a") for n in (1, 2)]
+    figure = fewshot([write(tmp_path, *more, *rows)]).figure()
+    (after,) = figure.axes
+    labels = [text.get_text() for text in after.texts]
+    assert labels == ["scratch", "Freeze_L1", "Freeze_L3", "fine-tune", "linear probe", "a"]
+    assert overlaps(figure) == []
+    colours = [text.get_color() for text in after.texts]
+    assert colours[:4] == [text.get_color() for text in before.texts]
+    assert len(set(colours)) == 6
+
+
+def test_the_papers_figures_can_be_left_out(tmp_path):
+    path = write(tmp_path, "esc50,scratch,1,0,accuracy,0.1")
+    chart = fewshot([path], with_paper=False)
+    assert {row["source"] for row in chart.rows} == {"this project"}
+    assert chart.notes == ()
+
+
+def test_a_task_of_ones_own_keeps_its_name(tmp_path):
+    path = write(tmp_path, "ESC50,scratch,1,0,accuracy,0.1", "My Sounds,scratch,1,0,accuracy,0.1")
+    figure = fewshot([path]).figure()
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["ESC-50", "My Sounds"]

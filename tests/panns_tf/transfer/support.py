@@ -3,6 +3,7 @@
 import numpy as np
 
 from panns_tf.transfer.results import FoldResult
+from panns_tf.transfer.run_info import RunInfo
 
 
 def single_label(clips: int, classes: int, seed: int, strength: float = 1.0):
@@ -57,3 +58,16 @@ def made_results(folds=5, seeds=(0,), counts=(None,), clips=40, classes=10, make
                     )
                 )
     return found
+
+
+def made_run(count: int = 10, /, **changes) -> RunInfo:
+    """A run on a data set of one's own, of accuracy."""
+    base = {
+        "title": "My <sounds>",
+        "arch": "Cnn6",
+        "strategy": "finetune",
+        "metric": "accuracy",
+        "classes": ("<b>dog", "rain; hail", *(f"class {n}" for n in range(2, count))),
+        "weights": "Cnn6_mAP=0.343.pth",
+    }
+    return RunInfo(**{**base, **changes})
