@@ -12,8 +12,8 @@ from panns_tf.models import Network, find
 from panns_tf.transfer.stages import CLASSIFIER
 from panns_tf.weights.loading import TORCH
 
-#: Widest hidden layers of Freeze_L3's classifier; the paper gives no widths.
-MOST_UNITS = 512
+#: Hidden layers of Freeze_L3's classifier; the paper gives no widths.
+HIDDEN = (512, 512)
 
 
 def read_base(arch: str | None, weights: str | None) -> Network:
@@ -56,8 +56,7 @@ def task_overrides(row_name: str, strategy: str, single_label: bool, overrides: 
     """
     found = {**overrides, "activation": activation_of(row_name, single_label)}
     if strategy == "freeze_l3":
-        units = min(MOST_UNITS, find(row_name).override(**found).embedding_size)
-        found["hidden"] = (units, units)
+        found["hidden"] = HIDDEN
     return found
 
 

@@ -97,7 +97,8 @@ class TransferConfig:
 DEFAULTS = {
     "scratch": {"epochs": 100, "learning_rate": 1e-3, "schedule": "cosine", "warmup_steps": 20},
     "finetune": {"epochs": 30, "learning_rate": 1e-4},
-    "freeze_l1": {"epochs": 200, "min_steps": 1000, "learning_rate": 1e-3},
-    "freeze_l3": {"epochs": 100, "min_steps": 500, "learning_rate": 1e-3},
+    # One layer has no way to go wrong, and embeddings of few units learn slowly.
+    "freeze_l1": {"epochs": 200, "min_steps": 1000, "learning_rate": 1e-2, "schedule": "cosine"},
+    "freeze_l3": {"epochs": 100, "min_steps": 500, "learning_rate": 1e-3, "schedule": "cosine"},
     "linear_probe": {},
 }
