@@ -82,8 +82,9 @@ def main() -> None:
     began, cpu = time.monotonic(), time.process_time()
     task = find_task("esc10")
     collection = read_task(options.data, task)
-    chosen = {}
-    for tested, learnt, heard in JURIES:
+    # Of one candidate nothing is to be chosen: it comes from the juries of another network.
+    chosen = dict.fromkeys("12345", options.candidates[0])
+    for tested, learnt, heard in JURIES if len(options.candidates) > 1 else ():
         scores = {}
         for name in options.candidates:
             jury = Split("jury", *(_clips(collection, folds) for folds in (learnt, heard)))

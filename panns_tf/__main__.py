@@ -10,7 +10,7 @@ from panns_tf.inference.commands import detect, embed, tag
 from panns_tf.inference.demo import command as demo
 from panns_tf.inference.export import command as export
 from panns_tf.plots import command as plot
-from panns_tf.transfer.commands import finetune
+from panns_tf.transfer.commands import finetune, predict
 
 _CONVERT_HELP = """\
 Convert a checkpoint of the PyTorch reference to Keras, or a network of this project to a
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
 
-    for command in (tag, detect, embed, finetune, export, demo, plot, ablate):
+    for command in (tag, detect, embed, finetune, predict, export, demo, plot, ablate):
         command.add_parser(commands)
     return parser
 

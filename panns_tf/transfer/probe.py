@@ -33,6 +33,9 @@ def solve(
     mean, scale = embedded.mean(axis=0), embedded.std(axis=0)
     scale = np.where(scale > 1e-6 * max(1e-12, scale.max()), scale, np.inf)  # what never changes
     x = ((embedded - mean) / scale).astype(np.float64)  # (clips, width)
+    # The kernel lies in the space of the clips, which is smaller where they are few.
+    basis = np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else None  # (width, clips)
+    x = x if basis is None else x @ basis
     clips, width = x.shape
     classes = target.shape[1]
     t = target.astype(np.float64)
@@ -54,7 +57,7 @@ def solve(
     start = np.zeros((width + 1) * classes)
     found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
     kernel, bias = found.x[:-classes].reshape(width, classes), found.x[-classes:]
-    kernel = kernel / scale[:, None]
+    kernel = (kernel if basis is None else basis @ kernel) / scale[:, None]
     return kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from panns_tf.models import Network
+from panns_tf.transfer.clips import Collection
 from panns_tf.transfer.plan import Plan
 from panns_tf.transfer.run_info import RunInfo
 from panns_tf.transfer.running import Run
@@ -20,13 +21,13 @@ def check_overrides(base: Network, given: dict) -> None:
             )
 
 
-def facts_of(plan: Plan, done: Run, task: Task | None) -> RunInfo:
-    """Returns what the report says of a run besides its scores."""
-    collection = done.collection
+def facts_of(plan: Plan, done: Run | None, task: Task | None) -> RunInfo:
+    """Returns what the report says of a run besides its scores; of one to come, for ``None``."""
+    collection = plan.collection if done is None else done.collection
     settings = dataclasses.asdict(plan.config)
     settings = {name: value for name, value in settings.items() if name != "strategy"}
     settings |= {"clip seconds": plan.clip_seconds, **plan.overrides}
-    why_not = _differs(plan, done, task)
+    why_not = _differs(plan, collection, task)
     return RunInfo(
         title=task.title if task else collection.name,
         arch=plan.arch,
@@ -40,17 +41,17 @@ def facts_of(plan: Plan, done: Run, task: Task | None) -> RunInfo:
         notes=collection.notes,
         comparable=not why_not,
         why_not=why_not,
-        seconds=done.seconds,
+        seconds=None if done is None else done.seconds,
     )
 
 
-def _differs(plan: Plan, done: Run, task: Task | None) -> str:
+def _differs(plan: Plan, collection: Collection, task: Task | None) -> str:
     """In what a run is not as the paper's, or nothing."""
     if task is None:
         return "no task of the paper"
     if plan.metric != task.metric:
         return f"{plan.metric} measured; the paper has {task.metric}"
-    clips, published = len(done.collection.clips), sum(task.published.values())
+    clips, published = len(collection.clips), sum(task.published.values())
     if abs(clips - published) > 0.01 * published:
         return f"{clips} clips, where the paper had {published}"
     if plan.only:
