@@ -142,6 +142,15 @@ def check_folder(folder: Path, run: RunInfo) -> None:
             )
 
 
+def forget(folder: Path, run: RunInfo) -> None:
+    """Removes results that a run's cannot stand beside, if the folder holds such."""
+    try:
+        check_folder(folder, run)
+    except ValueError:
+        for name in (RESULTS, FEWSHOT, PREDICTIONS):
+            (folder / name).unlink(missing_ok=True)
+
+
 def merged(old: Iterable[dict], new: Sequence[dict]) -> list[dict]:
     """Old and new rows; of those of the same strategy, number of clips and seed the new ones."""
     taken = {_key(row) for row in new}

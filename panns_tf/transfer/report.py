@@ -7,6 +7,7 @@ from panns_tf.plots.fewshot import ALL, fewshot
 from panns_tf.transfer.records import (
     FEWSHOT,
     check_folder,
+    forget,
     merged,
     predictions_of,
     read_records,
@@ -19,7 +20,7 @@ from panns_tf.transfer.report_text import printed
 from panns_tf.transfer.results import FoldResult
 from panns_tf.transfer.run_info import RunInfo
 
-__all__ = ["RunInfo", "check_folder", "printed", "write"]
+__all__ = ["RunInfo", "check_folder", "forget", "printed", "write"]
 #: Name of the files of the figure.
 CURVES = "curves"
 

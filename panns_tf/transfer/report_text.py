@@ -98,6 +98,9 @@ def few_table(summary: Sequence[dict]) -> tuple[list, list[tuple[str, ...]]]:
 def _summary(run: RunInfo, results: Sequence[FoldResult], count: int | None) -> list[str]:
     whole, other = overall(results, run.metric), beside(run, results)
     lines = [f"{mean_of(whole, count)}: {value(whole.value)} {_range(whole)}".rstrip()]
+    if len(results) == 1:
+        (one,) = results
+        lines.append(f"{one.training_clips} clips learnt from, {len(one.clip_ids)} tested")
     if not math.isnan(whole.fold_spread):
         lines.append(f"spread (standard deviation) over folds: {value(whole.fold_spread)}")
     if not math.isnan(whole.seed_spread):

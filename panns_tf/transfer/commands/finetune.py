@@ -62,7 +62,7 @@ def _finetune(options: argparse.Namespace) -> None:
     from panns_tf.transfer.embeddings import cache_folder
     from panns_tf.transfer.lengths import clip_seconds_of
     from panns_tf.transfer.plan import Plan
-    from panns_tf.transfer.report import check_folder, printed, write
+    from panns_tf.transfer.report import check_folder, forget, printed, write
     from panns_tf.transfer.running import run
     from panns_tf.transfer.told import check_overrides, facts_of
 
@@ -92,6 +92,8 @@ def _finetune(options: argparse.Namespace) -> None:
     )
     output = options.output or Path("runs") / f"{_plain(collection.name)}-{arch.lower()}"
     writable_folder(output)
+    if options.force:
+        forget(output, facts_of(plan, None, task))
     check_folder(output, facts_of(plan, None, task))
     output.mkdir(parents=True, exist_ok=True)
     print(f"{collection.name}: {arch}, {config.strategy}. Results go to {output}")

@@ -24,5 +24,7 @@ def write_folders(folder: Path, clips: int = 8, seconds: float = 0.6) -> Path:
         (folder / label).mkdir(parents=True)
         for number in range(clips):
             path = folder / label / f"{number}.wav"
-            soundfile.write(path, tone(label, number, seconds), RATE)
+            # What a store keeps to the bit.
+            sound = np.rint(tone(label, number, seconds) * 32767) / 32767
+            soundfile.write(path, sound, RATE, subtype="FLOAT")
     return folder
