@@ -29,8 +29,9 @@ def test_folds_mean_spread_and_chance():
 def test_one_fold_is_a_few_lines():
     lines = printed(made_run(weights=None), made_results(folds=1))
     assert lines[0] == "My <sounds>: Cnn6, fine-tune; accuracy"
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert lines[1].startswith("  accuracy: 0.")
+    assert "clips learnt from" in lines[2]
 
 
 def test_the_paper_only_where_like_is_like():
