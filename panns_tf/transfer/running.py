@@ -170,6 +170,9 @@ def _one(
     """One training, or what it came to before."""
     notes: tuple[str, ...] = ()
     if count is not None:
+        # There is nothing to stop by where clips are few: all of them may be drawn.
+        train = tuple(sorted((*split.train, *split.validation)))
+        split = dataclasses.replace(split, train=train, validation=())
         short = short_classes(split, collection, count)
         notes = (short,) if short else ()
         split = subset(split, collection, count, seed)
