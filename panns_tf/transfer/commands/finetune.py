@@ -46,66 +46,84 @@ def _finetune(options: argparse.Namespace) -> None:
     from panns_tf.inference.commands.options import check_workers, quiet
     from panns_tf.training.allocator import spare_memory
 
+    # What needs no TensorFlow is looked at before it is imported.
     task = _task(options)
     config = flags.config_of(options, task is None)
-    counts = flags.counts_of(options.clips_per_class)
-    seeds = flags.seeds_of(options.seeds, config.seed)
+    trials = {
+        "clips_per_class": flags.counts_of(options.clips_per_class),
+        "seeds": flags.seeds_of(options.seeds, config.seed),
+        "only": tuple(name.strip() for name in options.only_folds.split(",") if name.strip()),
+    }
     check_workers(options)
     if options.strategy == "scratch" and options.weights:
         raise ValueError("--strategy scratch begins with random weights; leave --weights out")
-    collection = _collection(options, task)
     if options.output is not None:
         writable_folder(options.output)
+    collection = _collection(options, task)
     spare_memory()
     quiet()
+    _repeatable(config.seed)
+    plan, base = _plan(options, task, config, collection, trials)
+    output = options.output or Path("runs") / f"{_plain(collection.name)}-{plan.arch.lower()}"
+    writable_folder(output)
+    _run(options, task, plan, base, output)
+
+
+def _plan(options: argparse.Namespace, task, config, collection, trials: dict):
+    """What is to be done, and the pretrained network or None."""
+    from panns_tf.models import find
     from panns_tf.transfer.base import overrides_of, read_base
-    from panns_tf.transfer.embeddings import cache_folder
     from panns_tf.transfer.lengths import clip_seconds_of
     from panns_tf.transfer.plan import Plan
-    from panns_tf.transfer.report import check_folder, forget, printed, write
-    from panns_tf.transfer.running import run
-    from panns_tf.transfer.told import check_overrides, facts_of
+    from panns_tf.transfer.told import check_overrides
 
     given = {n: getattr(options, n) for n in flags.OVERRIDES if getattr(options, n) is not None}
-    base, arch = None, options.arch or "Cnn14"
-    if options.strategy != "scratch":
-        base = read_base(options.arch, options.weights or "audioset")
+    base, weights = None, None
+    if options.strategy == "scratch":
+        arch = find(options.arch or "Cnn14").name
+    else:
+        weights = options.weights or "audioset"
+        base = read_base(options.arch, weights)
         check_overrides(base, given)
         given, arch = overrides_of(base), base.row.name
-    arch = _known(arch)
     seconds = options.clip_seconds or (task.clip_seconds if task else None)
+    parts = {name: getattr(options, name) for name in ("folds", "test", "validation")}
     plan = Plan(
         collection=collection,
         arch=arch,
-        weights=None if base is None else options.weights or "audioset",
+        weights=weights,
         overrides=given,
         config=config,
         clip_seconds=seconds or clip_seconds_of([clip.path for clip in collection.clips]),
         metric=_metric(options, task, collection),
-        clips_per_class=counts,
-        seeds=seeds,
-        folds=options.folds,
-        test=0.2 if options.test is None else options.test,
-        validation=0.15 if options.validation is None else options.validation,
-        only=tuple(name.strip() for name in options.only_folds.split(",") if name.strip()),
         save_models=options.save_models,
+        **{name: value for name, value in parts.items() if value is not None},
+        **trials,
     )
-    output = options.output or Path("runs") / f"{_plain(collection.name)}-{arch.lower()}"
-    writable_folder(output)
+    return plan, base
+
+
+def _run(options: argparse.Namespace, task, plan, base, output: Path) -> None:
+    """Trains, tests, writes and prints."""
+    from panns_tf.training.state import NotFiniteError
+    from panns_tf.transfer.embeddings import cache_folder
+    from panns_tf.transfer.report import check_folder, forget, printed, write
+    from panns_tf.transfer.running import run
+    from panns_tf.transfer.told import facts_of
+
+    to_come = facts_of(plan, None, task)
     if options.force:
-        forget(output, facts_of(plan, None, task))
-    check_folder(output, facts_of(plan, None, task))
+        forget(output, to_come)
+    check_folder(output, to_come)
     output.mkdir(parents=True, exist_ok=True)
-    print(f"{collection.name}: {arch}, {config.strategy}. Results go to {output}")
-    done = run(
-        plan,
-        output,
-        base,
-        cache_folder(options.cache),
-        workers=options.workers,
-        force=options.force,
-        quiet=not sys.stderr.isatty(),
-    )
+    print(f"{to_come.title}: {plan.arch}, {plan.config.strategy}. Results go to {output}")
+    how = {"workers": options.workers, "force": options.force, "quiet": not sys.stderr.isatty()}
+    try:
+        done = run(plan, output, base, cache_folder(options.cache), **how)
+    except NotFiniteError as error:
+        raise ValueError(str(error)) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command") from None
     facts = facts_of(plan, done, task)
     written = write(output, facts, done.results)
     for line in printed(facts, done.results, output):
@@ -113,6 +131,16 @@ def _finetune(options: argparse.Namespace) -> None:
     if (output / "final.keras").is_file():
         written = [output / "final.keras", *written]
     print(f"Written: {', '.join(map(str, written))}")
+
+
+def _repeatable(seed: int) -> None:
+    """Has a run that was killed repeat the bits of one that was not, where that costs little."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
 
 
 def _task(options: argparse.Namespace):
@@ -153,12 +181,6 @@ def _metric(options: argparse.Namespace, task, collection) -> str:
     if collection.multi_label and metric != "mAP":
         raise ValueError(f"--metric {metric} needs clips of one label each; take mAP")
     return metric
-
-
-def _known(arch: str) -> str:
-    from panns_tf.models import find
-
-    return find(arch).name
 
 
 def _plain(name: str) -> str:

@@ -13,6 +13,8 @@ from tests.panns_tf.inference.support import trained as trained_network
 from tests.panns_tf.transfer import trees
 from tests.panns_tf.transfer.tones import CLASSES, RATE, tone, write_folders
 
+# The command has TensorFlow repeat its bits, which is not to outlast a test.
+pytestmark = pytest.mark.usefixtures("deterministic")
 QUICK = ("--epochs", "1", "--min-steps", "20", "--batch-size", "8")
 
 
