@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -14,7 +15,7 @@ import pytest
 from panns_tf.__main__ import _parser, main
 from panns_tf.transfer.options import config_of
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent
 NOTEBOOK = REPOSITORY / "docs" / "tutorial.ipynb"
 CHOICE = "PRETRAINED = True"
 COMMAND = "!{sys.executable} -m panns_tf "
@@ -82,6 +83,17 @@ def test_what_the_text_names_exists():
     assert [file for file in files if not (NOTEBOOK.parent / file).is_file()] == []
     for command in re.findall(r"python -m panns_tf (\w+)", text):
         assert command in help_of()
+
+
+@pytest.mark.parametrize("folder", [REPOSITORY, NOTEBOOK.parent])
+def test_the_repository_is_found_from_within(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.delenv("PANNS_TF_REPOSITORY", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    values = {}
+    exec(cells("code")["setup"], values)
+    assert values["REPOSITORY"] == sys.path[0] == os.environ["PYTHONPATH"] == str(REPOSITORY)
 
 
 @pytest.mark.slow
