@@ -97,9 +97,7 @@ class Architecture:
                     raise ValueError(f"embedding_size must be at least 1; received {value}")
                 row = dataclasses.replace(row, embedding_size=int(value))
             elif name == "hidden":
-                if any(int(width) != width or width < 1 for width in value):
-                    raise ValueError(f"hidden must be widths of at least 1; received {value}")
-                row = dataclasses.replace(row, hidden=tuple(int(width) for width in value))
+                row = dataclasses.replace(row, hidden=_widths(value))
             elif name == "activation":
                 row = dataclasses.replace(row, activation=row._checked(value))
             elif name in ("dropout", "spec_augment"):
@@ -147,6 +145,15 @@ class Architecture:
             size = math.prod(num_classes if n is None else n for n in shape)
             count += 2 * size if len(shape) == 1 else size  # scale and shift, or a kernel
         return count
+
+
+def _widths(given) -> tuple[int, ...]:
+    listed = isinstance(given, (tuple, list))
+    if not listed or any(width not in range(1, 2**31) for width in given):
+        raise ValueError(
+            f"hidden must be widths of at least 1, such as (512, 512); received {given!r}"
+        )
+    return tuple(int(width) for width in given)
 
 
 ACTIVATIONS = ("sigmoid", "softmax")

@@ -59,8 +59,10 @@ def binary_cross_entropy(target, outputs: dict, class_weights=None):
     target = ops.cast(target, "float32")
     if "logits" in outputs:
         logits = ops.cast(outputs["logits"], "float32")
-        # max(x, 0) - x t + log(1 + exp(-|x|)), which never overflows
-        each = ops.relu(logits) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
+        # max(x, 0) - x t + log(1 + exp(-|x|)), which never overflows; at 0, where neither bend
+        # has a slope of its own, the two slopes taken add up to 1 / 2.
+        below = ops.where(logits > 0, -logits, logits)
+        each = ops.relu(logits) - logits * target + ops.log1p(ops.exp(below))
     else:
         each = cross_entropy_of_probability(target, outputs["clipwise_output"])
     if class_weights is not None:

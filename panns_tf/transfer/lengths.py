@@ -31,6 +31,7 @@ def clip_seconds_of(paths: Sequence[Path]) -> float:
 def _seconds(path: Path) -> float | None:
     try:
         found = soundfile.info(path)
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
+    # TypeError: of a name that ends in .raw, which tells no rate.
+    except (RuntimeError, OSError, TypeError):
         return None
     return found.frames / found.samplerate if 0 < found.frames < 2**40 else None

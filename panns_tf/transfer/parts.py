@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,11 @@ from panns_tf.transfer.results import FoldResult
 
 _PLAN = "plan.json"
 _ARRAYS = ("target", "score")
+#: What reading a file raises that is cut off, damaged or of another version.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError),
+    *(NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
 
 
 class PartBook:
@@ -33,7 +39,8 @@ class PartBook:
                 known = json.loads(path.read_text())
             except ValueError:
                 known = None
-            if known is not None and known != identity:
+            known = known if isinstance(known, dict) else {}
+            if known != identity:
                 names = sorted(known.keys() | identity.keys())
                 changed = [
                     f"{name} was {known.get(name)!r}, now {identity.get(name)!r}"
@@ -56,11 +63,11 @@ class PartBook:
             with np.load(self._folder / f"{name}.npz") as file:
                 arrays = {key: file[key] for key in _ARRAYS}
                 said = json.loads(str(file["said"]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            for key in ("clip_ids", "groups", "notes"):
+                said[key] = tuple(said[key])
+            result = FoldResult(**said, **arrays)
+        except _UNREADABLE:
             return None
-        for key in ("clip_ids", "groups", "notes"):
-            said[key] = tuple(said[key])
-        result = FoldResult(**said, **arrays)
         return result if result.clip_ids == clip_ids else None
 
     def keep(self, name: str, result: FoldResult) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import keras
 
-from panns_tf.models import Network, find
+from panns_tf.models import Architecture, Network, find
 from panns_tf.weights.identify import classes_of, description, networks_of, shapes_of
 from panns_tf.weights.state_dict import load_torch_state
 from panns_tf.weights.torch_checkpoint import read_torch_state
@@ -74,6 +74,7 @@ def _load_torch(network: Network, path: Path) -> None:
                 f"{path} holds a {row.name} with {row.frontend}, not a {ours.name} with "
                 f"{ours.frontend}"
             )
+        _check_activation(path, row, ours)
     try:
         load_torch_state(network, state)
     except ValueError as error:
@@ -144,5 +145,14 @@ def _load_keras(network: Network, path: Path) -> None:
         raise ValueError(
             f"weights: {path} was trained on {saved.row.frontend}; expected {network.row.frontend}"
         )
+    _check_activation(path, saved.row, network.row)
     network.set_weights(saved.get_weights())
     network.labels = saved.labels
+
+
+def _check_activation(path: Path, found: Architecture, expected: Architecture) -> None:
+    if found.activation != expected.activation:
+        raise ValueError(
+            f"weights: {path} was trained with activation={found.activation!r}; expected "
+            f"{expected.activation!r}"
+        )

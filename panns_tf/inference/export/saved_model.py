@@ -204,5 +204,8 @@ def describe(network: Network) -> dict:
         "inputs": list(network.row.inputs),
         "frontend": dataclasses.asdict(front),
         "frame_seconds": front.hop_size / front.sample_rate if frames else None,
-        "overrides": dict(network.overrides),
+        "overrides": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in network.overrides.items()
+        },
     }

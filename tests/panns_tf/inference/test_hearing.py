@@ -3,7 +3,7 @@ import pytest
 
 from panns_tf.inference import hearing
 from panns_tf.inference.hearing import Hearer
-from tests.panns_tf.inference.support import kept, noise
+from tests.panns_tf.inference.support import kept, noise, trained
 
 
 def close(ours, theirs):
@@ -66,3 +66,33 @@ def test_says_what_it_is():
     assert hearer.embedding_size == 8
     assert not Hearer(kept("Tiny")).has_segments
     assert Hearer(kept("Tiny")).segment_seconds is None
+
+
+TASK = {"hidden": (6, 4), "activation": "softmax"}
+
+
+@pytest.mark.parametrize(
+    ("which", "changes"),
+    [
+        ("Tiny", TASK),
+        ("Thin_VGGish", {"hidden": (6,)}),
+        ("Thin_Cnn14_DecisionLevelAtt", {"hidden": (6, 4)}),
+    ],
+)
+def test_long_recordings_of_a_task_are_heard_as_whole(which, changes):
+    network = trained(which, **changes)
+    hearer = Hearer(network)
+    recording = noise(round(33.7 * hearer.sample_rate))  # longer than a window
+    whole = network(recording[None], training=False)
+    close(hearer.hear(recording[None])["clipwise_output"], whole["clipwise_output"])
+    stitcher = hearer.stitcher()
+    assert len(recording) > stitcher.window_samples
+    for block in np.array_split(recording, 7):
+        stitcher.feed(block)
+    stitcher.finish()
+    found = stitcher.gathered.outputs()
+    for key in ("clipwise_output", "embedding"):
+        close(found[key], whole[key][0])
+    if network.row.activation == "softmax":
+        assert found["clipwise_output"].sum() == pytest.approx(1, abs=1e-5)
+        assert found["clipwise_output"].max() < 0.999, "all is one class: nothing is compared"

@@ -2,10 +2,18 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.special
 
 from panns_tf.models import find
 from panns_tf.models.blocks import LayerBook
-from panns_tf.models.heads import clip_head, decision_head, patch_head
+from panns_tf.models.heads import (
+    clip_head,
+    decide,
+    decision_head,
+    embed,
+    local_outputs,
+    patch_head,
+)
 
 
 def test_pools_max_and_mean_over_time_of_the_mean_over_frequency():
@@ -122,3 +130,84 @@ def test_patches_are_averaged():
     for key in ("clipwise_output", "embedding"):
         expected = np.mean([np.asarray(part[key]) for part in each], axis=0)
         np.testing.assert_allclose(outputs[key], expected, atol=1e-6)
+
+
+def dense(x, layer) -> np.ndarray:
+    return x @ np.asarray(layer.kernel) + np.asarray(layer.bias)
+
+
+def test_softmax_shares_the_certainty_among_the_classes():
+    layer = LayerBook()
+    row = find("Tiny").override(activation="softmax")
+    x = 30 * np.random.default_rng(0).normal(size=(4, 5, 3, 4)).astype("float32")
+    outputs = clip_head(row, layer, x, None, num_classes=6)
+    probabilities, logits = np.asarray(outputs["clipwise_output"]), np.asarray(outputs["logits"])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(probabilities, scipy.special.softmax(logits, axis=1), atol=1e-6)
+    # The control: without the override each class is by itself.
+    alone = clip_head(find("Tiny"), layer, x, None, num_classes=6)
+    np.testing.assert_allclose(alone["logits"], logits, atol=1e-6)
+    np.testing.assert_allclose(alone["clipwise_output"], scipy.special.expit(logits), atol=1e-6)
+    assert np.abs(np.asarray(alone["clipwise_output"]).sum(axis=1) - 1).min() > 1e-3
+
+
+def test_hidden_layers_lie_between_embedding_and_classifier():
+    layer = LayerBook()
+    row = find("Tiny").override(hidden=(5, 7))
+    x = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype("float32")
+    outputs = clip_head(row, layer, x, None, num_classes=6)
+    seen = np.asarray(outputs["embedding"])
+    for key, units in (("fc_hidden1", 5), ("fc_hidden2", 7)):
+        seen = np.maximum(dense(seen, layer(None, key)), 0)
+        assert seen.shape == (2, units)
+    assert seen.max() > 0
+    np.testing.assert_allclose(
+        outputs["logits"], dense(seen, layer(None, "fc_audioset")), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("head", ["max", "average", "attention", "patches"])
+def test_hidden_layers_see_every_part_of_a_clip(head):
+    layer = LayerBook()
+    row = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
+    shape = (2, 3, 8) if head == "patches" else (2, 3, 2, 4)
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    embedding = np.asarray(embed(row, layer, x))
+    assert embedding.shape == (2, 3, 8)
+    parts = local_outputs(row, layer, x, num_classes=6)
+    hidden = np.maximum(dense(embedding, layer(None, "fc_hidden1")), 0)
+    if head == "attention":
+        att, cla = (layer(None, f"att_block.{key}") for key in ("att", "cla"))
+        expected = hidden @ np.asarray(att.kernel)[0] + np.asarray(att.bias)
+        np.testing.assert_allclose(parts["attention"], expected, atol=1e-5)
+        logits = hidden @ np.asarray(cla.kernel)[0] + np.asarray(cla.bias)
+    else:
+        logits = dense(hidden, layer(None, "fc_audioset"))
+    np.testing.assert_allclose(parts["segments"], scipy.special.expit(logits), atol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["clip", "max", "average", "attention", "patches"])
+def test_the_word_on_a_clip_is_that_of_embedding_and_decision(head):
+    layer = LayerBook()
+    row = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
+    make = {"clip": clip_head, "patches": patch_head}.get(head, decision_head)
+    shape = (2, 3, 8) if head == "patches" else (2, 3, 2, 4)
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    outputs = make(row, layer, x, np.zeros((2, 8000), "float32"), num_classes=6)
+    apart = decide(row, layer, embed(row, layer, x), num_classes=6)
+    assert apart.keys() <= outputs.keys() | {"logits"}
+    assert ("logits" in apart) == (head in ("clip", "max"))
+    for key, value in apart.items():
+        np.testing.assert_allclose(value, outputs[key], atol=1e-6)
+
+
+def test_hidden_layers_are_dropped_out_as_fc1_is():
+    layer = LayerBook()
+    row = find("Tiny").override(hidden=(5,))
+    clip_head(row, layer, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
+    assert layer(None, "fc_hidden1.dropout").rate == layer(None, "fc1.dropout").rate == 0.5
+    bare = LayerBook()
+    row = find("Tiny").override(hidden=(5,), dropout=False)
+    clip_head(row, bare, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
+    with pytest.raises(TypeError):  # there is none, and no kind to make one of
+        bare(None, "fc_hidden1.dropout")

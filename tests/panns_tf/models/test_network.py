@@ -230,3 +230,68 @@ def test_weights_of_another_front_end_are_refused(tmp_path):
     create_model("Tiny", num_classes=5).save(tmp_path / "tiny.keras")
     with pytest.raises(ValueError, match="was trained on Frontend"):
         create_model("Tiny", num_classes=5, fmax=3000, weights=tmp_path / "tiny.keras")
+
+
+TASK = {"hidden": (6, 4), "activation": "softmax"}
+
+
+def test_every_network_takes_hidden_layers(thin_graph, plain):
+    model = create_model(thin_graph, num_classes=5, hidden=(6, 4))
+    bare = create_model(thin_graph, num_classes=5)
+    units = {x.name: x.units for x in model.layers if x.name in ("fc_hidden1", "fc_hidden2")}
+    assert units == {"fc_hidden1": 6, "fc_hidden2": 4}
+    last = ["att_block.cla", "att_block.att"] if model.row.head == "attention" else ["fc_audioset"]
+    assert [model.get_layer(key).kernel.shape[-2:] for key in last] == [(4, 5)] * len(last)
+    more = sum(math.prod(v.shape) for key in units for v in model.get_layer(key).weights)
+    less = len(last) * (8 - 4) * 5
+    assert model.count_params() == bare.count_params() + more - less
+    assert more == (8 * 6 + 6) + (6 * 4 + 4)
+    x = sound(1, 33000)
+    found, expected = model(x), bare(x)
+    assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in expected.items()}
+
+
+def test_a_saved_file_keeps_the_tasks_classifier(tmp_path):
+    model = create_model("Tiny", num_classes=3, **TASK)
+    model.labels = ["a", "b", "c"]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = sound(2, 20000)
+    expected = model(x)
+    assert expected.keys() == loaded(x).keys()
+    for key, value in expected.items():
+        np.testing.assert_array_equal(loaded(x)[key], value)
+    np.testing.assert_allclose(np.sum(expected["clipwise_output"], axis=1), 1, atol=1e-6)
+    assert loaded.labels == ["a", "b", "c"]
+    assert loaded.row == model.row
+    loaded.save(tmp_path / "again.keras")
+    again = create_model("Tiny", 3, weights=tmp_path / "again.keras", **TASK)
+    np.testing.assert_array_equal(again(x)["clipwise_output"], expected["clipwise_output"])
+
+
+@pytest.mark.parametrize("changes", [{"hidden": (6,)}, {"hidden": ()}, {"activation": "sigmoid"}])
+def test_weights_of_another_classifier_are_refused(changes, tmp_path):
+    create_model("Tiny", num_classes=3, **TASK).save(tmp_path / "model.keras")
+    with pytest.raises(ValueError) as caught:
+        create_model("Tiny", 3, weights=tmp_path / "model.keras", **{**TASK, **changes})
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_training_a_task_gives_logits_of_its_softmax():
+    model = create_model("Tiny", num_classes=3, dropout=False, spec_augment=False, **TASK)
+    x = sound(4, 16000)
+    inputs = {"waveform": x, "mixup_lambda": np.float32([1, 0, 0, 1])}
+    outputs = training_model(model).outputs_of(inputs, training=False)
+    expected = model(x[[0, 3]])["clipwise_output"]
+    np.testing.assert_allclose(outputs["clipwise_output"], expected, atol=1e-5)
+    np.testing.assert_allclose(keras.ops.softmax(outputs["logits"]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name_of_policy", ["mixed_float16", "mixed_bfloat16"])
+def test_softmax_stays_float32_in_mixed_precision(name_of_policy, policy):
+    policy(name_of_policy)
+    model = create_model("Tiny", num_classes=3, **TASK)
+    assert model.get_layer("softmax").compute_dtype == "float32"
+    assert model.get_layer("fc_hidden1").compute_dtype == name_of_policy[6:]
+    total = np.sum(model(sound(2, 16000))["clipwise_output"], axis=1)
+    np.testing.assert_allclose(total, 1, atol=1e-6)

@@ -54,11 +54,18 @@ def test_overrides_change_a_copy():
         ({"sample_rate": 16000}, "fmax"),
         ({"dropout": 0.3}, "dropout is switched by True or False"),
         ({"embedding_size": 0}, "embedding_size must be at least 1"),
+        ({"hidden": (512, 0)}, r"hidden must be widths of at least 1.*received \(512, 0\)"),
+        ({"hidden": (2.5,)}, "hidden must be widths of at least 1"),
+        ({"hidden": 512}, "hidden must be widths of at least 1.*received 512"),
+        ({"hidden": "512"}, "hidden must be widths of at least 1.*received '512'"),
+        ({"activation": "relu"}, "activation must be one of .*'softmax'.*received 'relu'"),
+        ({"activation": None}, "activation must be one of .*received None"),
     ],
 )
 def test_impossible_overrides_are_refused(overrides, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         find("cnn14").override(**overrides)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_29_networks_of_the_reference_and_vggish_are_there(reference):
@@ -86,3 +93,24 @@ def test_unused_parameters_are_the_references(name):
 def test_unused_parameters_follow_the_classes():
     assert find("Wavegram_Cnn14").unused_parameters(10) == 37_824
     assert find("Cnn14_DecisionLevelAtt").unused_parameters(10) == 20
+
+
+def test_the_classifier_of_a_task_may_be_others():
+    row = find("cnn14").override(hidden=[512, 64.0], activation="softmax")
+    assert (row.hidden, row.activation) == ((512, 64), "softmax")
+    assert hash(row) == hash(find("cnn14").override(hidden=(512, 64), activation="softmax"))
+    assert (find("cnn14").hidden, find("cnn14").activation) == ((), "sigmoid")
+    assert find("cnn14").override(hidden=(), activation="sigmoid") == find("cnn14")
+
+
+def test_softmax_is_for_heads_with_one_word_on_a_clip(name):
+    row = find(name)
+    if row.head == "clip":
+        assert row.override(activation="softmax").activation == "softmax"
+        return
+    with pytest.raises(
+        ValueError, match=f"{name} joins probabilities of parts of a clip"
+    ) as caught:
+        row.override(activation="softmax")
+    assert "\n" not in str(caught.value)
+    assert row.override(activation="sigmoid", hidden=(4,)).hidden == (4,)

@@ -148,3 +148,58 @@ def test_decays_as_adamw_and_no_vectors():
     for i, shape in enumerate(SHAPES):
         np.testing.assert_allclose(found[i], expected[i], rtol=1e-5, atol=1e-6)
         assert np.array_equal(found[i], plain[i]) == (len(shape) < 2)
+
+
+FACTORS = (1.0, 0.25, 0.0, 0.5)
+
+
+def moved(steps: int, factors=None, **settings) -> tuple[list, list]:
+    """How far variables go, and where they stand, under factors of the learning rate."""
+    made, variables = begun(**settings)
+    made.factors = factors
+    starts = [np.array(variable, "float64") for variable in variables]
+    for step in range(steps):
+        made.apply(gradients(step), variables)
+    ends = [np.array(variable) for variable in variables]
+    return [end - start for end, start in zip(ends, starts, strict=True)], ends
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("weight_decay", [None, 0.3])
+def test_a_step_goes_as_far_as_its_factor(weight_decay, fused, single):
+    if not fused:
+        single()
+    settings = {"weight_decay": weight_decay}
+    (plain, _), (slow, _) = moved(1, **settings), moved(1, FACTORS, **settings)
+    for factor, step, whole in zip(FACTORS, slow, plain, strict=True):
+        assert np.abs(whole).min() > 1e-3
+        # Both are differences of numbers of about 1 in single precision.
+        np.testing.assert_allclose(step, factor * whole, atol=5e-7)
+    # The control: the others' factors would not do.
+    assert np.abs(slow[1] - 0.5 * plain[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_factor_of_nothing_leaves_every_bit(fused, single):
+    if not fused:
+        single()
+    start = values(*begun())[2]
+    (_, ends), (_, plain) = moved(5, FACTORS, weight_decay=0.3), moved(5, weight_decay=0.3)
+    assert_bits([ends[2]], [start])
+    assert_bits([ends[0]], [plain[0]])  # a factor of 1 is none
+    still = moved(5, (0.0,) * 4, weight_decay=0.3)[1]
+    assert_bits(still, values(*begun())[:4])
+
+
+def test_without_factors_every_bit_is_as_with_ones():
+    assert_bits(moved(4, (1.0,) * 4)[1], moved(4)[1])
+    assert begun()[0].factors is None
+
+
+def test_moments_do_not_depend_on_factors():
+    made, variables = begun()
+    made.factors = FACTORS
+    for step in range(3):
+        made.apply(gradients(step), variables)
+    for a, b in zip(made.variables, begun(3)[0].variables, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -9,6 +9,7 @@ from panns_tf.config import TrainConfig
 from panns_tf.layers import BatchNorm
 from panns_tf.models import create_model
 from panns_tf.training.distribution import Distribution
+from panns_tf.training.losses import loss_of
 from panns_tf.training.step import UpdateStep, compiles, share_statistics, smooth
 
 ONE = Distribution(tf.distribute.get_strategy())
@@ -153,3 +154,70 @@ def test_all_batch_norms_share():
     network = create_model("Tiny", 3)
     share_statistics(network)
     assert all(x.synchronized for x in network.layers if isinstance(x, BatchNorm))
+
+
+@pytest.mark.parametrize(("rest", "expected"), [(0.5, [0.1, 0.9]), (0.25, [0.05, 0.85])])
+def test_label_smoothing_goes_towards_the_rest(rest, expected):
+    np.testing.assert_allclose(smooth(np.array([0.0, 1.0]), 0.2, rest), expected)
+
+
+def task_updates(activation="softmax", classes=4, factors=None, **settings) -> UpdateStep:
+    """Updates of a tiny network that learns a task."""
+    keras.utils.set_random_seed(0)
+    config = TrainConfig(arch="Tiny", mixup="none", batch_size=8, **settings)
+    network = create_model("Tiny", classes, activation=activation, hidden=(16,), **EXACT)
+    return UpdateStep(config, network, ONE, loss=loss_of(activation), factors=factors)
+
+
+def task_batch(clips=8, classes=4) -> dict:
+    """Tones whose height is their class."""
+    number = np.arange(clips) % classes
+    wave = np.sin(np.arange(4000) * 0.15 * (1 + number[:, None]))
+    target = np.eye(classes, dtype="float32")[number]
+    return {"waveform": tf.constant((9000 * wave).astype("int16")), "target": tf.constant(target)}
+
+
+def test_a_network_with_softmax_learns_a_task():
+    update, batch = task_updates(learning_rate=3e-3), task_batch()
+    losses = [float(update.run_once(batch)) for _ in range(40)]
+    assert losses[-1] < 0.2 * losses[0]
+    assert int(update.first_bad()) == 0
+
+
+@pytest.mark.parametrize(("activation", "rest"), [("softmax", 1 / 4), ("sigmoid", 1 / 2)])
+def test_label_smoothing_knows_what_is_said_at_random(activation, rest):
+    update, batch = task_updates(activation, label_smoothing=0.2), task_batch()
+    _, target = update._inputs(batch, tf.zeros((2,), tf.int64))
+    np.testing.assert_allclose(target, 0.8 * batch["target"] + 0.2 * rest, atol=1e-6)
+    if activation == "softmax":
+        np.testing.assert_allclose(np.sum(target, axis=1), 1, atol=1e-6)
+    # The loss is of these targets.
+    inputs = {"waveform": tf.cast(batch["waveform"], tf.float32) / 32767}
+    outputs = update._model.outputs_of(inputs, training=True)
+    expected = float(loss_of(activation)(target, outputs))
+    assert float(update._of_part(batch, tf.zeros((2,), tf.int64))[1]) == pytest.approx(expected)
+
+
+def test_mixup_mixes_the_smoothed_targets():
+    config = TrainConfig(arch="Tiny", mixup="features", batch_size=4, label_smoothing=0.2)
+    network = create_model("Tiny", 4, activation="softmax", **EXACT)
+    update = UpdateStep(config, network, ONE, loss=loss_of("softmax"))
+    weight = np.float32([0.3, 0.7, 1, 0, 0.5, 0.5, 0.9, 0.1])
+    batch = {**task_batch(), "mixup_lambda": tf.constant(weight)}
+    _, target = update._inputs(batch, tf.zeros((2,), tf.int64))
+    true = 0.8 * np.asarray(batch["target"]) + 0.05
+    expected = (weight[:, None] * true).reshape(4, 2, 4).sum(axis=1)
+    np.testing.assert_allclose(target, expected, atol=1e-6)
+    assert np.isfinite(float(update.run_once(batch)))
+
+
+def test_factors_reach_the_weights():
+    names = [v.path for v in task_updates()._network.trainable_variables]
+    factors = [1.0 if name.startswith("fc_") else 0.0 for name in names]
+    update = task_updates(factors=factors)
+    before = [v.numpy() for v in update._network.trainable_variables]
+    update.run_once(task_batch())
+    after = [v.numpy() for v in update._network.trainable_variables]
+    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert same == [not factor for factor in factors]
+    assert 0 < sum(factors) < len(factors)

@@ -467,3 +467,21 @@ def test_a_published_network_without_a_network(capsys):
 def test_a_network_without_a_published_put():
     message = refusal("VGGish")
     assert message.startswith("VGGish has no published checkpoint; these have one: Cnn6, Cnn10, ")
+
+
+def test_a_tasks_classifier_goes_to_pytorch_and_back():
+    task = {"hidden": (6, 4), "activation": "softmax"}
+    network = create_model("Small", 3, **task)
+    network.save("task.keras")
+    convert("task.keras", "task.pth")
+    state = read_torch_state(Path("task.pth"))
+    assert {"fc_hidden1.weight", "fc_hidden2.bias"} <= set(state)
+    assert "hidden" in convert("task.pth", "back.keras")
+    back = keras.saving.load_model("back.keras")
+    assert_equal(network, back)
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 20000)).astype("float32")
+    np.testing.assert_array_equal(back(sound)["clipwise_output"], network(sound)["clipwise_output"])
+    loaded = create_model("Small", 3, weights="task.pth", **task)
+    assert_equal(network, loaded)
+    with pytest.raises(ValueError, match="trained with activation='softmax'; expected 'sigmoid'"):
+        create_model("Small", 3, weights="task.pth", hidden=(6, 4))

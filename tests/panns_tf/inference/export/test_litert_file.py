@@ -153,3 +153,10 @@ def test_a_missing_package_is_named_before_the_work(package, network, tmp_path, 
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ValueError, match=r"pip install -r requirements-export\.txt"):
         export_litert(network, tmp_path / "n.tflite", "float16")
+
+
+def test_a_tasks_classifier_is_the_same(tmp_path, plain):
+    network = trained("Tiny", hidden=(6, 4), activation="softmax")
+    found = measured(network, tmp_path / "network.tflite")
+    assert found["largest"]["clipwise_output"] < 1e-5
+    assert_any_clip_is_the_same(network, tmp_path / "network.tflite")

@@ -21,6 +21,7 @@ from panns_tf.inference.export.signatures import WAVEFORM, signatures
 from panns_tf.inference.fold import folded
 from panns_tf.inference.loading import load_any
 from panns_tf.models import create_model
+from tests.panns_tf.inference.support import trained
 
 OTHER_PROCESS = """
 import sys
@@ -272,3 +273,16 @@ def test_does_not_overwrite_what_is_no_saved_model(network, tmp_path):
     with pytest.raises(ValueError, match="exists and is no SavedModel"):
         export_saved_model(network, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_tasks_classifier_goes_along(tmp_path, plain):
+    network = trained("Tiny", hidden=(6, 4), activation="softmax")
+    path = export_saved_model(network, tmp_path / "exported")
+    described = json.loads((path / DESCRIPTION).read_text())
+    assert described["overrides"] == {"hidden": [6, 4], "activation": "softmax"}
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 20000)).astype("float32")
+    expected = network(sound, training=False)["clipwise_output"]
+    served = tf.saved_model.load(str(path)).signatures["serving_default"]
+    found = served(waveform=tf.constant(sound))["clipwise_output"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(np.sum(found, axis=1), 1, atol=1e-5)
