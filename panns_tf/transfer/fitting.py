@@ -37,6 +37,21 @@ class Fitted:
     best_step: int
     history: tuple[dict, ...]
 
+    def notes(self, says_the_same: bool) -> tuple[str, ...]:
+        """What a user should know of the training, given whether all clips are scored alike."""
+        found = []
+        if self.best_step < self.steps:
+            found.append(
+                f"stopped after {self.steps} updates; the weights are those of update "
+                f"{self.best_step}"
+            )
+        if says_the_same:
+            found.append(
+                f"the network says the same of every tested clip: {self.steps} updates were too "
+                "few or too large; try more --epochs, or another --learning-rate"
+            )
+        return tuple(found)
+
 
 @dataclasses.dataclass(frozen=True)
 class Material:
@@ -218,6 +233,8 @@ class _Fit:
     def _is_stale(self, step: int) -> bool:
         """Whether nothing has become better for the epochs that one waits."""
         patience = self._config.patience
+        if step < self._config.min_steps:
+            return False  # running statistics have not settled, so figures say little
         waited = step - self._best_step
         return bool(patience and self._best_weights is not None) and (
             waited >= patience * self._epoch

@@ -45,7 +45,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the data set").add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="a data set's folder, or a CSV")
-    add("--task", help="one of the paper's six, or esc10; default: a data set of one's own")
+    add(
+        "--task",
+        help="esc50, dcase2019_task1, dcase2018_task2, msos, gtzan, ravdess, or esc10; default: a "
+        "data set of one's own",
+    )
     add = parser.add_argument_group("a data set of one's own").add_argument
     add("--audio", type=Path, metavar="DIR", help="folder of the files that a CSV names")
     add(
@@ -117,8 +121,9 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     default = TransferConfig()
 
     def by_strategy(name: str) -> str:
-        found = [f"{key} {row[name]}" for key, row in DEFAULTS.items() if name in row]
-        return f"default {getattr(default, name)}; {', '.join(found)}".removesuffix("; ")
+        usual = getattr(default, name)
+        found = [f"{k} {row[name]}" for k, row in DEFAULTS.items() if row.get(name, usual) != usual]
+        return "; ".join([f"default {usual}", *([", ".join(found)] if found else [])])
 
     add("--epochs", type=int, help=f"rounds of the clips; {by_strategy('epochs')}", **off)
     add("--min-steps", type=int, help=f"updates at least; {by_strategy('min_steps')}", **off)

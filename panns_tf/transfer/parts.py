@@ -1,6 +1,7 @@
 """What finished trainings came to, kept so that a killed command goes on."""
 
 import json
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,6 +13,13 @@ from panns_tf.transfer.results import FoldResult
 
 _PLAN = "plan.json"
 _ARRAYS = ("target", "score")
+_DIGEST = re.compile("[0-9a-f]{16,}")
+#: What digests are of.
+_DIGESTED = {
+    "fingerprint": "the weights",
+    "labelling": "the labels or splits",
+    "sounds": "the sounds",
+}
 #: What reading a file raises that is cut off, damaged or of another version.
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, EOFError),
@@ -43,7 +51,7 @@ class PartBook:
             if known != identity:
                 names = sorted(known.keys() | identity.keys())
                 changed = [
-                    f"{name} was {known.get(name)!r}, now {identity.get(name)!r}"
+                    _difference(name, known.get(name), identity.get(name))
                     for name in names
                     if known.get(name) != identity.get(name)
                 ]
@@ -77,3 +85,10 @@ class PartBook:
         arrays = {key: getattr(result, key) for key in _ARRAYS}
         np.savez_compressed(partial, said=np.array(json.dumps(said)), **arrays)
         partial.replace(self._folder / f"{name}.npz")
+
+
+def _difference(name: str, before, now) -> str:
+    """How a setting differs; of a digest only that it does."""
+    if _DIGEST.fullmatch(str(before)) or _DIGEST.fullmatch(str(now)):
+        return f"{_DIGESTED.get(name, name)} differ"
+    return f"{name} was {before!r}, now {now!r}"

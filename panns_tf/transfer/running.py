@@ -1,9 +1,12 @@
 """A transfer run: a training for every split, number of clips and seed."""
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from panns_tf.models import Network, find
 from panns_tf.transfer.base import fingerprint
@@ -11,8 +14,9 @@ from panns_tf.transfer.clips import Collection, Split
 from panns_tf.transfer.duplicates import same_sounds
 from panns_tf.transfer.parts import PartBook
 from panns_tf.transfer.plan import Plan, part_folder, part_name
+from panns_tf.transfer.report_text import duration
 from panns_tf.transfer.results import FoldResult
-from panns_tf.transfer.saving import save_network
+from panns_tf.transfer.saving import FINAL, save_network
 from panns_tf.transfer.scoring import METRICS
 from panns_tf.transfer.splits import (
     check_splits,
@@ -22,7 +26,7 @@ from panns_tf.transfer.splits import (
     with_validation,
 )
 from panns_tf.transfer.store import SoundStore
-from panns_tf.transfer.training import Trained, Trainings
+from panns_tf.transfer.training import Trainings
 
 #: Part of the training clips that chooses the penalty of a linear probe.
 PROBE_VALIDATION = 0.25
@@ -73,13 +77,11 @@ def run(
     """
     began = time.monotonic()
     row = find(plan.arch).override(**plan.overrides)
-    book = PartBook(
-        part_folder(output, plan),
-        plan.identity(base, fingerprint(base) if base is not None else None),
-        force,
-    )
     paths = [clip.path for clip in plan.collection.clips]
     store = SoundStore(paths, row.frontend.sample_rate, output, workers, quiet)
+    sounds = hashlib.sha256("".join(store.hashes).encode()).hexdigest()
+    identity = plan.identity(base, fingerprint(base) if base is not None else None)
+    book = PartBook(part_folder(output, plan), {**identity, "sounds": sounds}, force)
     collection = readable(plan.collection, store)
     collection = same_sounds(collection, [store.hashes[n] for n in kept_numbers(store)])
     collection = make_splits(
@@ -92,20 +94,37 @@ def run(
     check_splits(collection)
     chosen = _chosen(collection, plan.only)
     store.keep(kept_numbers(store))
-    say(
-        f"{len(collection.clips)} clips in {len(collection.classes)} classes; "
-        f"{len(chosen)} split{'s' * (len(chosen) > 1)}, "
-        f"{chosen[0].name if len(chosen) == 1 else ', '.join(s.name for s in chosen)}"
-    )
+    for line in _opening(collection, chosen):
+        say(line)
     trainings = Trainings(plan, collection, store, base, cache, METRICS[plan.metric], quiet)
     results = []
     for count in plan.clips_per_class:
         for seed in plan.seeds:
             for split in chosen:
-                name = part_name(count, seed, split.name)
-                result = _one(plan, output, collection, trainings, book, split, count, seed, name)
+                trial = _trial(plan, collection, split, count, seed)
+                result, is_new = _result(plan, output, collection, trainings, book, trial)
                 results.append(result)
+                if len(chosen) * len(plan.seeds) * len(plan.clips_per_class) > 1:
+                    figure = METRICS[plan.metric](result.target, result.score)
+                    how = duration(result.seconds) if is_new else "from before"
+                    say(f"  {trial.what}: {plan.metric} {figure:.3f} ({how})")
+                elif not is_new:
+                    say("  from before: nothing was left to train")
     return Run(collection, tuple(results), time.monotonic() - began)
+
+
+def _opening(collection: Collection, chosen: list[Split]) -> list[str]:
+    """What is known before the first training."""
+    line = f"{len(collection.clips)} clips in {len(collection.classes)} classes"
+    if len(chosen) > 1:
+        line += f"; folds {', '.join(split.name for split in chosen)}"
+    else:
+        (split,) = chosen
+        parts = {"training": split.train, "validation": split.validation, "test": split.test}
+        line += ": " + ", ".join(
+            f"{len(numbers)} {name}" for name, numbers in parts.items() if numbers
+        )
+    return [line, *(f"note: {note}" for note in collection.notes)]
 
 
 def readable(collection: Collection, store: SoundStore) -> Collection:
@@ -156,20 +175,37 @@ def _chosen(collection: Collection, only: tuple[str, ...]) -> list[Split]:
     return [split for split in collection.splits if not only or split.name in only]
 
 
-def _one(
-    plan: Plan,
-    output: Path,
-    collection: Collection,
-    trainings: Trainings,
-    book: PartBook,
-    split: Split,
-    count: int | None,
-    seed: int,
-    name: str,
-) -> FoldResult:
-    """One training, or what it came to before."""
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+    """One training to come.
+
+    Attributes:
+        split: its clips, those that few-shot learning leaves out left out.
+        clips_per_class, seed: as of `FoldResult`.
+        what: to call it.
+        notes: what a user should know of it.
+    """
+
+    split: Split
+    clips_per_class: int | None
+    seed: int
+    what: str
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return part_name(self.clips_per_class, self.seed, self.split.name)
+
+
+def _trial(
+    plan: Plan, collection: Collection, split: Split, count: int | None, seed: int
+) -> _Trial:
     notes: tuple[str, ...] = ()
+    what = f"fold {split.name}" if len(collection.splits) > 1 else "training"
+    what = f"seed {seed}, {what}" if len(plan.seeds) > 1 else what
     if count is not None:
+        what = f"{count} of a class, {what}"
         # There is nothing to stop by where clips are few: all of them may be drawn.
         train = tuple(sorted((*split.train, *split.validation)))
         split = dataclasses.replace(split, train=train, validation=())
@@ -180,27 +216,31 @@ def _one(
         split = with_validation(split, collection, plan.validation, seed)
     if plan.config.strategy == "linear_probe":
         split = with_validation(split, collection, PROBE_VALIDATION, seed)
+    return _Trial(split, count, seed, what, notes)
+
+
+def _result(
+    plan: Plan,
+    output: Path,
+    collection: Collection,
+    trainings: Trainings,
+    book: PartBook,
+    trial: _Trial,
+) -> tuple[FoldResult, bool]:
+    """What a training comes to, and whether it was trained now."""
+    split = trial.split
     tested = [collection.clips[number] for number in split.test]
     folder = output if len(collection.splits) == 1 else output / f"fold-{split.name}"
-    wants_model = plan.save_models and count is None and seed == plan.seeds[0]
-    known = book.get(name, tuple(clip.clip_id for clip in tested))
-    if known is not None and (not wants_model or (folder / "final.keras").is_file()):
-        return known
-    what = f"fold {split.name}" if len(collection.splits) > 1 else "train"
-    trained = trainings.train(split, seed, what)
-    result = _result(collection, split, count, seed, trained, notes)
-    if wants_model:
-        save_network(trained, plan, collection, split, folder)
-    book.keep(name, result)
-    return result
-
-
-def _result(collection, split, count, seed, trained: Trained, notes) -> FoldResult:
-    tested = [collection.clips[number] for number in split.test]
-    return FoldResult(
+    is_whole = trial.clips_per_class is None and trial.seed == plan.seeds[0]
+    saves = plan.save_models and is_whole
+    known = book.get(trial.name, tuple(clip.clip_id for clip in tested))
+    if known is not None and (not saves or (folder / FINAL).is_file()):
+        return known, False
+    trained = trainings.train(split, trial.seed, trial.what)
+    result = FoldResult(
         fold=split.name,
-        seed=seed,
-        clips_per_class=count,
+        seed=trial.seed,
+        clips_per_class=trial.clips_per_class,
         clip_ids=tuple(clip.clip_id for clip in tested),
         groups=tuple(clip.group for clip in tested),
         target=collection.target()[list(split.test)],
@@ -208,5 +248,14 @@ def _result(collection, split, count, seed, trained: Trained, notes) -> FoldResu
         training_clips=len(split.train) + len(split.validation),
         steps=trained.fitted.steps,
         seconds=trained.fitted.seconds,
-        notes=notes,
+        notes=trial.notes + trained.fitted.notes(result_is_constant(trained.score)),
     )
+    if saves:
+        save_network(trained, plan, collection, split, folder)
+    book.keep(trial.name, result)
+    return result, True
+
+
+def result_is_constant(score) -> bool:
+    """Whether a network says the same of every clip."""
+    return len(score) > 1 and bool(np.ptp(score, axis=0).max() < 1e-6)

@@ -1,6 +1,8 @@
 """`python -m panns_tf finetune`."""
 
 import argparse
+import dataclasses
+import shlex
 import sys
 from pathlib import Path
 
@@ -105,6 +107,7 @@ def _plan(options: argparse.Namespace, task, config, collection, trials: dict):
 
 def _run(options: argparse.Namespace, task, plan, base, output: Path) -> None:
     """Trains, tests, writes and prints."""
+    from panns_tf.plots.fewshot import name_of
     from panns_tf.training.state import NotFiniteError
     from panns_tf.transfer.embeddings import cache_folder
     from panns_tf.transfer.report import check_folder, forget, printed, write
@@ -116,7 +119,7 @@ def _run(options: argparse.Namespace, task, plan, base, output: Path) -> None:
         forget(output, to_come)
     check_folder(output, to_come)
     output.mkdir(parents=True, exist_ok=True)
-    print(f"{to_come.title}: {plan.arch}, {plan.config.strategy}. Results go to {output}")
+    print(f"{to_come.title}: {plan.arch}, {name_of(plan.config.strategy)}. Results go to {output}")
     how = {"workers": options.workers, "force": options.force, "quiet": not sys.stderr.isatty()}
     try:
         done = run(plan, output, base, cache_folder(options.cache), **how)
@@ -126,11 +129,14 @@ def _run(options: argparse.Namespace, task, plan, base, output: Path) -> None:
         raise KeyboardInterrupt("the same command") from None
     facts = facts_of(plan, done, task)
     written = write(output, facts, done.results)
-    for line in printed(facts, done.results, output):
+    # The data set's notes were told before the first training.
+    for line in printed(dataclasses.replace(facts, notes=()), done.results, output):
         print(line)
     if (output / "final.keras").is_file():
         written = [output / "final.keras", *written]
-    print(f"Written: {', '.join(map(str, written))}")
+    print("Written:", *written, sep="\n  ")
+    if (output / "final.keras").is_file():
+        print(f"Next: python -m panns_tf predict FILES --model {shlex.quote(str(output))}")
 
 
 def _repeatable(seed: int) -> None:

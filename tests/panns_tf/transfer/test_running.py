@@ -50,7 +50,7 @@ def test_a_run_ends_with_a_network_that_says_what_was_tested(sounds, base, tmp_p
     (result,) = done.results
     (split,) = done.collection.splits
     assert result.score.shape == (len(split.test), 3) == result.target.shape
-    assert "30 clips in 3 classes" in lines[0]
+    assert lines[0].startswith("30 clips in 3 classes: ")
     network = read_network(tmp_path / "final.keras")
     assert network.labels == list(CLASSES)
     listed = {path.stem: len(path.read_text().splitlines()) - 1 for path in tmp_path.glob("*.csv")}
@@ -111,7 +111,7 @@ def test_results_of_other_settings_are_not_mixed(sounds, base, tmp_path):
     _run(other, tmp_path, base, force=True)
     stronger = trained_network("Tiny", 7)
     stronger.get_layer("fc1").bias.assign(stronger.get_layer("fc1").bias + 1)
-    with pytest.raises(ValueError, match="fingerprint"):
+    with pytest.raises(ValueError, match="the weights differ"):
         _run(other, tmp_path, stronger)
 
 
@@ -167,3 +167,26 @@ def test_fine_tuning_learns(sounds, tmp_path):
     done, _ = _run(_plan(sounds, config=config, weights=None), tmp_path, None)
     (result,) = done.results
     assert accuracy(result.target, result.score) > 0.8
+
+
+def test_changed_sounds_are_not_mixed_with_results_of_others(base, tmp_path):
+    folder = write_folders(tmp_path / "sounds", clips=6)
+    _run(_plan(folder), tmp_path / "out", base)
+    (folder / "low" / "3.wav").write_bytes((folder / "high" / "3.wav").read_bytes())
+    with pytest.raises(ValueError, match="the sounds differ"):
+        _run(_plan(folder), tmp_path / "out", base)
+
+
+def test_a_run_says_what_it_does(sounds, base, tmp_path):
+    plan = _plan(sounds, folds=3, save_models=False)
+    _, lines = _run(plan, tmp_path, base)
+    assert lines[0] == "30 clips in 3 classes; folds 1, 2, 3"
+    assert lines[1] == "note: labels are the names of the folders"
+    assert [line.split(":")[0] for line in lines[2:]] == ["  fold 1", "  fold 2", "  fold 3"]
+    _, again = _run(plan, tmp_path, base)
+    assert all(line.endswith("(from before)") for line in again[2:])
+
+
+def test_a_network_that_says_the_same_of_all_clips_is_told():
+    assert running.result_is_constant(np.full((4, 3), 0.3))
+    assert not running.result_is_constant(np.eye(3))
