@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import fnmatch
 import math
+import numbers
 import re
 
 from panns_tf.config import Frontend
@@ -148,8 +149,8 @@ class Architecture:
 
 
 def _widths(given) -> tuple[int, ...]:
-    listed = isinstance(given, (tuple, list))
-    if not listed or any(width not in range(1, 2**31) for width in given):
+    listed = isinstance(given, (tuple, list)) and all(isinstance(w, numbers.Real) for w in given)
+    if not listed or not all(w >= 1 and float(w).is_integer() for w in given):
         raise ValueError(
             f"hidden must be widths of at least 1, such as (512, 512); received {given!r}"
         )

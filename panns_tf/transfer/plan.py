@@ -1,6 +1,7 @@
 """What a transfer run is to do."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -60,7 +61,16 @@ class Plan:
         found |= {"clip_seconds": self.clip_seconds, "metric": self.metric, "folds": self.folds}
         found |= {"test": self.test, "validation": self.validation}
         found |= {"classes": list(self.collection.classes), "clips": len(self.collection.clips)}
+        found |= {"labelling": _labelling(self.collection)}
         return json.loads(json.dumps(found))  # tuples as lists, as a file gives them back
+
+
+def _labelling(collection: Collection) -> str:
+    """A digest of what is said of the clips, wherever their files lie."""
+    clips = [(clip.clip_id, clip.labels, clip.fold, clip.group) for clip in collection.clips]
+    splits = [dataclasses.astuple(split) for split in collection.splits]
+    said = json.dumps([collection.multi_label, clips, splits])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def part_name(clips_per_class: int | None, seed: int, fold: str) -> str:

@@ -56,6 +56,8 @@ def test_overrides_change_a_copy():
         ({"embedding_size": 0}, "embedding_size must be at least 1"),
         ({"hidden": (512, 0)}, r"hidden must be widths of at least 1.*received \(512, 0\)"),
         ({"hidden": (2.5,)}, "hidden must be widths of at least 1"),
+        ({"hidden": (float("nan"),)}, "hidden must be widths of at least 1"),
+        ({"hidden": (4, "5")}, "hidden must be widths of at least 1"),
         ({"hidden": 512}, "hidden must be widths of at least 1.*received 512"),
         ({"hidden": "512"}, "hidden must be widths of at least 1.*received '512'"),
         ({"activation": "relu"}, "activation must be one of .*'softmax'.*received 'relu'"),
