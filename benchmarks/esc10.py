@@ -36,8 +36,11 @@ from panns_tf.transfer.settings import TransferConfig  # noqa: E402
 from panns_tf.transfer.tasks import find_task  # noqa: E402
 from panns_tf.transfer.told import facts_of  # noqa: E402
 
-#: Hears 20 ms at a step and crops of 2.5 s, so that two cores are enough.
-OVERRIDES = {"hop_size": 640}
+#: What is heard, in crops of 2.5 s: so little that two cores are enough.
+FRONT_ENDS = {
+    "20 ms": {"hop_size": 640},
+    "40 ms": {"hop_size": 1280, "mel_bins": 32},
+}
 _BASE = {
     "strategy": "scratch",
     "epochs": 60,
@@ -74,6 +77,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--network", default="MobileNetV1")
     parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
+    parser.add_argument("--front-end", choices=FRONT_ENDS, default="20 ms")
     parser.add_argument("--threads", type=int, help="of TensorFlow; default all cores")
     options = parser.parse_args()
     if options.threads:
@@ -92,7 +96,7 @@ def main() -> None:
             place = (
                 options.output / "juries" / f"{options.network}-{''.join(tested)}-{_plain(name)}"
             )
-            done = _trained(asked, options.network, name, place)
+            done, _ = _trained(asked, options, name, place)
             (result,) = done.results
             scores[name] = float((result.target.argmax(1) == result.score.argmax(1)).mean())
             print(f"for folds {','.join(tested)}: {name}: {scores[name]:.3f}", flush=True)
@@ -101,13 +105,16 @@ def main() -> None:
     print(json.dumps(chosen), flush=True)
     results, facts = [], None
     for split in collection.splits:
-        place = options.output / options.network / _plain(chosen[split.name])
+        # A place of its own: a run's splits are part of what it is.
+        place = options.output / "folds" / f"{options.network}-{split.name}"
         asked = dataclasses.replace(collection, splits=(split,))
-        done = _trained(asked, options.network, chosen[split.name], place, split.name)
-        facts = facts_of(done[1], done[0], task)
-        results += done[0].results
+        done, plan = _trained(asked, options, chosen[split.name], place)
+        facts = facts_of(plan, done, task)
+        results += done.results
     whole = dataclasses.replace(
-        facts, settings={"chosen by fold": json.dumps(chosen), **OVERRIDES}, comparable=False
+        facts,
+        settings={"chosen by fold": json.dumps(chosen), "front end": options.front_end},
+        comparable=False,
     )
     write(options.output / options.network, whole, results)
     print("\n".join(printed(whole, results)))
@@ -117,20 +124,19 @@ def main() -> None:
     print(f"all: {whole_time / 60:.1f} min, CPU {cpu_time / 60:.1f} min")
 
 
-def _trained(collection, network: str, name: str, place: Path, fold: str | None = None):
+def _trained(collection, options, name: str, place: Path) -> tuple[Run, Plan]:
     plan = Plan(
         collection=collection,
-        arch=network,
+        arch=options.network,
         weights=None,
-        overrides=OVERRIDES,
+        overrides=FRONT_ENDS[options.front_end],
         config=TransferConfig(**CANDIDATES[name]),
         clip_seconds=5.0,
         metric="accuracy",
         save_models=False,
     )
     place.mkdir(parents=True, exist_ok=True)
-    done: Run = run(plan, place, None, place, quiet=True, say=lambda line: None)
-    return (done, plan) if fold else done
+    return run(plan, place, None, place, quiet=True, say=lambda line: None), plan
 
 
 def _clips(collection, folds: tuple[str, ...]) -> tuple[int, ...]:

@@ -122,8 +122,8 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
 
     def by_strategy(name: str) -> str:
         usual = getattr(default, name)
-        found = [f"{k} {row[name]}" for k, row in DEFAULTS.items() if row.get(name, usual) != usual]
-        return "; ".join([f"default {usual}", *([", ".join(found)] if found else [])])
+        found = [f"{k} {row[name]}" for k, row in DEFAULTS.items() if name in row]
+        return ", ".join([f"default {usual}", *found])
 
     add("--epochs", type=int, help=f"rounds of the clips; {by_strategy('epochs')}", **off)
     add("--min-steps", type=int, help=f"updates at least; {by_strategy('min_steps')}", **off)

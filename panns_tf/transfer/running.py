@@ -76,6 +76,7 @@ def run(
         ValueError: if the data set cannot be split as asked, or no clip of it can be read.
     """
     began = time.monotonic()
+    output.mkdir(parents=True, exist_ok=True)
     row = find(plan.arch).override(**plan.overrides)
     paths = [clip.path for clip in plan.collection.clips]
     store = SoundStore(paths, row.frontend.sample_rate, output, workers, quiet)
