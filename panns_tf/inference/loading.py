@@ -45,6 +45,11 @@ def load_network(model: str | Path, weights: str | Path | None = "audioset") -> 
     if path.is_dir():
         found = [path / name for name in OF_RUN if (path / name).is_file()]
         if not found:
+            folds = sorted(fold.parent.name for fold in path.glob(f"fold-*/{OF_RUN[0]}"))
+            if folds:
+                raise ValueError(
+                    f"{path} holds a network for each fold; name one, such as {path / folds[0]}"
+                )
             kind = "a SavedModel" if (path / "saved_model.pb").is_file() else "a folder"
             raise ValueError(
                 f"{path} is {kind} without {' or '.join(OF_RUN)}; expected a run directory, a "

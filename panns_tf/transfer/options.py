@@ -141,7 +141,8 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     add(
         "--patience",
         type=int,
-        help="stop after so many epochs without a better validation figure, and keep the best; "
+        help="scratch, finetune: stop after so many epochs without a better validation figure, and "
+        "keep the best; "
         f"default: off for tasks, {OWN_PATIENCE} for a data set of one's own; 0: off",
         **off,
     )
@@ -210,23 +211,22 @@ def config_of(options: argparse.Namespace, is_own: bool) -> TransferConfig:
     names = TransferConfig.__dataclass_fields__
     given = {name: value for name, value in vars(options).items() if name in names}
     strategy = given["strategy"]
-    noticed = _noticed(strategy)
-    idle = [name for name in given if name not in noticed]
+    known = noticed(strategy)
+    idle = [name for name in given if name not in known]
     if idle:
         raise ValueError(
-            f"--{idle[0].replace('_', '-')} changes nothing under --strategy {strategy}, whose "
-            f"network stays as it is; leave it out"
-            if strategy not in ("scratch", "finetune")
-            else f"--{idle[0].replace('_', '-')} changes nothing under --strategy {strategy}"
+            f"--{idle[0].replace('_', '-')} changes nothing under --strategy {strategy}; leave it "
+            "out"
         )
-    if is_own and "patience" in noticed:
+    if is_own and "patience" in known:
         given.setdefault("patience", OWN_PATIENCE)
     if given.get("patience") == 0:
         given["patience"] = None
     return TransferConfig(**{**DEFAULTS[strategy], **given})
 
 
-def _noticed(strategy: str) -> set[str]:
+def noticed(strategy: str) -> set[str]:
+    """Returns the settings that change something under a strategy."""
     every = set(TransferConfig.__dataclass_fields__)
     if strategy == "scratch":
         return every - {"unfreeze_epochs"}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from panns_tf.commands import write_whole
 from panns_tf.models import Network, find
+from panns_tf.plots.chart import as_csv
 from panns_tf.transfer.base import fingerprint
 from panns_tf.transfer.clips import Collection, Split
 from panns_tf.transfer.duplicates import same_sounds
@@ -30,6 +32,8 @@ from panns_tf.transfer.training import Trainings
 
 #: Part of the training clips that chooses the penalty of a linear probe.
 PROBE_VALIDATION = 0.25
+#: The table of clips that cannot be read.
+REJECTED = "rejected.csv"
 #: Names of files in a note.
 _NAMED = 5
 
@@ -83,6 +87,7 @@ def run(
     sounds = hashlib.sha256("".join(store.hashes).encode()).hexdigest()
     identity = plan.identity(base, fingerprint(base) if base is not None else None)
     book = PartBook(part_folder(output, plan), {**identity, "sounds": sounds}, force)
+    write_rejected(output, plan.collection, store)
     collection = readable(plan.collection, store)
     collection = same_sounds(collection, [store.hashes[n] for n in kept_numbers(store)])
     collection = make_splits(
@@ -149,9 +154,21 @@ def readable(collection: Collection, store: SoundStore) -> Collection:
     clips = tuple(collection.clips[number] for number in place)
     first = "; ".join(list(store.errors.values())[:_NAMED])
     more = len(store.errors) - _NAMED
-    note = f"{len(store.errors)} clips cannot be read and were left out: {first}"
+    note = f"{len(store.errors)} clips cannot be read and were left out ({REJECTED}): {first}"
     notes = [note + (f" and {more} more" if more > 0 else ""), *store.notes]
     return _with_notes(dataclasses.replace(collection, clips=clips, splits=splits), notes)
+
+
+def write_rejected(output: Path, collection: Collection, store: SoundStore) -> None:
+    """Lists the clips that cannot be read, with the reasons; no file where all can."""
+    path = output / REJECTED
+    path.unlink(missing_ok=True)
+    if store.errors:
+        rows = [
+            {"filename": collection.clips[number].clip_id, "reason": reason}
+            for number, reason in store.errors.items()
+        ]
+        write_whole(path, as_csv(rows).encode())
 
 
 def kept_numbers(store: SoundStore) -> list[int]:

@@ -4,6 +4,7 @@ import dataclasses
 
 from panns_tf.models import Network
 from panns_tf.transfer.clips import Collection
+from panns_tf.transfer.options import noticed
 from panns_tf.transfer.plan import Plan
 from panns_tf.transfer.run_info import RunInfo
 from panns_tf.transfer.running import Run
@@ -25,7 +26,8 @@ def facts_of(plan: Plan, done: Run | None, task: Task | None) -> RunInfo:
     """Returns what the report says of a run besides its scores; of one to come, for ``None``."""
     collection = plan.collection if done is None else done.collection
     settings = dataclasses.asdict(plan.config)
-    settings = {name: value for name, value in settings.items() if name != "strategy"}
+    settings = {name: settings[name] for name in settings if name in noticed(plan.config.strategy)}
+    settings.pop("strategy")
     settings |= {"clip seconds": plan.clip_seconds, **plan.overrides}
     why_not = _differs(plan, collection, task)
     return RunInfo(

@@ -47,6 +47,7 @@ def _finetune(options: argparse.Namespace) -> None:
     from panns_tf.commands import writable_folder
     from panns_tf.inference.commands.options import check_workers, quiet
     from panns_tf.training.allocator import spare_memory
+    from panns_tf.transfer.checks import check_cache, check_parts, check_place
 
     # What needs no TensorFlow is looked at before it is imported.
     task = _task(options)
@@ -57,8 +58,10 @@ def _finetune(options: argparse.Namespace) -> None:
         "only": tuple(name.strip() for name in options.only_folds.split(",") if name.strip()),
     }
     check_workers(options)
+    check_parts(options)
     if options.strategy == "scratch" and options.weights:
         raise ValueError("--strategy scratch begins with random weights; leave --weights out")
+    check_cache(options.cache)
     if options.output is not None:
         writable_folder(options.output)
     collection = _collection(options, task)
@@ -68,6 +71,7 @@ def _finetune(options: argparse.Namespace) -> None:
     plan, base = _plan(options, task, config, collection, trials)
     output = options.output or Path("runs") / f"{_plain(collection.name)}-{plan.arch.lower()}"
     writable_folder(output)
+    check_place(output, collection)
     _run(options, task, plan, base, output)
 
 
@@ -88,7 +92,10 @@ def _plan(options: argparse.Namespace, task, config, collection, trials: dict):
         base = read_base(options.arch, weights)
         check_overrides(base, given)
         given, arch = overrides_of(base), base.row.name
-    seconds = options.clip_seconds or (task.clip_seconds if task else None)
+    seconds = options.clip_seconds
+    if seconds is None:
+        paths = [clip.path for clip in collection.clips]
+        seconds = task.clip_seconds if task else clip_seconds_of(paths)
     parts = {name: getattr(options, name) for name in ("folds", "test", "validation")}
     plan = Plan(
         collection=collection,
@@ -96,7 +103,7 @@ def _plan(options: argparse.Namespace, task, config, collection, trials: dict):
         weights=weights,
         overrides=given,
         config=config,
-        clip_seconds=seconds or clip_seconds_of([clip.path for clip in collection.clips]),
+        clip_seconds=seconds,
         metric=_metric(options, task, collection),
         save_models=options.save_models,
         **{name: value for name, value in parts.items() if value is not None},
