@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from panns_tf.config import CHOICES
+from panns_tf.config import CHOICES, OVERRIDES
 from panns_tf.transfer.settings import DEFAULTS, STRATEGIES, TransferConfig
 
 #: Flags of a data set of one's own, which a task does not take.
@@ -17,16 +17,6 @@ OWN = (
     "folds",
     "test",
     "validation",
-)
-#: Flags of the network's front end and embedding.
-OVERRIDES = (
-    "sample_rate",
-    "window_size",
-    "hop_size",
-    "mel_bins",
-    "fmin",
-    "fmax",
-    "embedding_size",
 )
 #: What training on one's own clips does unless told otherwise: it stops when it learns no more.
 OWN_PATIENCE = 10

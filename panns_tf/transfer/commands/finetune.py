@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from panns_tf.config import OVERRIDES
 from panns_tf.transfer import options as flags
 
 _DESCRIPTION = """\
@@ -83,7 +84,7 @@ def _plan(options: argparse.Namespace, task, config, collection, trials: dict):
     from panns_tf.transfer.plan import Plan
     from panns_tf.transfer.told import check_overrides
 
-    given = {n: getattr(options, n) for n in flags.OVERRIDES if getattr(options, n) is not None}
+    given = {n: getattr(options, n) for n in OVERRIDES if getattr(options, n) is not None}
     base, weights = None, None
     if options.strategy == "scratch":
         arch = find(options.arch or "Cnn14").name
