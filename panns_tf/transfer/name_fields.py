@@ -40,11 +40,16 @@ class Column:
 
     def counts_up(self, table: Sequence["Column"]) -> bool:
         """Whether, among names that are otherwise alike, the numbers run without large gaps."""
-        rest = zip(*(column.values for column in table if column is not self), strict=True)
-        rest = list(rest) or [()] * len(self.values)
-        runs = collections.defaultdict(list)
-        for key, value in zip(rest, self.values, strict=True):
-            runs[key].append(int(value))
+        others = [column.values for column in table if column is not self]
+        everywhere = [()] * len(self.values)
+        alike = list(zip(*others, strict=True)) or everywhere
+        # Or among names that share one other field, or all, where takes go round.
+        return any(self._runs(keys) for keys in (alike, *others, everywhere))
+
+    def _runs(self, keys: Sequence) -> bool:
+        runs = collections.defaultdict(set)
+        for key, value in zip(keys, self.values, strict=True):
+            runs[key].add(int(value))
         long = [run for run in runs.values() if len(run) > 1]
         return bool(long) and sum(
             len(run) >= 0.5 * (max(run) - min(run) + 1) for run in long
@@ -60,6 +65,11 @@ class Column:
             ahead += r"[^\W\d_]+" if half == "right number" else r"\d+"
             field = r"\d+" if half == "right number" else r"[^\W\d_]+"
         return f"{ahead}(?P<label>{field or f'[^{_SEPARATORS}]+'})"
+
+    def pattern_with_next(self) -> str:
+        """A regular expression that finds the field and the one after it as ``label``."""
+        field = f"[^{_SEPARATORS}]+"
+        return f"{self.pattern()[:-1]}[{_SEPARATORS}]+{field})"
 
 
 def determines(one: Column, other: Column) -> bool:

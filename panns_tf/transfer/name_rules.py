@@ -1,6 +1,7 @@
 """Labels in file names: what part of a name is the label, found out or told by a pattern."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -170,9 +171,9 @@ def _may_be_label(column: Column) -> bool:
 
 
 def _counter(table: Sequence[Column]) -> Column | None:
-    """The running number: of the numeric columns that count, the one with most values, the last."""
+    """The running number: the last of the numeric columns that count."""
     counting = [column for column in table if column.numeric and column.counts_up(table)]
-    return max(counting, key=lambda column: (len(column.counts()), column.number), default=None)
+    return counting[-1] if counting else None
 
 
 def _independent(candidates: Sequence[Column]) -> list[Column]:
@@ -180,9 +181,18 @@ def _independent(candidates: Sequence[Column]) -> list[Column]:
     kept: list[Column] = []
     # words before numbers, then the first
     for column in sorted(candidates, key=lambda c: (-len(c.counts()), c.numeric, c.number)):
-        if not any(determines(other, column) for other in kept):
+        if not any(_follows(column, other) for other in kept):
             kept.append(column)
     return sorted(kept, key=lambda column: column.number)
+
+
+def _follows(column: Column, other: Column) -> bool:
+    """Whether a column tells nothing that another does not: not so a kind before its kinds.
+
+    Of ``dog_bark`` and ``dog_howl`` either word may be the label.
+    """
+    kind = not column.numeric and not other.numeric and column.number < other.number
+    return determines(other, column) and not (kind and not determines(column, other))
 
 
 def _spans(label: Column, others: Sequence[Column], stems: Sequence[str]) -> list[str]:
@@ -217,7 +227,13 @@ def _unclear(stems: Sequence[str], table: Sequence[Column], candidates: Sequence
         f"{', ...' if len(column.counts()) > _MOST_VALUES else ''})"
         for column in candidates
     )
-    patterns = " or ".join(f"--label-pattern '{column.pattern()}'" for column in candidates[:3])
+    shown = [column.pattern() for column in candidates[:3]]
+    shown += [
+        kind.pattern_with_next()
+        for kind, other in itertools.pairwise(candidates)
+        if other.number == kind.number + 1 and determines(other, kind)
+    ]
+    patterns = " or ".join(f"--label-pattern '{pattern}'" for pattern in shown)
     return (
         f"the label in file names such as {_examples(stems)} may be {said}; say which by "
         f"{patterns}{task}"

@@ -170,3 +170,30 @@ def test_patterns_that_do_not_fit(pattern, error):
         read_groups(["dog"], r"\d|(")
     with pytest.raises(ValueError, match="does not fit 'dog'"):
         read_groups(["dog"], r"\d")
+
+
+SPEAKERS = ("george", "jackson", "theo")
+
+
+@pytest.mark.parametrize(
+    "stems",
+    [
+        [f"{n % 3}_{SPEAKERS[n // 3 % 3]}_{n}" for n in range(36)],
+        [f"{n // 12}_{SPEAKERS[n % 3]}_{n % 12}" for n in range(36)],
+        [f"{d}_{s}_{take}" for d in range(10) for s in SPEAKERS for take in range(5)],
+        [f"{d}_{s}_{take}" for d in range(10) for s in SPEAKERS for take in range(2)],
+    ],
+)
+def test_the_take_at_the_end_is_no_label(stems):
+    with pytest.raises(ValueError, match=r"may be field 1 \(0, 1, 2.*or field 2 \(george") as error:
+        read_names(stems)
+    assert "field 3" not in str(error.value)
+
+
+def test_a_kind_before_its_kinds_is_asked_about():
+    words = ("dog_bark", "dog_howl", "cat_meow", "car_horn")
+    stems = [f"{word}_{take}" for word in words for take in range(5)]
+    with pytest.raises(ValueError, match=r"field 1 \(dog, cat, car\) or field 2 \(bark") as error:
+        read_names(stems)
+    both = re.findall(r"--label-pattern '([^']+)'", str(error.value))[-1]
+    assert {row.label for row in read_names(stems, both).named} == set(words)
