@@ -70,7 +70,7 @@ def read_own(
             for entry, group in zip(entries.clips, groups, strict=True)
         ]
         entries = dataclasses.replace(entries, clips=tuple(clips))
-    return collect_own(data, entries, classes_file, drop_rare)
+    return collect_own(data, entries, classes_file, drop_rare, audio)
 
 
 def _read_folder(

@@ -21,18 +21,23 @@ SPLIT_NAMES = {
 
 
 def collect_own(
-    data: Path, entries: Entries, classes_file: Path | None, drop_rare: bool
+    data: Path,
+    entries: Entries,
+    classes_file: Path | None,
+    drop_rare: bool,
+    audio: Path | None = None,
 ) -> Collection:
     """Makes a collection of one's own clips; see `panns_tf.transfer.own.read_own`."""
     notes = list(entries.notes)
     clips = _present(data, _once(entries, notes), notes)
     classes = _classes(clips, classes_file)
-    root = _root(data, clips)
+    root = _root(data, clips, audio)
     splits_wanted = any(entry.fold is not None for entry in clips)
     if not splits_wanted:
         clips = _without_rare(clips, entries.multi_label, drop_rare, notes)
     if classes_file is None:
         classes = _classes(clips, None)
+    _check_names(classes)
     present = {label for entry in clips for label in entry.labels}
     if len(present) < 2:
         raise ValueError(
@@ -62,12 +67,22 @@ def collect_own(
     return made
 
 
-def _root(data: Path, entries: Sequence[Entry]) -> Path:
-    """The folder from which clips are named: the data's own, or the one that holds all of them."""
-    root = data.parent if data.is_file() else data
-    if all(entry.path.is_relative_to(root) for entry in entries):
-        return root
+def _root(data: Path, entries: Sequence[Entry], audio: Path | None) -> Path:
+    """The folder from which clips are named: of the audio, of the data, or of all clips."""
+    for root in (audio, data.parent if data.is_file() else data):
+        if root is not None and all(entry.path.is_relative_to(root) for entry in entries):
+            return root
     return Path(os.path.commonpath([entry.path.parent for entry in entries]))
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    """Raises ValueError for names that tables and lists of labels cannot hold."""
+    for name in classes:
+        if not name.strip() or ";" in name or not name.isprintable():
+            raise ValueError(
+                f"the class {name!r} cannot be written into a list of labels, a line each, or a "
+                "table, where ; parts labels; rename it"
+            )
 
 
 def _once(entries: Entries, notes: list[str]) -> list[Entry]:

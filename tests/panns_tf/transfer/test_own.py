@@ -147,3 +147,26 @@ def test_speaker_in_the_names_does_not_cross(tmp_path):
         speakers = [{made.clips[n].group for n in part} for part in (split.train, split.test)]
         assert not speakers[0] & speakers[1]
         assert len(speakers[1]) == 2
+
+
+def test_clips_of_a_table_are_named_as_the_table_names_them(tmp_path):
+    rows = ["filename,label"]
+    for label in ("cat", "dog"):
+        (tmp_path / "sounds" / label).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "sounds" / label / f"{number}.wav").touch()
+            rows.append(f"{label}/{number}.wav,{label}")
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    made = read_own(tmp_path / "clips.csv", audio=tmp_path / "sounds")
+    assert [clip.clip_id for clip in made.clips] == [row.split(",")[0] for row in rows[1:]]
+
+
+@pytest.mark.parametrize("name_of_class", ["a;b", "new\nline", "tab\tbed"])
+def test_classes_that_lists_cannot_hold_are_refused(tmp_path, name_of_class):
+    for label in ("dog", name_of_class):
+        (tmp_path / "sounds" / label).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "sounds" / label / f"{number}.wav").touch()
+    with pytest.raises(ValueError, match="cannot be written into a list of labels") as error:
+        read_own(tmp_path / "sounds")
+    assert "\n" not in str(error.value)
