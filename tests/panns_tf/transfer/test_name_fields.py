@@ -49,6 +49,26 @@ def test_counting():
     assert alone.counts_up([alone])
 
 
+def test_counting_takes():
+    def last(form):
+        names = [form(*row) for row in itertools.product(range(3), range(3), range(4))]
+        table = columns(names)
+        return table[-1].counts_takes(table), table[-1].counts_up(table)
+
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{n}") == (True, True)
+    # numbered in turns through each a
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{3 * n + b}") == (True, False)
+    # ... but neither from 0 or 1, nor without large gaps
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{3 * n + b + 2}") == (False, False)
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{9 * n + 3 * b}") == (False, False)
+
+
+def test_patterns():
+    first, second, _ = columns(["dog_bark_1", "cat_meow_2"])
+    assert first.pattern(fields=2).count("+") == 3
+    assert "{" not in second.pattern()
+
+
 def test_determines():
     name, number, other = columns(["dog_0_a", "cat_1_a", "cow_1_b"])
     assert determines(name, number)
