@@ -1,6 +1,7 @@
 """File names as a table."""
 
 import itertools
+import re
 
 import pytest
 
@@ -64,9 +65,12 @@ def test_counting_takes():
 
 
 def test_patterns():
-    first, second, _ = columns(["dog_bark_1", "cat_meow_2"])
-    assert first.pattern(fields=2).count("+") == 3
-    assert "{" not in second.pattern()
+    first, second, number = columns(["dog_bark-1", "cat_meow-2"])
+    found = [
+        re.match(pattern, "dog_bark-1")["label"]
+        for pattern in (first.pattern(), first.pattern(2), second.pattern(2), number.pattern())
+    ]
+    assert found == ["dog", "dog_bark", "bark-1", "1"]
 
 
 def test_determines():
