@@ -187,8 +187,9 @@ def _may_be_label(values: Sequence[str]) -> bool:
 
 def _counter(table: Sequence[Column]) -> Column | None:
     """The running number: at the end of the names, or else the only number that counts."""
-    if table[-1].numeric and table[-1].counts_takes(table):
-        return table[-1]
+    last = table[-1]
+    if last.numeric and (len(last.counts()) == 1 or last.counts_takes(table)):  # one take of each
+        return last
     counting = [column for column in table if column.numeric and column.counts_up(table)]
     return counting[0] if len(counting) == 1 else None
 

@@ -113,6 +113,7 @@ UNCLEAR = {
     "all takes": (product("{}_{}_{}", range(3), ("george", "lucas", "theo"), range(12)), (1, 2)),
     "five takes": (product("{}_{}_{}", range(10), ("jo", "lu", "th", "ya"), range(5)), (1, 2)),
     "two takes": (product("{}_{}_{}", range(10), ("jo", "lu", "th", "ya"), (0, 1)), (1, 2)),
+    "one take": (product("{}_{}_0", range(10), ("jo", "lu", "th", "ya")), (1, 2)),
     "the digit in the middle": (
         product("{}_{}_{}", ("jo", "lu", "th", "ya"), range(10), range(1, 6)),
         (1, 2),
