@@ -38,9 +38,10 @@ def same_sounds(collection: Collection, hashes: Sequence[str]) -> Collection:
             clip if group == clip.group else dataclasses.replace(clip, group=group)
             for clip, group in zip(clips, _joined(collection, alike), strict=True)
         )
+        sounds = "one sound" if len(alike) == 1 else f"{len(alike)} sounds"
         notes.append(
-            f"{sum(map(len, alike))} clips are {len(alike)} sounds under several names; each "
-            "sound stays in one part of a split"
+            f"{sum(map(len, alike))} clips are {sounds} under several names; each sound stays in "
+            "one part of a split"
         )
     return dataclasses.replace(collection, clips=clips, notes=(*collection.notes, *notes))
 
@@ -92,9 +93,9 @@ def _crossings(collection: Collection, alike: Sequence[Sequence[int]]) -> list[s
                     f"{collection.clips[test].clip_id} is {collection.clips[other].clip_id}"
                 )
         if names:
+            sounds = "one tested sound is" if len(names) == 1 else f"{len(names)} tested sounds are"
             notes.append(
-                f"split {split.name}: {len(names)} tested sounds are also trained on or validated "
-                f"with: {_some(names)}"
+                f"split {split.name}: {sounds} also trained on or validated with: {_some(names)}"
             )
     return notes
 

@@ -3,11 +3,14 @@
 import collections
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Sequence
 
 _SEPARATORS = "-_ .()"
 _FIELD = re.compile(f"[^{_SEPARATORS}]+")
+#: Fields by which takes may be numbered.
+_MOST_KEYS = 6
 _WORD_NUMBER = re.compile(r"([^\W\d_]+)(\d+)|(\d+)([^\W\d_]+)")
 
 
@@ -40,23 +43,46 @@ class Column:
 
     def counts_up(self, table: Sequence["Column"]) -> bool:
         """Whether, among names that are otherwise alike, the numbers run without large gaps."""
-        others = [column.values for column in table if column is not self]
-        everywhere = [()] * len(self.values)
-        alike = list(zip(*others, strict=True)) or everywhere
-        # Or among names that share one other field, or all, where takes go round.
-        return any(self._runs(keys) for keys in (alike, *others, everywhere))
+        return _run(self._runs([column for column in table if column is not self]))
 
-    def _runs(self, keys: Sequence) -> bool:
-        runs = collections.defaultdict(set)
-        for key, value in zip(keys, self.values, strict=True):
-            runs[key].add(int(value))
-        long = [run for run in runs.values() if len(run) > 1]
-        return bool(long) and sum(
-            len(run) >= 0.5 * (max(run) - min(run) + 1) for run in long
-        ) > 0.5 * len(long)
+    def counts_takes(self, table: Sequence["Column"]) -> bool:
+        """Whether the numbers run among names that are alike in all, or in some, other fields.
 
-    def pattern(self) -> str:
-        """A regular expression that finds the field as ``label``."""
+        In some fields only, no number may come twice, and the first is 0 or 1: takes that are
+        numbered through a class, whoever the speaker is.
+        """
+        others = [column for column in table if column is not self]
+        if self.counts_up(table):
+            return True
+        several = [column for column in others if 1 < len(column.counts()) < len(self.values)]
+        for size in range(min(len(several), _MOST_KEYS) + 1):
+            for keys in itertools.combinations(several[:_MOST_KEYS], size):
+                runs = self._runs(keys, others)
+                once = all(len(set(run)) == len(run) for run in runs)
+                if once and all(min(run) <= 1 for run in runs) and _run(runs):
+                    return True
+        return False
+
+    def _runs(
+        self, keys: Sequence["Column"], others: Sequence["Column"] | None = None
+    ) -> list[list[int]]:
+        """The numbers of names that are alike in some fields; names alike in all count once."""
+        others = keys if others is None else others
+        names = dict.fromkeys(
+            (
+                tuple(column.values[n] for column in others),
+                tuple(column.values[n] for column in keys),
+                value,
+            )
+            for n, value in enumerate(self.values)
+        )
+        runs = collections.defaultdict(list)
+        for _, key, value in names:
+            runs[key].append(int(value))
+        return list(runs.values())
+
+    def pattern(self, fields: int = 1) -> str:
+        """A regular expression that finds the field, or several from it on, as ``label``."""
         before, half = self.place
         times = f"{{{before}}}" if before > 1 else ""
         ahead = f"^(?:[^{_SEPARATORS}]+[{_SEPARATORS}]+){times}" if before else "^"
@@ -64,12 +90,15 @@ class Column:
         if half.startswith("right"):
             ahead += r"[^\W\d_]+" if half == "right number" else r"\d+"
             field = r"\d+" if half == "right number" else r"[^\W\d_]+"
-        return f"{ahead}(?P<label>{field or f'[^{_SEPARATORS}]+'})"
+        field = field or f"[^{_SEPARATORS}]+"
+        return f"{ahead}(?P<label>{f'[{_SEPARATORS}]+'.join([field] * fields)})"
 
-    def pattern_with_next(self) -> str:
-        """A regular expression that finds the field and the one after it as ``label``."""
-        field = f"[^{_SEPARATORS}]+"
-        return f"{self.pattern()[:-1]}[{_SEPARATORS}]+{field})"
+
+def _run(runs: Sequence[Sequence[int]]) -> bool:
+    """Whether most numbers run without large gaps."""
+    long = [run for run in runs if len(run) > 1]
+    full = sum(len(run) >= 0.5 * (max(run) - min(run) + 1) for run in long)
+    return full > 0.5 * len(long)
 
 
 def determines(one: Column, other: Column) -> bool:

@@ -1,11 +1,16 @@
 """Labels in file names: what part of a name is the label, found out or told by a pattern."""
 
+import collections
 import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
 
 from panns_tf.transfer.name_fields import Column, columns, determines
+
+
+class NoRuleError(ValueError):
+    """File names do not seem to hold labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +71,8 @@ def read_names(stems: Sequence[str], pattern: str | None = None) -> NameRule:
             ``group`` and ``fold``; None to find the rule by what the names have in common.
 
     Raises:
-        ValueError: if the pattern does not fit, or no rule, or more than one, does.
+        NoRuleError: if no rule fits.
+        ValueError: if more than one does, or the pattern does not fit.
     """
     return _found(stems) if pattern is None else _by_pattern(stems, pattern)
 
@@ -136,18 +142,27 @@ def _found(stems: Sequence[str]) -> NameRule:
             return _rule(title, stems, named)
     table = columns(stems)
     if table is None:
-        raise ValueError(
+        raise NoRuleError(
             f"no rule for labels in file names such as {_examples(stems)}: they are not built "
             r"alike; give one, such as --label-pattern '^(?P<label>[a-zA-Z]+)', or a folder a class"
         )
     counter = _counter(table)
     things = [column for column in table if column.thing]
     others = [column for column in table if column is not counter and not column.thing]
-    candidates = _independent([column for column in others if _may_be_label(column)])
-    if len(candidates) != 1 or _RAVDESS.fullmatch(stems[0]):
-        raise ValueError(_unclear(stems, table, candidates))
+    candidates = _candidates(others)
+    if _is_in_doubt(counter, candidates):
+        candidates = [*candidates, counter]
+    if not candidates:
+        raise NoRuleError(
+            f"no rule for labels in file names such as {_examples(stems)}: no field has a few "
+            "values that each occur several times; give one, such as --label-pattern "
+            f"'{table[0].pattern()}', or a folder a class"
+        )
+    if len(candidates) > 1 or _RAVDESS.fullmatch(stems[0]):
+        raise ValueError(_unclear(stems, candidates))
     label = candidates[0]
-    named = [Named(text) for text in _spans(label, others, stems)]
+    end = _compound(label, others)[-1]
+    named = [Named(text) for text in _between(label, end, stems)]
     title = f"field {label.number} of {len(table)}" if len(table) > 1 else "their letters"
     source = next((column for column in things if column.thing.casefold() in _SOURCES), None)
     if source is not None:
@@ -163,49 +178,67 @@ def _found(stems: Sequence[str]) -> NameRule:
     return rule
 
 
-def _may_be_label(column: Column) -> bool:
-    """Whether a column has few values, most of them in several names."""
-    counts = column.counts()
+def _may_be_label(values: Sequence[str]) -> bool:
+    """Whether a field has few values, most of them in several names."""
+    counts = collections.Counter(values)
     several = sum(count > 1 for count in counts.values())
-    return 2 <= len(counts) <= max(2, len(column.values) / 3) and several > len(counts) / 2
+    return 2 <= len(counts) <= max(2, len(values) / 2) and several > len(counts) / 2
 
 
 def _counter(table: Sequence[Column]) -> Column | None:
-    """The running number: the last of the numeric columns that count."""
+    """The running number: at the end of the names, or else the only number that counts."""
+    last = table[-1]
+    if last.numeric and (len(last.counts()) == 1 or last.counts_takes(table)):  # one take of each
+        return last
     counting = [column for column in table if column.numeric and column.counts_up(table)]
-    return counting[-1] if counting else None
+    return counting[0] if len(counting) == 1 else None
 
 
-def _independent(candidates: Sequence[Column]) -> list[Column]:
-    """Leaves out what follows from another candidate, as a class's number does from its name."""
+def _is_in_doubt(counter: Column | None, candidates: Sequence[Column]) -> bool:
+    """Whether two numbers may each be the take, and the other one the label: 3_5."""
+    return (
+        counter is not None
+        and len(candidates) == 1
+        and candidates[0].numeric
+        and len(counter.counts()) <= len(candidates[0].counts())
+        and _may_be_label(counter.values)
+    )
+
+
+def _candidates(others: Sequence[Column]) -> list[Column]:
+    """The fields that may be the label, without those that say the same as another one."""
     kept: list[Column] = []
     # words before numbers, then the first
-    for column in sorted(candidates, key=lambda c: (-len(c.counts()), c.numeric, c.number)):
-        if not any(_follows(column, other) for other in kept):
-            kept.append(column)
+    for column in sorted(others, key=lambda column: (column.numeric, column.number)):
+        if not _may_be_label(column.values) or any(
+            _same(column, other) or column in _compound(other, others) for other in kept
+        ):
+            continue
+        kept.append(column)
     return sorted(kept, key=lambda column: column.number)
 
 
-def _follows(column: Column, other: Column) -> bool:
-    """Whether a column tells nothing that another does not: not so a kind before its kinds.
-
-    Of ``dog_bark`` and ``dog_howl`` either word may be the label.
-    """
-    kind = not column.numeric and not other.numeric and column.number < other.number
-    return determines(other, column) and not (kind and not determines(column, other))
+def _same(one: Column, other: Column) -> bool:
+    """Whether fields part the names alike, as a class's number and its name do."""
+    return determines(one, other) and determines(other, one)
 
 
-def _spans(label: Column, others: Sequence[Column], stems: Sequence[str]) -> list[str]:
-    """The label's field with the words behind it that follow from it: kick-drum."""
-    end = label
+def _compound(label: Column, others: Sequence[Column]) -> list[Column]:
+    """A field with the words behind it that follow from it: kick-drum."""
+    parts = [label]
     while not label.numeric:
-        behind = next((c for c in others if c.number == end.number + 1), None)
+        behind = next((c for c in others if c.number == parts[-1].number + 1), None)
         if behind is None or behind.numeric or not determines(label, behind):
             break
-        end = behind
+        parts.append(behind)
+    return parts
+
+
+def _between(first: Column, last: Column, stems: Sequence[str]) -> list[str]:
+    """What stands in the names from one field to another one."""
     return [
-        stem[begin:stop]
-        for stem, (begin, _), (_, stop) in zip(stems, label.spans, end.spans, strict=True)
+        stem[begin:end]
+        for stem, (begin, _), (_, end) in zip(stems, first.spans, last.spans, strict=True)
     ]
 
 
@@ -213,28 +246,26 @@ def _examples(stems: Sequence[str]) -> str:
     return " and ".join(repr(stem) for stem in dict.fromkeys((stems[0], stems[-1])))
 
 
-def _unclear(stems: Sequence[str], table: Sequence[Column], candidates: Sequence[Column]) -> str:
+def _unclear(stems: Sequence[str], candidates: Sequence[Column]) -> str:
     """Says what the label may be, and how to say which."""
+    choices = [(f"field {column.number}", column.values, column.pattern()) for column in candidates]
+    for one, other in itertools.pairwise(candidates):
+        together = _between(one, other, stems)
+        words = not one.numeric and not other.numeric and not one.place[1] and not other.place[1]
+        if words and other.number == one.number + 1 and _may_be_label(together):
+            title = f"fields {one.number} and {other.number} together"
+            choices.append((title, together, one.pattern(fields=2)))
+    said = ", or ".join(
+        f"{title} ({_values(values)}): --label-pattern '{pattern}'"
+        for title, values, pattern in choices
+    )
     task = "; these are RAVDESS's names: try --task ravdess" if _RAVDESS.match(stems[0]) else ""
-    if not candidates:
-        return (
-            f"no rule for labels in file names such as {_examples(stems)}: no field has a few "
-            "values that each occur several times; give one, such as --label-pattern "
-            f"'{table[0].pattern()}', or a folder a class"
-        )
-    said = " or ".join(
-        f"field {column.number} ({', '.join(list(column.counts())[:_MOST_VALUES])}"
-        f"{', ...' if len(column.counts()) > _MOST_VALUES else ''})"
-        for column in candidates
-    )
-    shown = [column.pattern() for column in candidates[:3]]
-    shown += [
-        kind.pattern_with_next()
-        for kind, other in itertools.pairwise(candidates)
-        if other.number == kind.number + 1 and determines(other, kind)
-    ]
-    patterns = " or ".join(f"--label-pattern '{pattern}'" for pattern in shown)
     return (
-        f"the label in file names such as {_examples(stems)} may be {said}; say which by "
-        f"{patterns}{task}"
+        f"the label in file names such as {_examples(stems)} may be {said}; say which by its "
+        f"pattern{task}"
     )
+
+
+def _values(values: Sequence[str]) -> str:
+    different = list(dict.fromkeys(values))
+    return ", ".join(different[:_MOST_VALUES]) + (", ..." if len(different) > _MOST_VALUES else "")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from panns_tf.transfer.clips import Collection
 from panns_tf.transfer.finding import listing, sound_files, stem
-from panns_tf.transfer.name_rules import read_groups, read_names
+from panns_tf.transfer.layouts.listed import some
+from panns_tf.transfer.name_rules import NoRuleError, read_groups, read_names
 from panns_tf.transfer.own_checks import SPLIT_NAMES, collect_own
 from panns_tf.transfer.own_table import Entries, Entry, is_clip_table, read_entries
 from panns_tf.transfer.recognise import resembles
@@ -93,13 +94,18 @@ def _read_folder(
     parts = [path.relative_to(data).parts for path in paths]
     top = {part[0] for part in parts if len(part) > 1}
     split = all(len(part) > 1 for part in parts) and _are_parts(top)
+    if not split:
+        _check_parts(data, top)
     folds = [part[0] if split else None for part in parts]
     parts = [part[1:] for part in parts] if split else parts
     classes = {part[0] for part in parts if len(part) > 1}
     if labels_from == "folder" or (labels_from == "auto" and pattern is None and len(classes) > 1):
         entries = _by_folder(data, paths, parts, folds)
+        notes = _silent(data, top if split else {""}, classes)
+        entries = dataclasses.replace(entries, notes=(*entries.notes, *notes))
     else:
-        entries = _by_name(data, paths, folds, pattern)
+        alone = labels_from == "auto" and classes == {part[0] for part in parts}
+        entries = _by_name(data, paths, folds, pattern, min(classes) if alone else None)
     task = resembles(data)
     if task is not None:
         hint = f"the folder resembles a known data set; --task {task} has its published folds"
@@ -144,6 +150,27 @@ def _are_parts(folders: set[str]) -> bool:
     return None not in known and {"train", "test"} <= known
 
 
+def _check_parts(data: Path, sounding: set[str]) -> None:
+    """Refuses folders that would be parts of a split if all of them held sounds."""
+    named = {
+        folder
+        for folder in listing(data).folders
+        if folder.casefold() in SPLIT_NAMES or _FOLD.fullmatch(folder)
+    }
+    silent = sorted(named - sounding)
+    if silent and _are_parts(named | sounding):
+        raise ValueError(
+            f"{data}: {silent[0]}/ holds no audio; expected sounds in each part of the split, or "
+            "folders of classes alone"
+        )
+
+
+def _silent(data: Path, parts: set[str], classes: set[str]) -> list[str]:
+    """A note on folders that would be classes if they held sounds."""
+    silent = {folder for part in parts for folder in listing(data / part).folders} - classes
+    return [f"left out: folders without audio: {some(sorted(silent))}"] if silent else []
+
+
 def _by_folder(
     data: Path,
     paths: Sequence[Path],
@@ -160,16 +187,30 @@ def _by_folder(
     ]
     notes = ["labels are the names of the folders"]
     if loose:
-        notes.append(f"left out: {len(loose)} files in no class's folder, such as {loose[0].name}")
+        files = "one file" if len(loose) == 1 else f"{len(loose)} files"
+        notes.append(f"left out: {files} in no class's folder, such as {loose[0].name}")
     return Entries(tuple(entries), notes=tuple(notes))
 
 
 def _by_name(
-    data: Path, paths: Sequence[Path], folds: Sequence[str | None], pattern: str | None
+    data: Path,
+    paths: Sequence[Path],
+    folds: Sequence[str | None],
+    pattern: str | None,
+    folder: str | None,
 ) -> Entries:
+    """Args: folder: that holds all sounds, or None."""
     stems = [stem(path.name) for path in paths]
     try:
         rule = read_names(stems, pattern)
+    except NoRuleError as error:
+        if folder is None:
+            raise ValueError(f"{data}: {error}") from None
+        raise ValueError(
+            f"{data}: all sounds are in one folder, {folder}, and their names hold no labels; "
+            "expected at least two classes: put a folder of each other class beside it, or give "
+            "--label-pattern"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{data}: {error}") from None
     entries = [

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ SPLIT_NAMES = {
     **dict.fromkeys(("valid", "validation", "val", "validate", "dev"), "validation"),
 }
 
+#: Categories of characters that no name holds: controls, and what parts lines and paragraphs.
+_CONTROLS = ("Cc", "Zl", "Zp")
+
 
 def collect_own(
     data: Path,
@@ -31,18 +35,21 @@ def collect_own(
     notes = list(entries.notes)
     clips = _present(data, _once(entries, notes), notes)
     classes = _classes(clips, classes_file)
-    root = _root(data, clips, audio)
+    _check_names(data, classes)
+    if classes_file is None:
+        notes += _gone(entries.clips, classes)
+    root = _root(data, audio, clips)
     splits_wanted = any(entry.fold is not None for entry in clips)
     if not splits_wanted:
         clips = _without_rare(clips, entries.multi_label, drop_rare, notes)
     if classes_file is None:
         classes = _classes(clips, None)
-    _check_names(classes)
+    notes += _alike(classes)
     present = {label for entry in clips for label in entry.labels}
     if len(present) < 2:
+        what = f"one class, {present.pop()}" if present else "no class"
         raise ValueError(
-            f"{data}: {len(clips)} clips of {'one class, ' + present.pop() if present else 'no'}"
-            f"{'' if clips else ' class'}; expected at least two classes"
+            f"{data}: {_counted(len(clips), 'clip')} of {what}; expected at least two classes"
         )
     empty = [name for name in classes if name not in present]
     if empty:
@@ -67,22 +74,47 @@ def collect_own(
     return made
 
 
-def _root(data: Path, entries: Sequence[Entry], audio: Path | None) -> Path:
-    """The folder from which clips are named: of the audio, of the data, or of all clips."""
-    for root in (audio, data.parent if data.is_file() else data):
-        if root is not None and all(entry.path.is_relative_to(root) for entry in entries):
-            return root
-    return Path(os.path.commonpath([entry.path.parent for entry in entries]))
+def _root(data: Path, audio: Path | None, entries: Sequence[Entry]) -> Path:
+    """The folder from which clips are named: where audio is looked for, or what holds all of it."""
+    root = audio or (data.parent if data.is_file() else data)
+    paths = [entry.path.absolute() for entry in entries]
+    inside = [path.is_relative_to(Path(root).absolute()) for path in paths]
+    if all(inside) or (audio is not None and any(inside)):
+        return root
+    return Path(os.path.commonpath([path.parent for path in paths]))
 
 
-def _check_names(classes: Sequence[str]) -> None:
-    """Raises ValueError for names that tables and lists of labels cannot hold."""
+def _check_names(data: Path, classes: Sequence[str]) -> None:
+    """Refuses names that cannot stand in a file of labels, or in a cell of several."""
     for name in classes:
-        if not name.strip() or ";" in name or not name.isprintable():
-            raise ValueError(
-                f"the class {name!r} cannot be written into a list of labels, a line each, or a "
-                "table, where ; parts labels; rename it"
-            )
+        if not name.strip():
+            what = "is empty"
+        elif ";" in name:
+            what = "holds ';', which parts labels"
+        elif any(unicodedata.category(mark) in _CONTROLS for mark in name):
+            what = "holds a line break or another control character"
+        else:
+            continue
+        raise ValueError(f"{data}: the class name {name!r} {what}; rename the class")
+
+
+def _gone(listed: Sequence[Entry], classes: Sequence[str]) -> list[str]:
+    """A note on classes that went with their files."""
+    gone = sorted({label for entry in listed for label in entry.labels}.difference(classes))
+    return [f"left out: classes whose files are all missing: {some(gone)}"] if gone else []
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """A note on classes that differ in case only."""
+    spelt = collections.defaultdict(list)
+    for name in classes:
+        spelt[name.casefold()].append(name)
+    alike = [" and ".join(names) for names in spelt.values() if len(names) > 1]
+    return [f"classes that differ in upper and lower case only: {some(alike)}"] if alike else []
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _once(entries: Entries, notes: list[str]) -> list[Entry]:
@@ -103,7 +135,7 @@ def _once(entries: Entries, notes: list[str]) -> list[Entry]:
                 )
     twice = len(entries.clips) - len(seen)
     if twice:
-        notes.append(f"{twice} clips are listed twice alike; each is used once")
+        notes.append(f"{_counted(twice, 'row')} left out, as the clip is listed before alike")
     return list(seen.values())
 
 
@@ -111,8 +143,8 @@ def _present(data: Path, entries: Sequence[Entry], notes: list[str]) -> list[Ent
     missing = [entry.name for entry in entries if entry.path is None]
     if len(missing) == len(entries):
         raise ValueError(
-            f"{data}: none of {len(missing)} files is there, such as {missing[0]}; give the folder "
-            "they are in with --audio"
+            f"{data}: none of {_counted(len(missing), 'file')} is there, such as {missing[0]}; "
+            "give the folder they are in with --audio"
         )
     if missing:
         files = "file is" if len(missing) == 1 else "files are"

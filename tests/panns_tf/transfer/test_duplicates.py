@@ -36,6 +36,17 @@ def test_groups_that_share_a_sound_are_one():
     assert [clip.group for clip in chained.clips] == ["a", "a", "a", "a", None]
 
 
+def test_numbers_of_sounds_are_said_in_english():
+    data = collection([0, 1, 0, 1, 0])
+    (one,) = same_sounds(data, list("xaxbc")).notes
+    assert one.startswith("2 clips are one sound under several names; each sound stays in one part")
+    (two,) = same_sounds(data, list("xyxyz")).notes
+    assert two.startswith("4 clips are 2 sounds under several names;")
+    splits = [Split("1", (0, 1), (2, 3))]
+    (crossing,) = same_sounds(collection([0, 1, 0, 1], splits=splits), list("xyxy")).notes
+    assert crossing.startswith("split 1: 2 tested sounds are also trained on")
+
+
 def test_nothing_alike():
     data = collection([0, 1], ["a", None])
     assert same_sounds(data, ["x", "y"]) == data
@@ -53,7 +64,7 @@ def test_given_splits_that_a_sound_crosses():
     assert seen.splits == data.splits
     (note,) = seen.notes
     assert note.startswith(
-        "split 1: 1 tested sounds are also trained on or validated with: 1.wav is"
+        "split 1: one tested sound is also trained on or validated with: 1.wav is"
     )
 
 

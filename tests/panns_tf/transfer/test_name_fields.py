@@ -1,6 +1,7 @@
 """File names as a table."""
 
 import itertools
+import re
 
 import pytest
 
@@ -47,6 +48,29 @@ def test_counting():
     assert table[2].counts_up(table)
     (alone,) = columns(["1", "2", "3"])
     assert alone.counts_up([alone])
+
+
+def test_counting_takes():
+    def last(form):
+        names = [form(*row) for row in itertools.product(range(3), range(3), range(4))]
+        table = columns(names)
+        return table[-1].counts_takes(table), table[-1].counts_up(table)
+
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{n}") == (True, True)
+    # numbered in turns through each a
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{3 * n + b}") == (True, False)
+    # ... but neither from 0 or 1, nor without large gaps
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{3 * n + b + 2}") == (False, False)
+    assert last(lambda a, b, n: f"{a}_{'xyz'[b]}_{9 * n + 3 * b}") == (False, False)
+
+
+def test_patterns():
+    first, second, number = columns(["dog_bark-1", "cat_meow-2"])
+    found = [
+        re.match(pattern, "dog_bark-1")["label"]
+        for pattern in (first.pattern(), first.pattern(2), second.pattern(2), number.pattern())
+    ]
+    assert found == ["dog", "dog_bark", "bark-1", "1"]
 
 
 def test_determines():

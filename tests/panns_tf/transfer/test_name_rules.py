@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from panns_tf.transfer.name_rules import read_groups, read_names
+from panns_tf.transfer.name_rules import NoRuleError, read_groups, read_names
 
 TAKES = range(1, 13)
 
@@ -53,6 +53,11 @@ CLEAR = {
         "dog|cat",
         None,
     ),
+    "car-horn, all different": (
+        product("{}-{}", ("car-horn", "dog-bark", "street-music"), range(1, 8)),
+        "^[a-z]+-[a-z]+",
+        None,
+    ),
     "UrbanSound8K": (
         product("{0[0]}-{0[1]}-{1}-{2}", ((1032, 3), (244, 5), (77, 3), (9, 5)), (0, 1), (0, 4)),
         r"(?<=^....-)\d|(?<=^...-)\d|(?<=^..-)\d|(?<=^.-)\d",
@@ -84,11 +89,44 @@ def test_esc_names_have_folds():
     assert {row.fold for row in rule.named} == {"1", "2", "3", "4", "5"}
 
 
+KINDS = ("dog_bark", "dog_howl", "cat_meow", "cat_purr", "car_horn", "car_engine")
 UNCLEAR = {
     "spoken digits": (product("{}_{}_{}", range(10), ("jackson", "theo"), range(20)), (1, 2)),
     "two kinds of words": (product("{}_{}_{}", ("dog", "cat"), ("in", "out"), TAKES), (1, 2)),
     "instrument and part": (
         product("{}-{}", ("kick-drum", "bass-drum", "bass-guitar", "air-guitar"), TAKES),
+        (1, 2),
+    ),
+    "a number that runs through each digit": (
+        [
+            f"{digit}_{speaker}_{4 * place + take}"
+            for digit in range(3)
+            for place, speaker in enumerate(("george", "lucas", "theo"))
+            for take in range(4)
+        ],
+        (1, 2),
+    ),
+    "a number that runs in turns": (
+        [f"{n % 3}_{('george', 'lucas', 'theo')[n // 3 % 3]}_{n % 12}" for n in range(36)],
+        (1, 2),
+    ),
+    "all takes": (product("{}_{}_{}", range(3), ("george", "lucas", "theo"), range(12)), (1, 2)),
+    "five takes": (product("{}_{}_{}", range(10), ("jo", "lu", "th", "ya"), range(5)), (1, 2)),
+    "two takes": (product("{}_{}_{}", range(10), ("jo", "lu", "th", "ya"), (0, 1)), (1, 2)),
+    "one take": (product("{}_{}_0", range(10), ("jo", "lu", "th", "ya")), (1, 2)),
+    "the digit in the middle": (
+        product("{}_{}_{}", ("jo", "lu", "th", "ya"), range(10), range(1, 6)),
+        (1, 2),
+    ),
+    "digit or take": (product("{}_{}", range(10), range(5)), (1, 2)),
+    "take or digit, then words": (
+        product("{}_{}_{}", range(10), range(5), ("jo", "lu")),
+        (1, 2, 3),
+    ),
+    "a kind and its kinds": (product("{}_{}", KINDS, range(3)), (1, 2)),
+    "a kind and its kinds, two takes": (product("{}_{}", KINDS, (0, 1)), (1, 2)),
+    "a class and its recordings": (
+        product("{0[0]}_{0[1]}_{1}", (("dog", 31), ("dog", 7), ("cat", 58), ("cat", 90)), TAKES),
         (1, 2),
     ),
     "RAVDESS": (
@@ -115,6 +153,27 @@ def test_unclear_schemes_are_asked_about(scheme):
         assert labels == [re.split("[-_]", stem)[field - 1] for stem in stems]
 
 
+@pytest.mark.parametrize("takes", [2, 3, 12])
+def test_two_words_together_are_offered(takes):
+    stems = product("{}_{}", KINDS, range(takes))
+    with pytest.raises(ValueError, match=r"may be field 1 \(dog, cat, car\)") as caught:
+        read_names(stems)
+    offered = re.search(r"fields 1 and 2 together .dog_bark, .*?'(.+?)'", str(caught.value))
+    named = read_names(stems, offered[1]).named
+    assert [row.label for row in named] == [stem.rpartition("_")[0] for stem in stems]
+
+
+def test_a_number_and_a_word_are_not_offered_together():
+    with pytest.raises(ValueError, match="may be field 1") as caught:
+        read_names(UNCLEAR["five takes"][0])
+    assert "together" not in str(caught.value)
+
+
+def test_more_takes_than_digits_are_takes():
+    stems = product("{}_{:02d}", range(3), range(20))
+    assert {row.label for row in read_names(stems).named} == {"0", "1", "2"}
+
+
 @pytest.mark.parametrize(
     ("stems", "error"),
     [
@@ -127,7 +186,7 @@ def test_unclear_schemes_are_asked_about(scheme):
     ],
 )
 def test_no_rule(stems, error):
-    with pytest.raises(ValueError, match=error) as caught:
+    with pytest.raises(NoRuleError, match=error) as caught:
         read_names(stems)
     assert "--label-pattern" in str(caught.value)
     assert "a folder a class" in str(caught.value)
@@ -170,30 +229,3 @@ def test_patterns_that_do_not_fit(pattern, error):
         read_groups(["dog"], r"\d|(")
     with pytest.raises(ValueError, match="does not fit 'dog'"):
         read_groups(["dog"], r"\d")
-
-
-SPEAKERS = ("george", "jackson", "theo")
-
-
-@pytest.mark.parametrize(
-    "stems",
-    [
-        [f"{n % 3}_{SPEAKERS[n // 3 % 3]}_{n}" for n in range(36)],
-        [f"{n // 12}_{SPEAKERS[n % 3]}_{n % 12}" for n in range(36)],
-        [f"{d}_{s}_{take}" for d in range(10) for s in SPEAKERS for take in range(5)],
-        [f"{d}_{s}_{take}" for d in range(10) for s in SPEAKERS for take in range(2)],
-    ],
-)
-def test_the_take_at_the_end_is_no_label(stems):
-    with pytest.raises(ValueError, match=r"may be field 1 \(0, 1, 2.*or field 2 \(george") as error:
-        read_names(stems)
-    assert "field 3" not in str(error.value)
-
-
-def test_a_kind_before_its_kinds_is_asked_about():
-    words = ("dog_bark", "dog_howl", "cat_meow", "car_horn")
-    stems = [f"{word}_{take}" for word in words for take in range(5)]
-    with pytest.raises(ValueError, match=r"field 1 \(dog, cat, car\) or field 2 \(bark") as error:
-        read_names(stems)
-    both = re.findall(r"--label-pattern '([^']+)'", str(error.value))[-1]
-    assert {row.label for row in read_names(stems, both).named} == set(words)

@@ -19,7 +19,7 @@ def test_folder_a_class(tmp_path):
     assert data.classes == ("cat", "dog")
     assert labels(data) == {name: name[:3] for name in names}
     assert data.splits == ()
-    assert data.notes[1] == "left out: 1 files in no class's folder, such as loose.wav"
+    assert data.notes[1] == "left out: one file in no class's folder, such as loose.wav"
     assert read_own(tmp_path, labels_from="folder") == data
     check_splits(make_splits(data))
 
@@ -73,6 +73,70 @@ def test_train_may_be_a_class(tmp_path):
     data = read_own(tmp_path)
     assert data.classes == ("train", "tram")
     assert data.splits == ()
+
+
+def test_classes_without_sounds_are_noted(tmp_path):
+    touch(tmp_path, [f"{label}/{n}.wav" for label in ("dog", "cat") for n in range(3)])
+    assert not any("without audio" in note for note in read_own(tmp_path).notes)
+    touch(tmp_path, ["cow/readme.txt", ".git/x"])
+    (tmp_path / "ant").mkdir()
+    data = read_own(tmp_path)
+    assert data.notes[-1] == "left out: folders without audio: ant, cow"
+    assert data.classes == ("cat", "dog")
+
+
+def test_classes_without_sounds_in_parts_are_noted(tmp_path):
+    touch(tmp_path, [f"{part}/{label}/{n}.wav" for part in ("train", "test")
+                     for label in ("dog", "cat") for n in range(3)])  # fmt: skip
+    (tmp_path / "train/ant").mkdir()
+    (tmp_path / "test/ant").mkdir()
+    assert read_own(tmp_path).notes[-1] == "left out: folders without audio: ant"
+
+
+@pytest.mark.parametrize(
+    ("sounding", "silent"), [("train", "test"), ("TEST", "Train"), ("fold1", "fold2")]
+)
+def test_a_part_without_sounds(tmp_path, sounding, silent):
+    touch(tmp_path, [f"{sounding}/{label}/{n}.wav" for label in ("dog", "cat") for n in range(3)])
+    touch(tmp_path, [f"{silent}/readme.txt"])
+    with pytest.raises(ValueError, match=f"{silent}/ holds no audio"):
+        read_own(tmp_path)
+
+
+def test_one_folder_is_one_class(tmp_path):
+    touch(tmp_path, [f"dog/{n}.wav" for n in range(6)])
+    with pytest.raises(ValueError, match="in one folder, dog, and their names hold no") as caught:
+        read_own(tmp_path)
+    assert "such as '0'" not in str(caught.value)
+    # who says that names hold them hears of names
+    with pytest.raises(ValueError, match="such as '0' and '5'"):
+        read_own(tmp_path, labels_from="name")
+
+
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        ("a;b", "the class name 'a;b' holds ';', which parts labels"),
+        ("a\nb", r"'a\\nb' holds a line break or another control"),
+        ("a\tb", r"'a\\tb' holds a line break or another control"),
+        ("a\u2028b", "holds a line break"),
+        (" ", "the class name ' ' is empty"),
+    ],
+)
+def test_names_that_no_list_of_labels_can_hold(tmp_path, refused, error):
+    touch(tmp_path, [f"{label}/{n}.wav" for label in ("dog", refused) for n in range(3)])
+    with pytest.raises(ValueError, match=error) as caught:
+        read_own(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_classes_that_differ_in_case_are_noted(tmp_path):
+    touch(tmp_path, [f"{label}/{n}.wav" for label in ("dog", "cat") for n in range(3)])
+    assert not any("lower case" in note for note in read_own(tmp_path).notes)
+    touch(tmp_path, [f"Cat/{n}.wav" for n in range(3)])
+    data = read_own(tmp_path)
+    assert data.classes == ("Cat", "cat", "dog")
+    assert data.notes[-1] == "classes that differ in upper and lower case only: Cat and cat"
 
 
 def test_table_in_the_folder(tmp_path):
@@ -147,26 +211,3 @@ def test_speaker_in_the_names_does_not_cross(tmp_path):
         speakers = [{made.clips[n].group for n in part} for part in (split.train, split.test)]
         assert not speakers[0] & speakers[1]
         assert len(speakers[1]) == 2
-
-
-def test_clips_of_a_table_are_named_as_the_table_names_them(tmp_path):
-    rows = ["filename,label"]
-    for label in ("cat", "dog"):
-        (tmp_path / "sounds" / label).mkdir(parents=True)
-        for number in range(3):
-            (tmp_path / "sounds" / label / f"{number}.wav").touch()
-            rows.append(f"{label}/{number}.wav,{label}")
-    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
-    made = read_own(tmp_path / "clips.csv", audio=tmp_path / "sounds")
-    assert [clip.clip_id for clip in made.clips] == [row.split(",")[0] for row in rows[1:]]
-
-
-@pytest.mark.parametrize("name_of_class", ["a;b", "new\nline", "tab\tbed"])
-def test_classes_that_lists_cannot_hold_are_refused(tmp_path, name_of_class):
-    for label in ("dog", name_of_class):
-        (tmp_path / "sounds" / label).mkdir(parents=True)
-        for number in range(3):
-            (tmp_path / "sounds" / label / f"{number}.wav").touch()
-    with pytest.raises(ValueError, match="cannot be written into a list of labels") as error:
-        read_own(tmp_path / "sounds")
-    assert "\n" not in str(error.value)

@@ -1,5 +1,7 @@
 """One's own clips in a table, and what is refused of them."""
 
+from pathlib import Path
+
 import pytest
 
 from panns_tf.transfer.own import read_own
@@ -92,6 +94,26 @@ def test_audio_elsewhere(tmp_path, write):
         read_own(path, audio=tmp_path / "twice")
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_clips_are_named_from_the_folder_of_audio(tmp_path, monkeypatch, absolute):
+    names = [f"{label}/{n}.wav" for label in ("cat", "dog") for n in range(3)]
+    touch(tmp_path / "folder", names)
+    table(tmp_path / "own.csv", ("file", "label"), [(name, name[:3]) for name in names])
+    monkeypatch.chdir(tmp_path)
+    top = tmp_path if absolute else Path()
+    data = read_own(top / "own.csv", audio=top / "folder")
+    assert [clip.clip_id for clip in data.clips] == names
+    table(tmp_path / "folder/own.csv", ("file", "label"), [(name, name[:3]) for name in names])
+    data = read_own(top / "folder", audio=top / "folder")
+    assert [clip.clip_id for clip in data.clips] == names
+    # a file that lies elsewhere leaves the others their names
+    touch(tmp_path, ["far/x.wav"])
+    with (tmp_path / "own.csv").open("a") as file:
+        file.write(f"{tmp_path}/far/x.wav,cat\n")
+    data = read_own(top / "own.csv", audio=top / "folder")
+    assert [clip.clip_id for clip in data.clips] == ["../far/x.wav", *names]
+
+
 def test_classes_in_an_order(tmp_path, write):
     path = write("file,label", "abababab")
     (tmp_path / "classes.txt").write_text("b\nc\na\n")
@@ -106,6 +128,17 @@ def test_classes_in_an_order(tmp_path, write):
         (tmp_path / "classes.txt").write_text(content)
         with pytest.raises(ValueError, match=error):
             read_own(path, classes_file=tmp_path / "classes.txt")
+
+
+def test_class_whose_files_are_missing(tmp_path, write):
+    path = write("file,label", "aabbaacb")
+    (tmp_path / "6.wav").unlink()
+    data = read_own(path)
+    assert data.classes == ("a", "b")
+    assert data.notes[-1] == "left out: classes whose files are all missing: c"
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    data = read_own(path, classes_file=tmp_path / "classes.txt")
+    assert data.notes[-1] == "classes without a clip: c"
 
 
 def test_missing_files(tmp_path, write):
@@ -162,7 +195,9 @@ def test_one_file_listed_twice(tmp_path, write):
     path = write("file,label,fold", "abababab", "11112222")
     text = path.read_text()
     path.write_text(text + "./0.wav,a,1\n")
-    assert len(read_own(path).clips) == 8
+    data = read_own(path)
+    assert len(data.clips) == 8
+    assert data.notes[-1] == "1 row left out, as the clip is listed before alike"
     for row, what in (("0.wav,b,1", "labels: a .*line 2. and b .*line 10"), ("0.wav,a,2", "folds")):
         path.write_text(text + row + "\n")
         with pytest.raises(ValueError, match=f"0.wav is listed twice with different {what}"):
