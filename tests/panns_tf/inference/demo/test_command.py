@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -119,8 +120,18 @@ def test_it_serves_until_it_is_stopped_and_leaves_nothing(model, tmp_path, stop,
     environment = {**kept, **proxies, "TMPDIR": str(tmp_path)}
     root = Path(__file__).parents[4]
     with subprocess.Popen(
-        words, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background inherit that interrupts are ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
+        # Else the end of this block would wait for a server that nothing stops.
+        clock = threading.Timer(120, process.kill)
+        clock.start()
         said = process.stdout.readline()
         assert said.startswith("Thin_Cnn14_DecisionLevelMax listens at http://127.0.0.1:")
         address = said.split()[3]
@@ -129,7 +140,8 @@ def test_it_serves_until_it_is_stopped_and_leaves_nothing(model, tmp_path, stop,
         assert "What is heard" in page
         assert list(tmp_path.glob("panns_tf-demo-*"))
         process.send_signal(stop)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
+        clock.cancel()
     assert process.returncode == 0
     assert (out, err) == ("", told)
     assert not list(tmp_path.glob("panns_tf-demo-*"))
