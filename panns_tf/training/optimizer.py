@@ -38,7 +38,11 @@ class Adam(keras.optimizers.Adam):
         self.summed: list = []
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
-        pairs = super()._all_reduce_sum_gradients(grads_and_vars)
+        pairs = list(grads_and_vars)
+        # The sum over one device would keep the graph of every training until the process ends:
+        # TensorFlow never forgets the gradient that it registers for a sum.
+        if self._distribution_strategy.num_replicas_in_sync > 1:
+            pairs = super()._all_reduce_sum_gradients(pairs)
         self.summed = [gradient for gradient, _ in pairs]
         return pairs
 
