@@ -11,6 +11,7 @@ from panns_tf.models.blocks import LayerBook
 from panns_tf.models.graph import graph
 from panns_tf.models.network import checked_classes
 from panns_tf.models.registry import Architecture, find
+from panns_tf.models.valueless import without_values
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D)
 AVERAGE_POOLS = (layers.AveragePooling1D, layers.AveragePooling2D)
@@ -65,7 +66,7 @@ def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overr
     samples = round(seconds * row.frontend.sample_rate) if math.isfinite(seconds) else 0
     if samples < 1:
         raise ValueError(f"seconds must be above 0; received {seconds}")
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         waveform = keras.Input((samples,), batch_size=1)
         model = keras.Model(waveform, graph(row, LayerBook(), waveform, None, num_classes))
     parameters = row.unused_parameters(num_classes)

@@ -8,6 +8,7 @@ import keras
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.graph import graph
 from panns_tf.models.registry import find
+from panns_tf.models.valueless import without_values
 
 
 def checked_classes(num_classes: int) -> int:
@@ -133,7 +134,7 @@ def blueprint(name: str, num_classes: int = 527, **overrides) -> Network:
     It cannot be run, but says in a tenth of a second and without memory what the network holds.
     Arguments as for `create_model`.
     """
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         return Network(name, num_classes, **overrides)
 
 
