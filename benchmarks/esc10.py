@@ -1,17 +1,19 @@
 """ESC-10 from random weights: the five given folds, settings chosen without the tested fold.
 
-    python benchmarks/esc10.py --data ESC-10 --network MobileNetV1 --output esc10
+    python benchmarks/esc10.py --data ESC-10 --network MobileNetV1 Cnn6 --output esc10
 
 What is tried is in `CANDIDATES`. For each tested fold one is chosen by trainings that neither
 learn from that fold nor look at it (`JURIES`): its accuracy on the clips that they left out
 decides. Then the network learns from the other four folds with the chosen settings, and the tested
-fold is heard once. Prints every choice, the accuracy of each fold with its interval, and the time.
+fold is heard once. Prints every choice, the accuracy of each fold with its interval, and the time;
+of several networks also what they say together, the mean of their probabilities.
 A killed run goes on when it is repeated.
 """
 
 import argparse
 import dataclasses
 import json
+import logging
 import statistics
 import sys
 import time
@@ -24,13 +26,16 @@ from tfrecords.quiet import import_tensorflow_quietly
 
 spare_memory()
 import_tensorflow_quietly()
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # functions traced again
 
 import tensorflow as tf  # noqa: E402
 
-from panns_tf.transfer.clips import Split  # noqa: E402
+from panns_tf.transfer.clips import Collection, Split  # noqa: E402
 from panns_tf.transfer.layouts import read_task  # noqa: E402
 from panns_tf.transfer.plan import Plan  # noqa: E402
 from panns_tf.transfer.report import printed, write  # noqa: E402
+from panns_tf.transfer.results import FoldResult  # noqa: E402
+from panns_tf.transfer.run_info import RunInfo  # noqa: E402
 from panns_tf.transfer.running import Run, run  # noqa: E402
 from panns_tf.transfer.settings import TransferConfig  # noqa: E402
 from panns_tf.transfer.tasks import find_task  # noqa: E402
@@ -41,6 +46,9 @@ FRONT_ENDS = {
     "20 ms": {"hop_size": 640},
     "40 ms": {"hop_size": 1280, "mel_bins": 32},
 }
+#: What a network hears, unless told otherwise; others "40 ms". MobileNets halve what they hear five
+#: times, which leaves one of 32 bins.
+HEARD = {"MobileNetV1": "20 ms", "MobileNetV2": "20 ms"}
 _BASE = {
     "strategy": "scratch",
     "epochs": 60,
@@ -75,72 +83,116 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--network", default="MobileNetV1")
+    parser.add_argument("--network", nargs="+", default=["MobileNetV1"])
     parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
-    parser.add_argument("--front-end", choices=FRONT_ENDS, default="20 ms")
+    parser.add_argument("--front-end", choices=FRONT_ENDS, help="of all networks; default: HEARD")
     parser.add_argument("--threads", type=int, help="of TensorFlow; default all cores")
     options = parser.parse_args()
     if options.threads:
         tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     began, cpu = time.monotonic(), time.process_time()
-    task = find_task("esc10")
-    collection = read_task(options.data, task)
-    # Of one candidate nothing is to be chosen: it comes from the juries of another network.
-    chosen = dict.fromkeys("12345", options.candidates[0])
-    for tested, learnt, heard in JURIES if len(options.candidates) > 1 else ():
-        scores = {}
-        for name in options.candidates:
-            jury = Split("jury", *(_clips(collection, folds) for folds in (learnt, heard)))
-            asked = dataclasses.replace(collection, splits=(jury,))
-            place = (
-                options.output / "juries" / f"{options.network}-{''.join(tested)}-{_plain(name)}"
-            )
-            done, _ = _trained(asked, options, name, place)
-            (result,) = done.results
-            scores[name] = float((result.target.argmax(1) == result.score.argmax(1)).mean())
-            print(f"for folds {','.join(tested)}: {name}: {scores[name]:.3f}", flush=True)
-        best = max(scores, key=scores.get)
-        chosen |= dict.fromkeys(tested, best)
-    print(json.dumps(chosen), flush=True)
-    results, facts = [], None
-    for split in collection.splits:
-        # A place of its own: a run's splits are part of what it is.
-        place = options.output / "folds" / f"{options.network}-{split.name}"
-        asked = dataclasses.replace(collection, splits=(split,))
-        done, plan = _trained(asked, options, chosen[split.name], place)
-        facts = facts_of(plan, done, task)
-        results += done.results
-    whole = dataclasses.replace(
-        facts,
-        settings={"chosen by fold": json.dumps(chosen), "front end": options.front_end},
-        comparable=False,
-    )
-    write(options.output / options.network, whole, results)
-    print("\n".join(printed(whole, results)))
-    minutes = [result.seconds / 60 for result in results]
-    print(f"training of a fold: {statistics.median(minutes):.1f} min (median)")
+    trials = [
+        Trial(
+            read_task(options.data, find_task("esc10")),
+            network,
+            options.front_end or HEARD.get(network, "40 ms"),
+            options.output,
+        )
+        for network in options.network
+    ]
+    tested = []
+    for trial in trials:
+        chosen = trial.choose(options.candidates)
+        print(json.dumps(chosen), flush=True)
+        tested.append(trial.test(chosen))
+        facts, results = tested[-1]
+        write(options.output / trial.network, facts, results)
+        print("\n".join(printed(facts, results)))
+        minutes = [result.seconds / 60 for result in results]
+        print(f"training of a fold: {statistics.median(minutes):.1f} min (median)", flush=True)
+    if len(tested) > 1:
+        together = [_mean(folds) for folds in zip(*(rows for _, rows in tested), strict=True)]
+        names = " + ".join(options.network)
+        facts = dataclasses.replace(tested[0][0], arch=names)
+        write(options.output / "together", facts, together)
+        print("\n".join(printed(facts, together)))
     whole_time, cpu_time = time.monotonic() - began, time.process_time() - cpu
     print(f"all: {whole_time / 60:.1f} min, CPU {cpu_time / 60:.1f} min")
 
 
-def _trained(collection, options, name: str, place: Path) -> tuple[Run, Plan]:
-    plan = Plan(
-        collection=collection,
-        arch=options.network,
-        weights=None,
-        overrides=FRONT_ENDS[options.front_end],
-        config=TransferConfig(**CANDIDATES[name]),
-        clip_seconds=5.0,
-        metric="accuracy",
-        save_models=False,
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What one network makes of ESC-10.
+
+    Args:
+        collection: the clips and folds.
+        network: its name.
+        front_end: one of `FRONT_ENDS`.
+        output: the folder of all trainings.
+    """
+
+    collection: Collection
+    network: str
+    front_end: str
+    output: Path
+
+    def choose(self, candidates: list[str]) -> dict[str, str]:
+        """Returns the candidate for each tested fold, which has no part in the choice."""
+        # Of one candidate nothing is to be chosen: it comes from the juries of another network.
+        chosen = dict.fromkeys("12345", candidates[0])
+        for tested, learnt, heard in JURIES if len(candidates) > 1 else ():
+            scores = {}
+            for name in candidates:
+                jury = Split("jury", self._clips(learnt), self._clips(heard))
+                place = f"juries/{self.network}-{''.join(tested)}-{_plain(name)}"
+                (result,) = self._trained(jury, name, place)[0].results
+                scores[name] = float((result.target.argmax(1) == result.score.argmax(1)).mean())
+                print(f"for folds {','.join(tested)}: {name}: {scores[name]:.3f}", flush=True)
+            chosen |= dict.fromkeys(tested, max(scores, key=scores.get))
+        return chosen
+
+    def test(self, chosen: dict[str, str]) -> tuple[RunInfo, list[FoldResult]]:
+        """Trains on four folds and tests on the fifth, for each."""
+        results = []
+        for split in self.collection.splits:
+            # A place of its own: a run's splits are part of what it is.
+            place = f"folds/{self.network}-{split.name}"
+            done, plan = self._trained(split, chosen[split.name], place)
+            results += done.results
+        facts = dataclasses.replace(
+            facts_of(plan, done, find_task("esc10")),
+            settings={"chosen by fold": json.dumps(chosen), "front end": self.front_end},
+            comparable=False,
+        )
+        return facts, results
+
+    def _trained(self, split: Split, candidate: str, place: str) -> tuple[Run, Plan]:
+        plan = Plan(
+            collection=dataclasses.replace(self.collection, splits=(split,)),
+            arch=self.network,
+            weights=None,
+            overrides=FRONT_ENDS[self.front_end],
+            config=TransferConfig(**CANDIDATES[candidate]),
+            clip_seconds=5.0,
+            metric="accuracy",
+            save_models=False,
+        )
+        folder = self.output / place
+        folder.mkdir(parents=True, exist_ok=True)
+        return run(plan, folder, None, folder, quiet=True, say=lambda line: None), plan
+
+    def _clips(self, folds: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(n for n, clip in enumerate(self.collection.clips) if clip.fold in folds)
+
+
+def _mean(results: tuple[FoldResult, ...]) -> FoldResult:
+    """What several networks say of a fold together: the mean of their probabilities."""
+    return dataclasses.replace(
+        results[0],
+        score=sum(result.score for result in results) / len(results),
+        seconds=sum(result.seconds for result in results),
     )
-    place.mkdir(parents=True, exist_ok=True)
-    return run(plan, place, None, place, quiet=True, say=lambda line: None), plan
-
-
-def _clips(collection, folds: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(n for n, clip in enumerate(collection.clips) if clip.fold in folds)
 
 
 def _plain(name: str) -> str:
