@@ -115,7 +115,7 @@ def main() -> None:
         together = [_mean(folds) for folds in zip(*(rows for _, rows in tested), strict=True)]
         names = " + ".join(options.network)
         facts = dataclasses.replace(tested[0][0], arch=names)
-        write(options.output / "together", facts, together)
+        write(options.output / "+".join(options.network), facts, together)
         print("\n".join(printed(facts, together)))
     whole_time, cpu_time = time.monotonic() - began, time.process_time() - cpu
     print(f"all: {whole_time / 60:.1f} min, CPU {cpu_time / 60:.1f} min")
