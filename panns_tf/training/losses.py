@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -83,16 +82,12 @@ def cross_entropy_of_probability(target, probability):
     Source: ``torch.nn.functional.binary_cross_entropy``.
     """
 
-    @ops.custom_gradient
-    def limited(p):
-        t = ops.convert_to_tensor(target)
-
-        def gradient(*args, upstream=None):
-            (upstream,) = args or (upstream,)
-            return upstream * (p - t) / ops.maximum(p * (1 - p), SMALLEST_VARIANCE)
-
-        log_p = ops.maximum(ops.log(p), SMALLEST_LOG)
-        log_not_p = ops.maximum(ops.log1p(-p), SMALLEST_LOG)
-        return -(t * log_p + (1 - t) * log_not_p), gradient
-
-    return limited(keras.ops.convert_to_tensor(probability))
+    p, t = ops.convert_to_tensor(probability), ops.convert_to_tensor(target)
+    log_p = ops.maximum(ops.log(p), SMALLEST_LOG)
+    log_not_p = ops.maximum(ops.log1p(-p), SMALLEST_LOG)
+    value = -(t * log_p + (1 - t) * log_not_p)
+    slope = (p - t) / ops.maximum(p * (1 - p), SMALLEST_VARIANCE)
+    # Adds 0, whose gradient is the slope. TensorFlow would keep the graph of every training in
+    # which there is a gradient of one's own.
+    carrier = p * ops.stop_gradient(slope)
+    return ops.stop_gradient(value) + (carrier - ops.stop_gradient(carrier))
