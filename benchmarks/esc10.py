@@ -45,6 +45,7 @@ from panns_tf.transfer.told import facts_of  # noqa: E402
 FRONT_ENDS = {
     "20 ms": {"hop_size": 640},
     "40 ms": {"hop_size": 1280, "mel_bins": 32},
+    "its own": {},  # for networks that hear the waveform
 }
 #: What a network hears, unless told otherwise; others "40 ms". MobileNets halve what they hear five
 #: times, which leaves one of 32 bins.
@@ -192,6 +193,7 @@ def _mean(results: tuple[FoldResult, ...]) -> FoldResult:
         results[0],
         score=sum(result.score for result in results) / len(results),
         seconds=sum(result.seconds for result in results),
+        notes=(),  # each network's are told with it
     )
 
 
