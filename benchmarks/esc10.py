@@ -13,7 +13,6 @@ A killed run goes on when it is repeated.
 import argparse
 import dataclasses
 import json
-import logging
 import statistics
 import sys
 import time
@@ -21,15 +20,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from panns_tf.inference.commands.options import quiet
 from panns_tf.training.allocator import spare_memory
-from tfrecords.quiet import import_tensorflow_quietly
 
 spare_memory()
-import_tensorflow_quietly()
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # functions traced again
+quiet()
 
 import tensorflow as tf  # noqa: E402
 
+from panns_tf.models import find  # noqa: E402
 from panns_tf.transfer.clips import Collection, Split  # noqa: E402
 from panns_tf.transfer.layouts import read_task  # noqa: E402
 from panns_tf.transfer.plan import Plan  # noqa: E402
@@ -47,9 +46,6 @@ FRONT_ENDS = {
     "40 ms": {"hop_size": 1280, "mel_bins": 32},
     "its own": {},  # for networks that hear the waveform
 }
-#: What a network hears, unless told otherwise; others "40 ms". MobileNets halve what they hear five
-#: times, which leaves one of 32 bins.
-HEARD = {"MobileNetV1": "20 ms", "MobileNetV2": "20 ms"}
 _BASE = {
     "strategy": "scratch",
     "epochs": 60,
@@ -86,29 +82,24 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--network", nargs="+", default=["MobileNetV1"])
     parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
-    parser.add_argument("--front-end", choices=FRONT_ENDS, help="of all networks; default: HEARD")
+    parser.add_argument(
+        "--front-end", choices=FRONT_ENDS, help="of all; default: heard_by"
+    )
     parser.add_argument("--threads", type=int, help="of TensorFlow; default all cores")
     options = parser.parse_args()
     if options.threads:
         tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     began, cpu = time.monotonic(), time.process_time()
-    trials = [
-        Trial(
-            read_task(options.data, find_task("esc10")),
-            network,
-            options.front_end or HEARD.get(network, "40 ms"),
-            options.output,
-        )
-        for network in options.network
-    ]
+    collection = read_task(options.data, find_task("esc10"))
     tested = []
-    for trial in trials:
+    for network in options.network:
+        trial = Trial(collection, network, options.front_end or heard_by(network), options.output)
         chosen = trial.choose(options.candidates)
         print(json.dumps(chosen), flush=True)
         tested.append(trial.test(chosen))
         facts, results = tested[-1]
-        write(options.output / trial.network, facts, results)
+        write(options.output / network, facts, results)
         print("\n".join(printed(facts, results)))
         minutes = [result.seconds / 60 for result in results]
         print(f"training of a fold: {statistics.median(minutes):.1f} min (median)", flush=True)
@@ -120,6 +111,15 @@ def main() -> None:
         print("\n".join(printed(facts, together)))
     whole_time, cpu_time = time.monotonic() - began, time.process_time() - cpu
     print(f"all: {whole_time / 60:.1f} min, CPU {cpu_time / 60:.1f} min")
+
+
+def heard_by(network: str) -> str:
+    """What a network hears unless told otherwise, one of `FRONT_ENDS`."""
+    row = find(network)
+    if "log_mel" not in row.inputs:
+        return "its own"
+    # MobileNets halve what they hear five times, which leaves one of 32 bins.
+    return "20 ms" if row.body.startswith("mobilenet") else "40 ms"
 
 
 @dataclasses.dataclass(frozen=True)

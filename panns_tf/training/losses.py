@@ -81,7 +81,6 @@ def cross_entropy_of_probability(target, probability):
 
     Source: ``torch.nn.functional.binary_cross_entropy``.
     """
-
     p, t = ops.convert_to_tensor(probability), ops.convert_to_tensor(target)
     log_p = ops.maximum(ops.log(p), SMALLEST_LOG)
     log_not_p = ops.maximum(ops.log1p(-p), SMALLEST_LOG)
