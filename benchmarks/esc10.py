@@ -82,9 +82,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--network", nargs="+", default=["MobileNetV1"])
     parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
-    parser.add_argument(
-        "--front-end", choices=FRONT_ENDS, help="of all; default: heard_by"
-    )
+    parser.add_argument("--front-end", choices=FRONT_ENDS, help="of all; default: heard_by")
     parser.add_argument("--threads", type=int, help="of TensorFlow; default all cores")
     options = parser.parse_args()
     if options.threads:
