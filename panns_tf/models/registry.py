@@ -48,6 +48,10 @@ class Architecture:
             class by itself, or for clips of one class each ``"softmax"``.
         published_map: mAP on the AudioSet evaluation set, from the paper, or where it has none
             from the name of the published file.
+        receptive_field: hop, before, after: output step i of the backbone (of the decision-level
+            heads with their pooling over segments) depends on input i * hop - before to
+            i * hop + after alone. Counted in log-mel frames where the network sees a log-mel,
+            else in samples.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Architecture:
     hidden: tuple[int, ...] = ()
     activation: str = "sigmoid"
     published_map: float | None = None
+    receptive_field: tuple[int, int, int] = (32, 126, 157)
 
     @property
     def is_decision_level(self) -> bool:
@@ -178,8 +183,16 @@ CNN10 = _like(
     pool_last=True,
     embedding_size=512,
     published_map=0.380,
+    receptive_field=(16, 30, 45),
 )
-DECISION_LEVEL = _like(CNN14, "Cnn14_DecisionLevelMax", 80_753_615, head="max", published_map=0.385)
+DECISION_LEVEL = _like(
+    CNN14,
+    "Cnn14_DecisionLevelMax",
+    80_753_615,
+    head="max",
+    published_map=0.385,
+    receptive_field=(32, 158, 189),
+)
 RESNET = Architecture(
     "ResNet22",
     63_675_087,
@@ -189,9 +202,15 @@ RESNET = Architecture(
     stem_dropout=0.2,
     block_dropout=0.1,
     published_map=0.430,
+    receptive_field=(32, 186, 217),
 )
 MOBILENET = Architecture(
-    "MobileNetV1", 4_796_303, body="mobilenet_v1", embedding_size=1024, published_map=0.389
+    "MobileNetV1",
+    4_796_303,
+    body="mobilenet_v1",
+    embedding_size=1024,
+    published_map=0.389,
+    receptive_field=(32, 157, 188),
 )
 WAVEFORM = Architecture(
     "LeeNet11",
@@ -205,6 +224,7 @@ WAVEFORM = Architecture(
     mixup="waveform",
     block_dropout=0.0,
     published_map=0.266,
+    receptive_field=(19683, 19681, 19681),
 )
 RES1D = _like(
     WAVEFORM,
@@ -216,6 +236,7 @@ RES1D = _like(
     embedding_size=2048,
     block_dropout=0.1,
     published_map=0.365,
+    receptive_field=(20480, 163835, 184310),
 )
 WAVEGRAM_LOGMEL = _like(
     CNN14,
@@ -223,6 +244,7 @@ WAVEGRAM_LOGMEL = _like(
     81_065_487,
     inputs=("log_mel", "wavegram"),
     published_map=0.439,
+    receptive_field=(32, 127, 159),  # a frame more at either end, for the wavegram
 )
 
 ARCHITECTURES = {
@@ -239,6 +261,7 @@ ARCHITECTURES = {
             block_dropout=0.0,
             head_dropout=0.0,
             embedding_dropout=0.0,
+            receptive_field=(96, 0, 95),
         ),
         _like(CNN10, "Cnn6", 4_837_455, kernels=(5,), published_map=0.343),
         CNN10,
@@ -276,7 +299,14 @@ ARCHITECTURES = {
             published_map=0.425,
         ),
         RESNET,
-        _like(RESNET, "ResNet38", 73_783_247, depths=(3, 4, 6, 3), published_map=0.434),
+        _like(
+            RESNET,
+            "ResNet38",
+            73_783_247,
+            depths=(3, 4, 6, 3),
+            published_map=0.434,
+            receptive_field=(32, 302, 333),
+        ),
         _like(
             RESNET,
             "ResNet54",
@@ -284,6 +314,7 @@ ARCHITECTURES = {
             depths=(3, 4, 6, 3),
             bottleneck=True,
             published_map=0.429,
+            receptive_field=(32, 184, 215),
         ),
         MOBILENET,
         _like(
@@ -293,6 +324,7 @@ ARCHITECTURES = {
             body="mobilenet_v2",
             head_dropout=0.0,
             published_map=0.383,
+            receptive_field=(32, 293, 324),
         ),
         WAVEFORM,
         _like(
@@ -305,6 +337,7 @@ ARCHITECTURES = {
             embedding_size=1024,
             block_dropout=0.1,
             published_map=0.336,
+            receptive_field=(6561, 22963, 22963),
         ),
         _like(
             WAVEFORM,
@@ -317,9 +350,17 @@ ARCHITECTURES = {
                 ("conv_block1.bn_downsample", (64,)),
             ),
             published_map=0.295,
+            receptive_field=(256, 1360, 1691),
         ),
         RES1D,
-        _like(RES1D, "Res1dNet51", 106_538_063, depths=(2, 3, 4, 6, 4, 3, 2), published_map=0.355),
+        _like(
+            RES1D,
+            "Res1dNet51",
+            106_538_063,
+            depths=(2, 3, 4, 6, 4, 3, 2),
+            published_map=0.355,
+            receptive_field=(20480, 191255, 211730),
+        ),
         _like(
             WAVEGRAM_LOGMEL,
             "Wavegram_Cnn14",
@@ -333,6 +374,7 @@ ARCHITECTURES = {
                 ("conv_block1.bn2", (64,)),
             ),
             published_map=0.389,
+            receptive_field=(10240, 40640, 50875),
         ),
         WAVEGRAM_LOGMEL,
         _like(
