@@ -1,10 +1,17 @@
-"""Settings in physical units, as frozen dataclasses."""
+"""Settings in physical units, as frozen dataclasses; each is declared here once."""
 
 import dataclasses
-import math
 import typing
 
+from tfrecords.flags import Setting, check_setting, check_settings, redeclare, setting, settings_of
+
 WINDOWS = ("hann", "hamming")
+
+_NETWORK = "the network, where it is to differ"
+_LEARNING = "learning"
+_CLIPS = "clips"
+_DEVICES = "devices"
+_SAVING = "evaluation, logs and checkpoints"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +33,17 @@ class Frontend:
         ValueError: for a combination that has no spectrogram.
     """
 
-    sample_rate: int = 32000
-    window_size: int = 1024
-    hop_size: int = 320
-    mel_bins: int = 64
-    fmin: float = 50.0
-    fmax: float = 14000.0
-    window: str = "hann"
+    sample_rate: int = setting(32000, "sample rate, in Hz", minimum=1, group=_NETWORK)
+    window_size: int = setting(1024, "samples in a Fourier window", minimum=1, group=_NETWORK)
+    hop_size: int = setting(320, "samples from one frame to the next", minimum=1, group=_NETWORK)
+    mel_bins: int = setting(64, "mel filters", minimum=1, group=_NETWORK)
+    fmin: float = setting(
+        50.0, "lower edge of the lowest mel filter, in Hz", minimum=0, group=_NETWORK
+    )
+    fmax: float = setting(
+        14000.0, "upper edge of the highest mel filter, in Hz", above=0, group=_NETWORK
+    )
+    window: str = setting("hann", "Fourier window", choices=WINDOWS, flag="")
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window_size", "hop_size", "mel_bins"):
@@ -52,159 +63,288 @@ class Frontend:
             )
 
 
+#: The front end's settings, and the embedding's width, each None for the network's own.
+NetworkOverrides = dataclasses.make_dataclass(
+    "NetworkOverrides",
+    [
+        *(
+            (name, kinds[0] | None, redeclare(Frontend, name, None))
+            for name, (_, about, kinds) in settings_of(Frontend).items()
+            if about.flag != ""
+        ),
+        (
+            "embedding_size",
+            int | None,
+            setting(None, "width of the layer before the classifier", minimum=1, group=_NETWORK),
+        ),
+    ],
+    frozen=True,
+    namespace={
+        "__module__": __name__,
+        "__doc__": "What differs from the network's row in the registry; None for its own.",
+        "overrides": property(
+            lambda self: {
+                name: getattr(self, name)
+                for name in settings_of(NetworkOverrides)
+                if getattr(self, name) is not None
+            },
+            doc="The settings that were given, by name.",
+        ),
+    },
+)
+
+
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides a training run. The defaults are the paper's recipe.
+class FitSettings:
+    """What every training of a network has; the defaults are the paper's recipe."""
 
-    Args:
-        arch: name of the network.
-        data: directory of packed training records.
-        eval_data: directory of packed held-out records, or None.
-        run_dir: where the run writes.
-        recipe: where settings came from, or None; see `panns_tf.training.recipes`.
-        sample_rate, window_size, hop_size, mel_bins, fmin, fmax: of the log-mel, as `Frontend`
-            has them; None for the network's own.
-        embedding_size: width of the layer before the classifier; None for the network's own.
-        steps: updates.
-        batch_size: clips per update after mixing, over all devices; mixup draws twice as many.
-        accumulate: parts into which a batch is cut, whose gradients are averaged; takes the
-            memory of one part. Every part has batch statistics of its own.
-        learning_rate: the highest.
-        schedule: ``"constant"``, or ``"cosine"``, which falls to zero at the last step.
-        warmup_steps: updates over which the rate rises from zero.
-        weight_decay: above 0 makes Adam AdamW.
-        ema: decay of the moving average of weights that is evaluated and saved, or None.
-        label_smoothing: targets move by half of this towards each other, in [0, 1).
-        sampling: ``"balanced"``, ``"shuffled"``, ``"alternate"`` or ``"streamed"``.
-        exclude: file that lists clips never to be drawn, or None.
-        fraction: of the training clips, in (0, 1], chosen by a hash of their ids.
-        decimation: how clips stored at a higher rate than the network's are brought to it:
-            ``"lowpass"``, or ``"skip"`` as the reference does.
-        damaged: ``"raise"`` at a damaged record, or ``"skip"`` and count it.
-        cache: folder on a local disk that keeps what is read of records that are far, or None.
-        mixup: ``"features"`` (where the network says), ``"waveform"`` or ``"none"``.
-        mixup_alpha: weights are drawn from Beta(alpha, alpha); 1 is uniform.
-        time_shift: clips are rotated by up to this many seconds, either way.
-        gain: clips are made louder or softer by up to this many dB.
-        distill: a trained model, whose probabilities for the same clips become targets, or None.
-        distill_weight: their part of the target, in (0, 1].
-        dropout: False switches every dropout off.
-        spec_augment: False switches SpecAugment off.
-        precision: ``"float32"``, ``"tf32"`` (float32 whose products a GPU rounds to 10 bits of
-            mantissa), ``"mixed_bfloat16"`` or ``"mixed_float16"``.
-        xla: ``"auto"`` compiles the training step on a GPU, where that is faster.
-        steps_per_call: updates between two looks of the host; None for 1 on a CPU, 10 on a GPU.
-        sync_batchnorm: whether batch statistics are those of all devices together.
-        seed: of weights, order, mixup and dropout; 1234 is the reference's.
-        eval_steps: updates between evaluations; None for as many as keep them below 3 % of the
-            work, at least 2000.
-        eval_training_clips: so many training clips are evaluated too, but no more than held-out
-            ones; 0 for none.
-        pictures: whether TensorBoard gets pictures, sound and curves, besides numbers.
-        watch_classes: labels of which TensorBoard gets precision-recall curves, separated by
-            semicolons; None for a few from the largest to the smallest.
-        profile: ``"START:STOP"``, the steps of which TensorBoard gets a profile, or None.
-        log_steps: updates between lines of ``metrics.jsonl``.
-        checkpoint_minutes: minutes between checkpoints; None for by steps alone.
-        checkpoint_steps: updates between checkpoints; None for by minutes alone.
-        keep_checkpoints: how many are kept.
-        full_disk: what to do when a checkpoint cannot be written: ``"continue"`` or ``"stop"``.
-        demo: whether the run made its own data.
-    """
-
-    arch: str = "Wavegram_Logmel_Cnn14"
-    data: str = ""
-    eval_data: str | None = None
-    run_dir: str = ""
-    recipe: str | None = None
-    sample_rate: int | None = None
-    window_size: int | None = None
-    hop_size: int | None = None
-    mel_bins: int | None = None
-    fmin: float | None = None
-    fmax: float | None = None
-    embedding_size: int | None = None
-    steps: int = 600_000
-    batch_size: int = 32
-    accumulate: int = 1
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
-    ema: float | None = None
-    label_smoothing: float = 0.0
-    sampling: str = "balanced"
-    exclude: str | None = None
-    fraction: float = 1.0
-    decimation: str = "lowpass"
-    damaged: str = "raise"
-    cache: str | None = None
-    mixup: str = "features"
-    mixup_alpha: float = 1.0
-    time_shift: float = 0.0
-    gain: float = 0.0
-    distill: str | None = None
-    distill_weight: float = 0.5
-    dropout: bool = True
-    spec_augment: bool = True
-    precision: str = "float32"
-    xla: str = "auto"
-    steps_per_call: int | None = None
-    sync_batchnorm: bool = False
-    seed: int = 1234
-    eval_steps: int | None = None
-    eval_training_clips: int = 1000
-    pictures: bool = True
-    watch_classes: str | None = None
-    profile: str | None = None
-    log_steps: int = 10
-    checkpoint_minutes: float | None = 15.0
-    checkpoint_steps: int | None = None
-    keep_checkpoints: int = 2
-    full_disk: str = "continue"
-    demo: bool = False
+    batch_size: int = setting(
+        32,
+        "clips per update after mixing, over all devices; mixup draws twice as many",
+        minimum=1,
+        group=_LEARNING,
+    )
+    learning_rate: float = setting(1e-3, "highest learning rate", above=0, group=_LEARNING)
+    schedule: str = setting(
+        "constant",
+        "of the learning rate; cosine falls to zero at the last step",
+        choices=("constant", "cosine"),
+        group=_LEARNING,
+    )
+    warmup_steps: int = setting(
+        0, "updates over which the learning rate rises from zero", minimum=0, group=_LEARNING
+    )
+    weight_decay: float = setting(
+        0.0, "AdamW's weight decay; 0 is Adam", minimum=0, group=_LEARNING
+    )
+    ema: float | None = setting(
+        None,
+        "decay of the moving average of weights that is evaluated and saved, such as 0.999",
+        above=0,
+        below=1,
+        group=_LEARNING,
+        shown="off",
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "targets move by half of this towards each other",
+        minimum=0,
+        below=1,
+        group=_LEARNING,
+    )
+    dropout: bool = setting(True, "dropout", group=_LEARNING)
+    mixup: str = setting(
+        "features",
+        "where pairs are mixed; features is where the network says",
+        choices=("features", "waveform", "none"),
+        group=_CLIPS,
+    )
+    mixup_alpha: float = setting(
+        1.0, "mixup weights are sampled from Beta(alpha, alpha)", above=0, group=_CLIPS
+    )
+    spec_augment: bool = setting(True, "SpecAugment: stripes of the log-mel masked", group=_CLIPS)
+    time_shift: float = setting(
+        0.0,
+        "clips are rotated by up to this many seconds, either way",
+        minimum=0,
+        maximum=3600,
+        group=_CLIPS,
+    )
+    gain: float = setting(
+        0.0,
+        "clips are made louder or softer by up to this many dB",
+        minimum=0,
+        maximum=100,
+        group=_CLIPS,
+    )
+    precision: str = setting(
+        "float32",
+        "tf32 is float32 whose products a GPU rounds to 10 bits of mantissa",
+        choices=("float32", "tf32", "mixed_bfloat16", "mixed_float16"),
+        group=_DEVICES,
+    )
+    seed: int = setting(
+        1234,
+        "of weights, order, mixup and dropout; 1234 is the reference's",
+        minimum=0,
+        maximum=2**32 - 1,
+        group="the run",
+    )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            check_type(field.name, field.type, getattr(self, field.name))
-        for name in _COUNTS:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1; received {value}")
-        for name in ("learning_rate", "checkpoint_minutes", "mixup_alpha"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be above 0; received {value}")
-        not_negative = ("warmup_steps", "weight_decay", "time_shift", "gain", "eval_training_clips")
-        for name in not_negative:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative; received {getattr(self, name)}")
-        for name, most in (("time_shift", 3600), ("gain", 100)):
-            if getattr(self, name) > most:
-                raise ValueError(f"{name} must be at most {most}; received {getattr(self, name)}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {choices}; received {getattr(self, name)}")
-        for name in ("fraction", "distill_weight"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in (0, 1]; received {getattr(self, name)}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing must lie in [0, 1); received {self.label_smoothing}")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"ema must lie between 0 and 1; received {self.ema}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must be 0 to 2**32 - 1; received {self.seed}")
+        check_settings(self)
+
+    @property
+    def clips_per_step(self) -> int:
+        """Clips read for one update."""
+        return self.batch_size * (1 if self.mixup == "none" else 2)
+
+    @property
+    def policy(self) -> str:
+        """The Keras dtype policy of the precision."""
+        return "float32" if self.precision == "tf32" else self.precision
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(FitSettings, NetworkOverrides):
+    """Everything that decides a training run on packed records; the defaults are the paper's."""
+
+    arch: str = setting("Wavegram_Logmel_Cnn14", "name of the network", group="the run")
+    data: str = setting(
+        "",
+        "directory of packed training records (panns-tf pack)",
+        group="the run",
+        shown="a demo set of synthetic sounds",
+    )
+    eval_data: str | None = setting(None, "directory of packed held-out records", group="the run")
+    run_dir: str = setting(
+        "",
+        "where the run writes",
+        group="the run",
+        shown="runs/<network>-<time>",
+        changes_training=False,
+    )
+    recipe: str | None = setting(
+        None,
+        "settings from a file: a name of panns_tf/recipes, or a path; flags override the recipe",
+        group="the run",
+        changes_training=False,
+    )
+    steps: int = setting(600_000, "updates", minimum=1, group="the run", shown="600000; demo fewer")
+    accumulate: int = setting(
+        1,
+        "parts into which a batch is cut, whose gradients are averaged; takes the memory of one "
+        "part, and each part has batch statistics of its own",
+        minimum=1,
+        group=_LEARNING,
+    )
+    distill: str | None = setting(
+        None,
+        "trained model (knowledge distillation): its probabilities become part of the targets",
+        group=_LEARNING,
+    )
+    distill_weight: float = setting(
+        0.5, "part of the target that is the teacher's", above=0, maximum=1, group=_LEARNING
+    )
+    sampling: str = setting(
+        "balanced",
+        "order of the clips",
+        choices=("balanced", "shuffled", "alternate", "streamed"),
+        group=_CLIPS,
+    )
+    exclude: str | None = setting(
+        None, "file that lists clips to leave out, such as a black list", group=_CLIPS
+    )
+    fraction: float = setting(
+        1.0,
+        "part of the training clips, chosen by a hash of their ids",
+        above=0,
+        maximum=1,
+        group=_CLIPS,
+    )
+    decimation: str = setting(
+        "lowpass",
+        "records of a higher sample rate than the network's: low-passed, or every k-th sample as "
+        "in the reference",
+        choices=("lowpass", "skip"),
+        group=_CLIPS,
+    )
+    damaged: str = setting(
+        "raise",
+        "at a damaged record: end with an error, or skip the clip and count it",
+        choices=("raise", "skip"),
+        group=_CLIPS,
+    )
+    xla: str = setting(
+        "auto",
+        "compile the training step by XLA; auto: on a GPU",
+        choices=("auto", "on", "off"),
+        group=_DEVICES,
+    )
+    steps_per_call: int | None = setting(
+        None,
+        "training steps per host call (Keras: steps_per_execution)",
+        minimum=1,
+        group=_DEVICES,
+        shown="1 on a CPU, 10 on a GPU",
+        changes_training=False,
+    )
+    sync_batchnorm: bool = setting(
+        False, "batch statistics over all devices together", group=_DEVICES
+    )
+    eval_steps: int | None = setting(
+        None,
+        "updates between evaluations",
+        minimum=1,
+        group=_SAVING,
+        shown="as many as keep them below 3 % of the work, at least 2000",
+        changes_training=False,
+    )
+    eval_training_clips: int = setting(
+        1000,
+        "training clips to evaluate too, up to as many as held-out ones; 0 for none",
+        minimum=0,
+        group=_SAVING,
+        changes_training=False,
+    )
+    pictures: bool = setting(
+        True,
+        "TensorBoard: pictures, sound and curves besides numbers",
+        group=_SAVING,
+        changes_training=False,
+    )
+    watch_classes: str | None = setting(
+        None,
+        "TensorBoard: precision-recall curves of these labels, such as 'Dog;Rain'",
+        group=_SAVING,
+        shown="a few from the largest to the smallest",
+        changes_training=False,
+    )
+    profile: str | None = setting(
+        None,
+        "TensorBoard: a profile of these steps",
+        metavar="START:STOP",
+        group=_SAVING,
+        changes_training=False,
+    )
+    log_steps: int = setting(
+        10,
+        "updates between lines of metrics.jsonl",
+        minimum=1,
+        group=_SAVING,
+        changes_training=False,
+    )
+    checkpoint_minutes: float | None = setting(
+        15.0, "minutes between checkpoints", above=0, group=_SAVING, changes_training=False
+    )
+    checkpoint_steps: int | None = setting(
+        None,
+        "updates between checkpoints, besides those by minutes",
+        minimum=1,
+        group=_SAVING,
+        changes_training=False,
+    )
+    keep_checkpoints: int = setting(
+        2, "checkpoints to keep", minimum=1, group=_SAVING, changes_training=False
+    )
+    full_disk: str = setting(
+        "continue",
+        "when a checkpoint cannot be written",
+        choices=("continue", "stop"),
+        group=_SAVING,
+        changes_training=False,
+    )
+    demo: bool = setting(False, "whether the run made its own data", flag="")
+    cache: str | None = setting(None, "gone", flag="", changes_training=False)  # to be removed
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         _ = self.profiled
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts "
                 "(accumulate)"
             )
-
-    @property
-    def clips_per_step(self) -> int:
-        """Clips drawn for one update."""
-        return self.batch_size * (1 if self.mixup == "none" else 2)
 
     @property
     def profiled(self) -> tuple[int, int] | None:
@@ -221,75 +361,43 @@ class TrainConfig:
             raise ValueError(f"profile {self.profile} goes beyond the {self.steps} steps")
         return int(start), int(stop)
 
-    @property
-    def overrides(self) -> dict[str, int | float]:
-        """What differs from the network's row in the registry."""
-        given = {name: getattr(self, name) for name in OVERRIDES}
-        return {name: value for name, value in given.items() if value is not None}
 
-    @property
-    def policy(self) -> str:
-        """The Keras dtype policy of the precision."""
-        return "float32" if self.precision == "tf32" else self.precision
+def train_config(settings: dict) -> TrainConfig:
+    """The configuration that ``config.json`` of a run holds, also one of an earlier version.
 
+    Raises:
+        ValueError: in one line, for a setting that is unknown or out of range.
+    """
+    known = settings_of(TrainConfig)
+    unknown = [
+        name
+        for name, value in settings.items()
+        if name not in known and not (name in REMOVED and value is None)
+    ]
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(unknown)}")
+    return TrainConfig(**{name: value for name, value in settings.items() if name in known})
+
+
+#: Settings of earlier versions, which a run of theirs may still state as not set.
+REMOVED = ("cache",)
 
 #: Settings of the network that a run may change.
-OVERRIDES = (
-    "sample_rate",
-    "window_size",
-    "hop_size",
-    "mel_bins",
-    "fmin",
-    "fmax",
-    "embedding_size",
+OVERRIDES = tuple(settings_of(NetworkOverrides))
+
+#: Settings of where a run lies and how it is watched and saved; none changes what it learns.
+BESIDES = tuple(
+    name for name, (_, about, _) in settings_of(TrainConfig).items() if not about.changes_training
 )
 
-#: Settings of where a run lies and how it is looked at and saved; none changes what it learns.
-BESIDES = (
-    "run_dir",
-    "recipe",
-    "steps_per_call",
-    "eval_steps",
-    "eval_training_clips",
-    "pictures",
-    "watch_classes",
-    "profile",
-    "log_steps",
-    "checkpoint_minutes",
-    "checkpoint_steps",
-    "keep_checkpoints",
-    "full_disk",
-    "cache",
-)
-
-_COUNTS = (
-    "steps",
-    "batch_size",
-    "accumulate",
-    "steps_per_call",
-    "eval_steps",
-    "log_steps",
-    "checkpoint_steps",
-    "keep_checkpoints",
-)
-
+#: Values allowed, by setting.
 CHOICES = {
-    "schedule": ("constant", "cosine"),
-    "sampling": ("balanced", "shuffled", "alternate", "streamed"),
-    "decimation": ("lowpass", "skip"),
-    "damaged": ("raise", "skip"),
-    "mixup": ("features", "waveform", "none"),
-    "precision": ("float32", "tf32", "mixed_bfloat16", "mixed_float16"),
-    "xla": ("auto", "on", "off"),
-    "full_disk": ("continue", "stop"),
+    name: about.choices
+    for name, (_, about, _) in settings_of(TrainConfig).items()
+    if about.choices is not None
 }
 
 
 def check_type(name: str, wanted: type, value) -> None:
     """Raises ValueError unless a setting is of its type; whole numbers pass as fractions."""
-    kinds = typing.get_args(wanted) or (wanted,)
-    fits = isinstance(value, (*kinds, int) if float in kinds else kinds)
-    if not fits or (isinstance(value, bool) and bool not in kinds):
-        names = {type(None): "nothing", int: "a whole number", float: "a number", str: "a text"}
-        wanted_names = " or ".join(names.get(kind, kind.__name__) for kind in kinds)
-        raise ValueError(f"{name} must be {wanted_names}; received {value!r}")
+    check_setting(name, value, Setting(), typing.get_args(wanted) or (wanted,))

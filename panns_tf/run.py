@@ -1,0 +1,303 @@
+"""A run on disk: ``config.json``, ``metrics.jsonl``, ``evaluation/`` and the models."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tfrecords.files import read_csv, read_json
+
+CONFIG, LOG, FINAL, BEST = "config.json", "metrics.jsonl", "final.keras", "best.keras"
+CHECKPOINTS, EVALUATION, SAVED_MODEL = "checkpoints", "evaluation", "saved_model"
+
+
+class RunError(Exception):
+    """Training that cannot go on; the text says why, and what to do, in one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a run.
+
+    Attributes:
+        name: of its folder in ``evaluation/``; empty for that of training itself.
+        metrics: of ``metrics.json``; empty if there is none.
+        classes: rows of ``per_class.csv`` by label; numbers, None where a cell is empty.
+    """
+
+    name: str
+    metrics: Mapping
+    classes: Mapping[str, Mapping[str, float | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training run, finished or not.
+
+    Attributes:
+        path: its directory.
+        name: the last parts of the path, enough to tell it from the other runs read with it.
+        config: settings by name, as `panns_tf.config.TrainConfig` had them then.
+        labels: the classes in order; empty if not written.
+        training_clips: of each class, or None if not written.
+        lines: of ``metrics.jsonl``, each with ``step``.
+        evaluations: of ``evaluation/``, that of training itself first.
+        notes: what was damaged and left out, a line each.
+    """
+
+    path: Path
+    name: str
+    config: Mapping
+    labels: tuple[str, ...]
+    training_clips: tuple[int, ...] | None
+    lines: tuple[Mapping, ...]
+    evaluations: tuple[Evaluation, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return is_finished(self.path)
+
+    @property
+    def step(self) -> int:
+        """The last step that was logged; 0 before the first."""
+        return max((line["step"] for line in self.lines), default=0)
+
+    @property
+    def progress(self) -> str:
+        """How far the run is, in words."""
+        if self.finished:
+            return "finished"
+        return f"unfinished: step {self.step} of {self.config.get('steps', 'unknown')}"
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best held-out mAP, or None before the first evaluation."""
+        curve = self.curve("mAP")
+        return max(curve, key=lambda step: (curve[step], -step)) if curve else None
+
+    def curve(self, name: str) -> dict[int, float]:
+        """``{step: value}`` of an entry of ``metrics.jsonl``, finite values only."""
+        return {
+            line["step"]: float(line[name])
+            for line in self.lines
+            if _is_number(line.get(name))  # null stands for what is not finite
+        }
+
+    def final(self) -> tuple[float | None, str]:
+        """The held-out mAP at the end or so far, and where it is from."""
+        for evaluation in self.evaluations:
+            value = evaluation.metrics.get("mAP")
+            if _is_number(value):
+                return float(value), "/".join(filter(None, (EVALUATION, evaluation.name)))
+        curve = self.curve("mAP")
+        return (curve[max(curve)], f"step {max(curve)}") if curve else (None, "")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether a folder holds a run."""
+    return (Path(path) / CONFIG).is_file()
+
+
+def is_finished(path: str | Path) -> bool:
+    """Whether a run came to its end."""
+    return (Path(path) / FINAL).is_file()
+
+
+def run_of(model: str | Path) -> Run | None:
+    """The run that a model file or SavedModel belongs to, or that a folder is; else None."""
+    model = Path(model)
+    for folder in (model, model.parent):
+        if is_run(folder):
+            return read_run(folder)
+    return None
+
+
+def find_model(path: str | Path) -> Path:
+    """The model that is meant: a file as it is; of a run the final one, else the best.
+
+    Raises:
+        ValueError: if a run has no model yet.
+    """
+    path = Path(path)
+    for name in (FINAL, BEST):
+        if (path / name).is_file():
+            return path / name
+    if (path / "saved_model.pb").is_file() or not is_run(path):
+        return path  # what is no model, the loader refuses
+    run = read_run(path)
+    raise ValueError(
+        f"{path} is an unfinished run without a model ({run.progress}): {BEST} is written at its "
+        f"first evaluation, {FINAL} at its end; continue it with train.py --run-dir {path} --resume"
+    )
+
+
+def read_run(path: str | Path, name: str | None = None) -> Run:
+    """Reads one run directory.
+
+    Raises:
+        ValueError: in one line, if its ``config.json`` is absent or damaged.
+    """
+    path = Path(path)
+    config, labels, clips = _read_config(path)
+    lines, damaged = read_log(path)
+    notes = []
+    if not (path / LOG).is_file():
+        notes.append(f"{LOG} is missing")
+    elif damaged:
+        last = damaged == [len(lines) + 1]
+        where = "the last line" if last else f"line {_shortened(damaged)}"
+        notes.append(f"{LOG}: {where} is damaged and was left out")
+    evaluations, more = _read_evaluations(path / EVALUATION)
+    return Run(
+        path,
+        name or path.name,
+        config,
+        labels,
+        clips,
+        tuple(lines),
+        evaluations,
+        (*notes, *more),
+    )
+
+
+def _read_config(path: Path) -> tuple[dict, tuple[str, ...], tuple[int, ...] | None]:
+    file = path / CONFIG
+    content = read_json(file)
+    try:
+        config, labels = dict(content["config"]), tuple(content.get("labels") or ())
+        clips = content.get("training_clips")
+        clips = tuple(int(count) for count in clips) if clips else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged: {' '.join(repr(error).split())}") from error
+    if clips and len(clips) != len(labels):
+        raise ValueError(
+            f"{file} is damaged: {len(clips)} counts of training_clips for {len(labels)} labels"
+        )
+    return config, labels, clips
+
+
+def read_log(path: str | Path) -> tuple[list[dict], list[int]]:
+    """Reads ``metrics.jsonl`` of a run, of which a kill may have cut off the last line.
+
+    Returns:
+        Its whole lines, each of numbers and null, with a whole ``step``, and the numbers, from 1,
+        of damaged lines. Both are empty where there is no such file.
+    """
+    file = Path(path) / LOG
+    if not file.is_file():
+        return [], []
+    lines, damaged = [], []
+    for number, text in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+            line["step"] = int(line["step"])
+            if any(isinstance(value, str | list | dict) for value in line.values()):
+                raise ValueError("no number")
+        except (ValueError, TypeError, KeyError):
+            damaged.append(number)
+            continue
+        lines.append(line)
+    return lines, damaged
+
+
+def _shortened(values: Sequence[int]) -> str:
+    shown = ", ".join(map(str, values[:5]))
+    return shown if len(values) <= 5 else f"{shown} and {len(values) - 5} more"
+
+
+def _read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:
+    evaluations, notes = [], []
+    for place in (folder, *sorted(file.parent for file in folder.glob("*/per_class.csv"))):
+        name = "" if place == folder else place.name
+        metrics, classes = {}, {}
+        try:
+            if (place / "metrics.json").is_file():
+                metrics = dict(read_json(place / "metrics.json"))
+            if (place / "per_class.csv").is_file():
+                classes = read_per_class(place / "per_class.csv")
+        except (ValueError, TypeError) as error:
+            where = "/".join(filter(None, (EVALUATION, name)))
+            notes.append(f"{where} is damaged and was left out: {' '.join(str(error).split())}")
+            continue
+        if metrics or classes:
+            evaluations.append(Evaluation(name, metrics, classes))
+    return tuple(evaluations), notes
+
+
+def read_per_class(path: str | Path) -> dict[str, dict[str, float | None]]:
+    """Reads ``per_class.csv``, columns by name in any order.
+
+    Returns:
+        By label, in the order of ``index``: numbers by column, None where a cell is empty or no
+        number.
+
+    Raises:
+        ValueError: if a column is missing or a row is cut off.
+    """
+    rows = read_csv(path, required=("label", "average_precision"))
+    parsed = [(row["label"], {key: _number(value) for key, value in row.items()}) for row in rows]
+    parsed.sort(key=lambda item: item[1].get("index") or 0)
+    return dict(parsed)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
+    """Reads run directories, and folders that hold some at any depth.
+
+    Returns:
+        The runs, in the order of their paths, and a line for each that cannot be read.
+
+    Raises:
+        ValueError: if there is no such path, or no run that can be read.
+    """
+    paths = [Path(path) for path in paths]
+    folders: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise ValueError(f"no such directory: {path}; expected a run, or a folder of runs")
+        files = [path / CONFIG] if is_run(path) else sorted(path.rglob(CONFIG))
+        # A SavedModel or a checkpoint may have a config.json of its own.
+        inner = {SAVED_MODEL, CHECKPOINTS, EVALUATION}
+        folders |= dict.fromkeys(
+            file.parent.resolve()
+            for file in files
+            if not inner & {file.parent.name, file.parent.parent.name}
+        )
+    runs, notes = [], []
+    for path, name in zip(folders, short_names(list(folders)), strict=True):
+        try:
+            runs.append(read_run(path, name))
+        except ValueError as error:
+            notes.append(str(error))
+    if not runs:
+        why = f": {'; '.join(notes)}" if notes else "; a run has a config.json"
+        raise ValueError(f"no run in {', '.join(map(str, paths))}{why}")
+    return runs, notes
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, or as many more as tell it from the others."""
+    names = []
+    for path in paths:
+        for depth in range(1, len(path.parts) + 1):
+            name = "/".join(path.parts[-depth:])
+            if sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) == 1:
+                break
+        names.append(name)
+    return names

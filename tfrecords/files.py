@@ -1,0 +1,221 @@
+"""Files: written whole or not at all, locks, CSV and JSON, checks of output paths."""
+
+import contextlib
+import csv
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import filelock
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO]:
+    """Opens a temporary file beside ``path``, which takes its place when the block succeeds.
+
+    The file is synced to the disk before it is renamed. After an exception nothing is left, and
+    an older file of that name stays as it was.
+
+    Args:
+        path: the file wanted.
+        mode: ``"wb"``, or ``"w"`` for text in UTF-8 with newlines as given.
+    """
+    path = Path(path)
+    temporary = temporary_path(path)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    file = temporary.open(mode, **text)
+    try:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()  # flushes, which fails again where the disk is full
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path for a file or a folder that a library writes by name.
+
+    What is there after the block is renamed to ``path``; a folder of that name is replaced.
+    The temporary name keeps the suffix, which tells many libraries the format.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
+    _remove(temporary)
+    try:
+        yield temporary
+        if path.is_dir():
+            _remove(path)
+        temporary.replace(path)
+    finally:
+        _remove(temporary)
+
+
+def temporary_path(path: Path) -> Path:
+    """A hidden name beside ``path``, different for each process."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, content: bytes | memoryview | str) -> None:
+    """Writes a file, whole or not at all; text as UTF-8."""
+    with atomic(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def lock(path: str | Path, busy: str) -> Iterator[None]:
+    """Holds a lock file, which the system releases however the process ends.
+
+    Args:
+        path: the lock file; its folder is made.
+        busy: the error's text where another process holds it.
+
+    Raises:
+        ValueError: if another process holds the lock.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(path, timeout=0):
+            yield
+    except filelock.Timeout:
+        raise ValueError(busy) from None
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        ValueError: in one line, if it cannot be read or is damaged.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes JSON, indented by 2, with a newline at the end."""
+    write_atomic(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_csv(path: str | Path, required: Iterable[str] = (), delimiter: str = ",") -> list[dict]:
+    """Reads a table with a header line, columns by name in any order.
+
+    Raises:
+        ValueError: in one line, if it cannot be read, lacks a column or has a row cut off.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+            missing = [name for name in required if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ValueError(f"{path} has no column {' and no '.join(missing)}")
+            rows = list(reader)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error.reason}") from error
+    except csv.Error as error:
+        raise ValueError(f"{path} is no table: {error}") from error
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise ValueError(f"{path}: line {number} has another number of cells than the header")
+    return rows
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping | Sequence]) -> None:
+    """Writes a table with a header line; rows are mappings by column, or sequences in order.
+
+    Numbers are written so that reading them gives the same number; None and NaN are empty cells.
+    """
+    with atomic(path, "w") as file:
+        write_csv_rows(file, columns, rows)
+
+
+def write_csv_rows(
+    file: IO[str], columns: Sequence[str], rows: Iterable[Mapping | Sequence]
+) -> None:
+    """As `write_csv`, to an open text file, such as the standard output."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
+        writer.writerow([cell(value) for value in cells])
+
+
+def cell(value: Any) -> Any:
+    """What a CSV cell holds: None and NaN are empty, fractions are exact."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return value
+
+
+def check_output_folder(path: str | Path, flag: str = "--output") -> None:
+    """Checks that results can be written to a folder, before work is done; makes nothing.
+
+    Raises:
+        ValueError: if it is a file, or nothing can be written there.
+    """
+    folder = Path(path).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ValueError(f"{flag} {path}: {folder} is a file; give a folder")
+    _try_to_write(folder, f"{flag} {path}")
+
+
+def check_output_file(
+    path: str | Path, flag: str = "--output", force: bool = False, suffixes: Sequence[str] = ()
+) -> None:
+    """Checks that results can be written to a file, before work is done; makes nothing.
+
+    Args:
+        path: of the file.
+        flag: that named it.
+        force: whether it may exist.
+        suffixes: of which it must have one, such as ``(".csv", ".json")``; empty for any.
+
+    Raises:
+        ValueError: if it exists, is a folder, its folder does not exist or is not writable.
+    """
+    path = Path(path)
+    if suffixes and path.suffix not in suffixes:
+        raise ValueError(f"{flag} must end in {', '.join(suffixes)}; received {path}")
+    if path.is_dir():
+        raise ValueError(f"{flag} {path} is a folder; name a file")
+    if path.exists() and not force:
+        raise ValueError(f"{flag} {path} exists; remove it, or add --force to replace it")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{flag} {path}: the folder {path.parent} does not exist; create it first")
+    if os.path.lexists(path) and not os.access(path, os.W_OK):
+        raise ValueError(f"{flag} {path} cannot be written")
+    _try_to_write(path.absolute().parent, f"{flag} {path}")
+
+
+def _try_to_write(folder: Path, what: str) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"{what}: nothing can be written to {folder}: {error.strerror}") from None

@@ -1,0 +1,233 @@
+"""Settings declared once: a field of a frozen dataclass with its help, choices and range.
+
+Command-line flags, ``--help``, checks and the tables of the documentation are made from it:
+
+    @dataclasses.dataclass(frozen=True)
+    class Settings:
+        learning_rate: float = setting(1e-3, "highest learning rate", above=0)
+
+        def __post_init__(self):
+            check_settings(self)
+"""
+
+import argparse
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is known of a setting besides its type and default.
+
+    Attributes:
+        help: one phrase, for ``--help`` and the documentation.
+        choices: the values allowed, or a function that returns them; None for any.
+        minimum, maximum: the range, both included.
+        above, below: the range, both excluded.
+        group: heading in ``--help``.
+        metavar: of the value in ``--help``.
+        flag: name of the flag; None for the field's name with dashes; "" for no flag.
+        shown: how ``--help`` states the default; None for the field's own; "" for not at all.
+        parse: from the text of the flag to the value; None for the field's type.
+        nargs: as argparse has it.
+        changes_training: False for settings of where and how results are shown and saved.
+    """
+
+    help: str = ""
+    choices: Sequence | Callable[[], Sequence] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    group: str = ""
+    metavar: str | None = None
+    flag: str | None = None
+    shown: str | None = None
+    parse: Callable[[str], Any] | None = None
+    nargs: str | None = None
+    changes_training: bool = True
+
+    def allowed(self) -> Sequence | None:
+        """The values allowed, or None for any."""
+        return self.choices() if callable(self.choices) else self.choices
+
+
+def setting(default: Any = dataclasses.MISSING, help: str = "", **about) -> Any:
+    """Declares a field of a settings dataclass; keywords as `Setting` has them."""
+    return dataclasses.field(default=default, metadata={"setting": Setting(help, **about)})
+
+
+def settings_of(cls: type) -> dict[str, tuple[dataclasses.Field, Setting, tuple[type, ...]]]:
+    """Field, description and types of each setting of a dataclass, by name."""
+    hints = typing.get_type_hints(cls)
+    return {
+        field.name: (field, field.metadata["setting"], _kinds(hints[field.name]))
+        for field in dataclasses.fields(cls)
+        if "setting" in field.metadata
+    }
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
+    return (typing.get_origin(hint) or hint,)
+
+
+_NAMES = {
+    type(None): "nothing",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    Path: "a path",
+}
+
+
+def check_settings(instance: Any) -> None:
+    """Checks type, choices and range of every setting of a dataclass instance.
+
+    Raises:
+        ValueError: in one line, which names the setting and what was expected.
+    """
+    for name, (_, about, kinds) in settings_of(type(instance)).items():
+        check_setting(name, getattr(instance, name), about, kinds)
+
+
+def check_setting(name: str, value: Any, about: Setting, kinds: tuple[type, ...]) -> None:
+    """Checks one value; see `check_settings`."""
+    fits = isinstance(value, (*kinds, int) if float in kinds else kinds)
+    if Path in kinds and isinstance(value, str):
+        fits = True
+    if not fits or (isinstance(value, bool) and bool not in kinds):
+        expected = " or ".join(_NAMES.get(kind, kind.__name__) for kind in kinds)
+        raise ValueError(f"{name} must be {expected}; received {value!r}")
+    if value is None or isinstance(value, bool):
+        return
+    choices = about.allowed()
+    if choices is not None and value not in choices:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(str, choices))}; received {value!r}"
+        )
+    if not isinstance(value, int | float):
+        return
+    low = about.minimum if about.above is None else about.above
+    high = about.maximum if about.below is None else about.below
+    too_low = low is not None and not (value >= low if about.above is None else value > low)
+    too_high = high is not None and not (value <= high if about.below is None else value < high)
+    if too_low or too_high:
+        raise ValueError(f"{name} must {_range(about, low, high)}; received {value}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite; received {value}")
+
+
+def _range(about: Setting, low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        left, right = "[" if about.above is None else "(", "]" if about.below is None else ")"
+        return f"lie in {left}{low:g}, {high:g}{right}"
+    if low is not None:
+        if low == 0 and about.above is None:
+            return "not be negative"
+        return f"be {'at least' if about.above is None else 'above'} {low:g}"
+    return f"be {'at most' if about.below is None else 'below'} {high:g}"
+
+
+def add_flags(
+    parser: argparse.ArgumentParser,
+    cls: type,
+    names: Iterable[str] | None = None,
+    skip: Iterable[str] = (),
+    defaults: Mapping[str, str] | None = None,
+    groups: dict | None = None,
+) -> dict:
+    """Adds a flag for each setting of a dataclass.
+
+    Only flags that are given become attributes of the parsed namespace, so that a file of settings
+    or the dataclass's default stands for the others; see `given_settings`.
+
+    Args:
+        parser: takes the flags, in groups by the settings' ``group``.
+        cls: dataclass of settings.
+        names: of the settings to add; None for all.
+        skip: names to leave out.
+        defaults: how ``--help`` states a default, by name, where it is not the field's own.
+        groups: of an earlier call for this parser, so that headings are not repeated.
+
+    Returns:
+        The parser's groups by heading.
+    """
+    groups = {} if groups is None else groups
+    for name, (field, about, kinds) in settings_of(cls).items():
+        if about.flag == "" or name in skip or (names is not None and name not in names):
+            continue
+        group = parser
+        if about.group:
+            if about.group not in groups:
+                groups[about.group] = parser.add_argument_group(about.group)
+            group = groups[about.group]
+        stated = (defaults or {}).get(name, about.shown)
+        if stated is None and field.default not in (None, dataclasses.MISSING):
+            stated = ("on" if field.default else "off") if kinds == (bool,) else f"{field.default}"
+        text = f"{about.help}; default: {stated}" if stated else about.help
+        options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
+        options["help"] = text.replace("%", "%%")
+        if kinds == (bool,):
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["type"] = about.parse or next(
+                kind for kind in (*kinds, str) if kind not in (type(None), tuple, list)
+            )
+            options["metavar"] = about.metavar
+            if about.nargs is not None:
+                options["nargs"] = about.nargs
+            choices = about.allowed()
+            if choices is not None:
+                options["choices"] = tuple(choices)
+        if field.default is dataclasses.MISSING:
+            options["required"] = True
+        group.add_argument(about.flag or f"--{name.replace('_', '-')}", **options)
+    return groups
+
+
+def given_settings(namespace: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """The settings of a dataclass that flags gave, by name."""
+    return {name: value for name, value in vars(namespace).items() if name in settings_of(cls)}
+
+
+class RemovedFlag(argparse.Action):
+    """A flag of an earlier version: its use is an error of one line that says what to do instead.
+
+    ``parser.add_argument("--cache", action=RemovedFlag, nargs="?", help="mount the bucket ...")``
+    """
+
+    def __init__(self, *args, **kwargs):
+        self.instead = kwargs.pop("help", "")
+        super().__init__(*args, **{"default": argparse.SUPPRESS, **kwargs}, help=argparse.SUPPRESS)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        parser.error(f"{option_string} is gone: {self.instead}")
+
+
+def markdown_table(cls: type, names: Iterable[str] | None = None) -> str:
+    """The settings as a Markdown table of flag, help and default, for the documentation."""
+    lines = ["| flag | what it sets | default |", "|---|---|---|"]
+    for name, (field, about, _) in settings_of(cls).items():
+        if about.flag == "" or (names is not None and name not in names):
+            continue
+        default = field.default if about.shown is None else about.shown
+        default = "" if default in (None, dataclasses.MISSING, "") else f"`{default}`"
+        flag = about.flag or f"--{name.replace('_', '-')}"
+        lines.append(f"| `{flag}` | {about.help} | {default} |")
+    return "\n".join(lines)
+
+
+def redeclare(cls: type, name: str, default: Any, **changes) -> Any:
+    """Declares a setting of a base class anew, with another default; keywords as `Setting`'s."""
+    about = cls.__dataclass_fields__[name].metadata["setting"]
+    return dataclasses.field(
+        default=default, metadata={"setting": dataclasses.replace(about, **changes)}
+    )

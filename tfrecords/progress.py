@@ -1,0 +1,97 @@
+"""Messages and progress of long work: a bar in a terminal, a line every half minute elsewhere."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+#: Messages for the person at the command line. Results are printed; this goes to stderr.
+logger = logging.getLogger("panns_tf")
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class _Handler(logging.Handler):
+    """Writes messages above a progress bar that may be shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def show_messages(quiet: bool = False) -> None:
+    """Shows messages on stderr; for entry points. With ``quiet``: warnings and errors only."""
+    if not logger.handlers:
+        logger.addHandler(_Handler())
+        logger.propagate = False
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class Progress:
+    """Counts work done: a bar in a terminal, a plain line every half minute elsewhere.
+
+    Nothing is shown unless `show_messages` was called, as commands do. A context manager.
+
+    Args:
+        total: units of work, or None if unknown.
+        unit: of the work, such as ``"clip"``.
+        description: of the work, such as ``"evaluate"``.
+        initial: units done before.
+    """
+
+    def __init__(
+        self, total: int | None = None, unit: str = "clip", description: str = "", initial: int = 0
+    ):
+        self.done, self.total, self.unit, self.description = initial, total, unit, description
+        shown = logger.isEnabledFor(logging.INFO) and bool(logger.handlers)
+        self._lines = shown and not sys.stderr.isatty()
+        self._bar = tqdm(
+            total=total,
+            initial=initial,
+            unit=unit,
+            desc=description or None,
+            disable=not shown or self._lines,
+            leave=False,
+        )
+        self._began = self._last = time.monotonic()
+        self._initial = initial
+
+    def update(self, count: int = 1) -> None:
+        """Counts work as done."""
+        self.done += count
+        self._bar.update(count)
+        if self._lines and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            rate = (self.done - self._initial) / (self._last - self._began)
+            of = f" of {self.total}" if self.total is not None else ""
+            left = ""
+            if self.total is not None and rate > 0:
+                left = f", about {(self.total - self.done) / rate / 60:.0f} min left"
+            name = f"{self.description}: " if self.description else ""
+            logger.info(f"{name}{self.done}{of} {self.unit}s, {rate:.3g} a second{left}")
+
+    def note(self, text: str) -> None:
+        """Shows a short text beside the bar, such as the loss."""
+        self._bar.set_postfix_str(text, refresh=False)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._bar.close()
+
+
+def progress(
+    items: Iterable[Item], total: int | None = None, unit: str = "clip", description: str = ""
+) -> Iterator[Item]:
+    """Yields items and shows how many are done; see `Progress`."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with Progress(total, unit, description) as shown:
+        for item in items:
+            yield item
+            shown.update()
