@@ -12,8 +12,8 @@ from panns_tf.evaluation.measures import Measures, as_metrics, class_columns, me
 from panns_tf.evaluation.media import Media, read_media
 from panns_tf.evaluation.mistakes import Mistake, find_mistakes
 from panns_tf.evaluation.predicting import Hearing, hear
-from panns_tf.evaluation.report import FILE_NAME as PAGE
-from panns_tf.evaluation.report import write_page
+from panns_tf.evaluation.page import FILE_NAME as PAGE
+from panns_tf.evaluation.page import write_page
 from panns_tf.evaluation.runs import Run, find_model, read_run
 from panns_tf.evaluation.scores import Scores, save_scores
 from panns_tf.training.evaluation import write_report

@@ -1,156 +1,388 @@
-"""``report.html``: an evaluation on one page that needs nothing but itself."""
+"""A report in one HTML file: sections of tiles, tables, charts and clips.
 
-from collections.abc import Sequence
+Evaluation, comparison and transfer learning give plain values; one template makes the page. It
+loads nothing from elsewhere, follows the reader's light or dark theme and prints.
+"""
+
+import base64
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
+from xml.etree import ElementTree
 
+import jinja2
+import markupsafe
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from panns_tf.evaluation.class_table import bar, class_table
-from panns_tf.evaluation.curves import all_curves, as_pairs
-from panns_tf.evaluation.facts import Facts
-from panns_tf.evaluation.headline import headline
-from panns_tf.evaluation.html import number, page, save_page, text, whole
-from panns_tf.evaluation.measures import Measures
-from panns_tf.evaluation.media import Media
-from panns_tf.evaluation.mistakes import Mistake
-from panns_tf.evaluation.mistakes_page import mistakes_section
-from panns_tf.evaluation.report_charts import charts
-from panns_tf.evaluation.scores import Scores
+from panns_tf.style import DARK, LIGHT, styled
+from tfrecords.shards import write_atomic
 
-FILE_NAME = "report.html"
-_KINDS = {
-    "training_clips": "by training clips",
-    "label_quality": "by label quality",
-    "branch": "by branch of the ontology",
-}
+#: What undefined values are shown as.
+NONE = "–"
 
 
-def write_page(
-    output: Path,
-    scores: Scores,
-    measures: Measures,
-    facts: Facts,
-    figures: dict,
-    settings: Sequence[tuple[str, str]],
-    mistakes: tuple[list[Mistake], list[Mistake]],
-    media: dict[bytes, Media],
-) -> Path:
-    """Writes the page.
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A paragraph of explanation."""
+
+    template: ClassVar[str] = "text"
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One number, large.
+
+    Attributes:
+        name: of the number.
+        value: None or NaN where it is undefined.
+        interval: low and high, or None.
+        meaning: of the number, in a sentence or two.
+        digits: after the point.
+        bar: whether it is a share of 1, drawn as a bar.
+        key: its name in files.
+    """
+
+    name: str
+    value: float | None
+    interval: Sequence[float] | None = None
+    meaning: str = ""
+    digits: int = 3
+    bar: bool = True
+    key: str = ""
+
+    @property
+    def scale(self) -> dict:
+        """Its bar, as a cell of a table."""
+        return _cell(Column("", "bar"), (self.value, *(self.interval or (None, None))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles:
+    """Numbers side by side, with a paragraph about all of them."""
+
+    template: ClassVar[str] = "tiles"
+    tiles: Sequence[Tile]
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: its heading.
+        kind: ``"text"`` (a text, or a tuple of them), ``"number"``, ``"signed"``, ``"count"``,
+            ``"bar"`` from 0 to 1, or ``"difference"`` from -reach to +reach. A cell of numbers is
+            a value, or value, low and high; None and NaN are undefined.
+        hint: what it means, shown under the pointer.
+        digits: after the point.
+        reach: the end of the scale of differences.
+    """
+
+    name: str
+    kind: str = "text"
+    hint: str = ""
+    digits: int = 3
+    reach: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Detail:
+    """What a row of a table opens to: a text, and curves (points, 2) in the unit square."""
+
+    text: str
+    curves: Sequence[np.ndarray] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table; the first column names the rows.
+
+    Attributes:
+        columns, rows: a cell for each column in each row.
+        caption: above the table.
+        sortable: whether a press on a heading sorts.
+        search: whether a box filters by the first column.
+        least: name of a count column that a box filters by its minimum.
+        choose: name of a text column that a selection filters by.
+        only: a check box: its text, and of each row whether it stays.
+        details: of each row, opened by a press on its name; their curves have ``frames``.
+        frames: names of the two axes of each curve.
+    """
+
+    template: ClassVar[str] = "table"
+    columns: Sequence[Column]
+    rows: Sequence[Sequence]
+    caption: str = ""
+    sortable: bool = False
+    search: bool = False
+    least: str | None = None
+    choose: str | None = None
+    only: tuple[str, Sequence[bool]] | None = None
+    details: Sequence[Detail] | None = None
+    frames: Sequence[tuple[str, str]] = ()
+
+    def cells(self, row: Sequence) -> list[dict]:
+        """A row's cells as the template shows them."""
+        return [_cell(column, value) for column, value in zip(self.columns, row, strict=True)]
+
+    def column(self, name: str) -> int:
+        """The number of a column."""
+        return [column.name for column in self.columns].index(name)
+
+    @property
+    def choices(self) -> list[str]:
+        """All texts of the column ``choose``."""
+        cells = (row[self.column(self.choose)] for row in self.rows)
+        return sorted({text for cell in cells for text in (cell if _many(cell) else (cell,))})
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A drawing of `chart_axes`.
+
+    Attributes:
+        title: above it.
+        axes: drawn on.
+        alt: what it shows, for those who cannot see it.
+        caption: below it.
+        tooltips: texts of the markers drawn with a ``gid``, by that.
+        wide: whether it takes the page's width.
+    """
+
+    template: ClassVar[str] = "chart"
+    title: str
+    axes: Axes
+    alt: str = ""
+    caption: str = ""
+    tooltips: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    wide: bool = False
+
+    @functools.cached_property
+    def svg(self) -> markupsafe.Markup:
+        """The drawing as an element of the page."""
+        return markupsafe.Markup(_svg(self.axes.figure, self.alt or self.title, self.tooltips))
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A clip to look at and to play.
+
+    Attributes:
+        title, subtitle: what is said of it.
+        name: of the clip.
+        media: picture and sound, or None if it cannot be read.
+        labels: it has.
+        scores: label, score and whether it has the label.
+    """
+
+    title: str
+    subtitle: str
+    name: str
+    media: Any = None
+    labels: str = ""
+    scores: Sequence[tuple[str, float, bool]] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """Clips side by side; ``empty`` is shown where there are none."""
+
+    template: ClassVar[str] = "clips"
+    clips: Sequence[Clip]
+    title: str = ""
+    note: str = ""
+    empty: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Names and values."""
+
+    template: ClassVar[str] = "settings"
+    rows: Sequence[tuple[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of the page with a link to it.
+
+    Attributes:
+        title: its heading.
+        blocks: `Text`, `Tiles`, `Table`, `Chart`, `Clips` or `Settings`.
+        grid: whether blocks stand side by side where there is room.
+    """
+
+    title: str
+    blocks: Sequence
+    grid: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its anchor."""
+        return re.sub(r"\W+", "-", self.title.lower())
+
+
+def render(
+    path: str | Path,
+    title: str,
+    sections: Sequence[Section],
+    *,
+    kind: str = "Evaluation",
+    lead: str = "",
+    notes: Sequence[str] = (),
+) -> None:
+    """Writes a page, whole or not at all.
+
+    A browser may load nothing for it, and run the script of this package alone.
 
     Args:
-        output: directory.
-        scores: of the evaluation.
-        measures: its figures.
-        facts: of its classes.
-        figures: what ``metrics.json`` holds.
-        settings: names and values, as texts.
-        mistakes: false alarms and misses.
-        media: of the clips among them, by id.
-
-    Returns:
-        The path of the page.
+        path: of the file; its folder is made.
+        title: plain text, as all texts.
+        sections: those without blocks are left out.
+        kind: of report, above the title.
+        lead: a sentence below the title.
+        notes: what a reader must know first.
     """
-    labels, curves = scores.labels, all_curves(scores)
-    title = f"{scores.meta.get('network', 'Model')} on {Path(scores.meta['data']).name}"
-    sections = [
-        ("Headline", "headline", headline(figures, measures)),
-        ("Curves", "curves", charts(labels, measures, facts, curves)),
-        ("Groups of classes", "groups", _groups(figures["strata"])),
-        ("Best and worst", "extremes", _extremes(labels, measures)),
-        ("All classes", "classes", class_table(labels, measures, facts)),
-        ("Mistakes", "mistakes", mistakes_section(scores, mistakes, media)),
-        ("Settings", "settings", _settings(settings)),
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("panns_tf.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number, "signed": signed, "interval": interval, "json": _json}
+    environment.tests["known"] = _known
+    script = environment.loader.get_source(environment, "page.js")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    content = environment.get_template("page.html").render(
+        title=title,
+        sections=[section for section in sections if section.blocks],
+        kind=kind,
+        lead=lead,
+        notes=[note[:1].upper() + note[1:].rstrip(".") + "." for note in notes],
+        zip=zip,
+        light=LIGHT,
+        dark=DARK,
+        script=markupsafe.Markup(script),
+        digest=digest,
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, content.encode())
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for a person; what is undefined is a dash."""
+    if not _known(value):
+        return NONE
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference for a person."""
+    return ("+" if _known(value) and value > 0 else "") + number(value, digits)
+
+
+def interval(ends: Sequence[float], digits: int = 3, sign: bool = False) -> str:
+    """Two ends for a person."""
+    return " to ".join((signed if sign else number)(end, digits) for end in ends)
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _many(value) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _cell(column: Column, value) -> dict:
+    if column.kind == "text":
+        texts = value if _many(value) else (value,)
+        shown = "; ".join(map(str, texts)) or NONE
+        return {"text": shown, "sort": "\n".join(str(text).casefold() for text in texts)}
+    value, low, high = value if _many(value) else (value, None, None)
+    known = _known(value)
+    sort = "" if not known else repr(float(value)) if math.isfinite(value) else f"{value:+}e300"
+    whisker = known and _known(low) and _known(high)
+    show = signed if column.kind in ("signed", "difference") else number
+    digits = 0 if column.kind == "count" else column.digits
+    between = interval((low, high), digits, show is signed) if whisker else ""
+    found = {"text": show(value, digits), "sort": sort, "between": between}
+    if column.kind in ("bar", "difference"):
+        # Percent of the scale's width.
+        ends = (value, low, high) if whisker else (value,)
+        start, span = (0, 1) if column.kind == "bar" else (-column.reach, 2 * column.reach)
+        found["at"] = [100 * min(max((end - start) / span, 0), 1) for end in ends] if known else []
+        found["kind"] = ""
+        if whisker and column.kind == "difference":
+            found["kind"] = "better" if low > 0 else "worse" if high < 0 else ""
+    return found
+
+
+def _json(table: Table) -> markupsafe.Markup:
+    """The details of a table for the page's script: texts, and curves in thousandths."""
+    rows = [
+        {
+            "text": detail.text,
+            "curves": [
+                np.rint(1000 * np.asarray(curve)).astype(int).ravel().tolist()
+                for curve in detail.curves
+            ],
+        }
+        for detail in table.details
     ]
-    sections = [section for section in sections if section[2]]
-    links = "".join(f'<a href="#{key}">{name}</a>' for name, key, _ in sections)
-    body = "".join(
-        f'<section id="{key}"><h2>{name}</h2>{content}</section>' for name, key, content in sections
-    )
-    data = {
-        "curves": [
-            None if pr is None else {"pr": as_pairs(pr), "roc": as_pairs(roc)}
-            for pr, roc in zip(curves.precision_recall, curves.roc, strict=True)
-        ]
+    content = json.dumps(rows, separators=(",", ":"))
+    for sign in "<>&":  # nothing may end the element that holds it
+        content = content.replace(sign, f"\\u{ord(sign):04x}")
+    return markupsafe.Markup(content)
+
+
+def chart_axes(width: float = 4.2, height: float = 3.2) -> Axes:
+    """Returns axes in the page's style, for a `Chart`.
+
+    What is drawn on them in colours of `panns_tf.style.LIGHT` follows the reader's theme.
+
+    Args:
+        width, height: in inches; the page scales the drawing to its column.
+    """
+    with styled(LIGHT):
+        return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def _svg(figure: Figure, alt: str, tooltips: Mapping[str, Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    with styled(LIGHT):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    root = ElementTree.fromstring(buffer.getvalue())
+    for part in root.iter():  # HTML knows the elements of SVG without their namespace
+        part.tag = part.tag.rpartition("}")[2]
+        part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items()}
+    for unwanted in [*root.findall("metadata"), *root.findall("defs")]:
+        root.remove(unwanted)
+    for group in root.iter("g"):
+        markers = group.iter("use")
+        for marker, tooltip in zip(markers, tooltips.get(group.get("id"), ()), strict=False):
+            ElementTree.SubElement(marker, "title").text = tooltip
+        group.attrib.pop("id", None)  # matplotlib's are the same in every drawing
+    root.attrib = {
+        "viewBox": root.get("viewBox"),
+        "class": "chart",
+        "role": "img",
+        "aria-label": alt,
+        "style": f"max-width: {figure.get_figwidth() * 8:g}rem",
     }
-    content = f"""<header><p class="eyebrow">Evaluation</p><h1>{text(title)}</h1>
-<p class="lead">{_lead(scores)}</p>{notes(figures)}<nav aria-label="Sections">{links}</nav></header>
-<main>{body}</main>"""
-    path = output / FILE_NAME
-    save_page(path, page(title, content, data))
-    return path
-
-
-def _lead(scores: Scores) -> str:
-    clips, classes = scores.score.shape
-    heard = scores.meta.get("heard", "")
-    return f"{clips:,} clips, {classes:,} classes" + (f"; {text(heard)}." if heard else ".")
-
-
-def notes(figures: dict) -> str:
-    """What a reader must be told first."""
-    said = list(figures.get("notes", []))
-    if figures.get("unfinished"):
-        said.insert(0, f"unfinished: {figures['unfinished']}")
-    if figures.get("damaged_clips"):
-        said.append(f"{figures['damaged_clips']} damaged clips were left out")
-    if not said:
-        return ""
-    items = "".join(f"<li>{text(note[:1].upper() + note[1:])}.</li>" for note in said)
-    return f'<ul class="notes">{items}</ul>'
-
-
-def _groups(rows: list[dict]) -> str:
-    tables = []
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        of_kind = [row for row in rows if row["kind"] == kind]
-        lines = "".join(
-            f'<tr><th scope="row">{text(row["name"])}</th>'
-            f'<td class="num">{whole(row["num_classes"])}</td>'
-            f'<td class="num">{number(row["mAP"])}</td>'
-            f'<td class="bars">{bar(_nan(row["mAP"]))}</td>'
-            f'<td class="num">{number(row["mAUC"])}</td>'
-            f'<td class="num">{number(row["d_prime"], 2)}</td></tr>'
-            for row in of_kind
-        )
-        name = _KINDS.get(kind, f"by {kind.replace('_', ' ')}")
-        tables.append(
-            f'<div class="scroll"><table class="plain"><caption>{text(name.capitalize())}</caption>'
-            '<thead><tr><th scope="col">Group</th><th scope="col" class="num">Classes</th>'
-            '<th scope="col" class="num">mAP</th><th scope="col" class="bars">'
-            '<span class="unseen">mAP as a bar</span></th><th scope="col" class="num">mAUC</th>'
-            '<th scope="col" class="num">d-prime</th></tr></thead>'
-            f"<tbody>{lines}</tbody></table></div>"
-        )
-    return "".join(tables)
-
-
-def _nan(value) -> float:
-    return float("nan") if value is None else value
-
-
-def _extremes(labels: list[str], measures: Measures) -> str:
-    ap = measures.summary.average_precision
-    ranked = [n for n in np.argsort(-np.nan_to_num(ap, nan=-1)) if measures.summary.defined[n]]
-    count = min(10, len(ranked) // 2)
-    if not count:
-        return ""
-    intervals = measures.class_interval("average_precision")
-
-    def ranking(name: str, chosen: list[int]) -> str:
-        lines = "".join(
-            f'<li><span class="label">{text(labels[n])}</span>{bar(ap[n], *intervals[n])}'
-            f'<span class="num">{number(float(ap[n]))}</span></li>'
-            for n in chosen
-        )
-        return f"<div><h3>{name}</h3><ol>{lines}</ol></div>"
-
-    best, worst = ranking("Best", ranked[:count]), ranking("Worst", ranked[: -count - 1 : -1])
-    return (
-        f'<div class="extremes">{best}{worst}</div><p class="aside">Average precision; the line is '
-        "its interval. Classes of few clips come first and last by luck.</p>"
-    )
-
-
-def _settings(settings: Sequence[tuple[str, str]]) -> str:
-    lines = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in settings)
-    return f'<dl class="settings">{lines}</dl>'
+    return ElementTree.tostring(root, encoding="unicode")
