@@ -6,13 +6,12 @@ loads nothing from elsewhere, follows the reader's light or dark theme and print
 
 import base64
 import dataclasses
-import functools
 import hashlib
 import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree import ElementTree
@@ -24,10 +23,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from panns_tf.style import DARK, LIGHT, styled
-from tfrecords.shards import write_atomic
+from tfrecords.files import write_atomic
 
 #: What undefined values are shown as.
 NONE = "–"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell as the template shows it.
+
+    Attributes:
+        text: of the value.
+        sort: key of the page's script; empty where the value is undefined.
+        interval: text of low and high.
+        at: value, low and high in percent of a bar's width.
+        kind: ``"better"`` or ``"worse"`` for a difference whose interval leaves out 0.
+    """
+
+    text: str
+    sort: str
+    interval: str = ""
+    at: Sequence[float] = ()
+    kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +79,9 @@ class Tile:
     key: str = ""
 
     @property
-    def scale(self) -> dict:
-        """Its bar, as a cell of a table."""
-        return _cell(Column("", "bar"), (self.value, *(self.interval or (None, None))))
+    def cell(self) -> Cell:
+        """Its text and bar, as a cell of a table."""
+        return _cell(Column("", "bar", digits=self.digits), (self.value, *(self.interval or ())))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +150,7 @@ class Table:
     details: Sequence[Detail] | None = None
     frames: Sequence[tuple[str, str]] = ()
 
-    def cells(self, row: Sequence) -> list[dict]:
+    def cells(self, row: Sequence) -> list[Cell]:
         """A row's cells as the template shows them."""
         return [_cell(column, value) for column, value in zip(self.columns, row, strict=True)]
 
@@ -149,29 +167,30 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A drawing of `chart_axes`.
+    """A drawing.
 
     Attributes:
         title: above it.
-        axes: drawn on.
+        draw: draws on matplotlib's axes, in the page's style; what it draws in colours of
+            `panns_tf.style.LIGHT` follows the reader's theme.
         alt: what it shows, for those who cannot see it.
         caption: below it.
         tooltips: texts of the markers drawn with a ``gid``, by that.
-        wide: whether it takes the page's width.
+        size: width and height in inches; the page scales the drawing to its column.
     """
 
     template: ClassVar[str] = "chart"
     title: str
-    axes: Axes
+    draw: Callable[[Axes], Any]
     alt: str = ""
     caption: str = ""
     tooltips: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-    wide: bool = False
+    size: tuple[float, float] = (4.2, 3.2)
 
-    @functools.cached_property
+    @property
     def svg(self) -> markupsafe.Markup:
         """The drawing as an element of the page."""
-        return markupsafe.Markup(_svg(self.axes.figure, self.alt or self.title, self.tooltips))
+        return _svg(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,8 +280,7 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "signed": signed, "interval": interval, "json": _json}
-    environment.tests["known"] = _known
+    environment.filters |= {"number": number, "json": _json}
     script = environment.loader.get_source(environment, "page.js")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = environment.get_template("page.html").render(
@@ -279,7 +297,7 @@ def render(
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content.encode())
+    write_atomic(path, content)
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -309,28 +327,24 @@ def _many(value) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _cell(column: Column, value) -> dict:
+def _cell(column: Column, value) -> Cell:
     if column.kind == "text":
-        texts = value if _many(value) else (value,)
-        shown = "; ".join(map(str, texts)) or NONE
-        return {"text": shown, "sort": "\n".join(str(text).casefold() for text in texts)}
-    value, low, high = value if _many(value) else (value, None, None)
-    known = _known(value)
-    sort = "" if not known else repr(float(value)) if math.isfinite(value) else f"{value:+}e300"
-    whisker = known and _known(low) and _known(high)
-    show = signed if column.kind in ("signed", "difference") else number
+        texts = [str(text) for text in (value if _many(value) else (value,))]
+        return Cell("; ".join(texts) or NONE, "\n".join(texts).casefold())
+    value, *ends = value if _many(value) else (value,)
+    if not _known(value):
+        return Cell(NONE, "")
+    ends = [end for end in ends if _known(end)]
+    sort = repr(float(value)) if math.isfinite(value) else f"{math.copysign(1e300, value)}"
     digits = 0 if column.kind == "count" else column.digits
-    between = interval((low, high), digits, show is signed) if whisker else ""
-    found = {"text": show(value, digits), "sort": sort, "between": between}
-    if column.kind in ("bar", "difference"):
-        # Percent of the scale's width.
-        ends = (value, low, high) if whisker else (value,)
-        start, span = (0, 1) if column.kind == "bar" else (-column.reach, 2 * column.reach)
-        found["at"] = [100 * min(max((end - start) / span, 0), 1) for end in ends] if known else []
-        found["kind"] = ""
-        if whisker and column.kind == "difference":
-            found["kind"] = "better" if low > 0 else "worse" if high < 0 else ""
-    return found
+    with_sign = column.kind in ("signed", "difference")
+    low, span = (-column.reach, 2 * column.reach) if column.kind == "difference" else (0, 1)
+    at = [100 * min(max((end - low) / span, 0), 1) for end in (value, *ends)]
+    kind = ""
+    if ends:
+        kind = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else ""
+    text = (signed if with_sign else number)(value, digits)
+    return Cell(text, sort, interval(ends, digits, with_sign) if ends else "", at, kind)
 
 
 def _json(table: Table) -> markupsafe.Markup:
@@ -351,21 +365,11 @@ def _json(table: Table) -> markupsafe.Markup:
     return markupsafe.Markup(content)
 
 
-def chart_axes(width: float = 4.2, height: float = 3.2) -> Axes:
-    """Returns axes in the page's style, for a `Chart`.
-
-    What is drawn on them in colours of `panns_tf.style.LIGHT` follows the reader's theme.
-
-    Args:
-        width, height: in inches; the page scales the drawing to its column.
-    """
-    with styled(LIGHT):
-        return Figure(figsize=(width, height), layout="constrained").add_subplot()
-
-
-def _svg(figure: Figure, alt: str, tooltips: Mapping[str, Sequence[str]]) -> str:
+def _svg(chart: Chart) -> markupsafe.Markup:
+    figure = Figure(figsize=chart.size, layout="constrained")
     buffer = io.StringIO()
     with styled(LIGHT):
+        chart.draw(figure.add_subplot())
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for part in root.iter():  # HTML knows the elements of SVG without their namespace
@@ -374,15 +378,15 @@ def _svg(figure: Figure, alt: str, tooltips: Mapping[str, Sequence[str]]) -> str
     for unwanted in [*root.findall("metadata"), *root.findall("defs")]:
         root.remove(unwanted)
     for group in root.iter("g"):
-        markers = group.iter("use")
-        for marker, tooltip in zip(markers, tooltips.get(group.get("id"), ()), strict=False):
-            ElementTree.SubElement(marker, "title").text = tooltip
+        markers, texts = group.iter("use"), chart.tooltips.get(group.get("id"), ())
+        for marker, text in zip(markers, texts, strict=False):
+            ElementTree.SubElement(marker, "title").text = text
         group.attrib.pop("id", None)  # matplotlib's are the same in every drawing
     root.attrib = {
         "viewBox": root.get("viewBox"),
         "class": "chart",
         "role": "img",
-        "aria-label": alt,
-        "style": f"max-width: {figure.get_figwidth() * 8:g}rem",
+        "aria-label": chart.alt or chart.title,
+        "style": f"max-width: {chart.size[0] * 8:g}rem",
     }
-    return ElementTree.tostring(root, encoding="unicode")
+    return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))
