@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from panns_tf.inference.audio import AudioError
 from panns_tf.inference.files import Decoded, decoded
 from panns_tf.inference.hearing import WINDOW_SECONDS, Hearer
 from panns_tf.inference.window import WindowCutter
+from tfrecords.audio import AudioError
 
 #: Recordings that wait for others of their length, at most.
 MOST_WAITING = 64
@@ -70,7 +70,7 @@ def hear_each(
 
     Args:
         hearer: the network.
-        sources: paths and whatever else `panns_tf.inference.audio.read_audio` takes.
+        sources: paths and whatever else `tfrecords.audio.read_audio` takes.
         rate: samples a second of arrays.
         workers: threads that decode.
         windows: size and hop in samples, for outputs of every window; None for the whole.

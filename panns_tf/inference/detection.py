@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.audio import AudioError
 from panns_tf.inference.batching import Heard, blocks_of
 from panns_tf.inference.events import EventFinder, EventSettings
 from panns_tf.inference.files import decoded
@@ -17,6 +16,7 @@ from panns_tf.inference.results import Detection, Event
 from panns_tf.inference.tagging import each_or_one
 from panns_tf.inference.tracks import SegmentTrack, Track, WindowTrack
 from panns_tf.models import ARCHITECTURES, Network
+from tfrecords.audio import AudioError
 
 #: Of a network without framewise output, in seconds.
 WINDOW, HOP = 2.5, 0.5

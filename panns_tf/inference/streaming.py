@@ -6,13 +6,12 @@ import numbers
 import numpy as np
 import soxr
 
-from panns_tf.inference.audio import mean_of_channels
 from panns_tf.inference.detection import SoundEventDetector
 from panns_tf.inference.events import EventFinder, EventSettings
-from panns_tf.inference.recordings import FULL_SCALE, AudioError, as_float
 from panns_tf.inference.results import Event, Tagging
 from panns_tf.inference.tagging import AudioTagger, best, check_choice
 from panns_tf.inference.window import WindowCutter, samples_of
+from tfrecords.audio import FULL_SCALE, AudioError, mix_to_mono, to_float
 
 
 class Resampler:
@@ -61,7 +60,7 @@ class Resampler:
             )
         if not len(block):
             return np.zeros(0, np.float32)
-        samples = mean_of_channels(as_float(block))
+        samples = mix_to_mono(to_float(block))
         if not np.isfinite(samples).all():
             raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} samples are not finite")
         if self._stream is None:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from panns_tf.inference.batching import Heard, hear_each
-from panns_tf.inference.files import find_audio
 from panns_tf.inference.hearing import Hearer
 from panns_tf.inference.loading import load_network
 from panns_tf.inference.results import Embedding, Tag, Tagging
 from panns_tf.inference.window import windows_of
 from panns_tf.models import Network
+from tfrecords.search import find_audio
 
 
 class AudioTagger:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from panns_tf.inference.files import AUDIO_EXTENSIONS
+from tfrecords.search import AUDIO_EXTENSIONS
 
 #: Entries looked at in one folder to tell what it is.
 _MOST_ENTRIES = 5000
@@ -74,7 +74,7 @@ def sounds(*folders: Path) -> dict[str, Path]:
     """The audio files in and below folders, by name and by name without extension.
 
     Of several the one in the upper folder stands, and the extension that comes first in
-    `panns_tf.inference.files.AUDIO_EXTENSIONS`.
+    `tfrecords.search.AUDIO_EXTENSIONS`.
     """
     found: dict[str, Path] = {}
     for folder in folders:

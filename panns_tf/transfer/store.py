@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from panns_tf.inference.audio import AudioError
 from panns_tf.inference.files import Decoded, decoded
 from panns_tf.training.evaluation import FULL_SCALE
+from tfrecords.audio import AudioError
 
 #: Samples read of a long recording at a time.
 _BLOCK = 2**20

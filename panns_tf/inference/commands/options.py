@@ -137,7 +137,7 @@ def check_folder(folder: Path | None, flag: str) -> None:
 
 def sources_of(paths: Iterable[str]) -> Iterator:
     """Yields the files that paths mean, and standard input for ``-``."""
-    from panns_tf.inference.files import find_audio
+    from tfrecords.search import find_audio
 
     paths = list(paths)
     if "-" in paths:

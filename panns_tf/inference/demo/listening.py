@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from panns_tf.inference.audio import AudioError, open_audio
 from panns_tf.inference.overview import Overview
 from panns_tf.inference.picture import draw
 from panns_tf.inference.results import Detection, Event, Tag, Tagging
 from panns_tf.inference.tagging import best
+from tfrecords.audio import AudioError, open_audio
 
 #: Tags on the page, and classes whose probability is drawn over time.
 TOP = 10

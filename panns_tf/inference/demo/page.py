@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from panns_tf.inference.audio import AudioError
 from panns_tf.inference.demo import html
 from panns_tf.inference.demo.listening import Listener
+from tfrecords.audio import AudioError
 
 #: Seconds between two looks for uploads that are to be deleted, and the age at which they are.
 DELETED = (300, 1800)

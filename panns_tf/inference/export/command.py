@@ -156,14 +156,14 @@ def _check_output(form: str, path: Path, force: bool) -> None:
 
 
 def _calibration_files(paths: Sequence[Path]) -> list[Path]:
-    from panns_tf.inference.files import find_audio
+    from tfrecords.search import find_audio
 
     return list(itertools.islice(find_audio(paths), MOST_CALIBRATION_FILES))
 
 
 def _calibration(files: Sequence[Path], sample_rate: int) -> "list[np.ndarray] | None":
     """The beginnings of recordings, (samples,) float32 each; None if there are none."""
-    from panns_tf.inference.audio import open_audio
+    from tfrecords.audio import open_audio
 
     clips = []
     for file in files:

@@ -3,10 +3,10 @@ import pytest
 import soundfile
 
 from panns_tf.inference import batching
-from panns_tf.inference.audio import AudioError
 from panns_tf.inference.batching import hear_each
 from panns_tf.inference.hearing import Hearer
 from tests.panns_tf.inference.support import kept, noise
+from tfrecords.audio import AudioError
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from panns_tf import (
     StreamingDetector,
     StreamingTagger,
 )
-from panns_tf.inference.audio import AudioError
 from panns_tf.inference.streaming import Resampler
 from tests.panns_tf.inference.support import kept, noise
+from tfrecords.audio import AudioError
 
 
 @pytest.fixture(scope="module")

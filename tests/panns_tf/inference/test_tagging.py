@@ -4,10 +4,10 @@ import soundfile
 import soxr
 
 import panns_tf
-from panns_tf.inference.audio import AudioError
 from panns_tf.inference.results import Embedding, Tagging
 from panns_tf.inference.tagging import AudioTagger, best
 from tests.panns_tf.inference.support import kept, noise
+from tfrecords.audio import AudioError
 
 
 @pytest.fixture(scope="module")

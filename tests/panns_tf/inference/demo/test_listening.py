@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from panns_tf.inference.audio import AudioError
 from tests.panns_tf.inference.demo.fakes import EVENTS, LABELS, SCORES, listener
+from tfrecords.audio import AudioError
 
 
 @pytest.fixture

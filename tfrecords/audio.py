@@ -1,0 +1,319 @@
+"""Audio from files, bytes and arrays: decoded, mixed to mono and resampled, in blocks."""
+
+import contextlib
+import math
+import os
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import soxr
+
+from tfrecords.decoders import FULL_SCALE, RATES, AudioError, Source, open_source, to_float
+
+__all__ = [
+    "FULL_SCALE",
+    "RATES",
+    "AudioError",
+    "AudioStream",
+    "describe",
+    "mix_to_mono",
+    "open_audio",
+    "read_audio",
+    "to_float",
+    "to_int16",
+]
+
+# Beyond the largest 32-bit integer no sample was meant, and spectra would be infinite.
+_ABSURD_PEAK = 2.0**32
+# Samples beyond the end of a clip on which the resampler's filter depends, of the lower rate.
+_RESAMPLER_MARGIN = 2048
+
+
+class AudioStream:
+    """Audio read block by block, in memory that does not grow with its length.
+
+    `open_audio` makes streams. A stream is a context manager, and an iterator of blocks, (n,)
+    float32, as the decoder gives them; `read` and `blocks` give them in other lengths.
+
+    Attributes:
+        name: of the source, in one printable line.
+        rate: samples a second of the source.
+        channels: of the source.
+        sample_rate: samples a second of the blocks.
+        seconds: length by the header, or None where it does not say.
+        notes: what a user should know of the source, a line each; complete at the end.
+        truncated: whether the source ends before its header says; certain at the end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        sample_rate: int | None,
+        limit_seconds: float | None,
+        resources: contextlib.ExitStack,
+    ):
+        self.name = name
+        self.rate, self.channels, self.seconds = source.rate, source.channels, source.seconds
+        self.sample_rate = sample_rate or source.rate
+        self.notes: list[str] = []
+        self._source, self._limit, self._resources = source, limit_seconds, resources
+        self._blocks = self._resampled()
+        self._rest = np.zeros(0, np.float32)
+
+    def __enter__(self) -> "AudioStream":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; one that was given open is left open, at its start."""
+        self._blocks = iter(())
+        self._resources.close()
+
+    @property
+    def truncated(self) -> bool:
+        return self._source.truncated
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self
+
+    def __next__(self) -> np.ndarray:
+        if len(self._rest):
+            block, self._rest = self._rest, self._rest[:0]
+            return block
+        return next(self._blocks)
+
+    def read(self, samples: int | None = None) -> np.ndarray:
+        """Returns the next ``samples`` or, at the end, what is left; None: all that is left.
+
+        Returns:
+            (n,) float32; n = 0 after the end.
+
+        Raises:
+            AudioError: for samples that are not finite or absurd; at the end, if there was none.
+        """
+        wanted = math.inf if samples is None else samples
+        parts, count = [], 0
+        while count < wanted and (block := next(self, None)) is not None:
+            parts.append(block)
+            count += len(block)
+        if not parts:
+            return np.zeros(0, np.float32)
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if count > wanted:
+            joined, self._rest = joined[:samples], joined[samples:]
+        return joined
+
+    def unread(self, samples: np.ndarray) -> None:
+        """Puts samples back; they are the next to be read."""
+        self._rest = np.concatenate([samples, self._rest])
+
+    def blocks(self, samples: int) -> Iterator[np.ndarray]:
+        """Yields blocks of ``samples``, the last perhaps shorter; errors as for `read`."""
+        if samples < 1:
+            raise ValueError(f"{samples} samples a block; expected at least 1")
+        while len(block := self.read(samples)):
+            yield block
+
+    def read_int16(self, samples: int) -> np.ndarray:
+        """Returns the start as packed records hold it: (n,) int16, n <= samples, 1.0 is 32767.
+
+        Raises:
+            AudioError: as for `read`, and for a file that ends too early.
+        """
+        source = self._source
+        if source.read_int16 is not None and source.rate == self.sample_rate:
+            values = source.read_int16(samples)
+            # x * 32767 / 32768, rounded: one towards zero in the upper half of the range.
+            values -= values > 2**14
+            values += values < -(2**14)
+            count = len(values)
+        else:
+            source.wanted = math.ceil(samples * source.rate / self.sample_rate)
+            if source.rate != self.sample_rate:
+                margin = _RESAMPLER_MARGIN * max(1, source.rate / self.sample_rate)
+                source.wanted += math.ceil(margin)
+            block = self.read(samples)
+            values, count = to_int16(block), len(block)
+        if source.truncated:
+            raise self._error("ends before its header says", "truncated")
+        if not count:
+            raise self._error("empty")
+        return values
+
+    def _resampled(self) -> Iterator[np.ndarray]:
+        any_sample = False
+        resampler = None
+        if self.rate != self.sample_rate:
+            resampler = soxr.ResampleStream(self.rate, self.sample_rate, 1, quality="HQ")
+        for block in self._checked():
+            mono = mix_to_mono(block)
+            if resampler is not None:
+                mono = resampler.resample_chunk(mono)
+            if len(mono):
+                any_sample = True
+                yield mono
+        if resampler is not None:
+            last = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            if len(last):
+                any_sample = True
+                yield last
+        if not any_sample:
+            raise self._error(f"shorter than one sample at {self.sample_rate} Hz", "empty")
+
+    def _checked(self) -> Iterator[np.ndarray]:
+        """Blocks whose every value was looked at."""
+        source, frames, loudest = self._source, 0, 0.0
+        for block in source.blocks:
+            peak = float(np.maximum(block.max(), -block.min()))  # NaN if there is one
+            if not math.isfinite(peak):
+                raise self._not_finite(block, frames)
+            if peak > _ABSURD_PEAK:
+                raise self._error(f"samples up to {peak:.3g}, which cannot be audio", "not audio")
+            loudest = max(loudest, peak)
+            frames += len(block)
+            if self._limit and frames > self._limit * self.rate:
+                raise _too_long(self.name, None, self._limit)
+            yield block
+        if not frames and source.truncated:
+            raise self._error("no sample can be read", "truncated")
+        if not frames:
+            raise self._error("empty")
+        if source.truncated:
+            self.notes.append(
+                f"{self.name}: ends before its header says; the {frames / self.rate:.2f} s that "
+                "are there were used"
+            )
+        if loudest > source.loudest:
+            hint = "; int16 values given as floats? divide by 32768" if loudest > 2 else ""
+            self.notes.append(
+                f"{self.name}: samples reach {loudest:.4g}, beyond [-1, 1]; used as they are{hint}"
+            )
+
+    def _not_finite(self, block: np.ndarray | None, frames: int) -> AudioError:
+        bad, total = 0, frames * self.channels
+        while block is not None:
+            bad += int(np.count_nonzero(~np.isfinite(block)))
+            total += block.size
+            block = next(self._source.blocks, None)
+        return self._error(f"{bad} of {total} samples are not finite", "not finite")
+
+    def _error(self, reason: str, kind: str | None = None) -> AudioError:
+        return AudioError(f"{self.name}: {reason}", kind or reason)
+
+
+def open_audio(
+    source,
+    sample_rate: int | None = None,
+    rate: int | None = None,
+    *,
+    limit_seconds: float | None = None,
+    name: str | None = None,
+) -> AudioStream:
+    """Opens audio to be read in blocks.
+
+    Args:
+        source: a path; the content of a file (bytes); a binary file, read from where it stands; or
+            an array (samples,), (samples, channels) or (channels, samples), of which the shorter
+            axis is that of the channels. Integers in arrays are divided by `FULL_SCALE`.
+        sample_rate: samples a second wanted; None for the source's own.
+        rate: samples a second of an array; files say their own.
+        limit_seconds: the longest audio taken; None for any.
+        name: of the source in notes and errors; None for its path or kind.
+
+    Raises:
+        AudioError: no such file, not audio, integers without a full scale, or too long.
+        ValueError: an array without ``rate``, or a source of another type.
+    """
+    if sample_rate is not None and not 1 <= sample_rate <= RATES[-1]:
+        raise ValueError(f"sample_rate {sample_rate}; expected 1 to {RATES[-1]}")
+    name = describe(source if name is None else name)
+    with contextlib.ExitStack() as resources:
+        try:
+            opened = open_source(source, rate, resources)
+        except AudioError as error:
+            raise AudioError(f"{name}: {error}", error.kind) from error
+        except OSError as error:
+            raise AudioError(f"{name}: {error.strerror or error}", "unreadable") from error
+        if limit_seconds and opened.seconds and opened.seconds > limit_seconds:
+            raise _too_long(name, opened.seconds, limit_seconds)
+        return AudioStream(name, opened, sample_rate, limit_seconds, resources.pop_all())
+
+
+def read_audio(
+    source,
+    sample_rate: int | None = None,
+    rate: int | None = None,
+    *,
+    limit_seconds: float | None = None,
+) -> np.ndarray:
+    """Reads audio whole, as float32 mono.
+
+    Channels are averaged, then the signal is resampled (band-limited) to ``sample_rate``. A file
+    that ends before its header says is used as far as it goes, and samples beyond [-1, 1] are used
+    as they are; both with a warning.
+
+    Args:
+        source, sample_rate, rate, limit_seconds: as for `open_audio`.
+
+    Returns:
+        (samples,) float32.
+
+    Raises:
+        AudioError: as `open_audio`; no sample, or samples that are NaN, infinite or absurd.
+        ValueError: as `open_audio`.
+
+    Example:
+
+    >>> read_audio(np.zeros(44100, np.int16), 32000, rate=44100).shape
+    (32000,)
+    """
+    with open_audio(source, sample_rate, rate, limit_seconds=limit_seconds) as stream:
+        samples = stream.read()
+    for note in stream.notes:
+        warnings.warn(note, stacklevel=2)
+    return samples
+
+
+def mix_to_mono(block: np.ndarray) -> np.ndarray:
+    """(n,) or (n, channels) to (n,), the mean of the channels."""
+    if block.ndim == 1:
+        return block
+    if block.shape[1] == 1:
+        return block[:, 0]
+    if block.shape[1] == 2:  # the common case, where NumPy's mean is slow
+        mono = block[:, 0] + block[:, 1]
+        mono /= 2
+        return mono
+    return block.mean(axis=1)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples as int16, where 1.0 is 32767; those beyond [-1, 1] are clipped."""
+    # In float64: float32 would round some products to the wrong side of one half.
+    scaled = samples.astype(np.float64)
+    scaled *= 32767
+    np.rint(scaled.clip(-32767, 32767, out=scaled), out=scaled)
+    return scaled.astype(np.int16)
+
+
+def describe(source: object) -> str:
+    """The name of a source, in one line that any terminal can print."""
+    if isinstance(source, str | os.PathLike):
+        name = os.fsdecode(source)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        name = f"{memoryview(source).nbytes} bytes"
+    elif isinstance(name := getattr(source, "name", None), str):
+        pass
+    else:
+        name = "array" if hasattr(source, "__array__") else type(source).__name__
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return "".join(escaped)
+
+
+def _too_long(name: str, seconds: float | None, limit: float) -> AudioError:
+    length = "" if seconds is None else f"{seconds:.1f} s; "
+    return AudioError(f"{name}: {length}longer than the {limit:g} s that are taken", "too long")

@@ -1,0 +1,373 @@
+"""Decoders: a path, bytes, an open file or an array to blocks of float32 at the source's rate.
+
+libsndfile decodes what it can, FFmpeg (through PyAV) the rest. Both see the content only: names and
+extensions do not matter.
+"""
+
+import contextlib
+import dataclasses
+import io
+import math
+import numbers
+import os
+import shutil
+import stat
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+#: Sample rates in Hz. Beyond these a header is damaged, and resampling would take gigabytes.
+RATES = range(1000, 768001)
+#: Magnitude of integer samples that becomes 1.0.
+FULL_SCALE = {"int8": 2**7, "uint8": 2**7, "int16": 2**15, "int32": 2**31}
+
+_MOST_CHANNELS = 64
+# Values (samples times channels) decoded at a time: 4 MB as float32.
+_BLOCK_VALUES = 2**20
+# libsndfile gives a number of frames beyond this for FLAC streams that do not say their length.
+_UNKNOWN_FRAMES = 2**48
+# Samples that a byte can hold, more than FLAC needs for silence: beyond it a header is wrong.
+_MOST_SAMPLES_PER_BYTE = 10_000
+# Lossy decoders exceed full scale by their nature; beyond twice that something is wrong.
+_LOSSY_PEAK = 2.0
+# Bytes kept in memory of a stream that cannot be rewound; the rest goes to a file.
+_MOST_IN_MEMORY = 2**24
+# Only these readers of FFmpeg: others, such as those of playlists, open further files.
+_FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,ogg"
+# Sizes that programs which write to a pipe put in a WAV header, where the length is not known yet.
+_WAV_STREAMED = 0x7FFFF000
+# A file of zeros would be millions of empty chunks.
+_MOST_WAV_CHUNKS = 10_000
+_OGG_LAST_PAGE = 4
+_LONGEST_OGG_PAGE = 65307
+
+
+class AudioError(ValueError):
+    """No audio can be read. The message is one line with the name and the reason.
+
+    Attributes:
+        kind: the reason in a few words that name neither file nor numbers, for counting.
+    """
+
+    def __init__(self, message: str, kind: str | None = None):
+        super().__init__(message)
+        self.kind = kind or message
+
+
+@dataclasses.dataclass(eq=False)
+class Source:
+    """An opened source.
+
+    Attributes:
+        rate: samples a second.
+        channels: of each block.
+        blocks: (n, channels) float32, one after the other; n > 0.
+        seconds: length by the header; None where it does not say.
+        loudest: a peak beyond this is unusual.
+        truncated: whether the source ends before its header says; certain at the end of ``blocks``.
+        wanted: samples after which ``blocks`` may end.
+        read_int16: reads the first samples as they are stored; None for other than mono of 16 bits.
+    """
+
+    rate: int
+    channels: int
+    blocks: Iterator[np.ndarray] = dataclasses.field(default_factory=lambda: iter(()))
+    seconds: float | None = None
+    loudest: float = 1.0
+    truncated: bool = False
+    wanted: float = math.inf
+    read_int16: Callable[[int], np.ndarray] | None = None
+
+
+def to_float(values: np.ndarray) -> np.ndarray:
+    """Samples as float32; integers are divided by their full scale.
+
+    Raises:
+        AudioError: for masked values, and types other than floats and those of `FULL_SCALE`.
+    """
+    _check_type(values)
+    values = np.asarray(values)
+    with np.errstate(over="ignore"):  # infinite values are refused later, and counted
+        samples = values.astype(np.float32)
+    if values.dtype.kind == "u":
+        samples -= 2**7
+    if values.dtype.kind != "f":
+        samples /= FULL_SCALE[values.dtype.name]
+    return samples
+
+
+def _check_type(values: object) -> None:
+    if np.ma.is_masked(values):
+        raise AudioError("masked values; fill them first")
+    kind = np.asarray(values).dtype
+    if kind.kind != "f" and kind.name not in FULL_SCALE:
+        raise AudioError(
+            f"{kind.name} values; expected {', '.join(FULL_SCALE)} or floats in [-1, 1]"
+        )
+
+
+def open_source(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
+    """Opens a source; see `tfrecords.audio.open_audio`.
+
+    Args:
+        source: path, bytes, binary file or array.
+        rate: samples a second of an array.
+        resources: closes what was opened.
+
+    Raises:
+        AudioError: if it is no audio; the message lacks the name.
+        OSError: if it cannot be read.
+        ValueError: if ``source`` is of another type, or an array without its rate.
+    """
+    opened = _open(source, rate, resources)
+    absurd = "absurd sample rate or number of channels"
+    if opened.rate not in RATES:
+        reason = f"{opened.rate} samples a second; expected {RATES[0]} to {RATES[-1]}"
+        raise AudioError(reason, absurd)
+    if opened.channels > _MOST_CHANNELS:
+        reason = f"{opened.channels} channels; expected at most {_MOST_CHANNELS}"
+        raise AudioError(reason, absurd)
+    return opened
+
+
+def _open(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
+    if isinstance(source, str | os.PathLike):
+        return _open_path(Path(os.fsdecode(source)), resources)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _open_file(io.BytesIO(source), resources)
+    if isinstance(source, io.TextIOBase):
+        raise ValueError("a file opened as text; open it with mode 'rb'")
+    if hasattr(source, "read"):
+        if not (source.seekable() and source.tell() == 0):
+            rewindable = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115
+            shutil.copyfileobj(source, resources.enter_context(rewindable), 2**20)
+            return _open_file(rewindable, resources)
+        resources.callback(lambda: source.closed or source.seek(0))
+        return _open_file(source, resources)
+    if hasattr(source, "__array__"):
+        return _open_array(source, rate)
+    raise ValueError(
+        f"a {type(source).__name__}; expected a path, the bytes of a file, a binary file or an "
+        "array with its rate"
+    )
+
+
+def _open_path(path: Path, resources: contextlib.ExitStack) -> Source:
+    if "\0" in str(path):
+        raise AudioError("no such file", "missing")
+    try:
+        mode = path.stat().st_mode  # before it is opened: a pipe would wait for its writer
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()  # says so if it cannot be read
+            raise AudioError("a folder, not a file", "missing")
+        if not stat.S_ISREG(mode):
+            raise AudioError("a device or a pipe, not a file", "missing")
+        # Unbuffered, since libsndfile and Python share its position.
+        file = resources.enter_context(io.FileIO(path))
+    except FileNotFoundError:
+        reason = "a link to no file" if path.is_symlink() else "no such file"
+        raise AudioError(reason, "missing") from None
+    return _open_file(file, resources)
+
+
+def _open_array(values: object, rate: int | None) -> Source:
+    if rate is None:
+        raise ValueError("an array needs rate=, its samples a second")
+    if not isinstance(rate, numbers.Real):
+        raise ValueError(f"rate must be a number of samples a second; received {rate!r}")
+    _check_type(values)
+    array = np.asarray(values)
+    if array.ndim not in (1, 2):
+        raise AudioError(
+            f"of shape {array.shape}; expected (samples,), (samples, channels) or "
+            "(channels, samples)"
+        )
+    if array.size == 0:
+        raise AudioError("empty")
+    if array.ndim == 1:
+        array = array[:, None]
+    elif array.shape[0] < array.shape[1]:
+        array = array.T
+    frames = max(1, _BLOCK_VALUES // array.shape[1])
+    blocks = (to_float(array[at : at + frames]) for at in range(0, len(array), frames))
+    return Source(int(rate), array.shape[1], blocks, len(array) / rate)
+
+
+def _open_file(file: BinaryIO, resources: contextlib.ExitStack) -> Source:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size == 0:
+        raise AudioError("empty")
+    truncated = _is_truncated(file, size)
+    file.seek(0)
+    source = _open_with_sndfile(file, resources)
+    if source is None:
+        file.seek(0)
+        source = _open_with_ffmpeg(file, resources)
+    if source is None and truncated:
+        raise AudioError("ends before its audio", "truncated")
+    if source is None:
+        raise AudioError("not audio")
+    source.truncated |= truncated
+    if source.seconds and source.seconds * source.rate > _MOST_SAMPLES_PER_BYTE * size:
+        source.seconds = None
+    return source
+
+
+class _SequentialFile(soundfile.SoundFile):
+    """Read from its start to its end; soundfile would seek after every read."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _open_with_sndfile(file: BinaryIO, resources: contextlib.ExitStack) -> Source | None:
+    # By its number a file is read without going through Python, and whatever its name is.
+    handle = file.fileno() if isinstance(file, io.FileIO) else file
+    try:
+        opened = resources.enter_context(_SequentialFile(handle, closefd=False))
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    source = Source(opened.samplerate, opened.channels)
+    if opened.frames < _UNKNOWN_FRAMES:
+        source.seconds = opened.frames / opened.samplerate
+    if opened.subtype not in ("FLOAT", "DOUBLE"):
+        source.loudest = _LOSSY_PEAK
+    source.blocks = _sndfile_blocks(opened, source)
+    if opened.channels == 1 and opened.subtype == "PCM_16":
+        source.read_int16 = lambda samples: _sndfile_int16(opened, source, samples)
+    return source
+
+
+def _sndfile_blocks(file: soundfile.SoundFile, source: Source) -> Iterator[np.ndarray]:
+    longest = max(1, _BLOCK_VALUES // file.channels)
+    left = file.frames
+    while (left := min(left, source.wanted)) > 0:
+        frames = min(longest, left)
+        block = np.full((frames, file.channels), np.nan, np.float32)
+        try:
+            read = len(file.read(out=block))
+        except RuntimeError:  # somewhere within; what was not written still is NaN
+            written = np.flatnonzero(~np.isnan(block).all(axis=1))
+            read = int(written[-1]) + 1 if len(written) else 0
+            source.truncated = True
+        if read:
+            yield block[:read]
+        if read < frames:
+            source.truncated |= file.frames < _UNKNOWN_FRAMES
+            return
+        left -= read
+        source.wanted -= read
+
+
+def _sndfile_int16(file: soundfile.SoundFile, source: Source, samples: int) -> np.ndarray:
+    try:
+        values = file.read(samples, dtype="int16")
+    except RuntimeError:
+        values = np.zeros(0, np.int16)
+        source.truncated = True
+    source.truncated |= len(values) < min(samples, file.frames) and file.frames < _UNKNOWN_FRAMES
+    return values
+
+
+def _open_with_ffmpeg(file: BinaryIO, resources: contextlib.ExitStack) -> Source | None:
+    import av  # takes a quarter of a second, which few recordings need
+
+    options = {"format_whitelist": _FFMPEG_FORMATS, "protocol_whitelist": "none"}
+    try:
+        container = av.open(file, options=options, metadata_errors="replace")
+        resources.enter_context(container)
+        if not container.streams.audio:
+            raise AudioError("no audio in it")
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:  # FFmpeg has no decoder for what the header says
+            return None
+        rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    except AudioError:
+        raise
+    except (av.FFmpegError, ValueError):
+        return None
+    source = Source(rate, channels, loudest=_LOSSY_PEAK)
+    is_mp4 = container.format.name.startswith("mov")
+    if is_mp4 and stream.duration:
+        source.seconds = float(stream.duration * stream.time_base)
+    elif container.format.name != "aac" and container.duration:  # of bare AAC it is a guess
+        source.seconds = container.duration / av.time_base
+    if source.seconds is not None and source.seconds <= 0:
+        source.seconds = None
+    source.blocks = _ffmpeg_blocks(container, source, is_mp4)
+    return source
+
+
+def _ffmpeg_blocks(container, source: Source, is_length_exact: bool) -> Iterator[np.ndarray]:
+    import av
+
+    # Packed, not planar: of eight planes PyAV's frames count nine and read beyond their memory.
+    packed = av.AudioResampler(format="flt", rate=source.rate)
+    decoded = container.decode(container.streams.audio[0])
+    parts, waiting, read = [], 0, 0
+    while True:
+        try:
+            frame = next(decoded, None)
+            for converted in packed.resample(frame) if frame is not None else ():
+                part = converted.to_ndarray().reshape(-1, converted.layout.nb_channels)
+                if (converted.sample_rate, part.shape[1]) != (source.rate, source.channels):
+                    raise ValueError("another rate or number of channels midway")
+                parts.append(part)
+                waiting += part.size
+        except (av.FFmpegError, ValueError):
+            source.truncated, frame = True, None
+        if waiting and (frame is None or waiting >= _BLOCK_VALUES // 2):
+            read += sum(map(len, parts))
+            yield np.concatenate(parts)
+            parts, waiting = [], 0
+        if frame is None:
+            break
+        if read >= source.wanted:
+            return
+    if is_length_exact and source.seconds and read < (source.seconds - 0.5) * source.rate:
+        source.truncated = True
+
+
+def _is_truncated(file: BinaryIO, size: int) -> bool:
+    """Whether a WAV or Ogg file ends before its header says; libsndfile reads it short, silently.
+
+    Args:
+        file: at its start.
+        size: of the file, in bytes.
+    """
+    magic = file.read(4)
+    if magic == b"RIFF":
+        return _is_wav_truncated(file, size)
+    return magic == b"OggS" and _is_ogg_truncated(file, size)
+
+
+def _is_wav_truncated(file: BinaryIO, size: int) -> bool:
+    position = 12  # RIFF, its size, WAVE
+    for _ in range(_MOST_WAV_CHUNKS):
+        if position + 8 > size:
+            return True  # it ends before the audio
+        file.seek(position)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name == b"data":
+            return 0 < length < _WAV_STREAMED and position + 8 + length > size
+        position += 8 + length + length % 2
+    return False
+
+
+def _is_ogg_truncated(file: BinaryIO, size: int) -> bool:
+    """Whether the last page is incomplete or does not carry the mark that ends a stream."""
+    file.seek(max(0, size - 2 * _LONGEST_OGG_PAGE))
+    tail = file.read()
+    page = tail.rfind(b"OggS")
+    if page < 0 or page + 27 > len(tail):
+        return True
+    flags, segments = tail[page + 5], tail[page + 26]
+    table = tail[page + 27 : page + 27 + segments]
+    end = page + 27 + segments + sum(table)
+    return len(table) < segments or end > len(tail) or not flags & _OGG_LAST_PAGE
