@@ -172,7 +172,9 @@ class AudioStream:
             if not math.isfinite(peak):
                 raise self._not_finite(block, frames)
             if peak > _ABSURD_PEAK:
-                raise self._error(f"samples up to {peak:.3g}, which cannot be audio", "not audio")
+                raise self._error(
+                    f"samples up to {peak:.3g}, which cannot be audio", "absurd samples"
+                )
             loudest = max(loudest, peak)
             frames += len(block)
             if self._limit and frames > self._limit * self.rate:

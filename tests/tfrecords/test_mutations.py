@@ -40,7 +40,7 @@ def write_sources(folder: Path) -> list[bytes]:
         sound = rng.uniform(-0.5, 0.5, (rate // 4, channels))
         soundfile.write(folder / name, sound, rate, **options)
         contents.append((folder / name).read_bytes())
-    for number, samples in enumerate(([0.1], [np.nan], [0.1, -np.inf], [5.0, -1e30], [])):
+    for number, samples in enumerate(([0.1], [np.nan], [0.1, -np.inf], [5.0, -7.0], [])):
         path = folder / f"samples_{number}.wav"
         soundfile.write(path, np.array(samples), RATE, subtype="DOUBLE")
         contents.append(path.read_bytes())
