@@ -19,8 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 import panns_tf
+from tests.contract.trajectory import first_step, loaded, trajectory
 from tests.support import case_waveform, read_json, read_npz, reference_state
-from tests.trajectory import Distances, distances
 
 CASES = {"2s": "2 x 2 s", "10s": "10 s", "odd": "3.22 s"}
 PROBABILITIES = ("clipwise_output", "segmentwise_output", "framewise_output")
@@ -91,11 +91,12 @@ def inference(name: str) -> str:
 
 def training(name: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        gentle: Distances = distances(name, 1e-5, Path(folder))
-        recipe: Distances = distances(name, 1e-3, Path(folder))
+        first = first_step(loaded(name))
+        gentle = trajectory(name, 1e-5, Path(folder))
+        recipe = trajectory(name, 1e-3, Path(folder))
     return (
-        f"| {name} | {max(gentle.losses):.0e} | {gentle.gradient_norms:.2%} "
-        f"| {gentle.running_statistics:.0e} | {gentle.outputs[-1]:.0e} "
+        f"| {name} | {max(gentle.losses):.0e} | {first.gradient_norms:.2%} "
+        f"| {first.running_statistics:.0e} | {gentle.outputs[-1]:.0e} "
         f"| {recipe.losses[1]:.0e} | {recipe.losses[4]:.1%} |"
     )
 

@@ -34,6 +34,10 @@ NAMES = {
 support.register_tiny()
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: left out of the default suite; see README.md")
+
+
 def pytest_generate_tests(metafunc):
     """Runs a test once for each network of the kind that it asks for."""
     for argument, names in NAMES.items():

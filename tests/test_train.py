@@ -1,12 +1,9 @@
 """The training command as people run it: its files, its mistakes, and being killed."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -78,61 +75,6 @@ def test_leaves_what_the_readme_says(finished):
 
 def weights(run_dir) -> list[np.ndarray]:
     return keras.saving.load_model(run_dir / "final.keras").get_weights()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_and_resumed_is_bit_identical(finished, data, tmp_path, seed):
-    run_dir = tmp_path / "killed"
-    # Killed once after a random number of logged steps, evaluation and saving included.
-    stop_after = int(np.random.default_rng(seed).integers(4, 29))
-    process = subprocess.Popen(
-        command(*flags(data, run_dir)),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    log = run_dir / "metrics.jsonl"
-    deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline:
-        if log.exists() and log.read_text().count("\n") >= stop_after:
-            os.kill(process.pid, signal.SIGKILL)
-            break
-        time.sleep(0.005)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    assert not (run_dir / "final.keras").exists()
-    resumed = run("--run-dir", run_dir, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "Resumed from" in resumed.stdout
-    for a, b in zip(weights(finished[0]), weights(run_dir), strict=True):
-        np.testing.assert_array_equal(a, b)
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
-    assert steps == sorted(steps)
-    assert steps.count(15) == 1
-
-
-@pytest.mark.slow
-def test_interrupted_run_saves_says_how_to_go_on_and_is_bit_identical(finished, data, tmp_path):
-    run_dir = tmp_path / "interrupted"
-    process = subprocess.Popen(
-        command(*flags(data, run_dir, **{"checkpoint-steps": 1000})),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    log = run_dir / "metrics.jsonl"
-    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 5):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, printed = process.communicate(timeout=300)
-    assert process.returncode == 130
-    assert f"continue with: python train.py --run-dir {run_dir} --resume" in printed
-    assert "Traceback" not in printed
-    resumed = run("--run-dir", run_dir, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    for a, b in zip(weights(finished[0]), weights(run_dir), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_evaluate_takes_the_run_the_model_and_the_saved_model(finished, data, tmp_path, capsys):

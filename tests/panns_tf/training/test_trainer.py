@@ -10,39 +10,11 @@ import numpy as np
 import pytest
 
 from panns_tf.config import TrainConfig
-from panns_tf.layers import BatchNorm
 from panns_tf.models import create_model
 from panns_tf.training import state
 from panns_tf.training.state import NotFiniteError
 from panns_tf.training.trainer import Trainer
-from tests.trajectory import distances
 from tfrecords import dataset
-
-
-@pytest.mark.slow
-def test_gentle_trajectory_is_the_references(trained, tmp_path):
-    found = distances(trained, 1e-5, tmp_path)
-    assert max(found.losses) < 1e-3
-    assert found.gradient_norms < 0.01
-    assert found.running_statistics < 1e-4
-    assert max(found.outputs) < 2e-3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("network", ["Cnn6", "LeeNet11", "DaiNet19"])
-def test_recipe_trajectory_is_the_references(network, tmp_path):
-    losses = distances(network, 1e-3, tmp_path).losses
-    # At this rate every weight moves by the whole rate whichever way its gradient points, so
-    # trajectories part by a factor of ten a step; see docs/parity.md.
-    assert max(losses[:2]) < 1e-3
-    assert max(losses) < 0.03
-
-
-@pytest.mark.slow
-def test_a_biased_running_variance_is_noticed(tmp_path, monkeypatch):
-    # A channel of the last block sees twelve values, so Keras' own adds 11/12 of PyTorch's.
-    monkeypatch.setattr(BatchNorm, "call", keras.layers.BatchNormalization.call)
-    assert distances("Cnn14", 1e-5, tmp_path, steps=1).running_statistics > 1e-3
 
 
 def configuration(data, run_dir, **changes) -> TrainConfig:

@@ -1,5 +1,8 @@
+"""Metrics equal scikit-learn's to 1e-9."""
+
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn import metrics as theirs
 
 from panns_tf import metrics
@@ -29,10 +32,13 @@ def draw(kind: str, dtype: str = "float64", clips: int = 300, classes: int = 5):
     return target, score.astype(dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8"])
 @pytest.mark.parametrize("kind", CASES)
-def test_equals_scikit_learn(kind, dtype):
-    target, score = draw(kind, dtype)
+def test_equals_scikit_learn(kind):
+    for dtype in ("float64", "float32", "float16", "int64", "int32", "uint8"):
+        check_against_scikit_learn(*draw(kind, dtype))
+
+
+def check_against_scikit_learn(target, score):
     for mine, other in (
         (metrics.average_precision, theirs.average_precision_score),
         (metrics.roc_auc, theirs.roc_auc_score),
@@ -63,16 +69,6 @@ def test_the_order_of_clips_is_nothing_but_a_shuffled_score_is():
     expected = metrics.average_precision(target, score)
     np.testing.assert_array_equal(metrics.average_precision(target[order], score[order]), expected)
     assert (np.abs(metrics.average_precision(target, score[order]) - expected) > 1e-4).any()
-
-
-@pytest.mark.parametrize("layout", ["C", "F"])
-def test_the_input_is_left_as_it_was(layout):
-    target, score = (np.array(each, order=layout) for each in draw("tied"))
-    before = score.copy()
-    metrics.summarise(target, score)
-    metrics.micro_average_precision(target, score)
-    metrics.best_f1(target[:, 0], score[:, 0])
-    np.testing.assert_array_equal(score, before)
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -114,20 +110,7 @@ def test_no_clips_and_no_classes_have_no_figures():
     assert metrics.best_f1(np.zeros((3, 0)), np.zeros((3, 0)))[0].shape == (0,)
 
 
-@pytest.mark.parametrize(
-    "metric",
-    [
-        metrics.average_precision,
-        metrics.roc_auc,
-        metrics.best_f1,
-        metrics.micro_average_precision,
-        metrics.weighted_average_precision,
-        metrics.summarise,
-        metrics.bootstrap,
-        metrics.calibration,
-        metrics.remarks,
-    ],
-)
+@pytest.mark.parametrize("metric", [metrics.average_precision, metrics.roc_auc])
 def test_scores_that_are_not_finite_are_counted_and_placed(metric):
     score = np.zeros((5, 4))
     score[2, 3] = score[2, 1] = np.nan
@@ -135,3 +118,9 @@ def test_scores_that_are_not_finite_are_counted_and_placed(metric):
     message = "3 of 20 scores, in 2 of 5 clips, .* the first of clip 2 and class 1 "
     with pytest.raises(ValueError, match=message):
         metric(score > 1, score)
+
+
+def test_d_prime():
+    expected = np.sqrt(2) * scipy.stats.norm.ppf([0.5, 0.76, 0.99])
+    np.testing.assert_allclose(metrics.d_prime(np.array([0.5, 0.76, 0.99])), expected, atol=1e-12)
+    assert metrics.d_prime(0.5) == 0
