@@ -1,0 +1,1 @@
+"""The paper's figures from run directories: PNG, SVG and the numbers drawn as CSV."""
