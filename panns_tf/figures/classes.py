@@ -275,7 +275,7 @@ def _draw(table: ClassTable, rows: Sequence[ClassRow], gap: int | None, theme: T
         axes.set_ylim(tall - 0.5, -0.5)  # of the last column too, so that rows are equally high
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", labelsize=7)
-        axes.tick_params(axis="y", length=0, labelsize=7.5, labelcolor=theme.text)
+        axes.tick_params(axis="y", left=False, labelsize=7.5, labelcolor=theme.text)
         labels = [_shortened(row.label) if row else "…" for row in column]
         axes.set_yticks(range(len(column)), labels if i % len(parts) == 0 else [])
         placed = [(float(y), row) for y, row in enumerate(column) if row]
@@ -296,7 +296,9 @@ def _shortened(label: str) -> str:
 
 
 def _remark(axes, x: float, y: float, text: str, theme: Theme) -> None:
-    axes.text(x, y, text, size=6.5, style="italic", va="center_baseline", color=theme.muted)
+    box = {"color": theme.background, "pad": 0.5}  # over the grid
+    style = {"size": 6.5, "style": "italic", "color": theme.muted, "bbox": box}
+    axes.text(x, y, text, va="center_baseline", **style)
 
 
 def _draw_clips(axes, placed, most: int, theme: Theme) -> None:
@@ -313,7 +315,7 @@ def _draw_clips(axes, placed, most: int, theme: Theme) -> None:
     axes.minorticks_off()
     decades = int(math.log10(1.6 * max(most, 10)))
     ticks = [10**e for e in range(0, decades + 1, 1 if decades <= 3 else 2)]
-    axes.set_xticks(ticks, [f"{t:g}" if t < 1e3 else f"{t / 1000:g}k" for t in ticks])
+    axes.set_xticks(ticks, [str(t).replace("000000", "M").replace("000", "k") for t in ticks])
 
 
 def _draw_ap(axes, placed, table: ClassTable, theme: Theme) -> None:

@@ -28,14 +28,13 @@ _WORDS = {
     "dropout": {False: "no dropout", True: "dropout"},
 }
 _FORMATS = {
-    "arch": lambda value: str(value),
-    "sampling": lambda value: str(value),
+    "arch": str,
+    "sampling": str,
     "fraction": lambda value: f"{100 * value:g} % of the clips",
     "sample_rate": lambda value: f"{value / 1000:g} kHz",
     "hop": lambda value: f"hop {value:g} ms",
     "mel_bins": lambda value: f"{value} mel bins",
     "embedding_size": lambda value: f"embedding {value}",
-    "data": lambda value: "/".join(value.split("/")[-2:]),
 }
 #: Fields of an architecture that its variants share: networks with the same layers.
 _LAYERS = ("body", "head", "inputs", "widths", "depths", "kernels", "bottleneck", "pool_last")

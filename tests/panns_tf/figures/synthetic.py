@@ -1,8 +1,12 @@
 """Run directories with known numbers, written as a training writes them."""
 
 import csv
+import itertools
 import json
 from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 LABELS = ("dog", "rain & wind", "clock <tick>")
 
@@ -55,3 +59,24 @@ def write_evaluation(folder: Path, labels, ap, final=0.4, clips=80, columns=None
             cells = [f"{ap[i]:.6f}", "0.9", "1.8"] if known else ["", "", ""]
             extra = ["" if values[i] is None else values[i] for values in more.values()]
             writer.writerow([i, labels[i], 8 if known else 0, *cells, *extra])
+
+
+def overlaps(figure) -> list[tuple[str, str]]:
+    """Pairs of texts that cover each other, and texts beyond the page, as they are drawn."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    page, boxes, hidden = figure.bbox, [], set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for tick, place in zip(axis.get_major_ticks(), axis.get_majorticklocs(), strict=True):
+            hidden |= set() if low <= place <= high else {tick.label1, tick.label2}
+    for text in set(figure.findobj(Text)) - hidden:
+        if text.get_text().strip() and text.get_visible():
+            boxes.append((text.get_text(), text.get_window_extent(canvas.get_renderer())))
+    beyond = [
+        (name, "the page")
+        for name, box in boxes
+        if box.x0 < -1 or box.y0 < -1 or box.x1 > page.x1 + 1 or box.y1 > page.y1 + 1
+    ]
+    pairs = itertools.combinations(boxes, 2)
+    return beyond + [(a, b) for (a, first), (b, second) in pairs if first.overlaps(second)]

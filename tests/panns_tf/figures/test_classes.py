@@ -3,15 +3,19 @@ import math
 
 import pytest
 
-from panns_tf.plots.classes import classes
-from panns_tf.plots.runs import read_runs
-from tests.panns_tf.plots.synthetic import LABELS, write_evaluation, write_run
-from tests.panns_tf.plots.test_panels import overlaps
-from tfrecords.classes import audioset_classes
+from panns_tf.figures.classes import classes
+from panns_tf.run import read_runs
+from tests.panns_tf.figures.synthetic import LABELS, overlaps, write_evaluation, write_run
 
 
 def read(folder):
     return read_runs([folder])[0]
+
+
+def texts(figure) -> list[str]:
+    """Class names and remarks."""
+    labels = [t.get_text() for axes in figure.axes for t in axes.get_yticklabels() if t.get_text()]
+    return labels + [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
 def test_classes_by_training_clips(tmp_path):
@@ -33,8 +37,8 @@ def test_classes_by_training_clips(tmp_path):
     (note,) = chart.notes
     assert note.startswith("1 of 3 classes undefined")
     figure = chart.figure()
-    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert texts == [LABELS[1], LABELS[2], LABELS[0], "undefined", "unrated"]
+    assert texts(figure) == [LABELS[1], LABELS[2], LABELS[0], "undefined", "unrated"]
+    assert overlaps(figure) == []
 
 
 def test_intervals_and_quality_of_per_class_csv(tmp_path):
@@ -67,21 +71,15 @@ def test_seeds_are_one_system_with_its_range(tmp_path):
 
 def test_without_counts_the_order_is_by_ap_and_the_bars_are_missing(tmp_path):
     write_run(tmp_path / "a", ap=[0.1, None, 0.3])
+    write_run(tmp_path / "b", "Cnn6", stop=200)
     chart = classes(read(tmp_path))
     assert [row["class"] for row in chart.rows] == [LABELS[2], LABELS[0], LABELS[1]]
     assert any(note.startswith("training clips of the classes are unknown") for note in chart.notes)
     assert len(chart.figure().axes) == 1
-
-
-def test_runs_without_evaluation_are_named(tmp_path):
-    write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
-    write_run(tmp_path / "b", "Cnn6", stop=200)
-    notes = classes(read(tmp_path)).notes
-    assert {"b: without per_class.csv; left out", "b: unfinished: step 200 of 600"} <= set(notes)
+    expected = {"b: without per_class.csv; left out", "b: unfinished: step 200 of 600"}
+    assert expected <= set(chart.notes)
     with pytest.raises(ValueError, match="none of the 1 runs has an evaluation with"):
         classes(read(tmp_path / "b"))
-    with pytest.raises(ValueError, match="has an evaluation named other"):
-        classes(read(tmp_path), evaluation="other")
 
 
 def test_other_clips_or_classes_are_refused(tmp_path):
@@ -102,42 +100,48 @@ def test_an_evaluation_is_chosen_by_name_or_since_all_have_it(tmp_path):
     assert {row["average_precision"] for row in classes(read(tmp_path)).rows} == {0.2, 0.3}
     only = classes(read(tmp_path / "a"), evaluation="")
     assert {row["average_precision"] for row in only.rows} == {0.1}
+    with pytest.raises(ValueError, match="has an evaluation named other"):
+        classes(read(tmp_path), evaluation="other")
 
 
-@pytest.mark.parametrize(
-    ("top", "bottom", "count"), [(2, None, 2), (1, 1, 2), (0, 1, 1), (9, 9, 3)]
-)
-def test_ends(top, bottom, count, tmp_path):
+def test_ends_of_the_order_and_mistakes(tmp_path):
     write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
-    chart = classes(read(tmp_path), top=top, bottom=bottom)
-    assert len(chart.rows) == count
-    texts = [text.get_text() for text in chart.figure().axes[0].texts]
-    assert ("…" in texts) == ((top, bottom) == (1, 1))
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
+    runs = read(tmp_path)
+    for top, bottom, count in ((2, None, 2), (1, 1, 2), (0, 1, 1), (9, 9, 3)):
+        chart = classes(runs, top=top, bottom=bottom)
+        assert len(chart.rows) == count
+        assert ("…" in texts(chart.figure())) == ((top, bottom) == (1, 1))
+    for settings, said in (
         ({"top": -1}, "--top must not be negative"),
         ({"top": 0, "bottom": 0}, "leave no class"),
         ({"order": "size"}, "order must be one of clips, ap, name"),
         ({"quality": [0.5]}, "label quality of 1 classes for 3 classes"),
-    ],
-)
-def test_mistakes(settings, said, tmp_path):
-    write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
-    with pytest.raises(ValueError, match=said):
-        classes(read(tmp_path), **settings)
+    ):
+        with pytest.raises(ValueError, match=said):
+            classes(runs, **settings)
 
 
+def test_a_very_long_name_is_cut_in_the_picture_and_whole_in_the_numbers(tmp_path):
+    labels = ["a" * 300, "b"]
+    write_run(tmp_path / "r", labels=labels, ap=[0.5, 0.6])
+    chart = classes(read(tmp_path))
+    figure = chart.figure()
+    assert max(map(len, texts(figure))) == 64
+    assert labels[0] in {row["class"] for row in chart.rows}
+    assert figure.get_size_inches()[0] < 14
+    assert overlaps(figure) == []
+
+
+@pytest.mark.full
 def test_audiosets_classes(tmp_path):
+    from tfrecords.classes import audioset_classes
+
     labels = audioset_classes().names
     ap = [(i % 97) / 97 for i in range(527)]
     write_run(tmp_path / "a", labels=labels, ap=ap, training_clips=list(range(1, 528)))
     chart = classes(read(tmp_path), quality=[0.5] * 527)
     figure = chart.figure()
-    texts = [text for axes in figure.axes for text in axes.texts]
-    assert {text.get_text() for text in texts} == set(labels)
+    assert set(labels) <= set(texts(figure))
     assert overlaps(figure) == []
     assert figure.get_figheight() > figure.get_figwidth()
     paths = chart.save(tmp_path / "out")
@@ -145,13 +149,3 @@ def test_audiosets_classes(tmp_path):
     assert [row["class"] for row in rows] == list(labels)[::-1]
     assert float(rows[0]["average_precision"]) == pytest.approx(ap[526], abs=1e-6)
     assert paths[2].stat().st_size < 700_000
-
-
-def test_a_very_long_name_is_cut_in_the_picture_and_whole_in_the_numbers(tmp_path):
-    labels = ["a" * 300, "b"]
-    write_run(tmp_path / "r", labels=labels, ap=[0.5, 0.6])
-    chart = classes(read(tmp_path))
-    drawn = [t.get_text() for axes in chart.figure().axes for t in axes.texts]
-    assert max(map(len, drawn)) == 64
-    assert labels[0] in {row["class"] for row in chart.rows}
-    assert chart.figure().get_size_inches()[0] < 14

@@ -1,8 +1,8 @@
 import pytest
 
-from panns_tf.__main__ import main
-from panns_tf.plots.command import ENDS
-from tests.panns_tf.plots.synthetic import LABELS, write_run
+from panns_tf.cli import main
+from panns_tf.figures.cli import ENDS
+from tests.panns_tf.figures.synthetic import LABELS, write_run
 
 
 def printed(capsys, *words) -> str:
@@ -13,27 +13,17 @@ def printed(capsys, *words) -> str:
 def test_curves(tmp_path, capsys):
     write_run(tmp_path / "runs/a", final=0.25)
     write_run(tmp_path / "runs/b", "Cnn6", stop=200)
-    out = printed(capsys, "curves", tmp_path / "runs", "--by", "arch", "--output", tmp_path / "x")
+    words = ("curves", tmp_path / "runs", "--output", tmp_path / "x")
+    out = printed(capsys, *words, "--by", "arch")
     assert "Cnn14" in out
     assert "0.2500" in out
     assert "note: b: unfinished: step 200 of 600" in out
     names = sorted(path.name for path in (tmp_path / "x").iterdir())
     assert names == ["curves-dark.png", "curves.csv", "curves.png", "curves.svg"]
     assert out.rstrip().split("\n")[-1].startswith(f"Written: {tmp_path}/x/curves.png, ")
-
-
-@pytest.mark.parametrize(
-    ("words", "figure"),
-    [
-        (("--metric", "loss"), "loss"),
-        (("--metric", "mAUC"), "curves_mAUC"),
-    ],
-)
-def test_figures_of_other_metrics_have_other_names(tmp_path, capsys, words, figure):
-    write_run(tmp_path / "runs/a")
-    printed(capsys, "curves", tmp_path / "runs", *words, "--output", tmp_path / "x")
-    assert (tmp_path / "x" / f"{figure}.png").exists()
-    assert not (tmp_path / "x" / "curves.png").exists()
+    for metric, name in (("loss", "loss"), ("mAUC", "curves_mAUC")):
+        printed(capsys, *words, "--metric", metric)
+        assert (tmp_path / "x" / f"{name}.png").exists()
 
 
 def test_complexity_needs_no_runs(tmp_path, capsys):
@@ -62,16 +52,7 @@ def test_many_classes_make_two_figures(tmp_path, capsys):
     assert rows == [2 * ENDS + 1, 71]
 
 
-def test_fewshot(tmp_path, capsys):
-    (tmp_path / "r.csv").write_text(
-        "task,strategy,clips_per_class,seed,metric,value\nesc50,scratch,1,0,accuracy,0.125\n"
-    )
-    out = printed(capsys, "fewshot", tmp_path / "r.csv", "--output", tmp_path / "x")
-    assert "0.1250" in out
-    assert (tmp_path / "x/fewshot.png").is_file()
-
-
-def test_all_draws_what_it_can_and_says_what_it_cannot(tmp_path, capsys):
+def test_all_draws_what_it_can_and_reports_what_it_cannot(tmp_path, capsys):
     write_run(tmp_path / "runs/a", ap=[0.1, 0.2, 0.3])
     write_run(tmp_path / "runs/b", "Cnn6", stop=200, clips=90)
     out = printed(capsys, "all", tmp_path / "runs", "--output", tmp_path / "x")
@@ -80,31 +61,28 @@ def test_all_draws_what_it_can_and_says_what_it_cannot(tmp_path, capsys):
     assert "classes-2: not drawn: none of the 1 runs has an evaluation with per_class.csv" in out
     assert "fewshot: not drawn: no result file among the runs" in out
     assert "note: figures-2: d/eval (3 classes, 90 clips): b" in out
+    (tmp_path / "runs/r.csv").write_text(
+        "task,strategy,clips_per_class,seed,metric,value\nesc50,scratch,1,0,accuracy,0.125\n"
+    )
+    out = printed(capsys, "fewshot", tmp_path / "runs/r.csv", "--output", tmp_path / "x")
+    assert "0.1250" in out
+    assert (tmp_path / "x/fewshot.png").is_file()
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
+def test_mistakes_write_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words, said in (
         (("curves", "absent"), "no such directory: absent"),
         (("fewshot", "absent.csv"), "no such file: absent.csv"),
         (("classes", "."), "no run in ."),
-    ],
-)
-def test_mistakes_write_nothing(words, said, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=said):
-        main(["plot", *words, "--output", "x"])
+    ):
+        with pytest.raises(ValueError, match=said):
+            main(["plot", *words, "--output", "x"])
+    for words in ([], ["curves"], ["pie", "a"], ["all", "a"]):
+        with pytest.raises(SystemExit):
+            main(["plot", *words])
+        assert capsys.readouterr().err.startswith("usage: panns-tf plot")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("words", [[], ["curves"], ["pie", "a"], ["all", "a"]], ids=" ".join)
-def test_other_words_are_refused(words, capsys):
-    with pytest.raises(SystemExit):
-        main(["plot", *words])
-    assert capsys.readouterr().err.startswith("usage: python -m panns_tf plot")
-
-
-def test_the_result_files_are_documented(capsys):
     with pytest.raises(SystemExit):
         main(["plot", "fewshot", "--help"])
     assert "task,strategy,clips_per_class,seed,metric,value" in capsys.readouterr().out

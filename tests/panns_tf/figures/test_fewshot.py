@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from panns_tf.figures.fewshot import PUBLISHED, fewshot
+from tests.panns_tf.figures.synthetic import overlaps
+
+HEAD = "task,strategy,clips_per_class,seed,metric,value\n"
+
+
+def write(folder, *lines, head=HEAD):
+    path = folder / "results.csv"
+    path.write_text(head + "".join(line + "\n" for line in lines))
+    return path
+
+
+def colours(figure) -> dict[str, str]:
+    (legend,) = figure.legends
+    lines = zip(legend.get_texts(), legend.get_lines(), strict=True)
+    return {text.get_text(): line.get_color() for text, line in lines}
+
+
+def test_means_ranges_and_the_papers_results(tmp_path):
+    path = write(
+        tmp_path,
+        "esc50,Fine-tune,1,0,accuracy,0.2",
+        "esc50,finetune,1,1,accuracy,0.4",
+        "esc50,finetune,8,0,accuracy,0.7",
+        "esc50,finetune,all,0,accuracy,0.9",
+        "esc50,scratch,1,0,accuracy,0.1",
+    )
+    chart = fewshot([path])
+    found = {(r["strategy"], r["clips_per_class"], r["source"]): r for r in chart.rows}
+    assert list(found) == [
+        ("scratch", 1, "this project"),
+        ("scratch", "all", "paper"),
+        ("finetune", 1, "this project"),
+        ("finetune", 8, "this project"),
+        ("finetune", "all", "this project"),
+        ("finetune", "all", "paper"),
+    ]
+    row = found["finetune", 1, "this project"]
+    assert (row["low"], row["high"], row["seeds"]) == (0.2, 0.4, 2)
+    assert row["mean"] == pytest.approx(0.3)
+    assert found["finetune", "all", "paper"]["mean"] == 0.947
+    (axes,) = chart.figure().axes
+    assert axes.get_title(loc="left") == "ESC-50 (1 to 2 seeds)"
+    ticks = dict(
+        zip((t.get_text() for t in axes.get_xticklabels()), axes.get_xticks(), strict=True)
+    )
+    assert ticks == {"1": 0, "8": 3, "all": 4}
+    line = next(line for line in axes.lines if len(line.get_xdata()) == 3)
+    assert list(line.get_xdata()) == [0, 3, 4]
+    without = fewshot([path], with_paper=False)
+    assert {row["source"] for row in without.rows} == {"this project"}
+    assert without.notes == ()
+
+
+def test_doubtful_results_are_left_out():
+    assert "freeze_l1" not in PUBLISHED["dcase2019_task1"].results()
+    assert sum(len(task.results()) for task in PUBLISHED.values()) == 23
+
+
+def test_another_metric_or_task_has_no_published_results(tmp_path):
+    path = write(tmp_path, "ESC50,scratch,1,0,mAP,0.1", "My Sounds,my way,3,0,accuracy,0.5")
+    chart = fewshot([path])
+    assert {row["source"] for row in chart.rows} == {"this project"}
+    assert chart.notes == ("esc50: mAP measured; the paper has accuracy, not drawn",)
+    titles = [axes.get_title(loc="left") for axes in chart.figure().axes]
+    assert titles == ["ESC-50", "My Sounds"]
+
+
+def test_all_six_tasks(tmp_path):
+    lines = [
+        f"{task},{strategy},{clips},0,{paper.metric},0.5"
+        for task, paper in PUBLISHED.items()
+        for strategy in ("scratch", "finetune", "freeze_l1", "freeze_l3")
+        for clips in (1, 2, 4)
+    ]
+    figure = fewshot([write(tmp_path, *lines)]).figure()
+    assert len(figure.axes) == 6
+    assert overlaps(figure) == []
+
+
+def test_other_strategies_leave_the_papers_four_their_styles(tmp_path):
+    four = ["scratch", "freeze_l1", "freeze_l3", "finetune"]
+    rows = [f"mine,{name},{n},0,accuracy,0.{n}" for name in four for n in (1, 2)]
+    before = colours(fewshot([write(tmp_path, *rows)]).figure())
+    more = [f"mine,{name},{n},0,accuracy,0.{n}" for name in ("Linear probe", "a") for n in (1, 2)]
+    figure = fewshot([write(tmp_path, *more, *rows)]).figure()
+    after = colours(figure)
+    assert list(before) == ["scratch", "Freeze_L1", "Freeze_L3", "fine-tune"]
+    assert list(after) == [*before, "linear probe", "a"]
+    assert before.items() <= after.items()
+    assert len(set(after.values())) == 6
+    assert overlaps(figure) == []
+
+
+def test_crowded_counts_have_ticks_apart(tmp_path):
+    counts = (1, 2, 5, 10, 20, "all")
+    path = write(tmp_path, *(f"esc50,scratch,{n},0,accuracy,0.5" for n in counts))
+    (axes,) = fewshot([path]).figure().axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(map(str, counts))
+    crowded = write(tmp_path, *(f"esc50,scratch,{n},0,accuracy,0.5" for n in range(1, 12)))
+    (axes,) = fewshot([crowded]).figure().axes
+    assert np.diff(axes.get_xticks()).min() >= 0.5
+
+
+def test_rows_without_a_value_are_named(tmp_path):
+    chart = fewshot([write(tmp_path, "a,b,1,0,c,", "a,b,2,0,c,nan", "a,b,4,0,c,0")])
+    assert [(row["clips_per_class"], row["mean"]) for row in chart.rows] == [(4, 0.0)]
+    assert chart.notes == (
+        "results.csv, line 2: no value; left out",
+        "results.csv, line 3: no value; left out",
+    )
+
+
+def test_mistakes(tmp_path):
+    for lines, said in (
+        (["a,b,0,0,c,1"], "line 2: expected clips_per_class"),
+        (["a,b,1.5,0,c,1"], "received '1.5' and '1'"),
+        (["a,b,1,0,c,good"], "received '1' and 'good'"),
+        (["a,b,1,0,c,1", "a,b,1,0,c,1"], "line 3: seed 0 of a, b, 1 clips comes twice"),
+        (["a,b,1,0,c,1", "a,b,1,1,d,1"], "line 3: a has values of c and of d"),
+        (["a,b,1,0,c,1", "a,b,8"], "line 3 has another number of cells"),
+        ([], "no result in"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            fewshot([write(tmp_path, *lines)])
+    with pytest.raises(ValueError, match=r"has no column seed and no metric"):
+        fewshot([write(tmp_path, head="task,strategy,clips_per_class,value\n")])
+    with pytest.raises(ValueError, match="no such file"):
+        fewshot([tmp_path / "absent.csv"])
