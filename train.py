@@ -27,7 +27,7 @@ import tensorflow as tf  # noqa: E402
 from panns_tf import commands  # noqa: E402
 from panns_tf.config import TrainConfig  # noqa: E402
 from panns_tf.inference.export import export_saved_model  # noqa: E402
-from panns_tf.models import Network, create_model  # noqa: E402
+from panns_tf.models import Network  # noqa: E402
 from panns_tf.training import demo  # noqa: E402
 from panns_tf.training.board import Board  # noqa: E402
 from panns_tf.training.distill import Teacher  # noqa: E402
@@ -41,7 +41,7 @@ from panns_tf.training.memory import BatchTooLargeError  # noqa: E402
 from panns_tf.training.options import architecture, configure, parse  # noqa: E402
 from panns_tf.training.state import NotFiniteError  # noqa: E402
 from panns_tf.training.trainer import Trainer, describe  # noqa: E402
-from panns_tf.weights.loading import read_network  # noqa: E402
+from panns_tf.weights.loading import create_model, read_network  # noqa: E402
 from tfrecords import Index, load_index, read_black_list  # noqa: E402
 from tfrecords.decimate import check_decimation  # noqa: E402
 from tfrecords.shards import write_atomic  # noqa: E402

@@ -30,7 +30,7 @@ from panns_tf.inference.export.precision import PRECISIONS
 from panns_tf.inference.export.runtimes import open_exported
 from panns_tf.inference.loading import load_network
 from panns_tf.layers.compiled import without_xla
-from panns_tf.weights import load_torch_state
+from panns_tf.weights.state_dict import load_torch_state
 from tests.support import reference_state
 
 NETWORKS = (

@@ -16,11 +16,11 @@ _MODULES = {
     "SpecAugment": "layers",
     "StreamingDetector": "inference",
     "StreamingTagger": "inference",
-    "create_model": "models",
+    "create_model": "weights.loading",
     "list_models": "models",
-    "load_torch_state": "weights",
-    "read_torch_state": "weights",
-    "to_torch_state": "weights",
+    "load_torch_state": "weights.state_dict",
+    "read_torch_state": "weights.torch_file",
+    "to_torch_state": "weights.state_dict",
     "training_model": "models",
 }
 

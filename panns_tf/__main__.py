@@ -45,7 +45,7 @@ def _models(options: argparse.Namespace) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     _quiet()
-    from panns_tf.weights.convert import convert
+    from panns_tf.weights.cli import convert
 
     print(convert(options.source, options.output, options.arch, options.force))
 

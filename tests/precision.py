@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import create_model
 from panns_tf.training.distribution import Distribution
 from panns_tf.training.step import UpdateStep
+from panns_tf.weights.loading import create_model
 
 STEPS = 10
 PRECISIONS = ("mixed_bfloat16", "mixed_float16")

@@ -8,7 +8,7 @@ import pytest
 
 import evaluate
 from panns_tf.evaluation.scores import load_scores
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 from tfrecords import load_index, synthesize_clips
 
 # Evaluations compile a network each; XLA would take most of the time.

@@ -15,7 +15,7 @@ import soundfile
 import tensorflow as tf
 
 from panns_tf.inference.export.saved_model import export_saved_model
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 from tests.rest import predict
 
 ROOT = Path(__file__).parents[1]

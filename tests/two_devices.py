@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import create_model
 from panns_tf.training import step
 from panns_tf.training.distribution import distribute
 from panns_tf.training.step import UpdateStep
+from panns_tf.weights.loading import create_model
 from tests.support import register_tiny
 
 

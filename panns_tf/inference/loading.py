@@ -8,9 +8,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from panns_tf.inference.export.saved_model import DESCRIPTION, describe
-from panns_tf.models import Network, create_model, find
-from panns_tf.weights.convert import network_from_file
-from panns_tf.weights.loading import TORCH, read_network
+from panns_tf.models import Network, find
+from panns_tf.weights.loading import STATE_FILES, create_model, read_network
 from tfrecords.classes import audioset_classes
 
 #: Files of a run directory that hold its network, the preferred first.
@@ -36,7 +35,7 @@ def load_network(model: str | Path, weights: str | Path | None = "audioset") -> 
     path = Path(model)
     if not str(model):
         raise ValueError("a model without a name; expected a network, a file or a run directory")
-    is_path = path.exists() or path.suffix in (*TORCH, ".keras") or os.sep in str(model)
+    is_path = path.exists() or path.suffix in (*STATE_FILES, ".keras") or os.sep in str(model)
     if is_path and weights not in (None, "audioset"):
         raise ValueError(
             f"{path} has weights of its own; received {weights} besides, which go with the name "
@@ -56,8 +55,8 @@ def load_network(model: str | Path, weights: str | Path | None = "audioset") -> 
                 ".keras or .pth file or the name of a network"
             )
         path = found[0]
-    if path.is_file() and path.suffix in (*TORCH, ".keras"):
-        network = network_from_file(path)
+    if path.is_file() and path.suffix in (*STATE_FILES, ".keras"):
+        network = read_network(path)
     elif is_path:
         what = "no file of a network" if path.exists() else "no such file"
         raise ValueError(f"{what}: {path}; expected a .keras or .pth file, or a run directory")
@@ -72,8 +71,8 @@ def _named(name: str, weights: str | Path | None) -> Network:
     if weights in (None, "audioset"):
         return create_model(name, weights=weights)
     path = Path(weights)
-    if path.suffix in TORCH:
-        return network_from_file(path, name)
+    if path.suffix in STATE_FILES:
+        return read_network(path, name)
     if path.suffix != ".keras" or not path.is_file():
         return create_model(name, weights=weights)  # says what is wrong
     network, wanted = read_network(path), find(name)

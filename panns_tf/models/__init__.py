@@ -1,6 +1,6 @@
 """The networks: a table, a few builders, and the models they make."""
 
-from panns_tf.models.network import Network, blueprint, create_model, training_model
+from panns_tf.models.network import Network, blueprint, training_model
 from panns_tf.models.registry import ARCHITECTURES, Architecture, find, list_models
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "Architecture",
     "Network",
     "blueprint",
-    "create_model",
     "find",
     "list_models",
     "training_model",

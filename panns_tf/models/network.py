@@ -1,7 +1,6 @@
 """Rows of the registry become Keras models, for inference and for training."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 
@@ -85,47 +84,6 @@ class Network(keras.Model):
         network = cls(config["architecture"], config["num_classes"], **config["overrides"])
         network.labels = config["labels"]
         return network
-
-
-def create_model(
-    name: str, num_classes: int = 527, weights: str | Path | None = None, **overrides
-) -> keras.Model:
-    """Creates a network of the paper, ready for inference.
-
-    Args:
-        name: of the network; see `list_models`. Case is ignored and short forms are understood.
-        num_classes: K; 527 is AudioSet.
-        weights: None for random ones; ``"audioset"`` for the published ones, downloaded (once,
-            see `panns_tf.weights.zoo`) and verified; or the path of a PyTorch checkpoint (``.pth``,
-            read without PyTorch), a ``.keras`` or a ``.weights.h5`` file of the same network.
-        **overrides: ``sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window,
-            embedding_size``; ``hidden``, widths of layers before the classifier, and
-            ``activation="softmax"`` for clips of one class each; and ``dropout=False``,
-            ``spec_augment=False`` to switch these off.
-
-    Returns:
-        A functional model. Input ``waveform``: (batch, samples) float32 in [-1, 1], both axes of
-        any size; clips shorter than the network's minimum are extended by zeros. Output: a dict
-        of ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, width); decision-level
-        networks add ``framewise_output`` (batch, frames, K) and ``segmentwise_output``.
-
-    Raises:
-        ValueError: unknown network or override, impossible setting, weights of another network.
-        OSError: the published weights cannot be downloaded.
-
-    Example:
-
-    >>> model = create_model("wavegram_logmel", num_classes=10)
-    >>> model(np.zeros((1, 32000), "float32"))["clipwise_output"].shape
-    TensorShape([1, 10])
-    """
-    network = Network(name, num_classes, zeros=weights is not None, **overrides)
-    if weights is not None:
-        # Weights are loaded into networks, so their package imports this one.
-        from panns_tf.weights.loading import load_weights
-
-        load_weights(network, weights)
-    return network
 
 
 def blueprint(name: str, num_classes: int = 527, **overrides) -> Network:

@@ -10,7 +10,7 @@ import numpy as np
 from panns_tf.inference.loading import load_network
 from panns_tf.models import Network, find
 from panns_tf.transfer.stages import CLASSIFIER
-from panns_tf.weights.loading import TORCH
+from panns_tf.weights.loading import STATE_FILES
 
 #: Hidden layers of Freeze_L3's classifier; the paper gives no widths.
 HIDDEN = (512, 512)
@@ -30,7 +30,7 @@ def read_base(arch: str | None, weights: str | None) -> Network:
     if weights == "audioset":
         return load_network(find(arch or "Cnn14").name, "audioset")
     path = Path(weights)
-    if path.suffix in TORCH and arch:
+    if path.suffix in STATE_FILES and arch:
         return load_network(find(arch).name, weights)
     network = load_network(weights, None) if _is_place(path) else load_network(arch or "", weights)
     if arch and find(arch).name != network.row.name:
@@ -42,7 +42,7 @@ def read_base(arch: str | None, weights: str | None) -> Network:
 
 
 def _is_place(path: Path) -> bool:
-    return path.is_dir() or path.suffix in (*TORCH, ".keras")
+    return path.is_dir() or path.suffix in (*STATE_FILES, ".keras")
 
 
 def task_overrides(row_name: str, strategy: str, single_label: bool, overrides: dict) -> dict:

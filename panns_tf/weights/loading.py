@@ -1,32 +1,80 @@
 """Weights from files into networks: published, the reference's, and Keras' own."""
 
+import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
+import safetensors
+import safetensors.numpy
 
-from panns_tf.models import Architecture, Network, find
-from panns_tf.weights.identify import classes_of, description, networks_of, shapes_of
+from panns_tf.models.network import Network
+from panns_tf.models.registry import Architecture, find
 from panns_tf.weights.state_dict import load_torch_state
-from panns_tf.weights.torch_checkpoint import read_torch_state
+from panns_tf.weights.torch_file import read_torch_state
 from panns_tf.weights.zoo import fetch, published_file
 from tfrecords.classes import audioset_classes
 
 #: The value of ``weights`` that stands for the published checkpoint.
 AUDIOSET = "audioset"
 
-#: Endings of PyTorch's files.
-TORCH = (".pth", ".pt")
+#: Endings of files that hold a state dict of the reference.
+STATE_FILES = (".pth", ".pt", ".safetensors")
+
+#: Beside the state dict of a file written here: JSON of the arguments of `create_model`.
+DESCRIPTION = "panns_tf"
+
+#: The classifiers' weights; their first axis is the classes.
+CLASSIFIERS = ("fc_audioset.weight", "att_block.cla.weight")
+
+
+def create_model(
+    name: str, num_classes: int = 527, weights: str | Path | None = None, **overrides
+) -> keras.Model:
+    """Creates a network of the paper, ready for inference.
+
+    Args:
+        name: of the network; see `list_models`. Case is ignored and short forms are understood.
+        num_classes: K; 527 is AudioSet.
+        weights: None for random ones; ``"audioset"`` for the published ones, downloaded (once,
+            see `panns_tf.weights.zoo`) and verified; or the path of a ``.pth`` (PyTorch's, read
+            without it), ``.safetensors``, ``.keras`` or ``.weights.h5`` file of the same network.
+        **overrides: ``sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window,
+            embedding_size``; ``hidden``, widths of layers before the classifier, and
+            ``activation="softmax"`` for clips of one class each; and ``dropout=False``,
+            ``spec_augment=False`` to switch these off.
+
+    Returns:
+        A functional model. Input ``waveform``: (batch, samples) float32 in [-1, 1], both axes of
+        any size; clips shorter than the network's minimum are extended by zeros. Output: a dict
+        of ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, width); decision-level
+        networks add ``framewise_output`` (batch, frames, K) and ``segmentwise_output``.
+
+    Raises:
+        ValueError: unknown network or override, impossible setting, weights of another network.
+        OSError: the published weights cannot be downloaded.
+
+    Example:
+
+    >>> model = create_model("wavegram_logmel", num_classes=10)
+    >>> model(np.zeros((1, 32000), "float32"))["clipwise_output"].shape
+    TensorShape([1, 10])
+    """
+    network = Network(name, num_classes, zeros=weights is not None, **overrides)
+    if weights is not None:
+        load_weights(network, weights)
+    return network
 
 
 def load_weights(network: Network, weights: str | Path) -> None:
     """Loads weights into a network, all of them or none.
 
     Args:
-        network: from `panns_tf.create_model`.
-        weights: ``"audioset"`` for the network's published checkpoint, downloaded unless it is
-            in the cache; or the path of a ``.pth``, ``.keras`` or ``.weights.h5`` file.
+        network: from `create_model`.
+        weights: as for `create_model`, but not None.
 
     Raises:
         ValueError: if there is no such file or checkpoint, or it is damaged, of another network
@@ -40,57 +88,134 @@ def load_weights(network: Network, weights: str | Path) -> None:
                 f"the published {network.name} has 527 classes; received num_classes="
                 f"{network.num_classes}"
             )
-        _load_torch(network, fetch(network.row.name))
+        _load_state(network, fetch(network.row.name))
         network.labels = list(audioset_classes().names)
         return
     path = Path(weights)
     if not path.is_file():
         raise ValueError(
-            f"weights: no such file: {path}; expected None, {AUDIOSET!r}, a .pth, a .keras or "
-            "a .weights.h5"
+            f"weights: no such file: {path}; expected None, {AUDIOSET!r}, a .pth, a .safetensors, "
+            "a .keras or a .weights.h5"
         )
-    if path.suffix in TORCH:
-        _load_torch(network, path)
+    if path.suffix in STATE_FILES:
+        _load_state(network, path)
     elif path.suffix == ".keras":
         _load_keras(network, path)
     elif path.name.endswith(".weights.h5"):
         _load_h5(network, path)
     else:
         raise ValueError(
-            f"weights: expected a .pth, a .keras or a .weights.h5 file; received {path}"
+            "weights: expected a .pth, a .safetensors, a .keras or a .weights.h5 file; received "
+            f"{path}"
         )
 
 
-def _load_torch(network: Network, path: Path) -> None:
-    state = read_torch_state(path)
-    said = description(state)
-    if said is not None:
-        # What its entries do not tell: a decision-level head, a hop.
-        settings = {key: said[key] for key in said.keys() - {"name", "num_classes"}}
-        row = find(said["name"]).override(**settings)
-        ours = network.row
-        if (row.body, row.head, row.frontend) != (ours.body, ours.head, ours.frontend):
+def read_network(path: str | Path, arch: str | None = None) -> Network:
+    """Reads a network from a file, with its labels if they are known.
+
+    Args:
+        path: a ``.keras``, ``.pth``, ``.pt`` or ``.safetensors`` file.
+        arch: the network that a state dict is of; None where the file says it, in itself if it
+            was written here, or by its name, such as ``Cnn14_mAP=0.431.pth``.
+
+    Raises:
+        ValueError: in one line, if it cannot be read, holds something else, or does not tell
+            which network it holds.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no such file: {path}")
+    if path.suffix not in STATE_FILES:
+        if arch is not None:
+            raise ValueError(f"--arch is for state dicts; {path} says which network it holds")
+        return _read_keras(path)
+    state, about = _read_state(path)
+    if about is not None and arch is None:
+        network = create_model(**about)
+    else:
+        network = create_model(arch or _arch_of(path), _classes_of(state) or 527)
+    _load_state(network, path)
+    if about is None and network.num_classes == 527:
+        network.labels = list(audioset_classes().names)  # the reference's own training
+    return network
+
+
+def _arch_of(path: Path) -> str:
+    """The network that a file's name says, as those of the published files do."""
+    try:
+        return find(path.name.split("_mAP")[0].removesuffix(path.suffix)).name
+    except ValueError:
+        raise ValueError(
+            f"{path} does not tell which network it holds; name it with --arch, or call the file "
+            "by it, such as Cnn14_mAP=0.431.pth"
+        ) from None
+
+
+def describe_state(network: Network) -> dict[str, str]:
+    """Returns what a file must hold beside a state dict, of which several networks have the same.
+
+    It is one entry: `DESCRIPTION` and JSON of the arguments of `create_model`.
+    """
+    arguments = {"name": network.row.name, "num_classes": network.num_classes}
+    return {DESCRIPTION: json.dumps({**arguments, **network.overrides})}
+
+
+def _read_state(path: Path) -> tuple[Mapping, dict | None]:
+    """Returns the state dict of a file, and the arguments of `create_model` if it has them."""
+    if path.suffix == ".safetensors":
+        state, extra = _read_safetensors(path)
+    else:
+        state = read_torch_state(path)
+        extra = state.extra
+    try:
+        about = json.loads(extra.get(DESCRIPTION, "null"))
+    except (TypeError, ValueError):
+        about = None
+    return state, about if isinstance(about, dict) and "name" in about else None
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            extra = file.metadata() or {}
+        state = safetensors.numpy.load_file(path)
+    except Exception as error:  # its own class, and what NumPy raises at unknown types
+        raise ValueError(f"{path} is refused: {one_line(error)}") from error
+    # NumPy has no bfloat16 of its own.
+    return {k: a.astype("float32") if a.dtype.kind == "V" else a for k, a in state.items()}, extra
+
+
+def _classes_of(state: Mapping) -> int | None:
+    """The number of classes of a state dict, None if it has no classifier."""
+    shapes = [np.shape(state[name]) for name in CLASSIFIERS if name in state]
+    return shapes[0][0] if shapes and shapes[0] else None
+
+
+def _load_state(network: Network, path: Path) -> None:
+    state, about = _read_state(path)
+    if about is not None:
+        # What the entries do not tell: a decision-level head, a hop.
+        overrides = {key: about[key] for key in about.keys() - {"name", "num_classes"}}
+        arch = find(about["name"]).override(**overrides)
+        if _graph(arch) != _graph(network.row):
             raise ValueError(
-                f"{path} holds a {row.name} with {row.frontend}, not a {ours.name} with "
-                f"{ours.frontend}"
+                f"{path} holds a {arch.name} with {arch.frontend}, not a {network.row.name} with "
+                f"{network.row.frontend}"
             )
-        _check_activation(path, row, ours)
+        _check_activation(path, arch, network.row)
     try:
         load_torch_state(network, state)
     except ValueError as error:
-        owners = networks_of(state)
-        if owners and network.row.name not in owners:
+        if (classes := _classes_of(state)) not in (None, network.num_classes):
             raise ValueError(
-                f"{path} holds a {' or '.join(owners)}, not a {network.row.name}; "
-                f"create that network to load it"
-            ) from error
-        classes = classes_of(shapes_of(state))
-        if owners and classes != network.num_classes:
-            raise ValueError(
-                f"{path} holds a {network.row.name} of {classes} classes; received num_classes="
+                f"{path} holds a network of {classes} classes; received num_classes="
                 f"{network.num_classes}"
             ) from error
         raise ValueError(f"{path}: {error}") from error
+
+
+def _graph(arch: Architecture) -> tuple:
+    return arch.body, arch.head, arch.frontend
 
 
 def _load_h5(network: Network, path: Path) -> None:
@@ -112,16 +237,11 @@ def _load_h5(network: Network, path: Path) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """Returns what an error says in a line of moderate length."""
+    """Returns an error's message in a line of moderate length."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def read_network(path: str | Path) -> Network:
-    """Reads a network from a ``.keras`` file.
-
-    Raises:
-        ValueError: in one line, if it cannot be read or holds something else.
-    """
+def _read_keras(path: Path) -> Network:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} cannot be loaded: it is truncated, or no .keras file")
     try:
@@ -134,7 +254,7 @@ def read_network(path: str | Path) -> Network:
 
 
 def _load_keras(network: Network, path: Path) -> None:
-    saved = read_network(path)
+    saved = _read_keras(path)
     shapes, expected = ([tuple(w.shape) for w in m.weights] for m in (saved, network))
     if saved.name != network.name or shapes != expected:
         raise ValueError(

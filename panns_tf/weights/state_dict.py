@@ -9,8 +9,8 @@ import numpy as np
 
 from panns_tf.layers import BatchNorm, LogMel
 from panns_tf.layers.log_mel import analysis_window, mel_matrix
-from panns_tf.models import Network
-from panns_tf.weights.torch_checkpoint import TorchState
+from panns_tf.models.network import Network
+from panns_tf.weights.torch_file import TorchState
 
 #: Counters that only PyTorch keeps, one for each batch normalisation.
 COUNTER = "num_batches_tracked"

@@ -45,11 +45,15 @@ STORAGES = {
 }
 
 
+class RefusedError(ValueError):
+    """Says why a file is refused, in words that need no more."""
+
+
 class _Stateless:
     """What no BUILD of a pickle can change, which would reach past frozen fields."""
 
     def __setstate__(self, state: Any) -> None:
-        raise ValueError("its pickle gives a state to what has none")
+        raise RefusedError("its pickle is corrupt: it gives a state to what has none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +103,10 @@ def read_pickle(file: BinaryIO, storages: dict[str, Storage] | None = None) -> A
         length = file.tell() - start
         file.seek(start)
         return _Unpickler(file.read(length), storages).load()
-    except (ValueError, MemoryError, RecursionError):
+    except (RefusedError, MemoryError):
         raise
     except Exception as error:  # both readers of pickles raise whatever they meet
-        raise ValueError(f"its pickle is corrupt or truncated: {error!r}") from error
+        raise RefusedError(f"its pickle is corrupt or truncated: {error}") from error
 
 
 def _check_opcodes(file: BinaryIO) -> None:
@@ -117,27 +121,36 @@ def _check_opcodes(file: BinaryIO) -> None:
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         name, taken = opcode.name, len(opcode.stack_before)
         if name not in ALLOWED:
-            raise ValueError(f"it uses the pickle opcode {name}, which no state dict needs")
+            raise RefusedError(f"it uses the pickle opcode {name}, which no state dict needs")
         if count >= MAX_OPCODES:
-            raise ValueError(f"its pickle has more than {MAX_OPCODES} opcodes")
+            raise RefusedError(f"its pickle has more than {MAX_OPCODES} opcodes")
+        if name == "GLOBAL":
+            _check_name(argument)
         if name == "MARK":
             marks.append(len(sizes))
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
             place = len(memo) if argument is None else argument
             if place > count:  # the reader makes room for all places up to it
-                raise ValueError("its pickle is corrupt: it keeps something at an absurd place")
+                raise RefusedError("its pickle is corrupt: it keeps something at an absurd place")
             memo[place] = sizes[-1]
         else:
             marked = pickletools.markobject in opcode.stack_before
             first = marks.pop() - (taken - 2) if marked else len(sizes) - taken
             if first < 0:
-                raise ValueError("its pickle is corrupt: it takes from an empty stack")
+                raise RefusedError("its pickle is corrupt: it takes from an empty stack")
             size = memo[argument] if name in ("BINGET", "LONG_BINGET") else 1
             if name.startswith("TUPLE") or name == "REDUCE":
                 size += sum(sizes[first:])
             if size > MAX_TUPLE:
-                raise ValueError("its pickle nests tuples absurdly")
+                raise RefusedError("its pickle nests tuples absurdly")
             sizes[first:] = [size] * len(opcode.stack_after)
+
+
+def _check_name(name: str) -> str:
+    if name not in NAMES:
+        asked = shown(name.replace(" ", "."))
+        raise RefusedError(f"it asks for {asked}, which no state dict needs")
+    return name
 
 
 class _Unpickler(pickle.Unpickler):
@@ -146,21 +159,19 @@ class _Unpickler(pickle.Unpickler):
         self._storages = storages
 
     def find_class(self, module: str, name: str) -> Any:
-        if f"{module} {name}" not in NAMES:
-            raise ValueError(f"it asks for {shown(f'{module}.{name}')}, which no state dict needs")
-        return NAMES[f"{module} {name}"]
+        return NAMES[_check_name(f"{module} {name}")]
 
     def persistent_load(self, identity: Any) -> Storage:
         """Returns the storage of an id: (storage, type, key, location, numel[, None])."""
         word, kind, key, _, size, *view = identity
         named = type(kind) is str and kind in STORAGES and type(key) is str
         if word != "storage" or not named or not _is_count(size) or view not in ([], [None]):
-            raise ValueError("its pickle is corrupt: no id of a storage")
+            raise RefusedError("its pickle is corrupt: no id of a storage")
         if self._storages is None:
-            raise ValueError("its pickle is corrupt: a storage out of place")
+            raise RefusedError("its pickle is corrupt: a storage out of place")
         storage = Storage(key, kind, size)
         if self._storages.setdefault(key, storage) != storage:
-            raise ValueError(f"its storage {shown(key)} is of two types or lengths")
+            raise RefusedError(f"its storage {shown(key)} is of two types or lengths")
         return storage
 
 
@@ -199,19 +210,19 @@ def _rebuild_tensor(storage, offset, shape, strides, requires_grad=False, hooks=
     """
     kinds = (type(storage), type(shape), type(strides))
     if kinds != (Storage, tuple, tuple) or len(shape) != len(strides) or len(shape) > 32:
-        raise ValueError("a tensor's shape is absurd")
+        raise RefusedError("a tensor's shape is absurd")
     if not all(map(_is_count, (offset, *shape, *strides))):
-        raise ValueError("a tensor's offset, shape or strides are negative or no integers")
+        raise RefusedError("a tensor's offset, shape or strides are negative or no integers")
     if math.prod(filter(None, shape)) > MAX_ELEMENTS:
-        raise ValueError("a tensor's shape is absurd")
+        raise RefusedError("a tensor's shape is absurd")
     if 0 in shape:
         return Tensor(storage, 0, shape, (0,) * len(shape))
     if math.prod(shape) > storage.size:
-        raise ValueError(f"a tensor has more elements than its storage {shown(storage.key)}")
+        raise RefusedError(f"a tensor has more elements than its storage {shown(storage.key)}")
     strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
     tensor = Tensor(storage, offset, shape, strides)
     if offset + tensor.span > storage.size:
-        raise ValueError(f"a tensor leaves its storage {shown(storage.key)}")
+        raise RefusedError(f"a tensor leaves its storage {shown(storage.key)}")
     return tensor
 
 
@@ -220,7 +231,7 @@ def _first(kind: type) -> Callable:
 
     def first(value: Any, *_: Any) -> Any:
         if type(value) is not kind:
-            raise ValueError(f"its pickle is corrupt: {type(value).__name__} for {kind.__name__}")
+            raise RefusedError(f"its pickle is corrupt: {type(value).__name__} for {kind.__name__}")
         return value
 
     return first

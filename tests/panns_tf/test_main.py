@@ -12,8 +12,8 @@ import pytest
 
 from panns_tf import catalogue
 from panns_tf.__main__ import main
-from panns_tf.models import create_model
-from panns_tf.weights import convert as convert_module
+from panns_tf.weights import cli as convert_module
+from panns_tf.weights.loading import create_model
 from panns_tf.weights.state_dict import to_torch_state
 from panns_tf.weights.torch_writer import write_torch_state
 

@@ -5,7 +5,8 @@ import functools
 import numpy as np
 
 from panns_tf.layers import BatchNorm
-from panns_tf.models import Network, create_model
+from panns_tf.models import Network
+from panns_tf.weights.loading import create_model
 
 
 def trained(name: str, num_classes: int = 3, **overrides) -> Network:

@@ -4,7 +4,7 @@ import pytest
 
 from panns_tf.inference import precision
 from panns_tf.inference.precision import in_precision
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 from tests.panns_tf.inference.support import kept, noise
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from panns_tf.inference.parts import split
 from panns_tf.layers import BatchNorm
-from panns_tf.models import ARCHITECTURES, create_model
+from panns_tf.models import ARCHITECTURES
 from panns_tf.models.blocks import LayerBook
+from panns_tf.weights.loading import create_model
 
 #: A network for each field and backbone; widths change nothing, so they are small.
 FIELDS = {

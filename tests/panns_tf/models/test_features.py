@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 
 
 def test_channels_become_planes_of_frequencies():

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from panns_tf.models import create_model, find
+from panns_tf.models import find
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.graph import BODIES, HEADS, graph, shortest_clip
 from panns_tf.models.registry import ARCHITECTURES
+from panns_tf.weights.loading import create_model
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 import panns_tf
 from panns_tf.layers import Mixup, mix
-from panns_tf.models import ARCHITECTURES, blueprint, create_model, training_model
+from panns_tf.models import ARCHITECTURES, blueprint, training_model
+from panns_tf.weights.loading import create_model
 
 
 def sound(clips: int, samples: int, seed: int = 0) -> np.ndarray:

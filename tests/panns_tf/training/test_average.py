@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from panns_tf.models import create_model
 from panns_tf.training.average import WeightAverage
+from panns_tf.weights.loading import create_model
 
 
 @pytest.fixture

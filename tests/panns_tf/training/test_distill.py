@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.inference.export import export_saved_model
-from panns_tf.models import create_model
 from panns_tf.training.distill import Teacher
+from panns_tf.weights.loading import create_model
 
 LABELS = ("a", "b", "c")
 RATE = 8000

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from panns_tf import metrics
-from panns_tf.models import create_model
 from panns_tf.training.evaluation import check_records, compiled_predictor, predict, write_report
+from panns_tf.weights.loading import create_model
 from tfrecords import load_index, synthesize_clips
 
 

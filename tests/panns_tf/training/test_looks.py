@@ -2,9 +2,9 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import create_model
 from panns_tf.training.distribution import Distribution
 from panns_tf.training.looks import Looks, default_eval_steps
+from panns_tf.weights.loading import create_model
 
 READING = {"sample_rate": 8000}
 

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import create_model
 from panns_tf.training.distribution import Distribution
 from panns_tf.training.memory import is_out_of_memory, too_large
 from panns_tf.training.step import UpdateStep
+from panns_tf.weights.loading import create_model
 
 
 @dataclasses.dataclass

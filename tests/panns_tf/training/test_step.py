@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from panns_tf.config import TrainConfig
 from panns_tf.layers import BatchNorm
-from panns_tf.models import create_model
 from panns_tf.training.distribution import Distribution
 from panns_tf.training.losses import binary_cross_entropy, loss_of
 from panns_tf.training.optimizer import Adam
 from panns_tf.training.step import UpdateStep, compiles, share_statistics, smooth
+from panns_tf.weights.loading import create_model
 
 ONE = Distribution(tf.distribute.get_strategy())
 EXACT = {"dropout": False, "spec_augment": False}

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from panns_tf.models import create_model
 from panns_tf.transfer.base import (
     activation_of,
     fingerprint,
@@ -10,7 +9,8 @@ from panns_tf.transfer.base import (
     read_base,
     task_overrides,
 )
-from panns_tf.weights import to_torch_state
+from panns_tf.weights.loading import create_model
+from panns_tf.weights.state_dict import to_torch_state
 from panns_tf.weights.torch_writer import write_torch_state
 from tests.panns_tf.inference.support import trained as trained_network
 

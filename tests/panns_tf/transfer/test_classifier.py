@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from panns_tf.models import create_model, find
+from panns_tf.models import find
 from panns_tf.transfer import probe
 from panns_tf.transfer.base import new_network, task_overrides
 from panns_tf.transfer.classifier import classify, fit_classifier, new_classifier
 from panns_tf.transfer.embeddings import trunk
 from panns_tf.transfer.settings import DEFAULTS, TransferConfig
+from panns_tf.weights.loading import create_model
 from tests.panns_tf.inference.support import sound
 from tests.panns_tf.inference.support import trained as trained_network
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from panns_tf.models import create_model
 from panns_tf.training.state import NotFiniteError
 from panns_tf.transfer.fitting import Material, class_weights, fit, predictor_of, scores_of
 from panns_tf.transfer.scoring import accuracy
 from panns_tf.transfer.settings import TransferConfig
 from panns_tf.transfer.store import SoundStore
+from panns_tf.weights.loading import create_model
 from tests.panns_tf.transfer.tones import CLASSES, RATE, write_folders
 
 WINDOW = RATE // 2

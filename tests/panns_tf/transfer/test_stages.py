@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from panns_tf.models import create_model
 from panns_tf.models.network import blueprint
 from panns_tf.transfer.stages import freeze_all_but, rate_factors, stages_of
+from panns_tf.weights.loading import create_model
 
 
 def test_every_layer_with_weights_is_in_one_stage(name):

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from panns_tf.models import create_model
 from panns_tf.transfer.clips import Collection, LabelledClip, Split
 from panns_tf.transfer.plan import Plan
 from panns_tf.transfer.running import Run
 from panns_tf.transfer.settings import TransferConfig
 from panns_tf.transfer.tasks import find_task
 from panns_tf.transfer.told import check_overrides, facts_of
+from panns_tf.weights.loading import create_model
 
 TASK = find_task("esc10")  # 400 clips
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from panns_tf.inference.demo import command
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 
 #: The command in a process of its own, which knows the small networks and tells of every address
 #: that it looks up or connects to, but for this computer's.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from panns_tf.inference.export import command
 from panns_tf.inference.loading import load_network
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 
 
 def parse(*words) -> argparse.Namespace:

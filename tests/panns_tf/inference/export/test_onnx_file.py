@@ -12,7 +12,7 @@ from panns_tf.inference.export.onnx_half import halved
 from panns_tf.inference.export.onnx_parts import nodes_by_part
 from panns_tf.inference.export.runtimes import open_exported
 from panns_tf.inference.export.saved_model import describe
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 from tests.panns_tf.inference.export.support import assert_any_clip_is_the_same, clips
 from tests.panns_tf.inference.support import sound, trained
 

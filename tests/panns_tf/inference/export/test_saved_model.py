@@ -18,7 +18,7 @@ from panns_tf.inference.export.saved_model import (
 from panns_tf.inference.export.signatures import WAVEFORM, signatures
 from panns_tf.inference.fold import folded
 from panns_tf.inference.loading import load_any
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 from tests.panns_tf.inference.support import trained
 
 OTHER_PROCESS = """

@@ -8,10 +8,10 @@ import soundfile
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import create_model
 from panns_tf.training.board import Board
 from panns_tf.training.board import board as board_module
 from panns_tf.training.trainer import Trainer
+from panns_tf.weights.loading import create_model
 from tfrecords import load_index, synthesize_clips
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import ARCHITECTURES, create_model
+from panns_tf.models import ARCHITECTURES
 from panns_tf.training.board.front import front_end, seen_in_training
 from panns_tf.training.trainer import Trainer
+from panns_tf.weights.loading import create_model
 
 
 def test_every_network_has_the_features_that_its_row_says(thin):

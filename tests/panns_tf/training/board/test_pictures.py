@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from panns_tf.models import ARCHITECTURES, create_model
+from panns_tf.models import ARCHITECTURES
 from panns_tf.training.board import pictures
 from panns_tf.training.board.front import Seen
+from panns_tf.weights.loading import create_model
 
 
 def log_mels(clips: int) -> np.ndarray:

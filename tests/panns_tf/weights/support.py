@@ -5,10 +5,9 @@ import functools
 
 import numpy as np
 
-from panns_tf.models import ARCHITECTURES, Architecture, Network, blueprint, create_model
-from panns_tf.models.registry import FRONTEND_8K, FRONTEND_16K
-from panns_tf.weights import identify
-from panns_tf.weights.state_dict import entry_shapes
+from panns_tf.models.network import Network
+from panns_tf.models.registry import ARCHITECTURES, FRONTEND_8K, FRONTEND_16K, Architecture
+from panns_tf.weights.loading import create_model
 
 
 def _row(name: str, **changes) -> Architecture:
@@ -20,10 +19,8 @@ SMALL = {
     row.name: row
     for row in (
         _row("Small"),
-        _row("Small_no_specaug", spec_augment=False),
         _row("Small_DecisionLevelMax", head="max"),
         _row("Small_5x5", kernels=(5,)),
-        _row("Small_deep", widths=(4, 4)),
         _row("Small_16k", frontend=FRONTEND_16K),
         dataclasses.replace(
             ARCHITECTURES["DaiNet19"], name="Small_DaiNet", widths=(4,), embedding_size=8
@@ -32,18 +29,10 @@ SMALL = {
 }
 
 
-@functools.cache
-def known_shapes(name: str, num_classes: int) -> tuple[dict, dict]:
-    return entry_shapes(blueprint(name, num_classes))
-
-
-def use_short_table(monkeypatch, tmp_path, alike: dict[str, Architecture]) -> None:
-    """A short table, of which ``alike`` are looked at once; no way to the real record."""
+def use_small_networks(monkeypatch, tmp_path) -> None:
+    """Adds the networks above to the table; an empty cache, and no way to the real record."""
     for name, row in SMALL.items():
         monkeypatch.setitem(ARCHITECTURES, name, row)
-    monkeypatch.setattr(identify, "ARCHITECTURES", alike)
-    monkeypatch.setattr(identify, "blueprint", lambda *of: of)
-    monkeypatch.setattr(identify, "entry_shapes", lambda of: known_shapes(*of))
     monkeypatch.setenv("PANNS_TF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PANNS_TF_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -1,0 +1,122 @@
+"""The command `convert`: one file of weights made from another."""
+
+import argparse
+import math
+from pathlib import Path
+
+from tfrecords.files import atomic_path, check_output_file
+
+#: Endings of files that a network can be written to.
+OUTPUTS = (".keras", ".weights.h5", ".pth", ".pt", ".safetensors")
+
+_DESCRIPTION = """\
+Convert a checkpoint of the PyTorch reference to Keras, or a network of this project to a
+checkpoint that the reference loads. PyTorch is not needed, and nothing in a checkpoint is run.
+
+SOURCE is the name of a network, whose published checkpoint is then downloaded (about 300 MB for
+most; kept in ~/.cache/panns_tf or $PANNS_TF_CACHE), or a file: .pth, .safetensors or .keras.
+"""
+_EXAMPLES = """\
+examples:
+  panns-tf convert Cnn14
+  panns-tf convert Cnn14_mAP=0.431.pth --output cnn14.keras
+  panns-tf convert runs/mine/final.keras --output mine.pth
+"""
+
+
+def add_convert_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `convert`."""
+    parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
+    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=".keras, .weights.h5, .pth or .safetensors; default: SOURCE with .keras",
+    )
+    parser.add_argument(
+        "--arch",
+        metavar="NETWORK",
+        help="which network a .pth or .safetensors file holds; default: as the file says, in "
+        "itself or by its name",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing FILE")
+
+
+def run_convert(options: argparse.Namespace) -> None:
+    """Checks all that can be before anything is loaded; then converts and prints a line."""
+    print(convert(options.source, options.output, options.arch, options.force))
+
+
+def convert(
+    source: str | Path,
+    output: str | Path | None = None,
+    arch: str | None = None,
+    force: bool = False,
+) -> str:
+    """Converts published checkpoints and state dicts to Keras, or a network to a state dict.
+
+    Args:
+        source: the name of a network with a published checkpoint, or the path of a ``.pth``,
+            ``.safetensors`` or ``.keras`` file.
+        output: ``.keras``, ``.weights.h5``, ``.pth`` or ``.safetensors``. None for a ``.keras``
+            of the source's name in the working directory.
+        arch: the network that a state dict is of; None where the file says it.
+        force: whether ``output`` may exist.
+
+    Returns:
+        A line that says what was written.
+
+    Raises:
+        ValueError: if the source is not understood, or the output exists.
+        OSError: if a checkpoint cannot be downloaded or a file not written.
+    """
+    path = Path(source)
+    is_file = path.suffix in (".keras", ".pth", ".pt", ".safetensors")
+    expected = "expected a network's name, a .pth, a .safetensors or a .keras file"
+    if path.is_dir():
+        raise ValueError(f"{expected}; {path} is a folder")
+    if not is_file and (path.suffix or path.exists()):
+        raise ValueError(f"{expected}; received {source}")
+    if is_file and not path.is_file():
+        raise ValueError(f"no such file: {path}")
+    output = Path(output or f"{path.name.removesuffix(path.suffix) if is_file else path}.keras")
+    if not output.name.endswith(OUTPUTS) or output.name in OUTPUTS:
+        raise ValueError(f"--output must end in {', '.join(OUTPUTS)}; received {output}")
+    check_output_file(output, force=force)
+    if not is_file and arch is not None:
+        raise ValueError(f"--arch is for files of state dicts; {source} is a network already")
+
+    from tfrecords.quiet import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+    from panns_tf.weights.loading import create_model, read_network
+
+    network = read_network(path, arch) if is_file else create_model(source, weights="audioset")
+    with atomic_path(output) as temporary:
+        _save(network, temporary)
+    parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
+    overrides = f", {network.overrides}" if network.overrides else ""
+    return (
+        f"{output}: {network.row.name}, {network.num_classes} classes, {parameters:,} "
+        f"parameters{overrides}"
+    )
+
+
+def _save(network, path: Path) -> None:
+    """Writes a network in the format that the ending of a path says."""
+    import safetensors.numpy
+
+    from panns_tf.weights.loading import describe_state
+    from panns_tf.weights.state_dict import to_torch_state
+    from panns_tf.weights.torch_writer import write_torch_state
+
+    if path.suffix in (".pth", ".pt"):
+        write_torch_state(path, {**describe_state(network), "model": to_torch_state(network)})
+    elif path.suffix == ".safetensors":
+        state = to_torch_state(network)
+        safetensors.numpy.save_file(state, path, metadata=describe_state(network))
+    elif path.suffix == ".keras":
+        network.save(path)
+    else:
+        network.save_weights(path)
