@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import create_model
 from panns_tf.training import state
 from panns_tf.training.state import NotFiniteError
 from panns_tf.training.trainer import Trainer
+from panns_tf.weights.loading import create_model
 from tfrecords import dataset
 
 
