@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from panns_tf.ablation import command as ablate
 from panns_tf.commands import run
 from panns_tf.figures.cli import add_plot_flags, run_plot
 from panns_tf.inference.commands import detect, embed, tag
 from panns_tf.inference.demo import command as demo
 from panns_tf.inference.export import command as export
+from panns_tf.sweep.cli import add_ablate_flags, run_ablate
 from panns_tf.transfer.commands import finetune, predict
 
 _CONVERT_HELP = """\
@@ -92,11 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
 
-    for command in (tag, detect, embed, finetune, predict, export, demo, ablate):
+    for command in (tag, detect, embed, finetune, predict, export, demo):
         command.add_parser(commands)
     plot = commands.add_parser("plot", help="the paper's figures, from run directories")
     add_plot_flags(plot)
     plot.set_defaults(run=run_plot)
+    ablate = commands.add_parser("ablate", help="grids of trainings, and their table")
+    add_ablate_flags(ablate)
+    ablate.set_defaults(run=run_ablate)
     return parser
 
 

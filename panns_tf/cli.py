@@ -40,7 +40,7 @@ COMMANDS = {
     "demo": Command("panns_tf.demo", "a page to drop or record sound on"),
     "models": Command("panns_tf.catalogue", "the table of networks"),
     "plot": Command("panns_tf.figures.cli", "the paper's figures from run directories"),
-    "ablate": Command("panns_tf.sweep", "grids of trainings, and their table"),
+    "ablate": Command("panns_tf.sweep.cli", "grids of trainings, and their table"),
     "pack": Command("tfrecords.cli", "audio files to TFRecord shards"),
     "audioset": Command("tfrecords.cli", "AudioSet, as it lies on a disk, to TFRecord shards"),
     "merge": Command("tfrecords.cli", "join packed directories, or take a part of one"),

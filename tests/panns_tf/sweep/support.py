@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from panns_tf.ablation.grid import Grid, Row
-from panns_tf.ablation.plan import Plan
+from panns_tf.sweep.grid import Grid, Row
+from panns_tf.sweep.runner import Plan
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_train.py"))]
 

@@ -1,7 +1,7 @@
-"""Writes what train.py writes, at once: a run to be started, killed and resumed by tests.
+"""Writes what a training writes, at once: a run to be started, killed and resumed by tests.
 
 FAKE_FAIL and FAKE_WAIT are parts of run directories: runs there fail, or wait at step 3 for a
-signal, which they obey as train.py does. FAKE_CALLS is a file that gets a line for every start.
+signal, which they obey as training does. FAKE_CALLS is a file that gets a line for every start.
 """
 
 import json
@@ -39,23 +39,23 @@ if not (run_dir / "config.json").exists():
     (run_dir / "config.json").write_text(json.dumps({"config": config}))
 checkpoint = run_dir / "checkpoint"
 start = int(checkpoint.read_text()) if checkpoint.exists() else 0
-heard = []
+received = []
 
 
-def hear(number, frame) -> None:
-    heard.append(number)
+def receive(number, frame) -> None:
+    received.append(number)
 
 
 for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, hear)
+    signal.signal(number, receive)
 for step in range(start + 1, steps + 1):
     with (run_dir / "metrics.jsonl").open("a") as log:
         log.write(json.dumps({"step": step, "loss": 1 / step}) + "\n")
-    while step == 3 and applies("FAKE_WAIT") and not heard:
+    while step == 3 and applies("FAKE_WAIT") and not received:
         time.sleep(0.01)
-    if heard:
+    if received:
         checkpoint.write_text(str(step))
-        sys.exit(130 if heard[0] == signal.SIGINT else 0)
+        sys.exit(130 if received[0] == signal.SIGINT else 0)
 (run_dir / "final.keras").write_text("")
 (run_dir / "evaluation").mkdir()
 quality = 0.2 + 0.01 * int(given["seed"]) + 0.1 * float(given.get("gain", 0))

@@ -1,23 +1,30 @@
 import csv
 import io
+import itertools
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from panns_tf.ablation.grid import Row
-from panns_tf.ablation.results import difference, directions, effects, lines_of
-from panns_tf.ablation.runs import state_of
-from panns_tf.ablation.table import as_markdown, write_table
-from tests.panns_tf.ablation.support import finish, plan_of, rows_of
+from panns_tf.sweep.grid import Row
+from panns_tf.sweep.table import Line, difference, effects, estimate, write_table
+from tests.panns_tf.sweep.support import finish, plan_of, rows_of
 
 
-def filled(plan, figure):
+def filled(plan, metric):
     """Finishes every run with the mAP that a function of the row's number and the seed gives."""
-    places = {row.slug: place for place, row in enumerate(plan.grid.rows)}
-    for cell in plan.cells:
-        finish(cell, mAP=figure(places[cell.row.slug], cell.seed))
+    index = {row.slug: i for i, row in enumerate(plan.grid.rows)}
+    for cell in plan.cells():
+        finish(cell, mAP=metric(index[cell.row.slug], cell.seed))
     return plan
+
+
+def lines_of(plan) -> list[Line]:
+    cells = plan.cells()
+    return [
+        Line(row, {cell.seed: cell.state() for cell in cells if cell.row is row})
+        for row in plan.grid.rows
+    ]
 
 
 def cells(text: str, label: str) -> list[str]:
@@ -60,12 +67,12 @@ def test_means_intervals_and_paired_differences(tmp_path):
 
 def test_differences_are_paired_by_seed_and_not_by_place(tmp_path):
     plan = plan_of(tmp_path, rows_of(0, 1), seeds=(0, 1, 2))
-    for cell in plan.cells:
+    for cell in plan.cells():
         if (cell.row.label, cell.seed) not in (("gain 0", 0), ("gain 1", 2)):
             finish(cell, mAP=0.1 * cell.seed + (cell.row.label == "gain 1") * 0.05)
     found = difference(*reversed(lines_of(plan)), "mAP")
-    assert found.estimate.n == 1
-    assert found.estimate.mean == pytest.approx(0.05)
+    assert found.count == 1
+    assert found.mean == pytest.approx(0.05)
     # Unpaired, the means say the opposite.
     means = [line.estimate("mAP").mean for line in lines_of(plan)]
     assert means[1] < means[0]
@@ -81,8 +88,8 @@ def test_one_seed_says_so(tmp_path):
 
 def test_unfinished_runs_are_named_and_never_zero(tmp_path):
     plan = plan_of(tmp_path, rows_of(0, 1, steps=600))
-    finish(plan.cells[1], mAP=0.4)
-    folder = plan.cells[0].folder
+    finish(plan.cells()[1], mAP=0.4)
+    folder = plan.cells()[0].folder
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text('{"step": 110}\n{"step": 120}\n{"step": 1')
     text = write_table(plan)
@@ -99,7 +106,7 @@ def test_unfinished_runs_are_named_and_never_zero(tmp_path):
         "120",
         "600",
     )
-    assert state_of(plan.cells[0]).values == {}
+    assert plan.cells()[0].state().metrics == {}
 
 
 def test_nothing_finished_is_a_table_too(tmp_path):
@@ -110,7 +117,7 @@ def test_nothing_finished_is_a_table_too(tmp_path):
 
 def test_perfect_rankings_and_classes_left_out_are_said_in_words(tmp_path):
     plan = plan_of(tmp_path, rows_of(0, 1))
-    for cell in plan.cells:
+    for cell in plan.cells():
         perfect = cell.row.label == "gain 0" or cell.seed == 0
         finish(cell, d_prime=None if perfect else 2.5, classes_left_out=3)
     text = write_table(plan)
@@ -126,14 +133,14 @@ def test_directions_agree_are_opposite_or_lie_within_noise(tmp_path):
     plan = plan_of(tmp_path, rows, seeds=(0, 1, 2))
     means, noise = (0.1, 0.2, 0.15, 0.3), np.array([[0, 0, 0], [0, 1, 2], [5, 60, 0], [0, 0, 1]])
     filled(plan, lambda row, seed: means[row] + noise[row, seed] / 1000)
-    first, second, third = directions(lines_of(plan))
-    assert (first.agrees, first.difference.estimate.beyond_noise) == (True, True)
-    assert (second.agrees, second.difference.estimate.beyond_noise) == (False, False)
-    assert (third.agrees, third.published) == (None, 0)
-    text = as_markdown(plan, lines_of(plan))
-    assert "gain 0 to gain 1: published +0.100, here +0.101 ± 0.002: the same direction" in text
-    assert "the OTHER direction, within the seeds' noise" in text
-    assert "no direction to compare" in text
+    first, second, third = [
+        line for line in write_table(plan).splitlines() if line.startswith("- gain")
+    ]
+    assert "gain 0 to gain 1: published +0.100, here +0.101 ± 0.002: the same direction" in first
+    assert "beyond the seeds' noise" in first
+    assert "the OTHER direction, within the seeds' noise" in second
+    assert "published +0.000" in third
+    assert "no direction to compare" in third
 
 
 def crossed(tmp_path, seeds=(0, 1, 2)):
@@ -147,17 +154,17 @@ def crossed(tmp_path, seeds=(0, 1, 2)):
 
 def test_effects_of_factors_and_their_interaction(tmp_path):
     """Planted: balancing +0.1, mixup +0.02, both 0.05 more; each seed has a level of its own."""
-    figures = (0.3, 0.32, 0.4, 0.47)
-    plan = filled(crossed(tmp_path), lambda row, seed: figures[row] + 0.07 * seed)
+    means = (0.3, 0.32, 0.4, 0.47)
+    plan = filled(crossed(tmp_path), lambda row, seed: means[row] + 0.07 * seed)
     found = effects(plan.grid, lines_of(plan), "mAP")
-    means = {name: round(each.estimate.mean, 9) for name, each in found.items()}
-    assert means == {
+    found_means = {name: round(each.mean, 9) for name, each in found.items()}
+    assert found_means == {
         "sampling: shuffled to balanced": 0.125,  # without mixup 0.1, with it 0.15
         "mixup: none to features": 0.045,  # 0.02 and 0.07
         "interaction of sampling balanced and mixup features": 0.05,
     }
     # The seeds' own levels are in no difference.
-    assert all(each.estimate.half == pytest.approx(0, abs=1e-9) for each in found.values())
+    assert all(each.half == pytest.approx(0, abs=1e-9) for each in found.values())
     assert cells(write_table(plan), "sampling: shuffled to balanced")[1].startswith("+0.125 ±")
 
 
@@ -165,16 +172,16 @@ def test_without_an_effect_none_is_found(tmp_path):
     noise = np.random.default_rng(5).normal(0, 0.02, (4, 6))
     plan = filled(crossed(tmp_path, tuple(range(6))), lambda row, seed: 0.3 + noise[row, seed])
     found = effects(plan.grid, lines_of(plan), "mAP")
-    assert not any(each.estimate.beyond_noise for each in found.values())
+    assert all(abs(each.mean) < each.half for each in found.values())
     assert all(each.p > 0.05 for each in found.values())
 
 
 def test_effects_need_all_rows_of_a_seed(tmp_path):
     plan = crossed(tmp_path)
-    for cell in plan.cells[:-1]:  # the last seed lacks a row
+    for cell in plan.cells()[:-1]:  # the last seed lacks a row
         finish(cell)
     found = effects(plan.grid, lines_of(plan), "mAP")
-    assert [each.estimate.n for each in found.values()] == [2, 2, 2]
+    assert [each.count for each in found.values()] == [2, 2, 2]
 
 
 def test_three_levels_are_compared_with_the_first(tmp_path):
@@ -186,10 +193,29 @@ def test_three_levels_are_compared_with_the_first(tmp_path):
     plan = plan_of(tmp_path, rows, (0,), factors=("mixup", "dropout"))
     filled(plan, lambda row, seed: (0.1, 0.2, 0.3, 0.4, 0.7, 0.8)[row])
     found = effects(plan.grid, lines_of(plan), "mAP")
-    assert {name: round(each.estimate.mean, 9) for name, each in found.items()} == {
+    assert {name: round(each.mean, 9) for name, each in found.items()} == {
         "mixup: none to features": 0.2,
         "mixup: none to waveform": 0.6,
         "dropout: off to on": 0.1,
         "interaction of mixup features and dropout on": 0,
         "interaction of mixup waveform and dropout on": 0,
     }
+
+
+def test_the_interval_is_students_and_p_of_all_assignments_of_signs():
+    for n in (2, 3, 5, 8, 12):
+        values = np.random.default_rng(n).normal(0.4, 0.3, n)
+        found = estimate(values)
+        low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert (found.mean - found.half, found.count) == (pytest.approx(low), n)
+        assert found.mean + found.half == pytest.approx(high)
+        flips = itertools.product((-1, 1), repeat=n)
+        means = [abs(np.mean(values * signs)) for signs in flips]
+        assert found.p == pytest.approx(np.mean([m >= abs(found.mean) - 1e-12 for m in means]))
+    assert estimate([0.1, 0.2, 0.3, 0.4, 0.5]).p == 2 / 32
+    for ties in ([0.0, 0.0], [0.1, -0.1], [0.1, 0.2, -0.3]):  # 0.1 + 0.2 is rounded
+        assert estimate(ties).p == 1
+    assert estimate([0.2, 0.2, 0.2]).half == pytest.approx(0, abs=1e-9)
+    one = estimate([0.5])
+    assert (one.mean, one.half, one.p_text) == (0.5, None, "-")
+    assert estimate([]) is None
