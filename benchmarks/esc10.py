@@ -21,9 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from panns_tf.inference.commands.options import quiet
-from panns_tf.training.allocator import spare_memory
 
-spare_memory()
 quiet()
 
 import tensorflow as tf  # noqa: E402

@@ -86,20 +86,18 @@ def drawn(options: argparse.Namespace) -> int:
 
 def ours(options: argparse.Namespace) -> dict:
     """This project, as train.py has it."""
-    from panns_tf.training.allocator import spare_memory
     from tfrecords.quiet import import_tensorflow_quietly
 
-    spare_memory()
     import_tensorflow_quietly()
     import keras
     import tensorflow as tf
 
     from panns_tf import create_model
     from panns_tf.config import TrainConfig
-    from panns_tf.training import feed
+    from panns_tf.training.data import RecordData
     from panns_tf.training.distribution import distribute
-    from panns_tf.training.evaluation import compiled_predictor
-    from panns_tf.training.step import UpdateStep
+    from panns_tf.training.evaluator import compiled_predictor
+    from panns_tf.training.step import TrainStep
 
     tf.config.experimental.enable_op_determinism()
     distribution = distribute()
@@ -111,19 +109,24 @@ def ours(options: argparse.Namespace) -> dict:
         mixup="features" if options.mixup else "none",
     )
     network = create_model(options.networks, num_classes=CLASSES)
-    update = UpdateStep(config, network, distribution)
-    reading = {"sample_rate": RATE}
-    batches = feed.batches(config, 0, distribution, **reading)
-    inputs = feed.batches(config, 0, distribution, **reading)
+    update = TrainStep(config, network, distribution)
+    data = RecordData(config, RATE, distribution)
+    batches, inputs = data.batches(0), data.batches(0)
     batch = next(batches)
+    same = iter(tf.data.Dataset.from_tensors(batch).repeat())
+
+    def take(batches: Iterator) -> None:
+        update.run(batches, 1)
+        update.flush()["loss"].numpy()
+
     predict = compiled_predictor(network)
     samples = tf.cast(batch["waveform"], tf.float32) / 32767
     layer = network.get_layer("log_mel")
     matrix = tf.random.normal((2048, 2048))
     clips = drawn(options)
     parts = {
-        "update": (lambda: update.run_once(batch).numpy(), options.batch_size),
-        "everything": (lambda: update.run(batches, 1), options.batch_size),
+        "update": (lambda: take(same), options.batch_size),
+        "everything": (lambda: take(batches), options.batch_size),
         "forward": (lambda: predict(batch["waveform"]).numpy(), clips),
         "front end": (lambda: layer(samples).numpy(), clips),
         "input": (lambda: next(inputs), clips),

@@ -4,10 +4,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from panns_tf.training.allocator import spare_memory
-
-spare_memory()  # as train.py does; else the tests of large networks keep gigabytes
-
 import keras
 import pytest
 import tensorflow as tf

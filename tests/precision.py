@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.training.distribution import Distribution
-from panns_tf.training.step import UpdateStep
+from panns_tf.training.distribution import Distribution, numerics
+from panns_tf.training.step import TrainStep
 from panns_tf.weights.loading import create_model
 
 STEPS = 10
@@ -39,19 +39,20 @@ def losses(name: str, precision: str) -> np.ndarray:
     config = TrainConfig(
         arch=name, precision=precision, batch_size=8, mixup="none", learning_rate=1e-4
     )
-    keras.config.set_dtype_policy(config.policy)
-    try:
-        keras.utils.set_random_seed(0)
+    with numerics(precision, seed=0):
         network = create_model(name, num_classes=5, dropout=False, spec_augment=False)
-        update = UpdateStep(config, network, Distribution(tf.distribute.get_strategy()))
+        update = TrainStep(config, network, Distribution(tf.distribute.get_strategy()))
         samples = network.row.frontend.sample_rate
         batch = {
             "waveform": tf.constant(hard_clips(samples)),
             "target": tf.constant(np.eye(5, dtype="float32")[np.arange(8) % 5]),
         }
-        return np.array([float(update.run_once(batch)) for _ in range(STEPS)])
-    finally:
-        keras.config.set_dtype_policy("float32")
+        batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+        found = []
+        for _ in range(STEPS):
+            update.run(batches, 1)
+            found.append(float(update.flush()["loss"]))
+        return np.array(found)
 
 
 def distance(name: str, precision: str) -> float:

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.training.trainer import Trainer
+from panns_tf.training.distribution import Distribution
+from panns_tf.training.step import TrainStep
 
 
 @contextlib.contextmanager
@@ -33,10 +34,15 @@ def training_step(
         learning_rate=learning_rate,
         batch_size=batch_size,
     )
-    trainer = Trainer(config, network)
-    yield lambda batch: float(trainer.update.run_once(batch))
-    # A traced step outlives its trainer, and would keep a gigabyte of weights and moments.
-    for variable in (*trainer.update.optimizer.variables, *network.variables):
+    update = TrainStep(config, network, Distribution(tf.distribute.get_strategy()))
+
+    def step(batch: dict) -> float:
+        update.run(iter(tf.data.Dataset.from_tensors(batch)), 1)
+        return float(update.flush()["loss"])
+
+    yield step
+    # A traced step outlives its object, and would keep a gigabyte of weights and moments.
+    for variable in (*update.optimizer.variables, *network.variables):
         tf.raw_ops.AssignVariableOp(
             resource=variable.value.handle, value=tf.zeros((0,), variable.dtype)
         )

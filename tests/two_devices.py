@@ -10,7 +10,7 @@ import tensorflow as tf
 from panns_tf.config import TrainConfig
 from panns_tf.training import step
 from panns_tf.training.distribution import distribute
-from panns_tf.training.step import UpdateStep
+from panns_tf.training.step import TrainStep
 from panns_tf.weights.loading import create_model
 from tests.support import register_tiny
 
@@ -27,7 +27,7 @@ def main() -> None:
     with strategy.scope():
         random = "random" in sys.argv
         network = create_model("Tiny", num_classes=3, dropout=random, spec_augment=random)
-    update = UpdateStep(config, network, distribution)
+    update = TrainStep(config, network, distribution)
     rng = np.random.default_rng(0)
     half = rng.integers(-9999, 9999, (4, 4000)).astype("int16")
     other = rng.integers(-9999, 9999, (4, 4000)).astype("int16") if "other" in sys.argv else half
@@ -41,14 +41,16 @@ def main() -> None:
     def losses(values):
         def each(values):
             replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, "int64")
-            return update._gradients(values, replica, tf.constant(1, tf.int64))[1]
+            return update.gradients(values, replica, tf.constant(1, tf.int64))[1]
 
         return strategy.run(each, args=(values,))
 
     values = strategy.experimental_distribute_values_from_function(batch)
     found = {"losses": [float(x) for x in strategy.experimental_local_results(losses(values))]}
-    for _ in range(3):
-        update.run_once(values)
+    both = {name: value.values for name, value in values.items()}  # of each device
+    data = tf.data.Dataset.from_tensors({k: tf.concat(v, 0) for k, v in both.items()})
+    batches = iter(strategy.experimental_distribute_dataset(data.unbatch().batch(8).repeat()))
+    update.run(batches, 3)
     held = [*network.variables, *update.optimizer.variables, *update.average.variables]
     values = [v.value if isinstance(v, keras.Variable) else v for v in held]
     found["equal"] = all(

@@ -16,8 +16,8 @@ from panns_tf.evaluation.page import FILE_NAME as PAGE
 from panns_tf.evaluation.page import write_page
 from panns_tf.evaluation.runs import Run, find_model, read_run
 from panns_tf.evaluation.scores import Scores, save_scores
-from panns_tf.training.evaluation import write_report
-from panns_tf.training.run_log import finite
+from panns_tf.training.evaluator import write_report
+from panns_tf.training.callbacks import finite
 from tfrecords import load_index
 
 

@@ -7,7 +7,7 @@ from panns_tf.evaluation.runs import find_model, model_sha256, read_run, unfinis
 from panns_tf.evaluation.scores import FILE_NAME, Scores, check_finite, load_scores
 from panns_tf.evaluation.windows import Windows
 from panns_tf.inference.loading import load_any
-from panns_tf.training.evaluation import check_records, compiled_predictor, predict
+from panns_tf.training.evaluator import check_records, compiled_predictor, predict
 from tfrecords import Damage, load_index
 from tfrecords.decimate import check_decimation
 

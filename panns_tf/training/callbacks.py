@@ -1,45 +1,98 @@
-"""What watches a run: ordinary Keras callbacks, and the model that they are given."""
+"""Logs of a run: intervals become numbers, which go to metrics.jsonl, TensorBoard and the bar."""
 
-from collections.abc import Callable
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from panns_tf.training.run_log import RunLog
+from panns_tf.run import LOG
+from tfrecords.files import write_atomic
+from tfrecords.progress import Progress, logger
 
+#: Logs that are whole numbers; Keras makes fractions of all.
 _COUNTS = ("num_clips", "num_classes", "classes_left_out", "damaged_clips")
+#: What stands for a gradient's norm where an interval was cut short.
+_NO_NORM = -1.0
 
 
-class Watched:
-    """What callbacks see as ``self.model``: the network, with an optimiser and a stop.
-
-    A network of its own would save the optimiser's moments in every ``.keras`` file.
+class StepLogger:
+    """Turns sums of the compiled step into logs, one interval late where that saves a wait.
 
     Args:
-        network: whose attributes these are, too.
-        optimizer: for callbacks that set the learning rate.
-
-    Attributes:
-        stop_training: True ends the run after the updates under way.
+        flush: `TrainStep.flush`.
+        clips_per_step: clips read for an update.
+        step: updates done.
+        lag: whether devices work ahead of the host, as GPUs do: reading the loss of the interval
+            before then stops neither.
     """
 
-    def __init__(self, network: keras.Model, optimizer: keras.optimizers.Optimizer):
-        self._network = network
-        self.optimizer = optimizer
-        self.stop_training = False
+    def __init__(self, flush: Callable[[], dict], clips_per_step: int, step: int, lag: bool):
+        self._flush, self._clips_per_step, self._lag = flush, clips_per_step, lag
+        self._step, self._since = step, time.monotonic()
+        self._flushed: list[tuple] = []
 
-    def __getattr__(self, name: str):
-        return getattr(self._network, name)
+    def logs(self, step: int, interval_ends: bool, at_once: bool) -> list[dict]:
+        """Returns the logs that are ready after update ``step``.
+
+        Each has an entry ``bad``: the first update whose loss was not finite, or 0.
+        """
+        now = time.monotonic()
+        if interval_ends and step > self._step:
+            self._flushed.append((step, step - self._step, now - self._since, self._flush()))
+            self._step, self._since = step, now
+        keep = 1 if self._lag and not at_once else 0
+        ready = self._flushed[: len(self._flushed) - keep]
+        self._flushed = self._flushed[len(ready) :]
+        return [self._log(*each) for each in ready]
+
+    def _log(self, step: int, steps: int, seconds: float, sums: dict) -> dict:
+        seconds = max(seconds, 1e-9)
+        values = {
+            "bad": int(sums["bad"]),
+            "step": step,
+            "loss": float(sums["loss"]) / steps,
+            "clips_per_second": steps * self._clips_per_step / seconds,
+            "learning_rate": float(sums["learning_rate"]),
+            "weight_norm": float(sums["weight_norm"]),
+            # Of the host's time, which prepares the next update while devices compute.
+            "waiting": min(1.0, float(sums["waited"]) / seconds),
+        }
+        if (norm := float(sums["gradient_norm"])) != _NO_NORM:
+            values["gradient_norm"] = norm
+        return values
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes what is no training out of the time of the interval."""
+        began = time.monotonic()
+        yield
+        self._since += time.monotonic() - began
 
 
-class LogRun(keras.callbacks.Callback):
-    """Writes ``metrics.jsonl`` and TensorBoard's file; says so, once, where that fails."""
+class MetricsLogger(keras.callbacks.Callback):
+    """Appends logs to ``metrics.jsonl`` and to TensorBoard.
 
-    def __init__(self, log: RunLog, say: Callable[[str], None]):
+    What cannot be written is reported once; training goes on.
+
+    Args:
+        run_dir: of the run.
+        step: updates done; later lines, of a run that was killed after its last checkpoint, are
+            removed, since these steps are taken again.
+    """
+
+    def __init__(self, run_dir: Path, step: int = 0):
         super().__init__()
-        self._log = log
-        self._say = say
+        self._path = run_dir / LOG
+        if self._path.exists():
+            lines = self._path.read_bytes().splitlines()
+            kept = [line for line in lines if _step_of(line) <= step]
+            write_atomic(self._path, b"".join(line + b"\n" for line in kept))
+        self._summaries = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
         self._failed = False
 
     def on_train_batch_end(self, batch, logs=None):
@@ -48,49 +101,96 @@ class LogRun(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._write("eval", logs)
 
+    def on_train_end(self, logs=None):
+        self._summaries.close()
+
     def _write(self, group: str, logs: dict | None) -> None:
         if not logs:
             return
+        step, values = int(logs["step"]), as_logged(logs)
         try:
-            self._log.write(int(logs["step"]), group, as_logged(logs))
+            line = to_json({"step": step, **values}).encode() + b"\n"
+            with self._path.open("ab+") as file:
+                # A full disk may have cut off the last line.
+                if file.tell() and not _ends_in_newline(file):
+                    line = b"\n" + line
+                file.write(line)
+            with self._summaries.as_default(step=step):
+                for name, value in values.items():
+                    tf.summary.scalar(f"{group}/{name}", value)
         except (OSError, tf.errors.OpError) as error:
             if not self._failed:
-                why = (
-                    error if isinstance(error, OSError) else "TensorBoard's file: no room, perhaps"
-                )
-                self._say(f"the log of step {int(logs['step'])} was not written: {why}")
+                reason = error
+                if isinstance(error, tf.errors.OpError):
+                    reason = "TensorBoard's file: perhaps the disk is full"
+                logger.warning(f"the log of step {step} was not written: {reason}")
             self._failed = True
 
-    def on_train_end(self, logs=None):
-        self._log.close()
+
+def _step_of(line: bytes) -> float:
+    """The step of a line; infinity where a kill cut it off."""
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return float("inf")
 
 
-class ShowProgress(keras.callbacks.Callback):
-    """A bar with loss and speed, and a line for each evaluation."""
+def _ends_in_newline(file) -> bool:
+    file.seek(-1, 2)
+    return file.read(1) == b"\n"
 
-    def __init__(self, step: int, steps: int, describe: Callable[[int, dict], str]):
+
+class ProgressBar(keras.callbacks.Callback):
+    """Shows steps, loss and speed, and a line for each evaluation."""
+
+    def __init__(self, step: int, steps: int):
         super().__init__()
-        self._bar = tqdm(total=steps, initial=step, unit="step", desc="train", mininterval=0.5)
-        self._describe = describe
+        self._shown = Progress(steps, "step", "train", initial=step)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._bar.update(batch + 1 - self._bar.n)
         if logs:
-            rate = f"{logs['clips_per_second']:.1f}"
-            self._bar.set_postfix({"loss": f"{logs['loss']:.4f}", "clips/s": rate})
+            speed = f"{logs['clips_per_second']:.1f} clips/s"
+            self._shown.note(f"loss {logs['loss']:.4f}, {speed}")
+        self._shown.update(batch + 1 - self._shown.done)
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs:
-            self._bar.write(self._describe(int(logs["step"]), as_logged(logs)))
+        if logs and "mAP" in logs:
+            logger.info(describe(int(logs["step"]), as_logged(logs)))
 
     def on_train_end(self, logs=None):
-        self._bar.close()
+        self._shown.__exit__()
+
+
+def describe(step: int, values: dict) -> str:
+    """One line of held-out metrics."""
+    return (
+        f"step {step}: held-out mAP {values['mAP']:.4f} (chance {values['chance_mAP']:.4f}), "
+        f"mAUC {values['mAUC']:.4f}, d-prime {values['d_prime']:.3f}, {values['num_clips']} clips"
+    )
 
 
 def as_logged(logs: dict) -> dict:
-    """Returns the numbers as they were, but for ``step``: Keras makes fractions of all."""
+    """The logs without ``step``, counts as whole numbers."""
     return {
         name: int(value) if name in _COUNTS else value
         for name, value in logs.items()
         if name != "step"
     }
+
+
+def to_json(values: dict, **options) -> str:
+    """Numbers as JSON, which has no infinity: a d-prime of a perfect ranking is null."""
+    return json.dumps(finite(values), allow_nan=False, **options)
+
+
+def finite(value):
+    """A value for JSON: NumPy's numbers as Python's, NaN and infinity as None."""
+    if isinstance(value, dict):
+        return {str(name): finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [finite(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

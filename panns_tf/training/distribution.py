@@ -1,16 +1,21 @@
-"""On how many devices and machines a run trains, and what their processes agree on."""
+"""Devices, machines and precision of a run, and what its processes agree on."""
 
+import contextlib
 import dataclasses
 import json
 import os
-import sys
 import zlib
+from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from panns_tf.run import RunError
+from tfrecords.progress import logger
 
-class WorkerLostError(Exception):
+
+class WorkerLostError(RunError):
     """Another process of the job is gone."""
 
 
@@ -44,7 +49,7 @@ class Distribution:
         return self.worker == 0
 
     def describe(self) -> str:
-        """Says on what the run is, for a line."""
+        """The devices in a phrase."""
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         devices = kind if self.local_replicas == 1 else f"{self.local_replicas} {kind} devices"
         if self.workers == 1:
@@ -59,7 +64,11 @@ class Distribution:
         return int(self.strategy.experimental_local_results(total)[0]) // self.local_replicas
 
     def check_same(self, settings: dict) -> None:
-        """Raises a ValueError that names the settings in which workers differ; each must call."""
+        """Checks that workers have the same settings; each must call this.
+
+        Raises:
+            ValueError: names the settings in which they differ.
+        """
         if self.workers == 1:
             return
         marks = [zlib.crc32(repr(value).encode()) >> 1 for value in settings.values()]
@@ -105,14 +114,35 @@ def _all_rows(strategy: tf.distribute.Strategy, rows):
     return strategy.run(each, args=(rows,))
 
 
-def distribute(devices: int | None = None) -> Distribution:
-    """Takes the devices of this machine, and of the others that ``TF_CONFIG`` names.
+@contextlib.contextmanager
+def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
+    """Sets the precision of networks made and trained within, and puts the earlier one back.
 
-    Must come before TensorFlow runs anything.
+    Args:
+        precision: as `panns_tf.config.FitSettings` has it.
+        seed: of Python, NumPy and Keras; None to leave them as they are.
+    """
+    policy = keras.config.dtype_policy()
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
+    keras.config.set_dtype_policy("float32" if precision == "tf32" else precision)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        tf.config.experimental.enable_tensor_float_32_execution(tf32)
+
+
+def distribute(devices: int | None = None) -> Distribution:
+    """The devices of this machine, and of the others that ``TF_CONFIG`` names.
+
+    Must be called before TensorFlow runs anything.
 
     Args:
         devices: how many of this machine's GPUs; None for all. Without any GPU the CPU is
-            divided into so many, which is of use for tests alone.
+            divided into so many, for tests.
 
     Raises:
         ValueError: if there are fewer GPUs, or TF_CONFIG cannot be read.
@@ -133,7 +163,7 @@ def distribute(devices: int | None = None) -> Distribution:
             parts = [tf.config.LogicalDeviceConfiguration()] * count
             tf.config.set_logical_device_configuration(cpu, parts)
     if workers > 1:
-        print(f"Worker {worker}: waiting for all {workers} workers of the job.", file=sys.stderr)
+        logger.info(f"Worker {worker}: waiting for all {workers} workers of the job.")
         return Distribution(tf.distribute.MultiWorkerMirroredStrategy(), workers, worker)
     if count > 1:
         names = tf.config.list_logical_devices("GPU" if gpus else "CPU")

@@ -1,4 +1,4 @@
-"""Cross-entropies, as the reference computes them, and where it can be, better."""
+"""Cross-entropies as the reference computes them, and label smoothing."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,17 +10,17 @@ SMALLEST_LOG = -100.0
 SMALLEST_VARIANCE = 1e-12
 
 
-def loss_of(activation: str, class_weights: Sequence[float] | None = None) -> Callable:
+def loss_for(activation: str, class_weights: Sequence[float] | None = None) -> Callable:
     """Returns the loss for the activation of a network's outputs.
 
     Args:
         activation: ``"sigmoid"`` or ``"softmax"``.
-        class_weights: what a clip of each class counts, where some have few; a mean of about 1
+        class_weights: weight of a clip of each class, where some have few; a mean of about 1
             leaves the learning rate as it is. None for 1 each.
 
     Returns:
-        A function of the targets (batch, classes) and a head's outputs, as
-        `binary_cross_entropy` and `cross_entropy` are.
+        A function of targets (batch, classes) and a head's outputs to a float32 scalar, as
+        `binary_cross_entropy` and `cross_entropy`.
     """
     weights = None if class_weights is None else np.asarray(class_weights, np.float32)
     loss = cross_entropy if activation == "softmax" else binary_cross_entropy
@@ -28,7 +28,7 @@ def loss_of(activation: str, class_weights: Sequence[float] | None = None) -> Ca
 
 
 def cross_entropy(target, outputs: dict, class_weights=None):
-    """Returns the mean cross-entropy of clips of one class each, a float32 scalar.
+    """The mean cross-entropy of clips of one class each, a float32 scalar.
 
     Args:
         target: (batch, classes), each clip's adding up to 1; fractions under mixup.
@@ -45,15 +45,14 @@ def cross_entropy(target, outputs: dict, class_weights=None):
 
 
 def binary_cross_entropy(target, outputs: dict, class_weights=None):
-    """Returns the mean binary cross-entropy over all clips and classes, a float32 scalar.
+    """The mean binary cross-entropy over all clips and classes, a float32 scalar.
 
     Args:
         target: (batch, classes), in [0, 1]; fractions under mixup.
         outputs: of a head: ``logits`` (batch, classes) if it has such, else
             ``clipwise_output``. From logits the loss keeps its gradient where a probability
             rounds to 0 or 1 and the reference's output is stuck; elsewhere the two are equal.
-        class_weights: (classes,), or None; a clip that has a class counts so much for it, one
-            that lacks it 1.
+        class_weights: (classes,), or None: weight of the clips that have a class; 1 for others.
     """
     target = ops.cast(target, "float32")
     if "logits" in outputs:
@@ -70,7 +69,7 @@ def binary_cross_entropy(target, outputs: dict, class_weights=None):
 
 
 def cross_entropy_of_probability(target, probability):
-    """Returns the element-wise loss of probabilities, with PyTorch's limits.
+    """The element-wise binary cross-entropy of probabilities, with PyTorch's limits.
 
     The value is -(t log p + (1 - t) log(1 - p)) with logarithms of at least -100; its gradient
     (p - t) / max(p (1 - p), 1e-12).
@@ -86,7 +85,16 @@ def cross_entropy_of_probability(target, probability):
     log_not_p = ops.maximum(ops.log1p(-p), SMALLEST_LOG)
     value = -(t * log_p + (1 - t) * log_not_p)
     slope = (p - t) / ops.maximum(p * (1 - p), SMALLEST_VARIANCE)
-    # Adds 0, whose gradient is the slope. TensorFlow would keep the graph of every training in
-    # which there is a gradient of one's own.
+    # Adds 0, whose gradient is the slope. With a custom gradient TensorFlow would keep the graph
+    # of every training until the process ends.
     carrier = p * ops.stop_gradient(slope)
     return ops.stop_gradient(value) + (carrier - ops.stop_gradient(carrier))
+
+
+def smooth(target, amount: float, uniform: float = 0.5):
+    """Label smoothing: moves targets by ``amount`` of the way to ``uniform``.
+
+    Source: Szegedy et al. 2016, as ``keras.losses.BinaryCrossentropy`` (uniform 1 / 2) and
+    ``CategoricalCrossentropy`` (uniform 1 / classes) have it.
+    """
+    return target * (1 - amount) + amount * uniform if amount else target

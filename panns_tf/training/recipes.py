@@ -1,26 +1,26 @@
 """Recipes: settings of a run in a small file, with what is to be expected of it."""
 
-import dataclasses
 import difflib
 import tomllib
 from pathlib import Path
 
-from panns_tf.config import TrainConfig, check_type
-from panns_tf.models import find
+from panns_tf.config import TrainConfig
+from panns_tf.models.registry import find
+from tfrecords.flags import settings_of
 
 #: Where the recipes that come with the package lie.
 FOLDER = Path(__file__).parents[1] / "recipes"
-#: What belongs to a run and not to a recipe.
+#: Settings of a single run, which have no place in a recipe.
 _OF_A_RUN = ("run_dir", "recipe", "demo")
 
 
 def recipe_names() -> list[str]:
-    """Returns the names of the recipes that come with the package."""
+    """The names of the recipes that come with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def find_recipe(name: str) -> Path:
-    """Returns the file of a recipe, by its name or its own path.
+    """The file of a recipe, by its name or its path.
 
     Raises:
         ValueError: if there is none.
@@ -35,7 +35,7 @@ def find_recipe(name: str) -> Path:
 
 
 def read_recipe(name: str) -> dict:
-    """Returns the settings of a recipe, by name as `TrainConfig` has them.
+    """The settings of a recipe, by name as `TrainConfig` has them.
 
     Args:
         name: one of `recipe_names`, or the path of a TOML file.
@@ -48,28 +48,33 @@ def read_recipe(name: str) -> dict:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {path} is no TOML: {error}") from error
-    check_settings(settings, f"recipe {path}")
+    check_train_settings(settings, f"recipe {path}")
     return settings
 
 
-def check_settings(settings: dict, what: str, but: tuple[str, ...] = _OF_A_RUN) -> None:
-    """Raises a ValueError unless these are settings of `TrainConfig`, each of a possible value.
+def check_train_settings(settings: dict, what: str, skip: tuple[str, ...] = _OF_A_RUN) -> None:
+    """Checks that these are settings of `TrainConfig`, each of a possible value.
 
     Args:
         settings: by name.
         what: they are of, for the message.
-        but: settings that have no place here.
+        skip: settings that have no place here.
+
+    Raises:
+        ValueError: if they are not.
     """
-    known = [f.name for f in dataclasses.fields(TrainConfig) if f.name not in but]
+    names = [name for name in settings_of(TrainConfig) if name not in skip]
     for key in settings:
-        if key not in known:
-            near = difflib.get_close_matches(key.replace("-", "_"), known, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        if key not in names:
+            near = difflib.get_close_matches(key.replace("-", "_"), names, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
             raise ValueError(f"{what} has an unknown key {key!r}; {hint}")
+    accumulate = settings.get("accumulate", 1)
     try:
-        # Whether parts make a batch is seen when the flags are known.
+        # Whether parts make a batch is checked when the flags are known.
+        batch_size = accumulate if isinstance(accumulate, int) else 1
+        TrainConfig(**{**settings, "batch_size": max(1, batch_size)})
         TrainConfig(**{**settings, "accumulate": 1})
-        check_type("accumulate", int, settings.get("accumulate", 1))
         find(settings.get("arch", TrainConfig.arch))
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error

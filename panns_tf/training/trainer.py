@@ -1,6 +1,8 @@
-"""Trains a network: the loop that feeds the compiled updates, logs, evaluates and saves."""
+"""Trains a network: the loop around the compiled step, with evaluations, checkpoints and logs."""
 
 import contextlib
+import dataclasses
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,23 +11,17 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from panns_tf import metrics
 from panns_tf.config import TrainConfig
 from panns_tf.models import Network
-from panns_tf.training import feed, state
-from panns_tf.training.callbacks import LogRun, ShowProgress, Watched
-from panns_tf.training.distill import Teacher
+from panns_tf.run import BEST, CHECKPOINTS, FINAL, RunError
+from panns_tf.training import checkpoint
+from panns_tf.training.callbacks import MetricsLogger, ProgressBar, StepLogger
+from panns_tf.training.checkpoint import NotFiniteError, Received, deferred_signals, save_keras
+from panns_tf.training.data import TrainingData, readable_errors
+from panns_tf.training.distillation import Teacher
 from panns_tf.training.distribution import Distribution, WorkerLostError
-from panns_tf.training.evaluation import Predictions
-from panns_tf.training.interrupt import Interrupt, deferred_interrupt
-from panns_tf.training.looks import Looks
-from panns_tf.training.memory import is_out_of_memory, too_large
-from panns_tf.training.pace import Pace
-from panns_tf.training.records import readable_errors
-from panns_tf.training.run_log import RunLog
-from panns_tf.training.state import NotFiniteError
-from panns_tf.training.step import UpdateStep, share_statistics
-from tfrecords import Damage, load_index
+from panns_tf.training.step import TrainStep, share_statistics
+from tfrecords.progress import logger
 
 #: What TensorFlow raises when another process of a job has gone.
 _LOST = (
@@ -38,29 +34,89 @@ _LOST = (
 )
 
 
+class BatchTooLargeError(RunError):
+    """A batch does not fit into the device's memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerGroup:
+    """Layers with a learning rate of their own.
+
+    Attributes:
+        layers: of the network.
+        learning_rate_factor: of the run's learning rate.
+        unfreeze_step: updates before which the layers are frozen, batch statistics too; None
+            freezes them for good. One optimizer goes through the whole training.
+    """
+
+    layers: Sequence[keras.layers.Layer]
+    learning_rate_factor: float = 1.0
+    unfreeze_step: int | None = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStopping:
+    """Ends a training that gets no better; the best weights are taken.
+
+    Attributes:
+        patience: evaluations in a row that bring no better score.
+        min_steps: updates before which training does not end: while running statistics have not
+            settled, scores mean little.
+    """
+
+    patience: int
+    min_steps: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """How a training went.
+
+    Attributes:
+        steps: updates done.
+        seconds: that they took here, evaluations included.
+        best_step: the update with the best score; None without evaluations.
+        history: for each evaluation ``step``, ``loss`` of the interval before, and its metrics;
+            without evaluations ``step`` and ``loss`` of each log.
+        signal: SIGTERM where that ended it, else None.
+    """
+
+    steps: int
+    seconds: float
+    best_step: int | None
+    history: tuple[dict, ...]
+    signal: int | None = None
+
+
 class Trainer:
-    """One run, from its configuration or its last checkpoint to its last update.
+    """One training, from its start or its last checkpoint to its last update.
 
     Args:
-        config: of the run.
+        config: of the training. Without a ``run_dir`` nothing is written.
         network: a new network, made under the run's precision and seed, and under the
             distribution's strategy.
+        data: the batches.
+        evaluate: returns metrics by name, and is called every ``eval_steps`` updates and after the
+            last one. Each worker calls it.
+        monitor: the metrics that decide which weights are the best: the highest of the first, among
+            equals the highest of the next.
+        groups: layers with learning rates of their own; the others learn at the run's.
+        loss: of targets and a head's outputs, see `panns_tf.training.losses.loss_for`; None for
+            that of the network's activation.
+        early_stopping: None trains for all steps and takes the last weights.
         distribution: the devices; one by default.
-        callbacks: ordinary Keras callbacks. A "batch" is a call of the host, numbered by its last
-            update from 0; an "epoch" is what lies between two evaluations, and its logs are the
-            held-out metrics. ``logs`` of a batch hold ``step``, ``loss``, ``learning_rate`` and
-            ``clips_per_second`` and more every ``log_steps`` updates, and are empty otherwise.
-        teacher: whose word becomes part of the targets, or None.
-        say: takes lines for the person watching.
+        teacher: whose predictions become part of the targets, or None.
+        callbacks: ordinary Keras callbacks; ``self.model`` is the network, with an ``optimizer``.
+            A "batch" is a call of the compiled step, numbered by its last update from 0; an
+            "epoch" is what lies between two evaluations, and its logs are their metrics. ``logs``
+            of a batch hold ``step``, ``loss``, ``learning_rate``, ``clips_per_second`` and more
+            every ``log_steps`` updates, and are empty otherwise.
 
     Attributes:
         step: updates done.
-        best_map: the best held-out mAP so far, None before the first evaluation.
+        best: the monitored metrics of the best evaluation so far, or None.
         best_step: its step.
-        summary: of the last evaluation.
-        predictions: of the last evaluation.
-        update: the compiled updates.
-        looks: evaluates the network as it is.
+        update: the compiled step.
         callbacks: may be added to before `train`.
         stops: steps at which the devices must come to a halt, for callbacks.
     """
@@ -69,56 +125,239 @@ class Trainer:
         self,
         config: TrainConfig,
         network: Network,
+        data: TrainingData,
+        *,
+        evaluate: Callable[[], dict[str, float]] | None = None,
+        monitor: Sequence[str] = ("mAP",),
+        groups: Sequence[LayerGroup] = (),
+        loss: Callable | None = None,
+        early_stopping: EarlyStopping | None = None,
         distribution: Distribution | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
         teacher: Teacher | None = None,
-        say: Callable[[str], None] = print,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
-        self.config = config
-        self.network = network
-        self.run_dir = Path(config.run_dir)
+        if evaluate and not config.eval_steps:
+            raise ValueError("evaluations need eval_steps, the updates between two of them")
+        self.config, self.network = config, network
+        self.run_dir = Path(config.run_dir) if config.run_dir else None
         self.step = 0
-        self.best_map: float | None = None
+        self.best: tuple[float, ...] | None = None
         self.best_step: int | None = None
-        self.summary: metrics.Summary | None = None
-        self.predictions: Predictions | None = None
-        self._say = say
         self.callbacks = list(callbacks)
-        self.stops: tuple[int, ...] = ()
-        self._damaged: set[str] = set()
+        self.stops = {group.unfreeze_step for group in groups if group.unfreeze_step}
+        self._data, self._evaluate, self._monitor = data, evaluate, tuple(monitor)
+        self._groups, self._early_stopping = tuple(groups), early_stopping
         self._distribution = distribution or Distribution(tf.distribute.get_strategy())
+        self._best_weights: list | None = None
+        self._waited = 0  # evaluations since the best one
+        self._history: list[dict] = []
         if config.sync_batchnorm:
             share_statistics(network)
-        self.update = UpdateStep(config, network, self._distribution, teacher)
-        self._watched = Watched(network, self.update.optimizer)
-        self.looks = Looks(config, network, self._distribution, self._reading, say)
-        self._eval_steps = self.looks.steps
+        factors = None
+        if any(group.learning_rate_factor != 1 for group in groups):
+            by_variable = {
+                id(variable): group.learning_rate_factor
+                for group in groups
+                for layer in group.layers
+                for variable in layer.trainable_variables
+            }
+            factors = [by_variable.get(id(v), 1.0) for v in network.trainable_variables]
+        self.update = TrainStep(config, network, self._distribution, teacher, loss, factors)
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
         """All that a checkpoint holds, by name; the random states of layers among it."""
-        return state.named_variables(network=self.network.variables, **self.update.variables)
+        return checkpoint.named_variables(network=self.network.variables, **self.update.variables)
 
     @property
-    def _checkpoints(self) -> Path:
-        return self.run_dir / "checkpoints"
+    def _checkpoints(self) -> list[Path]:
+        return checkpoint.checkpoints(self.run_dir / CHECKPOINTS) if self.run_dir else []
 
-    @property
-    def _reading(self) -> dict:
-        """How records are read, for training and for evaluation."""
+    def train(self) -> TrainResult:
+        """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
+
+        SIGTERM ends it after the updates under way, with a checkpoint; so does SIGINT.
+
+        Raises:
+            NotFiniteError: at the first log, evaluation or checkpoint after a loss that is not
+                finite; names its step and clips. The last good checkpoint stays.
+            BatchTooLargeError: the batch does not fit into the device's memory.
+            WorkerLostError: another worker of the job is gone.
+            KeyboardInterrupt: after the checkpoint of a run that SIGINT ended.
+        """
+        config, network, began = self.config, self.network, time.monotonic()
+        epochs = -(-config.steps // config.eval_steps) if self._evaluate else 1
+        callbacks = keras.callbacks.CallbackList(
+            self._all_callbacks(),
+            model=network,
+            epochs=epochs,
+            steps=-(-config.steps // epochs),
+            verbose=0,
+        )
+        network.optimizer, network.stop_training = self.update.optimizer, False
+        trainable = [(layer, layer.trainable) for g in self._groups for layer in g.layers]
+        callbacks.on_train_begin()
+        try:
+            with deferred_signals() as received, self._readable_failures():
+                saved_at = self._take_steps(callbacks, received)
+            if self.run_dir and (saved_at < self.step or not self._checkpoints):
+                with self._advice("the last checkpoint"):
+                    self.save()
+        finally:
+            callbacks.on_train_end()
+            network.optimizer = None
+            for layer, flag in trainable:
+                layer.trainable = flag
+        if received.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not received.signal:
+            self._finish()
+        seconds = time.monotonic() - began
+        history = tuple(self._history)
+        return TrainResult(self.step, seconds, self.best_step, history, received.signal)
+
+    def _take_steps(self, callbacks: keras.callbacks.CallbackList, received: Received) -> int:
+        """Takes updates until the last or a signal; returns the step of the last checkpoint."""
         config = self.config
-        return {
-            "sample_rate": self.network.row.frontend.sample_rate,
-            "decimation": config.decimation,
-            "damaged": config.damaged,
-            "on_damage": self._note_damage,
-            "cache": config.cache,
-        }
+        saved, epoch, ended = self.step, 0, self.step == config.steps
+        on_gpu = bool(tf.config.list_logical_devices("GPU"))
+        steps = StepLogger(self.update.flush, config.clips_per_step, self.step, lag=on_gpu)
+        last_save = time.monotonic()
+        batches = None if ended else self._data.batches(self.step)
+        callbacks.on_epoch_begin(epoch)
+        while not ended:
+            self._freeze()
+            count = self._steps_to_next_stop(10 if on_gpu else 1)
+            callbacks.on_train_batch_begin(self.step)
+            self.update.run(batches, count)
+            self.step += count
+            at_log = self.step % config.log_steps == 0
+            ended = self.step == config.steps or self._asked_to_end(received, at_log)
+            at_end = self.step == config.steps
+            evaluate = bool(self._evaluate) and (at_end or self.step % config.eval_steps == 0)
+            save = self._checkpoint_due(last_save, at_log)
+            logs = self._logs(steps, at_log or ended, at_once=ended or evaluate or save)
+            for values in logs[:-1]:
+                callbacks.on_train_batch_end(values["step"] - 1, values)
+            callbacks.on_train_batch_end(self.step - 1, logs[-1] if logs else {})
+            if evaluate:
+                with steps.paused():
+                    callbacks.on_test_begin()
+                    values = self.evaluate()
+                    callbacks.on_test_end(values)
+                    callbacks.on_epoch_end(epoch, {"step": self.step, **values})
+                    epoch += 1
+                    if self._distribution.workers == 1:
+                        ended = ended or self.network.stop_training
+                    ended = ended or self._is_stale()
+                    callbacks.on_epoch_begin(epoch)
+            if save:
+                with steps.paused(), self._unless_full(f"No checkpoint at step {self.step}"):
+                    last_save = time.monotonic()
+                    self.save()
+                    saved = self.step
+        return saved
 
-    def _note_damage(self, damage: Damage) -> None:
-        if damage.clip_id not in self._damaged:
-            self._damaged.add(damage.clip_id)
-            self._say(f"skipped: {damage}")
+    def _freeze(self) -> None:
+        """Freezes and unfreezes layer groups for the next update."""
+        changed = False
+        for group in self._groups:
+            learns = group.unfreeze_step is not None and self.step >= group.unfreeze_step
+            for layer in group.layers:
+                changed = changed or layer.trainable != learns
+                layer.trainable = learns
+        if changed:
+            self.update.trace()
+
+    def _steps_to_next_stop(self, most: int) -> int:
+        """Updates that the devices may take without the host."""
+        config = self.config
+        ends = [config.log_steps, config.checkpoint_steps]
+        ends += [config.eval_steps] if self._evaluate else []
+        remaining = [end - self.step % end for end in ends if end]
+        remaining += [step - self.step for step in self.stops if step > self.step]
+        return min(config.steps_per_call or most, config.steps - self.step, *remaining)
+
+    def _asked_to_end(self, received: Received, at_log: bool) -> bool:
+        asked = received.signal is not None or self.network.stop_training
+        if self._distribution.workers == 1:
+            return asked
+        # All workers must end at the same step, so they ask each other now and then.
+        if not at_log:
+            return False
+        signals = self._distribution.sum_of_workers(int(received.signal is not None))
+        if signals:
+            received.signal = received.signal or signal.SIGTERM
+        return bool(signals or self._distribution.sum_of_workers(int(asked)))
+
+    def _checkpoint_due(self, last_save: float, at_log: bool) -> bool:
+        config = self.config
+        if not self.run_dir:
+            return False
+        if config.checkpoint_steps and self.step % config.checkpoint_steps == 0:
+            return True
+        minutes = (time.monotonic() - last_save) / 60
+        return at_log and bool(config.checkpoint_minutes) and minutes >= config.checkpoint_minutes
+
+    def _logs(self, steps: StepLogger, interval_ends: bool, at_once: bool) -> list[dict]:
+        """The logs that are ready.
+
+        Raises:
+            NotFiniteError: if a loss was not finite.
+        """
+        logs = steps.logs(self.step, interval_ends, at_once)
+        bad = [values.pop("bad") for values in logs]
+        if at_once:
+            bad.append(int(self.update.first_bad()))
+        if step := next(filter(None, bad), 0):
+            ids = self._data.clip_ids(step)
+            named = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
+            raise self._not_finite(
+                f"the loss or its gradient became NaN or infinite at step {step}, of the clips "
+                f"{named}"
+            )
+        for values in logs:
+            if self._data.damaged_clips is not None:
+                values["damaged_clips"] = self._data.damaged_clips
+            if not self._evaluate:
+                self._history.append({"step": values["step"], "loss": values["loss"]})
+        self._loss = logs[-1]["loss"] if logs else None
+        return logs
+
+    def evaluate(self) -> dict[str, float]:
+        """Evaluates the network, its averaged weights if there are such, and keeps the best."""
+        average = self.update.average
+        with average.in_place() if average else contextlib.nullcontext():
+            values = self._evaluate()
+            score = tuple(
+                -math.inf if math.isnan(values[name]) else values[name] for name in self._monitor
+            )
+            self._waited += 1
+            if self.best is None or score > self.best:
+                with self._unless_full(f"{BEST} of step {self.step} was not written"):
+                    if self.run_dir and self._distribution.is_chief:
+                        save_keras(self.network, self.run_dir / BEST)
+                    if self._early_stopping:
+                        self._best_weights = self.network.get_weights()
+                    self.best, self.best_step, self._waited = score, self.step, 0
+        self._history.append({"step": self.step, "loss": self._loss, **values})
+        return values
+
+    def _is_stale(self) -> bool:
+        rule = self._early_stopping
+        return bool(rule) and self.step >= rule.min_steps and self._waited >= rule.patience
+
+    def _finish(self) -> None:
+        """Takes the final weights, and writes them."""
+        if self._evaluate and not self._history:  # resumed at its last step
+            self.evaluate()
+        if self.update.average:
+            self.update.average.put()
+        if self._best_weights is not None:
+            self.network.set_weights(self._best_weights)
+        if self.run_dir and self._distribution.is_chief:
+            with self._advice(FINAL):
+                save_keras(self.network, self.run_dir / FINAL)
 
     def restore(self) -> None:
         """Continues from the newest checkpoint that can be read; without any, from the start.
@@ -126,22 +365,23 @@ class Trainer:
         Raises:
             ValueError: if there are checkpoints and none can be read, or workers see others.
         """
-        found = state.checkpoints(self._checkpoints)
-        for path in reversed(found):
+        paths = self._checkpoints
+        for path in reversed(paths):
             try:
-                meta = state.restore_checkpoint(path, self.variables)
+                meta = checkpoint.restore_checkpoint(path, self.variables)
             except ValueError as error:
-                if path == found[0]:
+                if path == paths[0]:
                     raise ValueError(f"no checkpoint can be resumed: {error}") from error
-                self._say(f"{error}; trying the one before")
+                logger.warning(f"{error}; trying the one before")
                 continue
-            self.step, self.best_map = meta["step"], meta["best_map"]
-            self.best_step = meta["best_step"]
+            self.step, self.best_step = meta["step"], meta["best_step"]
+            self.best = None if meta["best_map"] is None else (meta["best_map"],)
+            self._waited = meta.get("waited", 0)
             self.update.restart_at(self.step)
-            self._say(f"Resumed from {path} at step {self.step}.")
+            logger.info(f"Resumed from {path} at step {self.step}.")
             break
         else:
-            self._say(f"No checkpoint in {self._checkpoints}: starting from step 0.")
+            logger.info(f"No checkpoint in {self.run_dir / CHECKPOINTS}: starting from step 0.")
         try:
             self._distribution.check_same({"step": self.step})
         except ValueError as error:
@@ -156,243 +396,70 @@ class Trainer:
         """
         if not self._distribution.is_chief:
             return
-        meta = {"best_map": self.best_map, "best_step": self.best_step}
-        keep = self.config.keep_checkpoints
+        meta = {"best_map": self.best and self.best[0], "best_step": self.best_step}
+        meta["waited"] = self._waited
+        folder, keep = self.run_dir / CHECKPOINTS, self.config.keep_checkpoints
         try:
-            state.save_checkpoint(self._checkpoints, self.step, self.variables, meta, keep)
+            checkpoint.save_checkpoint(folder, self.step, self.variables, meta, keep)
         except NotFiniteError as error:
             # The loss can stay finite for a while: a rectifier may turn NaN into 0.
-            raise self._stop(f"by step {self.step} {error}") from error
-
-    def _try_to_save(self) -> bool:
-        """Saves; says so if the disk is full, where the run is to go on."""
-        try:
-            self.save()
-        except OSError as error:
-            if self.config.full_disk == "stop":
-                raise
-            left = state.checkpoints(self._checkpoints)
-            last = f"the last is {left[-1].name}" if left else "there is none yet"
-            self._say(f"No checkpoint at step {self.step}: {error}; {last}. Training goes on.")
-            return False
-        return True
-
-    def _stop(self, reason: str) -> NotFiniteError:
-        good = state.checkpoints(self._checkpoints)
-        kept = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
-        advice = "try a lower --learning-rate, a smaller --gain or --precision float32"
-        return NotFiniteError(f"{reason}; {kept}; {advice}")
-
-    def evaluate(self) -> dict:
-        """Evaluates the network on the held-out records and keeps it if it is the best.
-
-        Returns:
-            The held-out metrics, and those on some training clips as ``training_mAP`` and so on.
-        """
-        with self.update.average.in_place() if self.update.average else contextlib.nullcontext():
-            self.predictions = self.looks.at_held_out_clips()
-            self.summary = metrics.summarise(self.predictions.target, self.predictions.score)
-            values = {**self.summary.as_dict(), **self.looks.at_training_clips()}
-            better = self.best_map is None or values["mAP"] > self.best_map
-            if better and self._distribution.is_chief and self._try_to_keep_best():
-                self.best_map, self.best_step = values["mAP"], self.step
-        return values
-
-    def _try_to_keep_best(self) -> bool:
-        try:
-            save_keras(self.network, self.run_dir / "best.keras")
-        except OSError as error:
-            if self.config.full_disk == "stop":
-                raise
-            self._say(f"best.keras of step {self.step} was not written: {error}")
-            return False
-        return True
-
-    def train(self) -> int | None:
-        """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
-
-        SIGTERM ends it after the updates under way, with a checkpoint; so does SIGINT.
-
-        Returns:
-            None at the end, or ``signal.SIGTERM`` when that ended it.
-
-        Raises:
-            NotFiniteError: at the first log, evaluation or checkpoint after a loss that is not
-                finite; names its step and clips. The last good checkpoint stays.
-            BatchTooLargeError: the batch does not fit into the device's memory.
-            WorkerLostError: another worker of the job is gone.
-            KeyboardInterrupt: after the checkpoint of a run that SIGINT ended.
-        """
-        epochs = -(-self.config.steps // self._eval_steps) if self.config.eval_data else 1
-        callbacks = keras.callbacks.CallbackList(
-            self._all_callbacks(),
-            model=self._watched,
-            epochs=epochs,
-            steps=-(-self.config.steps // epochs),
-            verbose=0,
-        )
-        callbacks.on_train_begin()
-        try:
-            with deferred_interrupt() as interrupt, self._readable_failures():
-                saved_at = self._take_steps(callbacks, interrupt)
-            if saved_at < self.step or not state.checkpoints(self._checkpoints):
-                with self._hint("the last checkpoint"):
-                    self.save()
-        finally:
-            callbacks.on_train_end()
-        if interrupt.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        if interrupt.signal:
-            return interrupt.signal
-        if self.config.eval_data and self.summary is None:  # resumed at its last step
-            self.evaluate()
-        if self.update.average:
-            self.update.average.put()
-        if self._distribution.is_chief:
-            with self._hint("final.keras"):
-                save_keras(self.network, self.run_dir / "final.keras")
-        return None
+            raise self._not_finite(f"by step {self.step} {error}") from error
 
     @contextlib.contextmanager
-    def _hint(self, what: str) -> Iterator[None]:
-        """Says what could not be written, and how to go on."""
+    def _unless_full(self, what: str) -> Iterator[None]:
+        """Reports what a full disk left unwritten, where the run is to go on."""
         try:
             yield
         except OSError as error:
-            good = state.checkpoints(self._checkpoints)
+            if self.config.full_disk == "stop":
+                raise
+            paths = self._checkpoints
+            last = f"the last checkpoint is {paths[-1].name}" if paths else "no checkpoint yet"
+            logger.warning(f"{what}: {error}; {last}. Training goes on.")
+
+    def _not_finite(self, reason: str) -> NotFiniteError:
+        paths = self._checkpoints
+        kept = f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
+        advice = "try a lower --learning-rate, a smaller --gain or --precision float32"
+        return NotFiniteError("; ".join([reason, *([kept] if self.run_dir else []), advice]))
+
+    @contextlib.contextmanager
+    def _advice(self, what: str) -> Iterator[None]:
+        """Reports what could not be written, and how to go on."""
+        try:
+            yield
+        except OSError as error:
+            paths = self._checkpoints
             raise OSError(
                 f"{what} could not be written to {self.run_dir}: {error}; make room, then go on "
-                f"with --resume from {good[-1].name if good else 'the start'}"
+                f"with --resume from {paths[-1].name if paths else 'the start'}"
             ) from error
-
-    def _all_callbacks(self) -> list[keras.callbacks.Callback]:
-        if not self._distribution.is_chief:
-            return self.callbacks
-        bar = ShowProgress(self.step, self.config.steps, describe)
-        return [LogRun(RunLog(self.run_dir, self.step), self._say), bar, *self.callbacks]
 
     @contextlib.contextmanager
     def _readable_failures(self) -> Iterator[None]:
-        """Says in a line what TensorFlow says in a page."""
+        """Shortens TensorFlow's errors to a line that says what to do."""
         try:
             with readable_errors():
                 yield
         except tf.errors.OpError as error:
-            if is_out_of_memory(error):
-                clips = load_index(self.config.data).info
-                rate = self.network.row.frontend.sample_rate
-                samples = clips.clip_samples * rate // clips.sample_rate
-                raise too_large(self.update, samples) from error
+            # XLA calls a lack of memory an internal error.
+            if isinstance(error, tf.errors.ResourceExhaustedError) or (
+                "out of memory" in error.message.lower()
+            ):
+                raise BatchTooLargeError(
+                    f"a batch of {self.config.batch_size} clips does not fit into the device's "
+                    "memory: lower --batch-size, or raise --accumulate, which cuts it into parts"
+                ) from error
             if self._distribution.workers > 1 and isinstance(error, _LOST):
-                good = state.checkpoints(self._checkpoints)
-                last = good[-1] if good else "none yet"
+                paths = self._checkpoints
                 raise WorkerLostError(
-                    f"another worker is gone ({type(error).__name__}); start all of "
-                    f"them again with --resume; the last checkpoint is {last}"
+                    f"another worker is gone ({type(error).__name__}); start all of them again "
+                    f"with --resume; the last checkpoint is {paths[-1] if paths else 'none yet'}"
                 ) from error
             raise
 
-    def _take_steps(self, callbacks: keras.callbacks.CallbackList, interrupt: Interrupt) -> int:
-        """Takes updates until the last or an interrupt; returns the step of the last checkpoint."""
-        config = self.config
-        saved, epoch, ended = self.step, 0, self.step == config.steps
-        pace = Pace(self, lag=bool(tf.config.list_logical_devices("GPU")))
-        last_save = time.monotonic()
-        batches = (
-            None if ended else feed.batches(config, self.step, self._distribution, **self._reading)
-        )
-        callbacks.on_epoch_begin(epoch)
-        while not ended:
-            count = self._until_next_look()
-            callbacks.on_train_batch_begin(self.step)
-            self.update.run(batches, count)
-            self.step += count
-            at_log = self.step % config.log_steps == 0
-            ended = self.step == config.steps or self._asked_to_end(interrupt, at_log)
-            look = bool(config.eval_data) and (
-                self.step % self._eval_steps == 0 or self.step == config.steps
-            )
-            due = self._checkpoint_due(last_save, at_log)
-            logs = pace.logs(at_log or ended, at_once=ended or look or due)
-            for values in logs[:-1]:
-                callbacks.on_train_batch_end(values["step"] - 1, values)
-            callbacks.on_train_batch_end(self.step - 1, logs[-1] if logs else {})
-            if look:
-                with pace.paused():
-                    callbacks.on_test_begin()
-                    values = self.evaluate()
-                    callbacks.on_test_end(values)
-                    callbacks.on_epoch_end(epoch, {"step": self.step, **values})
-                    epoch += 1
-                    if self._distribution.workers == 1:
-                        ended = ended or self._watched.stop_training
-                    callbacks.on_epoch_begin(epoch)
-            if due:
-                with pace.paused():
-                    saved = self.step if self._try_to_save() else saved
-                    last_save = time.monotonic()
-        return saved
-
-    def _until_next_look(self) -> int:
-        """Returns how many updates the devices may take by themselves."""
-        config = self.config
-        most = config.steps_per_call or (10 if tf.config.list_logical_devices("GPU") else 1)
-        ends = [config.log_steps, config.checkpoint_steps]
-        ends += [self._eval_steps] if config.eval_data else []
-        left = [end - self.step % end for end in ends if end]
-        left += [step - self.step for step in self.stops if step > self.step]
-        return min(most, config.steps - self.step, *left)
-
-    def _asked_to_end(self, interrupt: Interrupt, at_log: bool) -> bool:
-        asked = interrupt.signal is not None or self._watched.stop_training
-        if self._distribution.workers == 1:
-            return asked
-        # All workers must end at the same step, so they ask each other now and then.
-        if not at_log:
-            return False
-        signals = self._distribution.sum_of_workers(int(interrupt.signal is not None))
-        if signals:
-            interrupt.signal = interrupt.signal or signal.SIGTERM
-        return bool(signals or self._distribution.sum_of_workers(int(asked)))
-
-    def _checkpoint_due(self, last_save: float, at_log: bool) -> bool:
-        config = self.config
-        if config.checkpoint_steps and self.step % config.checkpoint_steps == 0:
-            return True
-        minutes = (time.monotonic() - last_save) / 60
-        return at_log and bool(config.checkpoint_minutes) and minutes >= config.checkpoint_minutes
-
-    def check_finite(self, bad: int) -> None:
-        """Raises NotFiniteError if ``bad``, the number of an update, is not 0."""
-        if not bad:
-            return
-        reading = {**self._reading, "on_damage": None}
-        ids = feed.clip_ids(self.config, bad, self._distribution.workers, **reading)
-        named = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
-        raise self._stop(
-            f"the loss or its gradient became NaN or infinite at step {bad}, of the clips {named}"
-        )
-
-    @property
-    def damaged_clips(self) -> int:
-        """How many clips were skipped."""
-        return len(self._damaged)
-
-
-def save_keras(network: Network, path: Path) -> None:
-    """Writes a ``.keras`` file, whole or not at all."""
-    partial = path.with_name(f"partial-{path.name}")
-    try:
-        network.save(partial)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(path)
-
-
-def describe(step: int, values: dict) -> str:
-    """Returns one line of held-out metrics."""
-    return (
-        f"step {step}: held-out mAP {values['mAP']:.4f} (chance {values['chance_mAP']:.4f}), "
-        f"mAUC {values['mAUC']:.4f}, d-prime {values['d_prime']:.3f}, {values['num_clips']} clips"
-    )
+    def _all_callbacks(self) -> list[keras.callbacks.Callback]:
+        if not self._distribution.is_chief:
+            return self.callbacks
+        first = [MetricsLogger(self.run_dir, self.step)] if self.run_dir else []
+        return [*first, ProgressBar(self.step, self.config.steps), *self.callbacks]

@@ -9,10 +9,10 @@ import tensorflow as tf
 from panns_tf.models import Architecture
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.heads import decide
-from panns_tf.training.losses import loss_of
+from panns_tf.training.losses import loss_for
 from panns_tf.training.optimizer import Adam
-from panns_tf.training.schedule import learning_rate
-from panns_tf.training.step import smooth
+from panns_tf.training.optimizer import learning_rate
+from panns_tf.training.losses import smooth
 from panns_tf.transfer.feed import draws
 from panns_tf.transfer.fitting import Fitted, class_weights
 from panns_tf.transfer.settings import TransferConfig
@@ -55,9 +55,9 @@ def fit_classifier(
     batch = config.batch_size
     steps = max(config.min_steps, config.epochs * max(1, round(windows / batch)))
     weights = class_weights(target) if config.class_weights else None
-    loss = loss_of(row.activation, weights)
+    loss = loss_for(row.activation, weights)
     decay = config.weight_decay or None
-    optimizer = Adam(learning_rate(config.train_config(steps)), weight_decay=decay)
+    optimizer = Adam(learning_rate(config.train_config(steps), steps), weight_decay=decay)
     variables = model.trainable_variables
     optimizer.build(variables)
     rest = 0.5 if row.activation == "sigmoid" else 1 / target.shape[1]

@@ -17,7 +17,7 @@ from panns_tf.inference.hearing import HearingFunction
 from panns_tf.models import Network
 from panns_tf.models.graph import features
 from panns_tf.models.heads import embed
-from panns_tf.training.evaluation import FULL_SCALE
+from panns_tf.training.data import FULL_SCALE
 from panns_tf.transfer.base import fingerprint
 from panns_tf.transfer.store import SoundStore
 from panns_tf.transfer.windows import cut

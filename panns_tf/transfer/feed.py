@@ -53,7 +53,7 @@ def training_batches(
     target: np.ndarray,
     window: int,
 ) -> Iterator:
-    """Returns the batches of a training, for `panns_tf.training.step.UpdateStep.run`.
+    """Returns the batches of a training, for `panns_tf.training.step.TrainStep.run`.
 
     Args:
         config: of the training: steps, batch size, mixup, seed.

@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from panns_tf.models import Network
 from panns_tf.training.distribution import Distribution
-from panns_tf.training.evaluation import compiled_predictor
-from panns_tf.training.losses import loss_of
-from panns_tf.training.state import NotFiniteError
-from panns_tf.training.step import UpdateStep
+from panns_tf.training.evaluator import compiled_predictor
+from panns_tf.training.losses import loss_for
+from panns_tf.training.checkpoint import NotFiniteError
+from panns_tf.training.step import TrainStep
 from panns_tf.transfer.feed import draws, training_batches
 from panns_tf.transfer.scores import mean_by_owner, of_windows, windows_of
 from panns_tf.transfer.settings import TransferConfig
@@ -134,7 +134,7 @@ class _Fit:
             self._epoch = max(1, config.min_steps // 20)
         weights = class_weights(material.target[list(material.train)])
         weights = weights if config.class_weights else None
-        self._loss = loss_of(network.row.activation, weights)
+        self._loss = loss_for(network.row.activation, weights)
         self._hear = predictor_of(network) if len(material.validation) else None
         self._best: tuple[float, float] | None = None
         self._best_step, self._best_weights = 0, None
@@ -174,7 +174,7 @@ class _Fit:
         updates = config.train_config(steps, schedule)
         distribution = Distribution(tf.distribute.get_strategy())
         factors = rate_factors(self._network, config.layer_decay)
-        update = UpdateStep(updates, self._network, distribution, None, self._loss, factors)
+        update = TrainStep(updates, self._network, distribution, None, self._loss, factors)
         drawn = draws(
             material.train,
             material.target,
@@ -196,7 +196,7 @@ class _Fit:
             update.average.put()
         return step
 
-    def _look(self, update: UpdateStep, step: int, count: int) -> None:
+    def _look(self, update: TrainStep, step: int, count: int) -> None:
         found = {name: float(value) for name, value in update.flush().items()}
         if found["bad"] or not np.isfinite(found["loss"]):
             raise NotFiniteError(

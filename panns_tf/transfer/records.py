@@ -17,7 +17,7 @@ from panns_tf.metrics import average_precision
 from panns_tf.plots.chart import as_csv
 from panns_tf.plots.fewshot import ALL, COLUMNS
 from panns_tf.plots.published import STRATEGIES
-from panns_tf.training.run_log import finite
+from panns_tf.training.callbacks import finite
 from panns_tf.transfer.beside import beside
 from panns_tf.transfer.certainty import figure, interval, overall
 from panns_tf.transfer.results import FoldResult

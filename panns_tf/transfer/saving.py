@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from panns_tf.commands import write_whole
-from panns_tf.training.run_log import to_json
-from panns_tf.training.trainer import save_keras
+from panns_tf.training.callbacks import to_json
+from panns_tf.training.checkpoint import save_keras
 from panns_tf.transfer.clips import Collection, Split
 from panns_tf.transfer.plan import Plan
 from panns_tf.transfer.training import Trained

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from panns_tf.inference.files import Decoded, decoded
-from panns_tf.training.evaluation import FULL_SCALE
+from panns_tf.training.data import FULL_SCALE
 from tfrecords.audio import AudioError
 
 #: Samples read of a long recording at a time.

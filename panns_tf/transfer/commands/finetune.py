@@ -47,7 +47,6 @@ def add_parser(commands) -> None:
 def _finetune(options: argparse.Namespace) -> None:
     from panns_tf.commands import writable_folder
     from panns_tf.inference.commands.options import check_workers, quiet
-    from panns_tf.training.allocator import spare_memory
     from panns_tf.transfer.checks import check_cache, check_parts, check_place
 
     # What needs no TensorFlow is looked at before it is imported.
@@ -66,7 +65,6 @@ def _finetune(options: argparse.Namespace) -> None:
     if options.output is not None:
         writable_folder(options.output)
     collection = _collection(options, task)
-    spare_memory()
     quiet()
     _repeatable(config.seed)
     plan, base = _plan(options, task, config, collection, trials)
@@ -116,7 +114,7 @@ def _plan(options: argparse.Namespace, task, config, collection, trials: dict):
 def _run(options: argparse.Namespace, task, plan, base, output: Path) -> None:
     """Trains, tests, writes and prints."""
     from panns_tf.plots.fewshot import name_of
-    from panns_tf.training.state import NotFiniteError
+    from panns_tf.training.checkpoint import NotFiniteError
     from panns_tf.transfer.embeddings import cache_folder
     from panns_tf.transfer.report import check_folder, forget, printed, write
     from panns_tf.transfer.running import run

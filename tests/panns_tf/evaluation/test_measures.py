@@ -7,7 +7,7 @@ import pytest
 from panns_tf import metrics
 from panns_tf.evaluation.facts import Facts
 from panns_tf.evaluation.measures import as_metrics, class_columns, measure
-from panns_tf.training.run_log import finite
+from panns_tf.training.callbacks import finite
 from tests.panns_tf.evaluation.support import made_scores, no_facts
 
 

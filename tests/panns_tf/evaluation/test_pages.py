@@ -13,7 +13,7 @@ from panns_tf.evaluation.media import media_of
 from panns_tf.evaluation.mistakes import find_mistakes
 from panns_tf.evaluation.report import write_page
 from panns_tf.evaluation.scores import save_scores
-from panns_tf.training.run_log import finite
+from panns_tf.training.callbacks import finite
 from tests.panns_tf.evaluation.support import LABELS, made_scores
 
 pytestmark = pytest.mark.browser

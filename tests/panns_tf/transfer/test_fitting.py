@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from panns_tf.training.state import NotFiniteError
+from panns_tf.training.checkpoint import NotFiniteError
 from panns_tf.transfer.fitting import Material, class_weights, fit, predictor_of, scores_of
 from panns_tf.transfer.scoring import accuracy
 from panns_tf.transfer.settings import TransferConfig

@@ -1,14 +1,19 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything a run needs to go on as if it had never stopped; and model files."""
 
+import contextlib
 import json
-import os
 import re
+import signal
+import threading
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
+
+from panns_tf.run import RunError
+from tfrecords.files import atomic, atomic_path
 
 _NAME = re.compile(r"step-(\d{9})\.npz")
 _META = "meta"
@@ -16,12 +21,12 @@ _META = "meta"
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile)
 
 
-class NotFiniteError(Exception):
+class NotFiniteError(RunError):
     """The loss or the weights became NaN or infinite."""
 
 
 def named_variables(**groups: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
-    """Returns variables by a name that tells group and place, and is unique.
+    """Variables by a unique name of group and place.
 
     Not by their paths, in which Keras counts the layers that a process has made so far.
     """
@@ -50,30 +55,22 @@ def save_checkpoint(
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
-    partial = path.with_suffix(".partial")
-    try:
-        _write(partial, variables, {**meta, "step": step})
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(path)
+    for stale in directory.glob(".step-*.tmp"):  # of runs that were killed while they wrote
+        stale.unlink(missing_ok=True)
+    # As `numpy.savez` writes, but with one variable in memory at a time.
+    with (
+        atomic(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+    ):
+        _add(archive, _META, np.array(json.dumps({**meta, "step": step})))
+        for name, variable in variables.items():
+            array = np.asarray(variable.numpy())
+            if not np.isfinite(array).all():
+                raise NotFiniteError(f"the weights hold NaN or infinite values ({name})")
+            _add(archive, name, array)
     for old in checkpoints(directory)[:-keep]:
         old.unlink()
     return path
-
-
-def _write(path: Path, variables: dict[str, keras.Variable], meta: dict) -> None:
-    """Writes as `numpy.savez` would, but holds one variable at a time."""
-    with path.open("wb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            _add(archive, _META, np.array(json.dumps(meta)))
-            for name, variable in variables.items():
-                array = np.asarray(variable.numpy())
-                if not np.isfinite(array).all():
-                    raise NotFiniteError(f"the weights hold NaN or infinite values ({name})")
-                _add(archive, name, array)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -82,17 +79,17 @@ def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 
 def checkpoints(directory: Path) -> list[Path]:
-    """Returns the checkpoints of a directory, oldest first."""
+    """The checkpoints of a directory, oldest first."""
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
 
 
 def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict:
-    """Puts a checkpoint's values into ``variables`` and returns what else it kept.
+    """Assigns a checkpoint's values to ``variables`` and returns what else it holds.
 
     Raises:
-        ValueError: if the file is damaged, or is of another model, optimiser or policy.
+        ValueError: if the file is damaged, or is of another model, optimizer or policy.
     """
     try:
         # Every array's CRC-32 is checked as it is read; nothing is assigned before all are.
@@ -116,3 +113,54 @@ def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return meta
+
+
+def save_keras(network: keras.Model, path: Path) -> None:
+    """Writes a ``.keras`` file without an optimizer's moments, whole or not at all."""
+    optimizer = getattr(network, "optimizer", None)
+    network.optimizer = None
+    try:
+        with atomic_path(path) as temporary:
+            network.save(temporary)
+    finally:
+        network.optimizer = optimizer
+
+
+class Received:
+    """SIGINT or SIGTERM, once the process was asked to stop.
+
+    Attributes:
+        signal: its number, or None.
+    """
+
+    signal: int | None = None
+
+
+@contextlib.contextmanager
+def deferred_signals() -> Iterator[Received]:
+    """Notes the first SIGINT or SIGTERM, which the training loop obeys between two steps.
+
+    An exception in the midst of a step could leave weights that are one update ahead of the step
+    counter, and a checkpoint of those would not resume to the same bits. A second signal acts as
+    it would have without this.
+    """
+    received = Received()
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # only the main thread may set handlers
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(number, frame) -> None:
+        received.signal = number
+        restore()
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield received
+    finally:
+        restore()

@@ -1,0 +1,228 @@
+"""The input pipeline: records with mixup weights, augmentation, and data for the demo."""
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from panns_tf.config import TrainConfig
+from panns_tf.layers import MixupLambda
+from panns_tf.training.distribution import Distribution
+from tfrecords import Damage, dataset, load_index, read_black_list, synthesize_clips
+from tfrecords.progress import logger
+
+#: int16 audio is stored times this.
+FULL_SCALE = 32767.0
+
+#: Of the demo. Two CPU cores train a network of the size of Wavegram_Logmel_Cnn14 on this in a few
+#: minutes.
+DEMO_SECONDS, DEMO_CLIPS = 0.5, {"train": 600, "eval": 160}
+
+
+class TrainingData:
+    """What `panns_tf.training.trainer.Trainer` reads; a base class.
+
+    Attributes:
+        damaged_clips: how many clips were skipped; None where none ever are.
+    """
+
+    damaged_clips: int | None = None
+
+    def batches(self, step: int) -> Iterator:
+        """The batches of all updates after ``step``, for `panns_tf.training.step.TrainStep`."""
+        raise NotImplementedError
+
+    def clip_ids(self, step: int) -> list[str]:
+        """The ids of the clips of update number ``step``, counted from 1."""
+        raise NotImplementedError
+
+
+class RecordData(TrainingData):
+    """Batches of a packed directory, as a run's configuration asks for them.
+
+    Args:
+        config: of the run.
+        sample_rate: of the network, in Hz.
+        distribution: the devices. Each takes one of the consecutive parts of a batch, so that all
+            of them together read what one would (but for `streamed`, whose windows workers share).
+    """
+
+    def __init__(self, config: TrainConfig, sample_rate: int, distribution: Distribution):
+        self._config, self._distribution = config, distribution
+        self._sample_rate = sample_rate
+        self._damaged: set[str] = set()
+
+    @property
+    def damaged_clips(self) -> int | None:
+        """See `TrainingData`."""
+        return len(self._damaged) if self._config.damaged == "skip" else None
+
+    def note_damage(self, damage: Damage) -> None:
+        """Counts a damaged record that is skipped, and reports it once."""
+        if damage.clip_id not in self._damaged:
+            self._damaged.add(damage.clip_id)
+            logger.warning(f"skipped: {damage}")
+
+    def records(self, step: int, batch_size: int, **options) -> tf.data.Dataset:
+        """The clips from the update after ``step`` on; options as `tfrecords.dataset` has."""
+        config = self._config
+        return dataset(
+            config.data,
+            batch_size=batch_size,
+            sampling=config.sampling,
+            seed=config.seed,
+            start=step * config.clips_per_step,
+            exclude=read_black_list(config.exclude) if config.exclude else (),
+            fraction=config.fraction,
+            **{**reading(config, self._sample_rate), **options},
+        )
+
+    def batches(self, step: int) -> Iterator:
+        """See `TrainingData`."""
+        distribution = self._distribution
+        clips = self._config.clips_per_step // distribution.replicas
+        share = {"workers": distribution.workers, "worker": distribution.worker}
+
+        def of_this_worker(context=None) -> tf.data.Dataset:
+            data = self.records(step, clips, on_damage=self.note_damage, **share)
+            data = data.map(lambda batch: {name: batch[name] for name in ("waveform", "target")})
+            return add_mixup(data, self._config, step, clips, **share).prefetch(2)
+
+        if distribution.replicas == 1:
+            return iter(of_this_worker())
+        return iter(distribution.strategy.distribute_datasets_from_function(of_this_worker))
+
+    def clip_ids(self, step: int) -> list[str]:
+        """See `TrainingData`."""
+        workers, ids = self._distribution.workers, []
+        clips = self._config.clips_per_step // workers
+        for worker in range(workers):
+            (batch,) = self.records(step - 1, clips, workers=workers, worker=worker).take(1)
+            ids += batch["clip_id"].numpy().tolist()
+        return [clip_id.decode(errors="replace") for clip_id in ids]
+
+
+def reading(config: TrainConfig, sample_rate: int) -> dict:
+    """How a run reads records, as `tfrecords.dataset` takes it."""
+    return {
+        "sample_rate": sample_rate,
+        "decimation": config.decimation,
+        "damaged": config.damaged,
+    }
+
+
+def add_mixup(
+    data: tf.data.Dataset,
+    config: TrainConfig,
+    step: int = 0,
+    clips: int | None = None,
+    workers: int = 1,
+    worker: int = 0,
+) -> tf.data.Dataset:
+    """Adds ``mixup_lambda``, float32 (clips,), to batches, unless nothing is mixed.
+
+    Args:
+        data: batches as dicts.
+        config: of the run.
+        step: updates done.
+        clips: of a batch; None for `TrainConfig.clips_per_step`.
+        workers, worker: of each round of batches, one for each worker, this one takes its own.
+    """
+    if config.mixup == "none":
+        return data
+    clips = clips or config.clips_per_step
+
+    def weights() -> Iterator:
+        sequence = MixupLambda(config.seed, config.mixup_alpha, start=step * config.batch_size)
+        while True:
+            yield sequence.draw(workers * clips // 2).reshape(workers, clips)[worker]
+
+    signature = tf.TensorSpec((clips,), tf.float32)
+    pairs = tf.data.Dataset.zip(
+        data, tf.data.Dataset.from_generator(weights, output_signature=signature)
+    )
+    return pairs.map(lambda batch, weight: {**batch, "mixup_lambda": weight})
+
+
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Shortens TensorFlow's report of a damaged record of `tfrecords.dataset` to one line.
+
+    Raises:
+        ValueError: names the shard and the clip.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        # TensorFlow escapes the quotation marks in the messages of its assertions.
+        match = re.search(r"shard \S+, clip .*?verify .*?'(?=[\]\s])", error.message, re.DOTALL)
+        if not match:
+            raise
+        raise ValueError(match[0].replace("\\'", "'")) from error
+
+
+def to_float(waveform):
+    """int16 (batch, samples) to float32 in [-1, 1]; on the device, so half the bytes travel."""
+    return tf.cast(waveform, tf.float32) / FULL_SCALE
+
+
+def augment(waveform, seed, *, shift: int = 0, gain: float = 0.0):
+    """Shifts clips in time and changes how loud they are, each clip by another amount.
+
+    Args:
+        waveform: (clips, samples), float32.
+        seed: (2,), int64, which decides all amounts.
+        shift: clips are rotated by up to this many samples, either way; what leaves one end
+            enters at the other.
+        gain: clips become louder or softer by up to this many dB.
+
+    Returns:
+        The same shape. Loud clips may leave [-1, 1]; nothing is clipped.
+    """
+    clips, samples = tf.unstack(tf.shape(waveform))
+
+    def uniform(purpose: int, shape, low, high, dtype):
+        # Philox samples the same numbers under XLA and without it.
+        salted = seed * tf.constant((1, 2), tf.int64) + tf.constant((0, purpose), tf.int64)
+        return tf.random.stateless_uniform(shape, salted, low, high, dtype, alg="philox")
+
+    if shift:
+        by = uniform(0, (clips,), -shift, shift + 1, tf.int32)
+        place = (tf.range(samples)[None] - by[:, None]) % samples  # (clips, samples)
+        waveform = tf.gather(waveform, place, axis=1, batch_dims=1)
+    if gain:
+        waveform *= 10 ** (uniform(1, (clips, 1), -gain, gain, tf.float32) / 20)
+    return waveform
+
+
+def make_demo_data(run_dir: Path, sample_rate: int, seed: int) -> None:
+    """Makes the demo's training and held-out set of synthetic sounds, unless they are there.
+
+    Args:
+        run_dir: of the run; the data goes to its ``data/train`` and ``data/eval``.
+        sample_rate: of the network, in Hz.
+        seed: of the sounds; those held out have another.
+    """
+    for number, (split, clips) in enumerate(DEMO_CLIPS.items()):
+        directory = run_dir / "data" / split
+        if not (directory / "dataset.json").exists():
+            if directory.exists():
+                raise ValueError(
+                    f"{directory} is there and holds no packed records; the demo makes its own: "
+                    "choose another --run-dir"
+                )
+            partial = directory.with_name(f".{split}.partial")
+            shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
+            synthesize_clips(
+                partial,
+                clips=clips,
+                clip_seconds=DEMO_SECONDS,
+                sample_rate=sample_rate,
+                seed=2 * seed + number,
+                split=split,
+            )
+            partial.rename(directory)
+        load_index(directory)

@@ -1,0 +1,274 @@
+"""Predictions of a model for packed records, their metrics, and the evaluations of a run."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from panns_tf import metrics
+from panns_tf.config import TrainConfig
+from panns_tf.models import Network
+from panns_tf.training.callbacks import to_json
+from panns_tf.training.data import readable_errors, reading, to_float
+from panns_tf.training.distribution import Distribution
+from tfrecords import DatasetInfo, dataset, load_index, read_black_list
+from tfrecords.files import write_atomic, write_csv
+from tfrecords.progress import Progress, logger
+
+#: The columns of ``per_class.csv`` that every evaluation has.
+COLUMNS = ("index", "label", "positives", "average_precision", "auc", "d_prime")
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """Predictions for clips, and their targets.
+
+    Attributes:
+        clip_ids: (clips,) bytes.
+        target: (clips, classes) float32 of 0 and 1.
+        score: (clips, classes) float32.
+    """
+
+    clip_ids: np.ndarray
+    target: np.ndarray
+    score: np.ndarray
+
+
+class RecordEvaluator:
+    """Evaluates the network of a run on its held-out records, and on some training records.
+
+    Args:
+        config: of the run.
+        network: to evaluate.
+        distribution: its devices; each worker must evaluate at the same time.
+        on_damage: called for each damaged record that is skipped.
+
+    Attributes:
+        predictions: of the last evaluation, for held-out clips.
+        summary: their metrics.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: Network,
+        distribution: Distribution,
+        on_damage: Callable | None = None,
+    ):
+        self._config, self._distribution = config, distribution
+        self._reading = reading(config, network.row.frontend.sample_rate)
+        self._reading["on_damage"] = on_damage
+        self._predictor = compiled_predictor(network, distribution)
+        self._failed = False
+        self.predictions: Predictions | None = None
+        self.summary: metrics.Summary | None = None
+
+    def __call__(self) -> dict[str, float]:
+        """Returns held-out metrics, and those on training clips as ``training_mAP`` and so on."""
+        self.predictions = self._predict(self._config.eval_data)
+        self.summary = metrics.summarise(self.predictions.target, self.predictions.score)
+        return {**self.summary.as_dict(), **self._training_metrics()}
+
+    @property
+    def eval_steps(self) -> int:
+        """Updates between two evaluations."""
+        if self._config.eval_steps:
+            return self._config.eval_steps
+        clips = load_index(self._config.eval_data).num_clips + self._training_clips
+        return default_eval_steps(clips, self._config.batch_size)
+
+    @property
+    def _training_clips(self) -> int:
+        """How many: no more than held-out ones, or they would take most of the time."""
+        config = self._config
+        return min(config.eval_training_clips, load_index(config.eval_data).num_clips)
+
+    def _training_metrics(self) -> dict[str, float]:
+        """Metrics on the same training clips each time, which show what is overfitted.
+
+        Empty if none are asked for, or if they are too few to measure, which is logged once.
+        """
+        config = self._config
+        if not self._training_clips:
+            return {}
+        exclude = read_black_list(config.exclude) if config.exclude else ()
+        clips = len(load_index(config.data).select(exclude, config.fraction))
+        # Clips of a smaller fraction lie within those of a larger one.
+        fraction = config.fraction * min(1.0, self._training_clips / clips)
+        try:
+            predictions = self._predict(config.data, exclude=exclude, fraction=fraction)
+            values = metrics.summarise(predictions.target, predictions.score).as_dict()
+        except ValueError as error:
+            if not self._failed:
+                logger.info(f"No metrics on training clips: {error}")
+            self._failed = True
+            return {}
+        return {f"training_{name}": values[name] for name in ("mAP", "mAUC", "d_prime")}
+
+    def _predict(self, data: str, **selection) -> Predictions:
+        batch_size = max(1, self._config.batch_size // self._distribution.replicas)
+        options = {**selection, **self._reading}
+        return predict(
+            self._predictor, data, batch_size, distribution=self._distribution, **options
+        )
+
+
+def default_eval_steps(clips: int, batch_size: int) -> int:
+    """The updates between two evaluations that keep these below 3 % of the work.
+
+    Args:
+        clips: to evaluate, each one pass forward.
+        batch_size: clips per update.
+    """
+    passes = 3 * batch_size  # of an update: one forward, and about two for the one backward
+    share = 0.018  # with the metrics, which the host computes meanwhile, below 3 %
+    reference = 2000
+    return max(reference, -(-int(clips / (passes * share)) // 1000) * 1000)
+
+
+def compiled_predictor(model: Callable, distribution: Distribution | None = None) -> Callable:
+    """Returns a compiled function from int16 waveforms to clipwise probabilities.
+
+    With a distribution it takes and returns a list, an item for each local device.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def predict_batch(waveform):
+        return model(to_float(waveform))["clipwise_output"]
+
+    if distribution is None or distribution.replicas == 1:
+        return predict_batch
+    strategy, count = distribution.strategy, distribution.local_replicas
+
+    def predict_each(waveforms: list) -> list:
+        values = strategy.experimental_distribute_values_from_function(
+            lambda context: waveforms[context.replica_id_in_sync_group % count]
+        )
+        scores = strategy.run(predict_batch, args=(values,))
+        return list(strategy.experimental_local_results(scores))
+
+    return predict_each
+
+
+def predict(
+    predictor: Callable,
+    data: str | Path,
+    batch_size: int,
+    distribution: Distribution | None = None,
+    **options,
+) -> Predictions:
+    """Runs a predictor over all clips of a packed directory.
+
+    Nothing but probabilities of clips is kept, and they are fetched from the device at the end.
+
+    Args:
+        predictor: of `compiled_predictor`.
+        data: the directory.
+        batch_size: clips on a device at a time.
+        distribution: the predictor's. Workers share the clips; each must call this.
+        options: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``damaged`` ...
+
+    Returns:
+        The predictions of all workers.
+    """
+    devices = distribution or Distribution(tf.distribute.get_strategy())
+    index = load_index(data)
+    clips = len(index.select(options.get("exclude", ()), options.get("fraction", 1.0)))
+    shared = {}
+    if devices.workers > 1:
+        shared = {"workers": devices.workers, "worker": devices.worker}
+    records = iter(dataset(data, batch_size=batch_size, **shared, **options))
+    clip_ids, targets, scores = [], [], []
+    with Progress(clips, "clip", "evaluate") as shown, readable_errors():
+        while batches := list(itertools.islice(records, devices.local_replicas)):
+            waveforms = [batch["waveform"] for batch in batches]
+            if devices.replicas == 1:
+                scores.append(predictor(waveforms[0]))
+            else:
+                # Devices without a batch of their own at the end repeat the last one.
+                spare = [waveforms[-1]] * (devices.local_replicas - len(waveforms))
+                scores += predictor(waveforms + spare)[: len(waveforms)]
+            targets += [batch["target"] for batch in batches]
+            clip_ids += [batch["clip_id"] for batch in batches]
+            shown.update(devices.workers * sum(len(batch["target"]) for batch in batches))
+    if not targets and devices.workers == 1:
+        raise ValueError(f"{data} has no record that can be read")
+    empty = [np.zeros((0, index.num_classes), "float32")]
+    joined = [np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores)]
+    target, score = (devices.gather(rows) for rows in joined)
+    return Predictions(_gather_ids(clip_ids, index.clip_ids.dtype, devices), target, score)
+
+
+def _gather_ids(clip_ids: list, dtype: np.dtype, distribution: Distribution) -> np.ndarray:
+    """Joins the ids of all workers, which exchange numbers only."""
+    here = np.array([clip_id for batch in clip_ids for clip_id in batch.numpy()], dtype)
+    letters = here.view(np.uint8).reshape(len(here), dtype.itemsize).astype(np.int32)
+    everywhere = distribution.gather(letters).astype(np.uint8)
+    return np.ascontiguousarray(everywhere).view(dtype).reshape(-1)
+
+
+def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int, what: str) -> None:
+    """Checks that records fit a model's sample rate and classes.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    if info.sample_rate < sample_rate:
+        raise ValueError(
+            f"{what} is sampled at {info.sample_rate} Hz but the model expects {sample_rate} Hz; "
+            f"pack it again with --sample-rate {sample_rate}"
+        )
+    if labels and list(labels) != list(info.classes):
+        pairs = enumerate(zip(labels, info.classes, strict=False))
+        first = next(
+            (f"; number {i} is {b!r}, the model's {a!r}" for i, (a, b) in pairs if a != b), ""
+        )
+        difference = f"{len(info.classes)} classes that are not the model's {len(labels)}"
+        if sorted(labels) == sorted(info.classes):
+            difference = "the model's classes in another order"
+        raise ValueError(
+            f"{what} has {difference}{first}; pack it again with --labels and the model's class "
+            "list, which is in config.json of its run"
+        )
+    if len(info.classes) != num_classes:
+        raise ValueError(
+            f"{what} has {len(info.classes)} classes but the model has {num_classes} outputs"
+        )
+
+
+def write_report(
+    output: Path,
+    summary: metrics.Summary,
+    labels: Sequence[str],
+    extra: dict,
+    columns: dict[str, Sequence] | None = None,
+) -> None:
+    """Writes ``metrics.json`` and ``per_class.csv`` (best classes first) into ``output``.
+
+    Args:
+        output: the directory.
+        summary: the metrics.
+        labels: names of the classes.
+        extra: more entries of ``metrics.json``.
+        columns: more columns of ``per_class.csv`` by name, a value for each class. What is None
+            or NaN is an empty cell.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    write_atomic(output / "metrics.json", to_json({**summary.as_dict(), **extra}, indent=2) + "\n")
+    auc = summary.auc
+    d_prime = np.where(np.isnan(auc), np.nan, metrics.d_prime(np.nan_to_num(auc, nan=0.5)))
+    first = (range(len(labels)), labels, summary.positives, summary.average_precision, auc, d_prime)
+    table = {**dict(zip(COLUMNS, first, strict=True)), **(columns or {})}
+    rows = list(zip(*table.values(), strict=True))
+    order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
+    cells = [[_cell(value) for value in rows[number]] for number in order]
+    write_csv(output / "per_class.csv", list(table), cells)
+
+
+def _cell(value) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.6f}"
+    return "" if value is None else str(value)

@@ -1,0 +1,357 @@
+"""TensorBoard besides numbers: settings, pictures of what the network sees, curves, sound."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve
+
+from panns_tf.layers import SpecAugment, mix
+from panns_tf.models import Network
+from panns_tf.training.data import FULL_SCALE, RecordData, add_mixup, augment, to_float
+from panns_tf.training.evaluator import Predictions, RecordEvaluator
+from panns_tf.training.trainer import Trainer
+from tfrecords import load_index
+from tfrecords.lookup import read_clips
+from tfrecords.progress import logger
+
+#: Clips of which there are pictures: training clips, in pairs, and held-out ones.
+TRAINING_CLIPS, HELD_OUT_CLIPS = 4, 2
+#: Held-out clips to listen to, and seconds of each.
+HARD_CLIPS, HARD_SECONDS = 3, 10
+#: Classes with curves, from the largest to the smallest.
+WATCHED = 6
+#: Channels of the wavegram that are shown by themselves, besides their mean.
+CHANNELS = 3
+
+
+class TensorBoardImages(keras.callbacks.Callback):
+    """Writes into ``tensorboard/`` of a run, at its start and after every evaluation.
+
+    At the start: the settings as a text, and what the network sees of its first clips before and
+    after SpecAugment and mixup. After an evaluation: precision-recall curves, average precision
+    against training clips, the log-mel beside the learned wavegram, the first layer's filters, and
+    the held-out clips with the highest loss, to listen to. Besides, a profile of some steps.
+
+    Args:
+        trainer: of the run.
+        data: its records.
+        evaluator: of its held-out records, or None.
+        training_clips: int (classes,), of each class.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: RecordData,
+        evaluator: RecordEvaluator | None,
+        training_clips: np.ndarray,
+    ):
+        super().__init__()
+        self._trainer, self._data, self._evaluator = trainer, data, evaluator
+        self._config, self._network = trainer.config, trainer.network
+        self._labels, self._training_clips = list(trainer.network.labels), training_clips
+        wanted = self._config.watch_classes
+        self._watched = watched_classes(self._labels, training_clips, wanted)
+        self._folder = str(trainer.run_dir / "tensorboard")
+        self._failed = self._profiling = False
+        trainer.stops |= set(self._config.profiled or ())
+
+    def on_train_begin(self, logs=None):
+        self._writer = tf.summary.create_file_writer(self._folder, filename_suffix=".images")
+        self._write(self._at_the_start)
+        self._profile()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._profile()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs and self._config.pictures:
+            self._write(self._after_an_evaluation)
+
+    def on_train_end(self, logs=None):
+        self._profile(at_end=True)
+        self._writer.close()
+
+    def _write(self, what: Callable[[], None]) -> None:
+        """Calls what writes; whatever is wrong with a picture, it must not end a run."""
+        try:
+            with self._writer.as_default(step=self._trainer.step):
+                what()
+            self._writer.flush()
+        except Exception as error:
+            if not self._failed:
+                text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                logger.warning(f"TensorBoard lacks pictures of step {self._trainer.step}: {text}")
+            self._failed = True
+
+    def _at_the_start(self) -> None:
+        settings = dataclasses.asdict(self._config).items()
+        lines = [f"- {name}: {value}" for name, value in settings if value is not None]
+        tf.summary.text("configuration", "\n".join(lines))
+        if self._config.pictures and "log_mel" in self._network.row.inputs:
+            rows, seconds = augmented(self._network, self._config, self._data)
+            figure = draw_spectrograms(rows, seconds, shared=True)
+            image("clips/before and after SpecAugment and mixup", figure)
+
+    def _after_an_evaluation(self) -> None:
+        predictions, rate = self._evaluator.predictions, self._network.row.frontend.sample_rate
+        curves = draw_curves(predictions, self._labels, self._watched)
+        image("classes/precision and recall", curves)
+        precision = self._evaluator.summary.average_precision
+        figure = draw_precision_by_size(precision, self._training_clips)
+        image("classes/average precision by training clips", figure)
+        kernel = first_kernel(self._network)
+        if kernel is not None:
+            image("network/first layer", draw_kernel(kernel))
+        index, decimation = load_index(self._config.eval_data), self._config.decimation
+        model = front_end(self._network)
+        if model is not None:
+            clips = np.arange(min(HELD_OUT_CLIPS, index.num_clips))
+            waveform = read_clips(index, clips, rate, decimation)
+            features = {k: np.asarray(v, np.float32) for k, v in model(to_float(waveform)).items()}
+            rows = feature_rows(features, decoded(index.clip_ids[clips]))
+            figure = draw_spectrograms(rows, waveform.shape[1] / rate)
+            image("clips/what the network sees", figure)
+        rows = hardest(predictions, HARD_CLIPS)
+        place = {clip_id: number for number, clip_id in enumerate(index.clip_ids.tolist())}
+        clips = [place[clip_id] for clip_id in predictions.clip_ids[rows].tolist()]
+        lines = []
+        for number, waveform in enumerate(read_clips(index, clips, rate, decimation)):
+            audio = waveform[None, : HARD_SECONDS * rate, None].astype(np.float32) / FULL_SCALE
+            tf.summary.audio(f"hard clips/{number + 1}", audio, rate)
+            text = describe_prediction(predictions, rows[number], self._labels)
+            lines.append(f"{number + 1}. {text}")
+        # TensorBoard would show a description of the sound itself at the first step for ever.
+        tf.summary.text("hard clips: what they are", "\n".join(lines))
+
+    def _profile(self, at_end: bool = False) -> None:
+        """Begins or ends the profile that was asked for, where it is time."""
+        start, stop = self._config.profiled or (0, 0)
+        step = self._trainer.step
+        if self._profiling and (at_end or step >= stop):
+            self._profiling = False
+            tf.profiler.experimental.stop()
+            logger.info(
+                f"Profile of steps {start} to {step} in {self._folder}; to look at it: pip install "
+                "tensorboard-plugin-profile"
+            )
+        elif stop and step == start and not at_end and not self._profiling:
+            tf.profiler.experimental.start(self._folder)
+            self._profiling = True
+
+
+def watched_classes(labels: Sequence[str], sizes: np.ndarray, wanted: str | None) -> list[int]:
+    """Returns the numbers of the classes to watch.
+
+    Args:
+        labels: of all classes.
+        sizes: int (classes,), training clips of each.
+        wanted: labels separated by semicolons, or None for some evenly from the largest to the
+            smallest.
+
+    Raises:
+        ValueError: if a label is unknown; names the nearest.
+    """
+    if wanted is None:
+        order = np.argsort(-np.asarray(sizes), kind="stable")
+        places = np.linspace(0, len(order) - 1, min(WATCHED, len(order))).round().astype(int)
+        return order[places].tolist()
+    names = [name for name in map(str.strip, wanted.split(";")) if name]
+    for name in names:
+        if name not in labels:
+            near = difflib.get_close_matches(name, labels, n=3, cutoff=0.4) or labels[:3]
+            raise ValueError(
+                f"--watch-classes: no class {name!r}; the nearest are: {', '.join(near)}"
+            )
+    return [labels.index(name) for name in names]
+
+
+def hardest(predictions: Predictions, count: int) -> np.ndarray:
+    """The rows of the clips with the highest binary cross-entropy, the hardest first."""
+    score = np.clip(predictions.score.astype(np.float64), 1e-7, 1 - 1e-7)
+    loss = -np.where(predictions.target > 0, np.log(score), np.log1p(-score)).mean(axis=1)
+    return np.argsort(-loss, kind="stable")[:count]
+
+
+def describe_prediction(predictions: Predictions, row: int, labels: Sequence[str]) -> str:
+    """A clip's labels and its three highest predictions, in Markdown."""
+    score = predictions.score[row]
+    true = ", ".join(labels[k] for k in np.flatnonzero(predictions.target[row])) or "none"
+    predicted = ", ".join(f"{labels[k]} {score[k]:.2f}" for k in np.argsort(-score)[:3])
+    (clip_id,) = decoded(predictions.clip_ids[row : row + 1])
+    return f"**{clip_id}** is: {true}. Predicted: {predicted}."
+
+
+def decoded(clip_ids) -> list[str]:
+    """Ids as text."""
+    return [clip_id.decode(errors="replace") for clip_id in clip_ids]
+
+
+def front_end(network: Network) -> keras.Model | None:
+    """The features of a network as a model that shares its layers; None if it has none.
+
+    Its output is a dict of ``log_mel`` (batch, frames, mel_bins), normalised by ``bn0``, and
+    ``wavegram`` (batch, steps, frequencies, channels), as the network has them.
+    """
+    last = {"log_mel": "bn0", "wavegram": "pre_block4.pool"}
+    outputs = {
+        name: network.get_layer(layer).output
+        for name, layer in last.items()
+        if name in network.row.inputs
+    }
+    return keras.Model(network.inputs, outputs) if outputs else None
+
+
+#: Spectrograms in a row, each (frames, bins), and their titles.
+Row = list[tuple[np.ndarray, str]]
+
+
+def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], float]:
+    """Log-mels of the first clips of a run before and after SpecAugment and mixup.
+
+    The run's random states stay as they are.
+
+    Returns:
+        A row for each item that enters the backbone, and the seconds of a clip.
+    """
+    arch, model = network.row, front_end(network)
+    rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS
+    (batch,) = add_mixup(data.records(0, clips), config, clips=clips).take(1)
+    weights = batch.get("mixup_lambda")
+    waveform, names = to_float(batch["waveform"]), decoded(batch["clip_id"].numpy())
+    before = model(waveform)["log_mel"].numpy()
+    rows = [[panel] for panel in zip(before, names, strict=True)]
+    seed, shift = tf.constant((0, config.seed), tf.int64), round(config.time_shift * rate)
+    waveform = augment(waveform, seed, shift=shift, gain=config.gain)
+    if weights is not None:
+        rows = [first + second for first, second in zip(rows[0::2], rows[1::2], strict=True)]
+    mixed_before = weights is not None and "waveform" in (config.mixup, arch.mixup)
+    values = model(mix(waveform, weights) if mixed_before else waveform)["log_mel"]
+    if arch.spec_augment and config.spec_augment:
+        width = max(1, arch.frontend.mel_bins // 8)
+        layer = SpecAugment(time_width=64, frequency_width=width, seed=config.seed)
+        values = layer(values, training=True)
+    if weights is not None and not mixed_before:
+        values = mix(values, weights)
+    for number, row in enumerate(rows):
+        title = "SpecAugment"
+        if weights is not None:
+            shares = " + ".join(f"{share:.2f}" for share in weights[2 * number : 2 * number + 2])
+            title = f"{shares}, SpecAugment first" if not mixed_before else f"{shares}, SpecAugment"
+        row.append((np.asarray(values[number]), title))
+    return rows, batch["waveform"].shape[1] / rate
+
+
+def feature_rows(features: dict[str, np.ndarray], names: Sequence[str]) -> list[Row]:
+    """The log-mel of clips beside their wavegram: its mean over channels, and its strongest."""
+    columns = [("log-mel", features["log_mel"])] if "log_mel" in features else []
+    if "wavegram" in features:
+        wave = features["wavegram"]  # (clips, steps, frequencies, channels)
+        deviation = wave.std(axis=(0, 1))  # over time, (frequencies, channels)
+        # Each frequency by itself, as bn0 does for the log-mel: else offsets hide the sound.
+        wave = (wave - wave.mean(axis=(0, 1))) / (deviation + 1e-6)
+        columns.append(("wavegram, mean", wave.mean(axis=-1)))
+        for channel in np.argsort(-deviation.mean(axis=0))[:CHANNELS]:
+            columns.append((f"wavegram, channel {channel}", wave[..., channel]))
+    return [
+        [(values[clip], f"{name}: {title}") for title, values in columns]
+        for clip, name in enumerate(names)
+    ]
+
+
+def first_kernel(network: Network) -> np.ndarray | None:
+    """The kernel of the layer that sees the sound, or its spectrogram, or None.
+
+    That is the first convolution of one channel: (height, width, filters) over a log-mel,
+    (samples, filters) over a waveform. Of a network that has both, the one over the waveform.
+    """
+    kernels = [
+        np.asarray(v)[..., 0, :]
+        for v in network.trainable_variables
+        if v.path.endswith("kernel") and len(v.shape) in (3, 4) and v.shape[-2] == 1
+    ]
+    return min(kernels, key=lambda kernel: kernel.ndim) if kernels else None
+
+
+def image(tag: str, figure: Figure) -> None:
+    """Writes a figure as a picture."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    tf.summary.image(tag, np.asarray(canvas.buffer_rgba())[None, ..., :3])
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure((width, height), dpi=100, layout="constrained")
+
+
+def draw_spectrograms(rows: Sequence[Row], seconds: float, shared: bool = False) -> Figure:
+    """Draws a grid of spectrograms, ``shared``: with one range of colours, that of the first."""
+    figure = _figure(3.2 * len(rows[0]), 2.3 * len(rows) + 0.3)
+    grid = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+    for axes, row in zip(grid, rows, strict=True):
+        for each, (values, title) in zip(axes, row, strict=True):
+            low, high = np.percentile(rows[0][0][0] if shared else values, (2, 99.5))
+            extent = (0, seconds, 0, values.shape[1])
+            options = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+            each.imshow(values.T, vmin=low, vmax=high, extent=extent, cmap="magma", **options)
+            each.set_title(title, fontsize=9)
+            each.tick_params(labelsize=8)
+        axes[0].set_ylabel("bin")
+    for each in grid[-1]:
+        each.set_xlabel("seconds")
+    return figure
+
+
+def draw_kernel(kernel: np.ndarray) -> Figure:
+    """Filters over a log-mel as tiles; over a waveform side by side, sorted by frequency."""
+    if kernel.ndim == 2:
+        peaks = np.abs(np.fft.rfft(kernel, 256, axis=0)).argmax(axis=0)
+        picture, label = kernel[:, np.argsort(peaks, kind="stable")], "filter, by its frequency"
+    else:
+        side = int(np.ceil(np.sqrt(kernel.shape[-1])))
+        tiles = np.pad(kernel, ((0, 1), (0, 1), (0, side * side - kernel.shape[-1])))
+        tiles = tiles.transpose(2, 1, 0)  # time goes to the right
+        tiles = tiles.reshape(side, side, *tiles.shape[1:])
+        picture, label = np.concatenate(np.concatenate(tiles, axis=1), axis=1), "filters"
+    figure = _figure(6, 5)
+    axes = figure.subplots()
+    most = np.abs(kernel).max() or 1.0
+    shown = axes.imshow(picture, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+    axes.set(xticks=[], yticks=[], xlabel=label)
+    figure.colorbar(shown, ax=axes)
+    return figure
+
+
+def draw_curves(predictions: Predictions, labels: Sequence[str], classes: Sequence[int]) -> Figure:
+    """Precision-recall curves of some classes, and of all decisions together."""
+    figure = _figure(7, 5)
+    axes = figure.subplots()
+    target, score = predictions.target, predictions.score
+    curves = {labels[k]: (target[:, k], score[:, k]) for k in classes if target[:, k].any()}
+    curves["all classes"] = (target.reshape(-1), score.reshape(-1))
+    for label, curve in curves.items():
+        precision, recall, _ = precision_recall_curve(*curve)
+        width = 2.5 if label == "all classes" else 1.2
+        axes.plot(recall, precision, drawstyle="steps-pre", label=label, linewidth=width)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def draw_precision_by_size(average_precision: np.ndarray, sizes: np.ndarray) -> Figure:
+    """Average precision of every class against its training clips; undefined ones are left out."""
+    figure = _figure(7, 4.2)
+    axes = figure.subplots()
+    axes.scatter(np.maximum(sizes, 0.8), average_precision, s=18)
+    axes.set(xscale="log", ylim=(0, 1.02), xlabel="training clips", ylabel="average precision")
+    undefined = int(np.isnan(average_precision).sum())
+    axes.set_title(f"{len(sizes)} classes, {undefined} undefined", fontsize=9)
+    axes.grid(alpha=0.3)
+    return figure
