@@ -1,50 +1,50 @@
-"""Many recordings heard in batches of equal length, results in the order of the recordings."""
+"""Many recordings: read ahead by threads, predicted in batches of equal length, in their order."""
 
 import collections
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from panns_tf.inference.files import Decoded, decoded
-from panns_tf.inference.hearing import WINDOW_SECONDS, Hearer
-from panns_tf.inference.window import WindowCutter
-from tfrecords.audio import AudioError
+from panns_tf.inference.model import WINDOW_SECONDS, InferenceModel
+from panns_tf.windows import WindowCutter
+from tfrecords.audio import AudioError, AudioStream, describe, open_audio
 
-#: Recordings that wait for others of their length, at most.
-MOST_WAITING = 64
-#: Seconds of sound that wait, at most.
-MOST_SECONDS = 1500.0
+#: Recordings read ahead of their use, at most; of each at most `WINDOW_SECONDS`.
+READ_AHEAD = 16
+#: Recordings that wait for others of their length, at most, and seconds of audio.
+MOST_WAITING, MOST_SECONDS = 64, 1500.0
 #: Samples read of a long recording at a time.
 BLOCK = 2**18
 
 
 @dataclasses.dataclass(eq=False)
-class Heard:
-    """What became of a recording.
+class Recording:
+    """A recording that was opened, and read as far as a window of the model goes.
 
     Attributes:
         source: as it was given.
-        name: what to call it, in one line.
-        seconds: its length; 0 if it could not be read.
-        notes: what a user should know of it.
-        error: why there are no outputs, or None.
-        outputs: arrays by name, see `Hearer.hear`, of the recording; with windows a row for each.
-        starts: of the windows, in seconds; None for the whole recording.
+        name: of it, in one line.
+        samples: (samples,) float32, mono; of a long one the beginning.
+        seconds: its length; of a long one by its header, 0 where that does not say.
+        notes: what a user should know of it, a line each.
+        error: why it cannot be read, or None.
+        stream: of a long one, from which the rest can be read; else None.
     """
 
     source: object
     name: str
+    samples: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     error: AudioError | None = None
-    outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    starts: tuple[float, ...] | None = None
+    stream: AudioStream | None = None
 
     @property
     def file(self) -> str:
-        """What results call it: its path where a file can hold that, else ``name``."""
+        """Its name in results: its path where a file can hold that, else ``name``."""
         if not isinstance(self.source, str | os.PathLike):
             return self.name
         path = os.fspath(self.source)
@@ -54,148 +54,196 @@ class Heard:
             return self.name
         return path
 
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yields all of its samples, once, and completes its notes.
 
-def hear_each(
-    hearer: Hearer,
+        Raises:
+            AudioError: where it turns out to be damaged.
+        """
+        yield self.samples
+        if self.stream is not None:
+            with self.stream as stream:
+                yield from stream.blocks(BLOCK)
+                self.notes = tuple(stream.notes)
+
+
+@dataclasses.dataclass(eq=False)
+class Prediction(Recording):
+    """A recording and what a network gives of it.
+
+    Attributes:
+        outputs: arrays by name, see `InferenceModel`; with windows a row for each.
+        starts: of the windows, in seconds; None for the whole recording.
+    """
+
+    outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    starts: tuple[float, ...] | None = None
+
+
+def read_ahead(
+    sources: Iterable,
+    sample_rate: int,
+    kind: type[Recording] = Recording,
+    *,
+    rate: int | None = None,
+    workers: int = 2,
+) -> Iterator[Recording]:
+    """Yields recordings in their order, read by threads ahead of their use.
+
+    No recording ends the iteration: what cannot be read comes out with its error.
+
+    Args:
+        sources: paths and whatever else `tfrecords.audio.open_audio` takes.
+        sample_rate: samples a second wanted.
+        kind: class of what is yielded.
+        rate: samples a second of arrays.
+        workers: threads.
+    """
+    waiting: collections.deque = collections.deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for source in sources:
+            waiting.append(pool.submit(_read, source, sample_rate, rate, kind))
+            while waiting and (len(waiting) > READ_AHEAD or waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(source, sample_rate: int, rate: int | None, kind: type[Recording]) -> Recording:
+    name = describe(source)
+    limit = round(WINDOW_SECONDS * sample_rate)
+    try:
+        stream = open_audio(source, sample_rate, rate, name=name)
+        samples = stream.read(limit + 1)
+        if len(samples) > limit:
+            return kind(source, name, samples, stream.seconds or 0.0, stream=stream)
+        stream.close()
+        return kind(source, name, samples, len(samples) / sample_rate, tuple(stream.notes))
+    except AudioError as error:
+        return kind(source, name, error=error)
+    except Exception as error:  # of one file; the others go on
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return kind(source, name, error=AudioError(f"{name}: {reason}"))
+
+
+def predict_each(
+    model: InferenceModel,
     sources: Iterable,
     *,
     rate: int | None = None,
     workers: int = 2,
     windows: tuple[int, int] | None = None,
-) -> Iterator[Heard]:
-    """Hears recordings, decoded ahead by threads, in batches.
+) -> Iterator[Prediction]:
+    """Predicts recordings in batches.
 
     A recording's outputs do not depend on its neighbours, but for rounding. One that cannot be read
     comes out with its error and ends nothing.
 
     Args:
-        hearer: the network.
-        sources: paths and whatever else `tfrecords.audio.read_audio` takes.
-        rate: samples a second of arrays.
-        workers: threads that decode.
+        model: the network.
+        sources, rate, workers: as for `read_ahead`.
         windows: size and hop in samples, for outputs of every window; None for the whole.
 
     Yields:
-        What became of each, in order.
+        A `Prediction` for each, in order.
     """
-    found = decoded(sources, hearer.sample_rate, workers, rate=rate, long_seconds=WINDOW_SECONDS)
-    waiting = _Waiting(hearer)
-    for one in found:
-        heard = Heard(one.source, one.name, one.seconds or 0.0, one.notes, one.error)
-        if one.error is not None:
-            waiting.add_done(heard)
-        elif windows is not None:
-            yield from waiting.flush()
-            yield _in_windows(hearer, one, heard, windows)
-        elif one.open_long is not None:
-            yield from waiting.flush()  # what waits needs no more memory beside it
-            yield _stitched(hearer, one, heard)
+    waiting = _Waiting(model)
+    recordings = read_ahead(sources, model.sample_rate, Prediction, rate=rate, workers=workers)
+    for recording in recordings:
+        if recording.error is None and windows is None and recording.stream is None:
+            waiting.add(recording)
         else:
-            waiting.add(heard, one.samples)
-        yield from waiting.done()
+            if recording.error is None:
+                yield from waiting.flush()  # what waits needs no more memory beside it
+                (_predict_whole if windows is None else _predict_windows)(model, recording, windows)
+            waiting.order.append(recording)
+        yield from waiting.finished()
     yield from waiting.flush()
 
 
-def blocks_of(one: Decoded, heard: Heard) -> Iterator[np.ndarray]:
-    """Yields the sound of a recording that was decoded or is long; tells ``heard`` its notes.
-
-    Raises:
-        AudioError: where it turns out to be damaged.
-    """
-    if one.open_long is None:
-        yield one.samples
+def _predict_whole(model: InferenceModel, recording: Prediction, _=None) -> None:
+    encoder = model.streaming_encoder()
+    try:
+        for block in recording.blocks():
+            encoder.feed(block)
+    except AudioError as error:
+        recording.error = error
         return
-    with one.open_long() as stream:
-        yield from stream.blocks(BLOCK)
-        heard.notes = tuple(dict.fromkeys((*heard.notes, *stream.notes)))
+    encoder.finish()
+    recording.seconds = encoder.samples / model.sample_rate
+    recording.outputs = encoder.pool.outputs()
 
 
-def _stitched(hearer: Hearer, one: Decoded, heard: Heard) -> Heard:
-    stitcher = hearer.stitcher()
-    try:
-        for block in blocks_of(one, heard):
-            stitcher.feed(block)
-    except AudioError as error:
-        heard.error = error
-        return heard
-    stitcher.finish()
-    heard.seconds = stitcher.samples / hearer.sample_rate
-    heard.outputs = stitcher.gathered.outputs()
-    return heard
-
-
-def _in_windows(hearer: Hearer, one: Decoded, heard: Heard, windows: tuple[int, int]) -> Heard:
-    cutter, starts, rows = WindowCutter(*windows), [], []
+def _predict_windows(
+    model: InferenceModel, recording: Prediction, windows: tuple[int, int]
+) -> None:
+    cutter, starts = WindowCutter(*windows), []
     pending: list[np.ndarray] = []
+    rows: list[dict[str, np.ndarray]] = []
 
-    def hear(parts) -> None:
-        for start, sound in parts:
-            starts.append(start / hearer.sample_rate)
-            pending.append(sound)
-            if len(pending) == hearer.clips_at_once(cutter.size):
-                run()
-
-    def run() -> None:
-        rows.append(hearer.hear(np.stack(pending)))
-        pending.clear()
+    def take(parts: Iterable, last: bool = False) -> None:
+        for start, window in parts:
+            starts.append(start / model.sample_rate)
+            pending.append(window)
+            if len(pending) == model.clips_at_once(cutter.size):
+                rows.append(model.predict(np.stack(pending)))
+                pending.clear()
+        if last and pending:
+            rows.append(model.predict(np.stack(pending)))
 
     try:
-        for block in blocks_of(one, heard):
-            hear(cutter.feed(block))
-        hear(cutter.finish())
+        for block in recording.blocks():
+            take(cutter.feed(block))
+        take(cutter.finish(), last=True)
     except AudioError as error:
-        heard.error = error
-        return heard
-    if pending:
-        run()
+        recording.error = error
+        return
     names = [name for name in rows[0] if name != "segmentwise_output"]
-    heard.outputs = {name: np.concatenate([row[name] for row in rows]) for name in names}
-    heard.seconds, heard.starts = cutter.samples / hearer.sample_rate, tuple(starts)
-    return heard
+    recording.outputs = {name: np.concatenate([row[name] for row in rows]) for name in names}
+    recording.seconds, recording.starts = cutter.samples / model.sample_rate, tuple(starts)
 
 
 class _Waiting:
     """Recordings that wait for a full batch of their length, or for those before them."""
 
-    def __init__(self, hearer: Hearer):
-        self._hearer = hearer
-        self._order: collections.deque[Heard] = collections.deque()
-        self._by_length: dict[int, list[tuple[Heard, np.ndarray]]] = {}
-        self._samples = 0
-        self._unheard = 0
+    def __init__(self, model: InferenceModel):
+        self._model = model
+        self.order: collections.deque[Prediction] = collections.deque()
+        self._by_length: dict[int, list[Prediction]] = {}
 
-    def add_done(self, heard: Heard) -> None:
-        """Adds one that has nothing to be heard."""
-        self._order.append(heard)
+    def add(self, recording: Prediction) -> None:
+        """Adds a recording, and predicts a batch if it is full or too much waits."""
+        self.order.append(recording)
+        length = len(recording.samples)
+        self._by_length.setdefault(length, []).append(recording)
+        if len(self._by_length[length]) == self._model.clips_at_once(length):
+            self._predict(length)
+        while self._by_length and self._too_much():
+            self._predict(next(iter(self._by_length)))  # the length that waits longest
 
-    def add(self, heard: Heard, samples: np.ndarray) -> None:
-        """Adds a recording, and hears a batch if it is full or too much waits."""
-        self._order.append(heard)
-        group = self._by_length.setdefault(len(samples), [])
-        group.append((heard, samples))
-        self._samples += len(samples)
-        self._unheard += 1
-        if len(group) == self._hearer.clips_at_once(len(samples)):
-            self._hear(len(samples))
-        seconds = MOST_SECONDS * self._hearer.sample_rate
-        while self._unheard > MOST_WAITING or self._samples > seconds:
-            self._hear(next(iter(self._by_length)))  # the length that waits longest
+    def _too_much(self) -> bool:
+        counts = {length: len(group) for length, group in self._by_length.items()}
+        samples = sum(length * count for length, count in counts.items())
+        seconds = samples / self._model.sample_rate
+        return sum(counts.values()) > MOST_WAITING or seconds > MOST_SECONDS
 
-    def done(self) -> Iterator[Heard]:
-        """Yields those from the first on that are through."""
-        while self._order and (self._order[0].outputs or self._order[0].error is not None):
-            yield self._order.popleft()
+    def finished(self) -> Iterator[Prediction]:
+        """Yields those from the first on that are predicted or have an error."""
+        while self.order and (self.order[0].outputs or self.order[0].error is not None):
+            yield self.order.popleft()
 
-    def flush(self) -> Iterator[Heard]:
-        """Hears and yields all."""
+    def flush(self) -> Iterator[Prediction]:
+        """Predicts and yields all."""
         while self._by_length:
-            self._hear(next(iter(self._by_length)))
-        yield from self.done()
+            self._predict(next(iter(self._by_length)))
+        yield from self.finished()
 
-    def _hear(self, length: int) -> None:
+    def _predict(self, length: int) -> None:
         group = self._by_length.pop(length)
-        outputs = self._hearer.hear(np.stack([samples for _, samples in group]))
-        for number, (heard, _) in enumerate(group):
-            heard.outputs = {name: values[number] for name, values in outputs.items()}
-        self._samples -= length * len(group)
-        self._unheard -= len(group)
+        outputs = self._model.predict(np.stack([recording.samples for recording in group]))
+        for index, recording in enumerate(group):
+            recording.outputs = {name: values[index] for name, values in outputs.items()}
+            recording.samples = recording.samples[:0]

@@ -1,20 +1,24 @@
-"""From probabilities over time to events with a beginning and an end."""
+"""Sound events: from probabilities over time to onsets and offsets."""
 
 import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
 
 import numpy as np
+from scipy.ndimage import median_filter
 
-from panns_tf.inference.median import CentredMedian
 from panns_tf.inference.results import Event
+from tfrecords.flags import check_setting, setting, settings_of
 
-#: Steps looked at together, so that what is kept besides stays small.
+# Steps filtered together, so that the buffers stay small.
 _BLOCK = 2048
-#: Seconds, or probability, that rounding may cost.
+# Seconds, or probability, that rounding may cost.
 _ROUNDING = 1e-6
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(";") if name.strip())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,40 +51,52 @@ class EventSettings:
         ValueError: for a number out of its range; names the command's flag.
     """
 
-    high: float = 0.5
-    low: float | None = None
-    smooth: float = 0.0
-    minimum: float = 0.0
-    gap: float = 0.0
-    labels: Sequence[str] | None = None
+    high: float = setting(
+        0.5, "probability that an event reaches", flag="--threshold", above=0, maximum=1
+    )
+    low: float | None = setting(
+        None, "probability that it keeps", above=0, maximum=1, shown="half the threshold"
+    )
+    smooth: float = setting(0.0, "median filter, in seconds", metavar="SECONDS", minimum=0)
+    minimum: float = setting(
+        0.0, "shortest event", flag="--min-length", metavar="SECONDS", minimum=0
+    )
+    gap: float = setting(
+        0.0,
+        "events of a class this close become one",
+        flag="--merge-gap",
+        metavar="SECONDS",
+        minimum=0,
+    )
+    labels: Sequence[str] | None = setting(
+        None,
+        "only these classes, separated by semicolons: 'Dog;Rain'",
+        flag="--classes",
+        metavar="LABELS",
+        parse=_names,
+        shown="all",
+    )
     high_of: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        highs = {"--threshold": self.high}
-        highs |= {f"--threshold of {label}": high for label, high in (self.high_of or {}).items()}
-        numbers = {**highs, "--low": self.low if self.low is not None else 1.0}
-        seconds = {"--smooth": self.smooth, "--min-length": self.minimum, "--merge-gap": self.gap}
-        for flag, value in {**numbers, **seconds}.items():
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise ValueError(f"{flag} must be a number; received {value!r}")
-        for flag, value in highs.items():
-            if not 0 < value <= 1:
-                raise ValueError(f"{flag} must lie above 0 and at most at 1; received {value}")
-        if self.low is not None and not 0 < self.low <= min(highs.values()):
-            raise ValueError(
-                f"--low must lie above 0 and at most at the threshold, {min(highs.values())}; "
-                f"received {self.low}"
-            )
-        for flag, value in seconds.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{flag} must be seconds, 0 or more; received {value}")
+        if isinstance(self.labels, str):
+            object.__setattr__(self, "labels", (self.labels,))
+        declared = settings_of(type(self))
+        _, about, kinds = declared.pop("labels")
         if self.labels is not None:
-            labels = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
-            if not all(isinstance(label, str) for label in labels):
-                raise ValueError(f"--classes must be names of classes; received {labels}")
-            if not labels:
+            object.__setattr__(self, "labels", tuple(self.labels))
+            if not self.labels:
                 raise ValueError("--classes names no class; leave it out for all")
-            object.__setattr__(self, "labels", labels)
+            if not all(isinstance(label, str) for label in self.labels):
+                raise ValueError(f"--classes must be names of classes; received {self.labels}")
+        for name, (_, about, kinds) in declared.items():
+            check_setting(about.flag or f"--{name}", getattr(self, name), about, kinds)
+        _, about, kinds = declared["high"]
+        for label, high in (self.high_of or {}).items():
+            check_setting(f"--threshold of {label}", high, about, kinds)
+        least = min([self.high, *(self.high_of or {}).values()])
+        if self.low is not None and self.low > least:
+            raise ValueError(f"--low must be at most the threshold, {least}; received {self.low}")
 
 
 class EventFinder:
@@ -116,25 +132,28 @@ class EventFinder:
         self.settings, self.step_seconds, self._classes = settings, step_seconds, len(labels)
         high = np.full(len(labels), settings.high, np.float32)
         for label, value in (settings.high_of or {}).items():
-            high[_numbers_of([label], labels, "--threshold")] = value
+            high[_indices_of([label], labels, "--threshold")] = value
         wanted = range(len(labels))
         if settings.labels is not None:
-            wanted = _numbers_of(settings.labels, labels, "--classes")
+            wanted = _indices_of(settings.labels, labels, "--classes")
         self._wanted = np.array(wanted, int)
-        self._labels = [labels[number] for number in wanted]
+        self._labels = [labels[index] for index in wanted]
         self._high = high[self._wanted]
         self._low = self._high / 2
         if settings.low is not None:
             self._low = np.full_like(self._high, settings.low)
-        half = int(settings.smooth / step_seconds / 2 + _ROUNDING)
-        self._median = CentredMedian(half, self._low)
+        self._half = int(settings.smooth / step_seconds / 2 + _ROUNDING)
         self._begin()
 
     def _begin(self) -> None:
-        self._fed = self._seen = 0  # steps that came, and those smoothed and searched
-        # By class: the start and peak of what goes on; the start, stop and peak of what is over.
-        self._going: dict[int, tuple[int, float]] = {}
-        self._over: dict[int, tuple[int, int, float]] = {}
+        count = len(self._wanted)
+        self._fed = self._searched = 0  # steps
+        self._kept = np.zeros((0, count), np.float32)  # steps under the median filter
+        self._before = 0  # of them those in front of the next one to be filtered
+        # Of the event that goes on, by class: its first step, -1 for none, and its peak.
+        self._start, self._peak = np.full(count, -1), np.zeros(count, np.float32)
+        # Of the event before: its first step, the step after its last, and its peak.
+        self._ended: dict[int, tuple[int, int, float]] = {}
 
     def feed(self, probabilities: np.ndarray) -> list[Event]:
         """Takes the next steps and returns the events that nothing can change any more.
@@ -158,13 +177,13 @@ class EventFinder:
                 f"probabilities must lie in [0, 1]; received {values.min():g} to {values.max():g}"
             )
         self._fed += len(values)
-        found: list[Event] = []
+        events: list[Event] = []
         for start in range(0, len(values), _BLOCK):
-            block = values[start : start + _BLOCK]
-            if self.settings.labels is not None:
-                block = block[:, self._wanted]
-            self._search(self._median.feed(block), found)
-        return _sorted(found)
+            block = values[start : start + _BLOCK, self._wanted]
+            self._search(self._smoothed(block), events)
+        for index in [i for i in self._ended if not self._may_be_joined(i)]:
+            self._add(self._ended.pop(index), index, events)
+        return _sorted(events)
 
     def finish(self, seconds: float | None = None) -> list[Event]:
         """Returns the events that remain; the next `feed` begins another recording.
@@ -183,63 +202,69 @@ class EventFinder:
                 f"{self._fed} steps of {self.step_seconds:g} s are too many for a recording of "
                 f"{seconds:g} s; feed those that begin within it"
             )
-        found: list[Event] = []
-        nothing = np.zeros((0, len(self._low)), np.float32)
-        self._search(self._median.feed(nothing, last=True), found)
-        for number in list(self._going):
-            self._end(number, self._seen, found, seconds)
-        for number, span in self._over.items():
-            self._add(number, span, found, seconds)
+        events: list[Event] = []
+        self._search(self._smoothed(self._kept[:0], last=True), events, seconds)
+        for index in np.flatnonzero(self._start >= 0):
+            self._end(index, events, seconds)
+        for index, span in self._ended.items():
+            self._add(span, index, events, seconds)
         self._begin()
-        return _sorted(found)
+        return _sorted(events)
 
-    def _search(self, values: np.ndarray, found: list[Event]) -> None:
-        """Looks at smoothed steps (steps, classes)."""
-        steps, first = len(values), self._seen
-        if not steps:
-            return
-        self._seen += steps
-        lasting = values >= self._low
-        for number in [n for n in self._going if not lasting[0, n]]:
-            self._end(number, first, found)
-        some = np.flatnonzero(lasting.any(axis=0))
-        of_class = np.ascontiguousarray(values[:, some].T)  # (some classes, steps)
-        row, start, stop, peak = _runs(np.ascontiguousarray(lasting[:, some].T), of_class)
-        # Most of the weak ones are over and done with here, without a turn of the loop.
-        matter = (peak >= self._high[some[row]]) | (start == 0) | (stop == steps)
-        runs = (some[row], start + first, stop + first, peak)
-        for number, begin, end, highest in zip(*(x[matter].tolist() for x in runs), strict=True):
-            since, before = self._going.get(number, (begin, 0.0))
-            self._going[number] = since, max(before, highest)
-            if end < self._seen:
-                self._end(number, end, found)
-        for number, (begin, end, highest) in list(self._over.items()):
-            following = self._going[number][0] if number in self._going else self._seen
-            if not self._close(end, following):
-                self._add(number, (begin, end, highest), found)
-                del self._over[number]
+    def _smoothed(self, values: np.ndarray, last: bool = False) -> np.ndarray:
+        """Medians of the steps whose neighbours are all there, (steps, classes)."""
+        half = self._half
+        if not half:
+            return values
+        kept = np.concatenate([self._kept, values])
+        first = self._before
+        end = len(kept) if last else max(first, len(kept) - half)
+        smooth = median_filter(kept, size=(2 * half + 1, 1))[first:end]
+        # At the ends of the recording the filter has fewer steps.
+        for step in [*range(first, min(half, end)), *range(max(first, len(kept) - half), end)]:
+            smooth[step - first] = np.median(kept[max(0, step - half) : step + half + 1], axis=0)
+        self._before = min(end, half)
+        self._kept = kept[end - self._before :].copy()
+        return smooth
 
-    def _end(self, number: int, stop: int, found: list[Event], seconds: float = math.inf) -> None:
-        """What goes on of a class ends: an event, part of the one before, or nothing."""
-        start, peak = self._going.pop(number)
-        if peak < self._high[number]:
-            return
-        if number in self._over:
-            before = self._over[number]
-            if self._close(before[1], start):
-                start, peak = before[0], max(peak, before[2])
-            else:
-                self._add(number, before, found, seconds)
-        self._over[number] = start, stop, peak
+    def _search(self, values: np.ndarray, events: list[Event], seconds: float = math.inf) -> None:
+        """Looks at smoothed steps (steps, classes), one by one."""
+        for row, lasts in zip(values, values >= self._low, strict=True):
+            going = self._start >= 0
+            for index in np.flatnonzero(going & ~lasts):
+                self._end(index, events, seconds)
+            self._start[lasts & ~going] = self._searched
+            np.maximum(self._peak, row, out=self._peak, where=lasts)
+            self._searched += 1
+
+    def _end(self, index: int, events: list[Event], seconds: float) -> None:
+        """The event that goes on ends: an event, part of the one before, or nothing."""
+        start, peak = int(self._start[index]), float(self._peak[index])
+        if peak >= self._high[index]:
+            if index in self._ended:
+                before = self._ended[index]
+                if self._close(before[1], start):
+                    start, peak = before[0], max(peak, before[2])
+                else:
+                    self._add(before, index, events, seconds)
+            self._ended[index] = start, self._searched, peak
+        self._start[index], self._peak[index] = -1, 0
+
+    def _may_be_joined(self, index: int) -> bool:
+        """Whether the event before may yet be joined to one that goes on or begins now."""
+        following = self._start[index] if self._start[index] >= 0 else self._searched
+        return self._close(self._ended[index][1], following)
 
     def _close(self, stop: int, start: int) -> bool:
         """Whether an event from ``start`` on belongs to one that ends at ``stop``."""
         return (start - stop) * self.step_seconds < self.settings.gap - _ROUNDING
 
-    def _add(self, number: int, span: tuple, found: list[Event], seconds: float = math.inf) -> None:
+    def _add(
+        self, span: tuple, index: int, events: list[Event], seconds: float = math.inf
+    ) -> None:
         onset, offset = span[0] * self.step_seconds, min(span[1] * self.step_seconds, seconds)
         if offset > onset and offset - onset >= self.settings.minimum - _ROUNDING:
-            found.append(Event(onset, offset, self._labels[number], min(1.0, span[2])))
+            events.append(Event(onset, offset, self._labels[index], min(1.0, span[2])))
 
 
 def find_events(
@@ -270,35 +295,16 @@ def _sorted(events: Iterable[Event]) -> list[Event]:
     return sorted(events, key=lambda event: (event.onset, event.offset, event.label))
 
 
-def _runs(where: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Finds unbroken stretches of True in rows.
-
-    Args:
-        where: (rows, steps) bool.
-        values: (rows, steps), whose highest within each is wanted.
-
-    Returns:
-        Their row, start, stop and highest value, by row and start.
-    """
-    edges = np.diff(where, prepend=False, append=False, axis=1)  # (rows, steps + 1)
-    row, place = np.nonzero(edges)
-    row, start, stop = row[::2], place[::2], place[1::2]
-    # Every other piece between a start and the next stop; one value more, so that each has an end.
-    places = np.stack([start, stop], axis=1) + row[:, None] * where.shape[1]  # (runs, 2)
-    peak = np.maximum.reduceat(np.append(values, values.dtype.type(0)), places.reshape(-1))[::2]
-    return row, start, stop, peak
-
-
-def _numbers_of(wanted: Iterable[str], labels: Sequence[str], flag: str) -> list[int]:
-    """The numbers of classes in their own order, each once."""
-    plain = {label.casefold(): number for number, label in reversed(list(enumerate(labels)))}
-    exact = {label: number for number, label in enumerate(labels)}
-    found = set()
+def _indices_of(wanted: Iterable[str], labels: Sequence[str], flag: str) -> list[int]:
+    """The indices of classes in their own order, each once."""
+    plain = {label.casefold(): index for index, label in reversed(list(enumerate(labels)))}
+    exact = {label: index for index, label in enumerate(labels)}
+    indices = set()
     for label in wanted:
-        number = exact.get(label, plain.get(label.strip().casefold()))
-        if number is None:
+        index = exact.get(label, plain.get(label.strip().casefold()))
+        if index is None:
             near = difflib.get_close_matches(label.strip().casefold(), plain, n=3, cutoff=0.4)
-            near = [labels[plain[name]] for name in near] or labels[:3]
-            raise ValueError(f"{flag}: no class {label!r}; the nearest are: {', '.join(near)}")
-        found.add(number)
-    return sorted(found)
+            nearest = [labels[plain[name]] for name in near] or labels[:3]
+            raise ValueError(f"{flag}: no class {label!r}; the nearest are: {', '.join(nearest)}")
+        indices.add(index)
+    return sorted(indices)

@@ -1,12 +1,25 @@
-"""What a network says of a recording, as plain values that go into files."""
+"""Results of tagging, embedding and detection, as plain values that go into files."""
 
-import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from tfrecords.files import write_csv_rows
+
+
+class _Result:
+    """Text of a result, from its ``as_dict()``, ``columns`` and ``rows()``."""
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.as_dict(), ensure_ascii=False)
+
+    def to_csv(self) -> str:
+        """A table with a header."""
+        return csv_text(self.columns, self.rows())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,15 +38,15 @@ class Tag:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Tagging:
-    """The classes of a recording.
+class Tagging(_Result):
+    """The classes of a recording, or of a window of it.
 
     Attributes:
-        source: where the sound came from, for a person.
+        source: name of the recording.
         seconds: its length.
         tags: the classes asked for, the most probable first.
         scores: (classes,) float32, of all classes.
-        start: seconds from the start of the stream to that of the sound.
+        start: of the window, in seconds from the start of the recording.
     """
 
     source: str
@@ -42,31 +55,28 @@ class Tagging:
     scores: np.ndarray
     start: float = 0.0
 
-    def as_dict(self) -> dict:
-        """As JSON takes it; the scores of classes that were not asked for are left out."""
-        tags = [{"label": tag.label, "score": rounded(tag.score)} for tag in self.tags]
-        return {"file": self.source, **_span(self.start, self.seconds), "tags": tags}
+    columns = ("file", "seconds", "label", "score")
 
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.as_dict(), ensure_ascii=False)
+    def as_dict(self) -> dict:
+        """For JSON; the scores of classes that were not asked for are left out."""
+        tags = [{"label": tag.label, "score": rounded(tag.score)} for tag in self.tags]
+        return {**self._position(), "tags": tags}
 
     def rows(self) -> list[dict]:
         """A row of a table for each tag."""
-        at = {"file": self.source, **_span(self.start, self.seconds)}
-        return [{**at, "label": tag.label, "score": rounded(tag.score)} for tag in self.tags]
+        return [{**self._position(), **tag} for tag in self.as_dict()["tags"]]
 
-    def to_csv(self) -> str:
-        """A table with a header: ``file, seconds, label, score``."""
-        return as_csv(self.rows(), ("file", "seconds", "label", "score"))
+    def _position(self) -> dict:
+        start = {"start": rounded(self.start)} if self.start else {}
+        return {"file": self.source, **start, "seconds": rounded(self.seconds)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Embedding:
+class Embedding(_Result):
     """A recording as a vector.
 
     Attributes:
-        source: where the sound came from, for a person.
+        source: name of the recording.
         seconds: its length.
         vector: (width,) float32; or (windows, width) where it was cut into windows.
         starts: of the windows, in seconds; None for the whole recording.
@@ -77,31 +87,28 @@ class Embedding:
     vector: np.ndarray
     starts: tuple[float, ...] | None = None
 
+    @property
+    def columns(self) -> Sequence[str]:
+        return ("file", "start", *map(str, range(self.vector.shape[-1])))
+
     def as_dict(self) -> dict:
-        """As JSON takes it."""
+        """For JSON."""
         windows = {} if self.starts is None else {"starts": list(self.starts)}
-        at = {"file": self.source, "seconds": rounded(self.seconds)}
-        return {**at, **windows, "embedding": self.vector.tolist()}
+        position = {"file": self.source, "seconds": rounded(self.seconds)}
+        return {**position, **windows, "embedding": self.vector.tolist()}
 
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.as_dict(), ensure_ascii=False)
-
-    def to_csv(self) -> str:
-        """A table with a header: ``file, start, 0, 1, ...``; a row for each window."""
-        vectors = np.atleast_2d(self.vector)
-        columns = ("file", "start", *map(str, range(vectors.shape[1])))
-        starts = self.starts or (0.0,)
-        rows = [
-            dict(zip(columns, (self.source, rounded(start), *map(float, vector)), strict=True))
+    def rows(self) -> list[dict]:
+        """A row of a table for each window; columns ``file, start, 0, 1, ...``."""
+        vectors, starts = np.atleast_2d(self.vector), self.starts or (0.0,)
+        return [
+            dict(zip(self.columns, (self.source, rounded(start), *vector.tolist()), strict=True))
             for start, vector in zip(starts, vectors, strict=True)
         ]
-        return as_csv(rows, columns)
 
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """A sound with its beginning and its end.
+    """A sound event.
 
     Attributes:
         onset, offset: seconds from the start of the recording.
@@ -116,11 +123,11 @@ class Event:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Detection:
+class Detection(_Result):
     """The events of a recording.
 
     Attributes:
-        source: where the sound came from, for a person.
+        source: name of the recording.
         seconds: its length.
         events: by onset, then offset.
         framewise: (frames, classes) float32 probabilities; or None if they were not kept.
@@ -133,30 +140,22 @@ class Detection:
     framewise: np.ndarray | None = None
     frame_seconds: float = 0.01
 
+    columns = ("file", "onset", "offset", "label", "score")
+
     def as_dict(self) -> dict:
-        """As JSON takes it; the frames are left out."""
+        """For JSON; the frames are left out."""
         events = [
             {
-                "onset": rounded(event.onset),
-                "offset": rounded(event.offset),
-                "label": event.label,
-                "score": rounded(event.score),
+                name: value if name == "label" else rounded(value)
+                for name, value in dataclasses.asdict(event).items()
             }
             for event in self.events
         ]
         return {"file": self.source, "seconds": rounded(self.seconds), "events": events}
 
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.as_dict(), ensure_ascii=False)
-
     def rows(self) -> list[dict]:
         """A row of a table for each event."""
         return [{"file": self.source, **event} for event in self.as_dict()["events"]]
-
-    def to_csv(self) -> str:
-        """A table with a header: ``file, onset, offset, label, score``."""
-        return as_csv(self.rows(), ("file", "onset", "offset", "label", "score"))
 
     def to_audacity(self) -> str:
         """A label track for Audacity: onset, offset and label with its score, by tabs."""
@@ -166,21 +165,28 @@ class Detection:
         )
 
 
+def top_tags(
+    scores: np.ndarray, labels: Sequence[str], top: int | None = 10, threshold: float = 0.0
+) -> tuple[Tag, ...]:
+    """The most probable classes, the first first; of equal ones that of the lower number.
+
+    Args:
+        scores: (classes,) in [0, 1].
+        labels: of the classes.
+        top: tags at most; None for all.
+        threshold: the lowest score of a tag.
+    """
+    order = np.argsort(-scores, kind="stable")[:top]
+    return tuple(Tag(labels[i], float(scores[i]), int(i)) for i in order if scores[i] >= threshold)
+
+
 def rounded(value: float) -> float:
     """A number with the six decimals that mean something."""
     return round(float(value), 6)
 
 
-def as_csv(rows: Sequence[dict], columns: Sequence[str], header: bool = True) -> str:
-    """Returns rows as a table with the columns named; other entries are left out."""
+def csv_text(columns: Sequence[str], rows: Iterable[dict]) -> str:
+    """A table with a header line as text; entries of other columns are left out."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-    if header:
-        writer.writeheader()
-    writer.writerows(rows)
+    write_csv_rows(file, columns, rows)
     return file.getvalue()
-
-
-def _span(start: float, seconds: float) -> dict:
-    span = {"seconds": rounded(seconds)}
-    return {"start": rounded(start), **span} if start else span

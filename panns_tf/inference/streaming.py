@@ -1,4 +1,4 @@
-"""Sound that comes in while it is made: from a microphone, a socket, a long file."""
+"""Tags and events of audio that comes in while it is made: a microphone, a socket, a long file."""
 
 import math
 import numbers
@@ -6,16 +6,16 @@ import numbers
 import numpy as np
 import soxr
 
-from panns_tf.inference.detection import SoundEventDetector
+from panns_tf.inference.detector import SoundEventDetector
 from panns_tf.inference.events import EventFinder, EventSettings
-from panns_tf.inference.results import Event, Tagging
-from panns_tf.inference.tagging import AudioTagger, best, check_choice
-from panns_tf.inference.window import WindowCutter, samples_of
-from tfrecords.audio import FULL_SCALE, AudioError, mix_to_mono, to_float
+from panns_tf.inference.results import Event, Tagging, top_tags
+from panns_tf.inference.tagger import AudioTagger, check_tags
+from panns_tf.windows import WindowCutter, Windows
+from tfrecords.audio import RATES, AudioError, mix_to_mono, to_float
 
 
-class Resampler:
-    """Blocks of a stream, of any length, as mono samples at a network's rate.
+class StreamResampler:
+    """Blocks of a stream, of any length, as mono samples at another rate.
 
     Args:
         rate: samples a second of the stream; None for ``sample_rate``.
@@ -28,8 +28,10 @@ class Resampler:
     def __init__(self, rate: int | None, sample_rate: int):
         rate = sample_rate if rate is None else rate
         whole = isinstance(rate, numbers.Real) and math.isfinite(rate) and int(rate) == rate
-        if not (whole and 1000 <= rate <= 768000):
-            raise ValueError(f"rate must be 1000 to 768000 samples a second; received {rate!r}")
+        if not (whole and rate in RATES):
+            raise ValueError(
+                f"rate must be {RATES[0]} to {RATES[-1]} samples a second; received {rate!r}"
+            )
         self._ended = False
         self._stream, self.delay = None, 0.0
         # The resampler's rounding depends on how its input is cut; so it is always cut alike.
@@ -46,21 +48,14 @@ class Resampler:
             AudioError: for values that are not finite, or no samples.
         """
         self._check_open()
-        if np.ma.is_masked(block):
-            raise AudioError("a block with masked values; fill them first")
-        block = np.asarray(block)
-        if block.dtype.kind != "f" and block.dtype.name not in FULL_SCALE:
+        values = to_float(block)
+        if values.ndim not in (1, 2) or (values.ndim == 2 and not 1 <= values.shape[1] <= 64):
             raise AudioError(
-                f"a block of {block.dtype.name} values; expected {', '.join(FULL_SCALE)} or floats "
-                "in [-1, 1]"
+                f"a block of shape {values.shape}; expected (samples,) or (samples, channels)"
             )
-        if block.ndim not in (1, 2) or (block.ndim == 2 and not 1 <= block.shape[1] <= 64):
-            raise AudioError(
-                f"a block of shape {block.shape}; expected (samples,) or (samples, channels)"
-            )
-        if not len(block):
+        if not len(values):
             return np.zeros(0, np.float32)
-        samples = mix_to_mono(to_float(block))
+        samples = mix_to_mono(values)
         if not np.isfinite(samples).all():
             raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} samples are not finite")
         if self._stream is None:
@@ -68,17 +63,15 @@ class Resampler:
         held = np.concatenate([self._held, samples])
         whole = len(held) - len(held) % self._size
         self._held = held[whole:]
-        found = [self._stream.resample_chunk(part) for part in held[:whole].reshape(-1, self._size)]
-        return np.concatenate([np.zeros(0, np.float32), *found])
+        parts = [self._stream.resample_chunk(part) for part in held[:whole].reshape(-1, self._size)]
+        return np.concatenate([np.zeros(0, np.float32), *parts])
 
     def finish(self) -> np.ndarray:
-        """Returns the samples that are left."""
+        """Returns the remaining samples."""
         self._check_open()
         self._ended = True
-        if self._stream is None:
-            return self._held
         held, self._held = self._held, self._held[:0]
-        return self._stream.resample_chunk(held, last=True)
+        return held if self._stream is None else self._stream.resample_chunk(held, last=True)
 
     def _check_open(self) -> None:
         if self._ended:
@@ -86,7 +79,7 @@ class Resampler:
 
 
 def _delay(rate: int, sample_rate: int, size: int) -> float:
-    """The most seconds that a resampler holds back, found by feeding it two seconds of silence."""
+    """The most seconds that a resampler holds back, measured on two seconds of silence."""
     stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
     most, given, block = 0.0, 0, np.zeros(size, np.float32)
     for fed in range(size, 2 * rate, size):
@@ -98,19 +91,19 @@ def _delay(rate: int, sample_rate: int, size: int) -> float:
 class StreamingTagger:
     """Tags the last seconds of a stream again and again.
 
-    What comes out does not depend on how the stream is cut into blocks, but for TensorFlow's
-    rounding, some 1e-7.
+    Results do not depend on how the stream is cut into blocks, but for TensorFlow's rounding, some
+    1e-7.
 
     Args:
         tagger: the network.
         rate: samples a second of the stream; None for the network's.
-        window: seconds that are heard each time.
+        window: seconds of the network's input.
         hop: seconds from one result to the next.
         top, threshold: as for `AudioTagger.tag`.
 
     Attributes:
-        latency: seconds of sound, at most, from a sample to the first result that heard it: the
-            hop and the resampler's delay. The time that the network takes comes on top.
+        latency: seconds of audio, at most, from a sample to the first result that depends on it:
+            the hop and the resampler's delay. The time that the network takes comes on top.
 
     Example:
 
@@ -132,12 +125,11 @@ class StreamingTagger:
     ):
         if not isinstance(tagger, AudioTagger):
             raise ValueError(f"expected an AudioTagger; received {type(tagger).__name__}")
-        check_choice(top, threshold)
+        check_tags(top, threshold)
         self._tagger, self._top, self._threshold = tagger, top, threshold
-        self._resampler = Resampler(rate, tagger.sample_rate)
-        size, hop_samples = samples_of(window, hop, tagger.sample_rate)
-        self._cutter = WindowCutter(size, hop_samples)
-        self.latency = hop_samples / tagger.sample_rate + self._resampler.delay
+        self._resampler = StreamResampler(rate, tagger.sample_rate)
+        self._cutter = WindowCutter(*Windows(window, hop).samples(tagger.sample_rate))
+        self.latency = self._cutter.hop / tagger.sample_rate + self._resampler.delay
 
     def feed(self, block: np.ndarray) -> list[Tagging]:
         """Takes the next block of the stream.
@@ -152,22 +144,23 @@ class StreamingTagger:
             AudioError: for values that are not finite, or of a type that is no sound; the block is
                 then left out.
         """
-        return self._heard(self._cutter.feed(self._resampler.feed(block)))
+        return self._tagged(self._cutter.feed(self._resampler.feed(block)))
 
     def finish(self) -> list[Tagging]:
-        """Ends the stream; returns the results of what is left, the last one ends with it."""
-        found = self._heard(self._cutter.feed(self._resampler.finish()))
-        return found + self._heard(self._cutter.finish())
+        """Ends the stream; returns the remaining results, the last of which ends with it."""
+        taggings = self._tagged(self._cutter.feed(self._resampler.finish()))
+        return taggings + self._tagged(self._cutter.finish())
 
-    def _heard(self, windows) -> list[Tagging]:
-        tagger, found = self._tagger, []
+    def _tagged(self, windows) -> list[Tagging]:
+        tagger, taggings = self._tagger, []
         # One by one, so that their number in a block changes nothing, not even rounding.
-        for start, sound in windows:
-            scores = tagger.hearer.hear(sound[None])["clipwise_output"][0]
-            tags = best(scores, tagger.labels, self._top, self._threshold)
-            seconds = len(sound) / tagger.sample_rate
-            found.append(Tagging("stream", seconds, tags, scores, start / tagger.sample_rate))
-        return found
+        for start, window in windows:
+            scores = tagger.model.predict(window[None])["clipwise_output"][0]
+            tags = top_tags(scores, tagger.labels, self._top, self._threshold)
+            # A stream shorter than the window was padded.
+            seconds = min(len(window), self._cutter.samples) / tagger.sample_rate
+            taggings.append(Tagging("stream", seconds, tags, scores, start / tagger.sample_rate))
+        return taggings
 
 
 class StreamingDetector:
@@ -179,10 +172,11 @@ class StreamingDetector:
         detector: the network.
         rate: samples a second of the stream; None for the network's.
         settings: what counts as an event.
-        latency: wanted, in seconds; the network's reach may ask for more. Less costs more work.
+        latency: wanted, in seconds; the network's receptive field may ask for more. Less costs
+            more work.
 
     Attributes:
-        latency: seconds of sound, at most, from a sample to the probabilities of its step. An event
+        latency: seconds of audio, at most, from a sample to the probabilities of its step. An event
             comes out once it is over, and no smoothing or joining can change it.
     """
 
@@ -197,22 +191,22 @@ class StreamingDetector:
             raise ValueError(f"expected a SoundEventDetector; received {type(detector).__name__}")
         if not (isinstance(latency, numbers.Real) and 0 <= latency <= 3600):
             raise ValueError(f"latency must be seconds, 0 to 3600; received {latency!r}")
-        self._resampler = Resampler(rate, detector.sample_rate)
-        self._track = detector.new_track(latency)
+        self._resampler = StreamResampler(rate, detector.sample_rate)
+        self._scores = detector.new_scores(latency)
         self._finder = EventFinder(
-            detector.labels, settings or EventSettings(), self._track.step_seconds
+            detector.labels, settings or EventSettings(), self._scores.step_seconds
         )
         self._rate = detector.sample_rate
-        self.latency = self._track.latency + self._resampler.delay
+        self.latency = self._scores.latency + self._resampler.delay
 
     def feed(self, block: np.ndarray) -> list[Event]:
         """Takes the next block, as `StreamingTagger.feed`; returns the events that are certain."""
-        return self._finder.feed(self._track.feed(self._resampler.feed(block)))
+        return self._finder.feed(self._scores.feed(self._resampler.feed(block)))
 
     def finish(self) -> list[Event]:
         """Ends the stream; returns the other events."""
-        found = self._finder.feed(self._track.feed(self._resampler.finish()))
-        if not self._track.samples:
-            return found
-        found += self._finder.feed(self._track.finish())
-        return found + self._finder.finish(self._track.samples / self._rate)
+        events = self._finder.feed(self._scores.feed(self._resampler.finish()))
+        if not self._scores.samples:
+            return events
+        events += self._finder.feed(self._scores.finish())
+        return events + self._finder.finish(self._scores.samples / self._rate)
