@@ -8,14 +8,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _MODULES = {
-    "AudioTagger": "inference",
-    "EventSettings": "inference",
+    "AudioTagger": "inference.tagger",
+    "EventSettings": "inference.events",
     "LogMel": "layers",
     "Mixup": "layers",
-    "SoundEventDetector": "inference",
+    "SoundEventDetector": "inference.detector",
     "SpecAugment": "layers",
-    "StreamingDetector": "inference",
-    "StreamingTagger": "inference",
+    "StreamingDetector": "inference.streaming",
+    "StreamingTagger": "inference.streaming",
     "create_model": "weights.loading",
     "list_models": "models",
     "load_torch_state": "weights.state_dict",

@@ -259,9 +259,7 @@ class EventFinder:
         """Whether an event from ``start`` on belongs to one that ends at ``stop``."""
         return (start - stop) * self.step_seconds < self.settings.gap - _ROUNDING
 
-    def _add(
-        self, span: tuple, index: int, events: list[Event], seconds: float = math.inf
-    ) -> None:
+    def _add(self, span: tuple, index: int, events: list[Event], seconds: float = math.inf) -> None:
         onset, offset = span[0] * self.step_seconds, min(span[1] * self.step_seconds, seconds)
         if offset > onset and offset - onset >= self.settings.minimum - _ROUNDING:
             events.append(Event(onset, offset, self._labels[index], min(1.0, span[2])))

@@ -1,26 +1,34 @@
 """Trained networks from wherever they were saved."""
 
-import json
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
-from panns_tf.inference.export.saved_model import DESCRIPTION, describe
 from panns_tf.models import Network, find
-from panns_tf.weights.loading import STATE_FILES, create_model, read_network
+from panns_tf.run import BEST, FINAL
+from panns_tf.models import create_model
+from panns_tf.weights.convert import network_from_file as read_network
+
+STATE_FILES = (".pth", ".pt")
+AUDIOSET = "audioset"
 from tfrecords.classes import audioset_classes
+from tfrecords.files import read_json
 
-#: Files of a run directory that hold its network, the preferred first.
-OF_RUN = ("final.keras", "best.keras")
+#: Description of the network within a SavedModel; TensorFlow keeps this folder for users' files.
+DESCRIPTION = Path("assets.extra") / "panns_tf.json"
+
+_FILES = (*STATE_FILES, ".keras")
 
 
-def load_network(model: str | Path, weights: str | Path | None = "audioset") -> Network:
+def load_network(model: str | Path, weights: str | Path | None = AUDIOSET) -> Network:
     """Returns a network with its weights and labels.
 
     Args:
-        model: the name of a network; or a ``.keras`` file, a ``.pth`` file, or a run directory.
+        model: the name of a network; or a ``.keras``, ``.pth`` or ``.safetensors`` file, or a run
+            directory, of which ``final.keras`` is taken, or ``best.keras`` while there is none.
         weights: for a name: ``"audioset"`` for the published weights, which are downloaded once;
             a file, see `panns_tf.create_model`; or None for random ones.
 
@@ -35,65 +43,60 @@ def load_network(model: str | Path, weights: str | Path | None = "audioset") -> 
     path = Path(model)
     if not str(model):
         raise ValueError("a model without a name; expected a network, a file or a run directory")
-    is_path = path.exists() or path.suffix in (*STATE_FILES, ".keras") or os.sep in str(model)
-    if is_path and weights not in (None, "audioset"):
+    is_path = path.exists() or path.suffix in _FILES or os.sep in str(model)
+    if is_path and weights not in (None, AUDIOSET):
         raise ValueError(
             f"{path} has weights of its own; received {weights} besides, which go with the name "
             "of a network"
         )
-    if path.is_dir():
-        found = [path / name for name in OF_RUN if (path / name).is_file()]
-        if not found:
-            folds = sorted(fold.parent.name for fold in path.glob(f"fold-*/{OF_RUN[0]}"))
-            if folds:
-                raise ValueError(
-                    f"{path} holds a network for each fold; name one, such as {path / folds[0]}"
-                )
-            kind = "a SavedModel" if (path / "saved_model.pb").is_file() else "a folder"
-            raise ValueError(
-                f"{path} is {kind} without {' or '.join(OF_RUN)}; expected a run directory, a "
-                ".keras or .pth file or the name of a network"
-            )
-        path = found[0]
-    if path.is_file() and path.suffix in (*STATE_FILES, ".keras"):
+    path = _model_of_run(path) if path.is_dir() else path
+    if path.is_file() and path.suffix in _FILES:
         network = read_network(path)
     elif is_path:
         what = "no file of a network" if path.exists() else "no such file"
         raise ValueError(f"{what}: {path}; expected a .keras or .pth file, or a run directory")
     else:
-        network = _named(str(model), weights)
+        network = _by_name(str(model), weights)
     if network.labels is None:
-        network.labels = _labels(network.num_classes)
+        names = audioset_classes().names
+        count = network.num_classes
+        network.labels = (
+            list(names) if count == len(names) else [f"class {i}" for i in range(count)]
+        )
     return network
 
 
-def _named(name: str, weights: str | Path | None) -> Network:
-    if weights in (None, "audioset"):
-        return create_model(name, weights=weights)
-    path = Path(weights)
-    if path.suffix in STATE_FILES:
-        return read_network(path, name)
-    if path.suffix != ".keras" or not path.is_file():
-        return create_model(name, weights=weights)  # says what is wrong
-    network, wanted = read_network(path), find(name)
-    if network.row.name != wanted.name:
-        raise ValueError(f"{path} holds a {network.row.name}, not a {wanted.name}")
+def _model_of_run(path: Path) -> Path:
+    for name in (FINAL, BEST):
+        if (path / name).is_file():
+            return path / name
+    folds = sorted(fold.parent.name for fold in path.glob(f"fold-*/{FINAL}"))
+    if folds:
+        raise ValueError(
+            f"{path} holds a network for each fold; name one, such as {path / folds[0]}"
+        )
+    kind = "a SavedModel" if (path / "saved_model.pb").is_file() else "a folder"
+    raise ValueError(
+        f"{path} is {kind} without {FINAL} or {BEST}; expected a run directory, a .keras or .pth "
+        "file or the name of a network"
+    )
+
+
+def _by_name(name: str, weights: str | Path | None) -> Network:
+    path = Path(weights or "")
+    if weights in (None, AUDIOSET) or path.suffix not in _FILES or not path.is_file():
+        return create_model(name, weights=weights)  # which refuses what is no file
+    network = read_network(path, name if path.suffix in STATE_FILES else None)
+    if network.row.name != find(name).name:
+        raise ValueError(f"{path} holds a {network.row.name}, not a {find(name).name}")
     return network
-
-
-def _labels(num_classes: int) -> list[str]:
-    names = audioset_classes().names
-    if num_classes == len(names):
-        return list(names)
-    return [f"class {number}" for number in range(num_classes)]
 
 
 def load_any(path: str | Path) -> tuple[Callable, dict]:
-    """Loads a trained network from wherever it was saved.
+    """Loads a trained network from a file, a run or a SavedModel.
 
     Args:
-        path: a ``.keras`` file, a SavedModel of `export_saved_model`, or a run directory, of
-            which ``final.keras`` is taken, or ``best.keras`` while there is none.
+        path: a ``.keras`` file, a SavedModel of `panns_tf.export`, or a run directory.
 
     Returns:
         A function from float32 waveforms (batch, samples) to the outputs by name, and the
@@ -103,32 +106,56 @@ def load_any(path: str | Path) -> tuple[Callable, dict]:
         ValueError: if there is no such thing at ``path``.
     """
     path = Path(path)
-    for candidate in (path / name for name in OF_RUN):
+    for candidate in (path / FINAL, path / BEST):
         if candidate.is_file():
             path = candidate
             break
     if path.suffix == ".keras" and path.is_file():
         network = read_network(path)
         return network, {**describe(network), "path": str(path)}
-    if (path / "saved_model.pb").is_file():
-        if not (path / DESCRIPTION).is_file():
-            raise ValueError(f"{path} lacks {DESCRIPTION}: it was not exported by this project")
-        try:
-            description = json.loads((path / DESCRIPTION).read_text())
-            missing = {"network", "sample_rate", "num_classes", "labels"} - set(description)
-            if missing:
-                raise ValueError(f"{DESCRIPTION} lacks {', '.join(sorted(missing))}")
-            loaded = tf.saved_model.load(str(path))
-            serve = loaded.signatures["serving_default"]
-        except Exception as error:  # TensorFlow raises whatever its readers raise
-            raise ValueError(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
+    if not (path / "saved_model.pb").is_file():
+        raise ValueError(
+            f"no model at {path}; expected a .keras file, a SavedModel or a run directory "
+            f"that holds {FINAL} or {BEST}"
+        )
+    if not (path / DESCRIPTION).is_file():
+        raise ValueError(f"{path} lacks {DESCRIPTION}: it was not exported by this project")
+    description = read_json(path / DESCRIPTION)
+    missing = {"network", "sample_rate", "num_classes", "labels"} - set(description)
+    if missing:
+        raise ValueError(f"{path / DESCRIPTION} lacks {', '.join(sorted(missing))}")
+    try:
+        loaded = tf.saved_model.load(str(path))
+        serve = loaded.signatures["serving_default"]
+    except Exception as error:  # TensorFlow raises whatever its readers raise
+        raise ValueError(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
 
-        def call(waveform):
-            # The closure keeps `loaded`, which owns the weights, alive.
-            return serve(waveform=waveform) if loaded else None
+    def call(waveform):
+        # The closure keeps `loaded`, which owns the weights, alive.
+        return serve(waveform=waveform) if loaded else None
 
-        return call, {**description, "path": str(path)}
-    raise ValueError(
-        f"no model at {path}; expected a .keras file, a SavedModel or a run directory "
-        "that holds final.keras or best.keras"
-    )
+    return call, {**description, "path": str(path)}
+
+
+def describe(network: Network) -> dict:
+    """Returns what a user of an exported network must know of it, for JSON.
+
+    ``inputs`` says what the network sees: where that is no ``log_mel``, of ``frontend`` the
+    ``sample_rate`` alone has a meaning, and for a ``wavegram`` the number of ``mel_bins``.
+    ``frame_seconds`` lie between frames of ``framewise_output``; None if it has none.
+    """
+    front = network.row.frontend
+    frames = "framewise_output" in network.output_shapes
+    return {
+        "network": network.row.name,
+        "sample_rate": front.sample_rate,
+        "num_classes": network.num_classes,
+        "labels": list(network.labels) if network.labels else None,
+        "inputs": list(network.row.inputs),
+        "frontend": dataclasses.asdict(front),
+        "frame_seconds": front.hop_size / front.sample_rate if frames else None,
+        "overrides": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in network.overrides.items()
+        },
+    }

@@ -1,4 +1,4 @@
-"""A network ready for inference: normalisations folded, in any precision, compiled where it pays."""
+"""A network for inference: normalisations folded, in a precision, compiled where it pays."""
 
 import collections
 import functools
@@ -63,9 +63,7 @@ class InferenceModel:
         kept = {name: outputs[name] for name in OUTPUTS if name in outputs}
         # In half precision a processor's own operations are faster than XLA's for it.
         self._compiles = precision == "float32" or _has_gpu()
-        self.predict = CompiledModel(
-            keras.Model(waveform, kept), self.sample_rate, self._compiles
-        )
+        self.predict = CompiledModel(keras.Model(waveform, kept), self.sample_rate, self._compiles)
 
     def clips_at_once(self, samples: int) -> int:
         """Returns how many clips of a length make a full batch."""
