@@ -66,7 +66,7 @@ def commands(model: str, hours: list[float], audio: Path | None) -> None:
 def whole_against_windows(names: list[str], audio: Path | None) -> None:
     """Prints how far apart the results are."""
     import panns_tf
-    from panns_tf.inference.hearing import WINDOW_SECONDS, Hearer
+    from panns_tf.inference.model import WINDOW_SECONDS, InferenceModel
     from tests.support import reference_state
 
     minute = np.concatenate(list(waveforms(7, audio))).astype(np.float32)
@@ -74,12 +74,12 @@ def whole_against_windows(names: list[str], audio: Path | None) -> None:
     for name in names:
         network = panns_tf.create_model(name)
         panns_tf.load_torch_state(network, reference_state(name, 0))
-        hearer = Hearer(network)
-        sound = minute[: round(WHOLE_SECONDS * hearer.sample_rate)]
-        stitcher, segments = hearer.stitcher(), []
-        for found in (stitcher.feed(sound), stitcher.finish()):
+        model = InferenceModel(network)
+        sound = minute[: round(WHOLE_SECONDS * model.sample_rate)]
+        encoder, segments = model.streaming_encoder(), []
+        for found in (encoder.feed(sound), encoder.finish()):
             segments += [local["segments"] for local in found if "segments" in local]
-        found = stitcher.gathered.outputs()
+        found = encoder.pool.outputs()
         whole = {
             key: np.asarray(value)[0] for key, value in network(sound[None], training=False).items()
         }

@@ -88,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
 
     import panns_tf
-    from panns_tf.inference.precision import has_bfloat16
+    from panns_tf.inference.model import has_bfloat16
     from panns_tf.weights.torch_writer import write_torch_state
     from tests.fixtures import recipe
     from tests.support import read_json

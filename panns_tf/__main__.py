@@ -6,11 +6,12 @@ from pathlib import Path
 
 from panns_tf.commands import run
 from panns_tf.figures.cli import add_plot_flags, run_plot
-from panns_tf.inference.commands import detect, embed, tag
+from panns_tf.inference import cli as inference
 from panns_tf.inference.demo import command as demo
 from panns_tf.inference.export import command as export
 from panns_tf.sweep.cli import add_ablate_flags, run_ablate
 from panns_tf.transfer.commands import finetune, predict
+from tfrecords.progress import show_messages
 
 _CONVERT_HELP = """\
 Convert a checkpoint of the PyTorch reference to Keras, or a network of this project to a
@@ -31,6 +32,7 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    show_messages()
     return options.run(options) or 0
 
 
@@ -92,8 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--force", action="store_true", help="replace an existing FILE")
     convert.set_defaults(run=_convert)
 
-    for command in (tag, detect, embed, finetune, predict, export, demo):
+    for command in (finetune, predict, export, demo):
         command.add_parser(commands)
+    for name in ("tag", "detect", "embed"):
+        parser_of = commands.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter)
+        getattr(inference, f"add_{name}_flags")(parser_of)
+        parser_of.set_defaults(run=getattr(inference, f"run_{name}"))
     plot = commands.add_parser("plot", help="the paper's figures, from run directories")
     add_plot_flags(plot)
     plot.set_defaults(run=run_plot)

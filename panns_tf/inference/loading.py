@@ -9,11 +9,7 @@ import tensorflow as tf
 
 from panns_tf.models import Network, find
 from panns_tf.run import BEST, FINAL
-from panns_tf.models import create_model
-from panns_tf.weights.convert import network_from_file as read_network
-
-STATE_FILES = (".pth", ".pt")
-AUDIOSET = "audioset"
+from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network
 from tfrecords.classes import audioset_classes
 from tfrecords.files import read_json
 

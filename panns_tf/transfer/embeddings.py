@@ -12,8 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from panns_tf.commands import write_whole
-from panns_tf.inference.fold import FoldedBook
-from panns_tf.inference.hearing import HearingFunction
+from panns_tf.inference.fold import FoldedLayers
+from panns_tf.inference.model import CompiledModel
 from panns_tf.models import Network
 from panns_tf.models.graph import features
 from panns_tf.models.heads import embed
@@ -40,7 +40,7 @@ def trunk(network: Network) -> keras.Model:
     clip (batch, segments, width). Without dropout, with the running statistics.
     """
     waveform = keras.Input((None,), name="waveform", dtype="float32")
-    book = FoldedBook(network)
+    book = FoldedLayers(network)
     read = embed(network.row, book, features(network.row, book, waveform))
     return keras.Model(waveform, {"embedding": read})
 
@@ -78,7 +78,7 @@ def embeddings(
     new = list(first)
     if new:
         model = trunk(network)
-        hear = HearingFunction(model, store.sample_rate, compiles=True)
+        hear = CompiledModel(model, store.sample_rate, compiles=True)
         bar = tqdm(total=len(new), unit="clip", desc="embed", leave=False, disable=quiet)
         for start in range(0, len(new), batch_size):
             part = new[start : start + batch_size]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.batching import Heard
-from panns_tf.inference.results import Tag, as_csv, rounded
-from panns_tf.inference.tagging import AudioTagger, best
+from panns_tf.inference.batching import Prediction as Heard
+from panns_tf.inference.results import Tag, csv_text, rounded, top_tags
+from panns_tf.inference.tagger import AudioTagger
 from panns_tf.models import Network
 from panns_tf.transfer.windows import window_starts
 
@@ -78,16 +78,15 @@ class Predictor(AudioTagger):
         super().__init__(model, weights, **settings)
         if about is None:
             about = About() if isinstance(model, Network) else read_about(model)
-        self.single_label = is_single_label(self.hearer.network, about)
+        self.single_label = is_single_label(self.model.network, about)
         self.window = None
         if about.clip_seconds is not None:
             self.window = round(about.clip_seconds * self.sample_rate)
-            self.hearer = _Padding(self.hearer, self.window)
 
     def predict_each(self, sources, workers: int = 2):
         """Yields what became of recordings, one by one; ``clipwise_output`` is (classes,)."""
         windows = None if self.window is None else (self.window, self.window)
-        for heard in self.hear_each(sources, workers=workers, windows=windows):
+        for heard in super().predict_each(sources, workers=workers, windows=windows):
             if heard.error is None and heard.starts is not None:
                 heard.outputs = self._averaged(heard)
                 heard.starts = None
@@ -103,20 +102,6 @@ class Predictor(AudioTagger):
             name: values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
             for name, values in heard.outputs.items()
         }
-
-
-class _Padding:
-    """Hears clips shorter than a window as if silence followed."""
-
-    def __init__(self, hearer, window: int):
-        self._hearer, self._window = hearer, window
-
-    def __getattr__(self, name: str):
-        return getattr(self._hearer, name)
-
-    def hear(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
-        missing = max(0, self._window - waveforms.shape[1])
-        return self._hearer.hear(np.pad(waveforms, ((0, 0), (0, missing))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +129,7 @@ class Prediction:
 
     def to_csv(self) -> str:
         """A table with a header: ``file, seconds, label, probability``."""
-        return as_csv(rows_of(self.as_dict()), COLUMNS)
+        return csv_text(COLUMNS, rows_of(self.as_dict()))
 
 
 COLUMNS = ("file", "seconds", "label", "probability")
@@ -170,8 +155,8 @@ def prediction_of(
     """
     scores = heard.outputs["clipwise_output"]  # (classes,)
     most, least = (top or 1, 0.0) if single_label else (top, threshold)
-    (nearest,) = best(scores, labels, 1, -np.inf)
-    return Prediction(heard.file, heard.seconds, best(scores, labels, most, least), nearest)
+    (nearest,) = top_tags(scores, labels, 1, -np.inf)
+    return Prediction(heard.file, heard.seconds, top_tags(scores, labels, most, least), nearest)
 
 
 def _plain(tag: Tag) -> dict:

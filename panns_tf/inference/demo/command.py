@@ -73,9 +73,9 @@ def _demo(options: argparse.Namespace) -> None:
 def make_listener(model: str, weights: str | None, max_seconds: float):
     """Returns the `panns_tf.inference.demo.listening.Listener` of a network."""
     from panns_tf.inference.demo.listening import Listener
-    from panns_tf.inference.detection import SoundEventDetector
+    from panns_tf.inference.detector import SoundEventDetector
     from panns_tf.inference.loading import load_network
-    from panns_tf.inference.tagging import AudioTagger
+    from panns_tf.inference.tagger import AudioTagger
 
     network = load_network(model, weights)
     return Listener(

@@ -8,10 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from panns_tf.inference.overview import Overview
-from panns_tf.inference.picture import draw
-from panns_tf.inference.results import Detection, Event, Tag, Tagging
-from panns_tf.inference.tagging import best
+from panns_tf.inference.plot import Spectrogram, draw_recording
+from panns_tf.inference.results import Detection, Event, Tag, Tagging, top_tags
 from tfrecords.audio import AudioError, open_audio
 
 #: Tags on the page, and classes whose probability is drawn over time.
@@ -19,13 +17,13 @@ TOP = 10
 
 
 class Tagger(Protocol):
-    """What tags a recording, such as `panns_tf.inference.tagging.AudioTagger`."""
+    """What tags a recording, such as `panns_tf.inference.tagger.AudioTagger`."""
 
     def tag(self, source: np.ndarray, rate: int) -> Tagging: ...
 
 
 class Detector(Protocol):
-    """What finds events, such as `panns_tf.inference.detection.SoundEventDetector`."""
+    """What finds events, such as `panns_tf.inference.detector.SoundEventDetector`."""
 
     def detect(self, source: np.ndarray, rate: int, *, keep_frames: bool) -> Detection: ...
 
@@ -86,24 +84,31 @@ class Listener:
             raise AudioError(_without_folder(str(error), path)) from error
         tagging = self.tagger.tag(samples, self.sample_rate)
         detection = self.detector.detect(samples, self.sample_rate, keep_frames=True)
-        overview = Overview(self.sample_rate, len(self.labels))
-        overview.feed_audio(samples)
-        if detection.framewise is not None and len(detection.framewise):
-            overview.feed_probabilities(detection.framewise, detection.frame_seconds)
-        light, dark = (self._picture(overview, detection.events, dark) for dark in (False, True))
+        spectrogram = Spectrogram(self.sample_rate)
+        spectrogram.feed(samples)
+        light, dark = (self._picture(spectrogram, detection, dark) for dark in (False, True))
         return Heard(
             path.name,
             len(samples) / self.sample_rate,
-            best(tagging.scores, self.labels, TOP, 0.0),
+            top_tags(tagging.scores, self.labels, TOP, 0.0),
             detection.events,
             light,
             dark,
             tuple(_without_folder(note, path) for note in stream.notes),
         )
 
-    def _picture(self, overview: Overview, events: Sequence[Event], dark: bool) -> bytes:
+    def _picture(self, spectrogram: Spectrogram, detection: Detection, dark: bool) -> bytes:
         file = io.BytesIO()
-        draw(overview, events, self.labels, file, TOP, dark=dark)
+        draw_recording(
+            file,
+            spectrogram,
+            detection.framewise,
+            detection.frame_seconds,
+            detection.events,
+            self.labels,
+            top=TOP,
+            dark=dark,
+        )
         return file.getvalue()
 
 

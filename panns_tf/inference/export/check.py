@@ -7,7 +7,7 @@ import numpy as np
 
 from panns_tf.inference.export.runtimes import open_exported
 from panns_tf.inference.export.saved_model import describe
-from panns_tf.inference.precision import in_precision
+from panns_tf.inference.model import in_precision
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 

@@ -17,7 +17,7 @@ from panns_tf.inference.export.portable import portable
 from panns_tf.inference.export.precision import checked_clips, exact_layers
 from panns_tf.inference.export.runtimes import KEY, NEEDED, SIGNATURE, litert
 from panns_tf.inference.export.saved_model import describe
-from panns_tf.inference.precision import in_precision
+from panns_tf.inference.model import in_precision
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 

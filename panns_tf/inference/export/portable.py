@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from panns_tf.inference.export.convolved_log_mel import ConvolvedLogMel
-from panns_tf.inference.fold import FoldedBook, folded_graph
+from panns_tf.inference.fold import FoldedLayers, folded_graph
 from panns_tf.layers import LogMel
 from panns_tf.models import Network
 
@@ -23,7 +23,7 @@ def portable(network: Network) -> keras.Model:
     return keras.Model(*folded_graph(network, PortableBook(network)), name=network.name)
 
 
-class PortableBook(FoldedBook):
+class PortableBook(FoldedLayers):
     """Gives a network's layers folded, and the log-mel as convolutions."""
 
     def __init__(self, network: Network):

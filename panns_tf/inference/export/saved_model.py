@@ -19,7 +19,7 @@ from panns_tf.inference.export.signatures import (
     write_labels,
 )
 from panns_tf.inference.fold import folded
-from panns_tf.inference.precision import in_precision
+from panns_tf.inference.model import in_precision
 from panns_tf.layers.compiled import without_xla
 from panns_tf.models import Network
 

@@ -63,28 +63,32 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from panns_tf.inference.commands.sink import TABLES, Sink
+    from panns_tf.inference.output import TABLES, Output
 
     shared.check_output(options.output, TABLES, options.force)
     shared.check_workers(options)
     shared.quiet()
-    from panns_tf.inference.tagging import check_choice
+    from panns_tf.inference.tagger import check_tags
     from panns_tf.transfer.predicting import COLUMNS, Predictor, prediction_of, rows_of
 
-    check_choice(options.top, options.threshold)
+    check_tags(options.top, options.threshold)
     predictor = Predictor(**shared.model_of(options))
     settings = shared.settings_of(options, "predict", ("top", "threshold"))
     settings["window"] = predictor.window
-    sink = Sink(options.output, settings, options.force, shared.form_of(options), COLUMNS, rows_of)
+    form = shared.form_of(options)
+    output = Output(options.output, settings, options.force, form, COLUMNS, rows_of)
 
-    def result(heard) -> tuple[dict, str]:
+    def result(heard) -> tuple:
         found = prediction_of(
             heard, predictor.labels, predictor.single_label, options.top, options.threshold
         )
-        return found.as_dict(), _text(found, options.threshold)
+        return found.as_dict(), _text(found, options.threshold), None
 
-    sources = sink.not_done(shared.sources_of(options.paths))
-    return sink.take_all(predictor.predict_each(sources, workers=options.workers), result)
+    return output.run(
+        shared.sources_of(options.paths),
+        lambda sources: predictor.predict_each(sources, workers=options.workers),
+        result,
+    )
 
 
 def _text(found, threshold: float) -> str:

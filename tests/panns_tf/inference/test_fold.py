@@ -19,8 +19,18 @@ def distance(found: dict, expected: dict) -> float:
     return max(float(np.abs(found[name] - expected[name]).max()) for name in expected)
 
 
-def test_every_network_says_the_same_folded(thin_graph, plain):
-    network = trained(thin_graph)
+@pytest.mark.full
+def test_every_network_is_the_same_folded(thin_graph, plain):
+    assert_same_folded(thin_graph)
+
+
+@pytest.mark.parametrize("kind", ["Cnn14", "ResNet22", "MobileNetV1", "DaiNet19"])
+def test_a_network_is_the_same_folded(kind, plain):
+    assert_same_folded(f"Thin_{kind}")
+
+
+def assert_same_folded(name):
+    network = trained(name)
     model = folded(network)
     for clips, samples in ((1, 20000), (2, 45678)):
         x = sound(clips, samples)
@@ -68,35 +78,6 @@ def test_precision_is_that_of_the_network(policy, plain):
     assert model.get_layer("conv_block2.conv1").compute_dtype == "bfloat16"
     x = sound(1, 16000)
     assert distance(model(x), network(x)) < 0.05
-
-
-class Graph(keras.Model):
-    """A convolution seen by a normalisation and, perhaps, by something else."""
-
-    def __init__(self, between=lambda x: x, also_an_output: bool = False, **settings):
-        x = keras.Input((None, 6, 3))
-        y = keras.layers.Conv2D(4, 3, **{"padding": "same", "use_bias": False, **settings})(x)
-        z = BatchNorm()(between(y))
-        super().__init__(x, [y, z] if also_an_output else z)
-
-
-@pytest.mark.parametrize(
-    ("graph", "count"),
-    [
-        (lambda: Graph(), 1),
-        (lambda: Graph(use_bias=True), 1),
-        (lambda: Graph(strides=2, padding="valid"), 1),
-        (lambda: Graph(keras.layers.AveragePooling2D(2)), 1),
-        (lambda: Graph(keras.layers.AveragePooling2D(2, padding="same")), 0),
-        (lambda: Graph(keras.layers.MaxPooling2D(2)), 0),
-        (lambda: Graph(keras.layers.ReLU()), 0),
-        (lambda: Graph(activation="relu"), 0),
-        (lambda: Graph(also_an_output=True), 0),
-        (lambda: Graph(lambda y: keras.layers.Add()([y, y])), 0),
-    ],
-)
-def test_only_what_nothing_else_sees_is_folded(graph, count):
-    assert len(foldable(graph())) == count
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def sounds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scores():
-    """What the network says of recording ``number``: (classes,)."""
+    """The probabilities of recording ``number``: (classes,)."""
 
     def of(number: int) -> np.ndarray:
         samples = noise(8000 + 1000 * (number % 3), number)

@@ -1,0 +1,87 @@
+import io
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from panns_tf.inference.plot import Spectrogram, draw_recording, picture_frontend, reduced
+from panns_tf.inference.results import Event
+from panns_tf.layers import LogMel
+from tests.panns_tf.inference.support import noise
+
+LABELS = ["Bark", "Rain", "$a_b$", "x" * 500, "a\nb\x00\udcff"]
+
+
+def spectrogram_of(samples, rate=8000, blocks=1):
+    spectrogram = Spectrogram(rate)
+    for block in np.array_split(samples, blocks):
+        spectrogram.feed(block)
+    return spectrogram
+
+
+def draw(seconds=2.0, events=None, steps=20, **settings):
+    if events is None:
+        events = [Event(i * 0.1, i * 0.1 + 0.5, label, 0.8) for i, label in enumerate(LABELS)]
+    scores = np.random.default_rng(0).random((steps, len(LABELS)))
+    spectrogram, file = spectrogram_of(noise(round(seconds * 8000))), io.BytesIO()
+    draw_recording(file, spectrogram, scores, seconds / steps, events, LABELS, **settings)
+    return file.getvalue()
+
+
+def test_a_spectrogram_is_the_layers_however_it_is_fed():
+    samples = noise(8000 * 3 + 77)
+    decibels, seconds = spectrogram_of(samples, blocks=1).columns()
+    assert (seconds, decibels.shape) == (0.01, (301, 64))
+    frontend = picture_frontend(8000)
+    layer = LogMel(**{name: getattr(frontend, name) for name in frontend.__dataclass_fields__})
+    # The layer's frames are centred at the hops, those of pictures in the middle between.
+    expected = layer(np.pad(samples, (40, 0))[None])[0, 1:-1].numpy()
+    np.testing.assert_allclose(decibels[2:-4], expected[2:297], atol=0.1)
+    for blocks in (2, 7, 1000):
+        other, _ = spectrogram_of(samples, blocks=blocks).columns()
+        np.testing.assert_allclose(other, decibels, atol=1e-3)
+    for samples in (1, 79, 80, 81, 255, 256, 257):
+        assert len(spectrogram_of(noise(samples)).columns()[0]) == -(-samples // 80)
+
+
+def test_long_recordings_have_few_columns_and_keep_their_peaks():
+    rows = np.zeros((4001, 2))
+    rows[3500, 1] = 0.9
+    columns, factor = reduced(rows)
+    assert (len(columns), factor) == (1334, 3)
+    assert columns[3500 // 3, 1] == 0.9
+    assert reduced(rows[:7])[1] == 1
+
+
+@pytest.mark.parametrize("seconds", [0.05, 2.0, 200.0, 4000.0])
+def test_pictures_of_every_length(seconds):
+    picture = matplotlib.image.imread(io.BytesIO(draw(seconds, title="long/path/" * 60 + "a.wav")))
+    assert picture.shape[1] == 1700
+    assert picture[..., :3].std() > 0.1
+
+
+def test_pictures_are_the_same_every_time_and_of_every_kind():
+    assert draw() == draw() != draw(dark=True)
+    svg = draw(kind="svg", events=[], threshold=0.7).decode()
+    assert "no events above 0.7" in svg
+    assert "$a_b$" in svg
+    assert draw(kind="pdf").startswith(b"%PDF")
+
+
+def test_many_classes_with_events_are_cut():
+    events = [Event(0.0, 1.0, f"class {number}", 0.5 + number / 100) for number in range(30)]
+    svg = draw(kind="svg", events=events).decode()
+    assert "20 of 30 classes" in svg
+    assert "class 29" in svg
+    assert "class 9<" not in svg
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no pictures of kind 'gif'"):
+        draw(kind="gif")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        draw_recording(tmp_path / "x.png", Spectrogram(8000), np.zeros((0, 5)), 1.0, [], LABELS)
+    with pytest.raises(OSError, match="nowhere"):
+        spectrogram = spectrogram_of(noise(800))
+        target = tmp_path / "nowhere" / "x.png"
+        draw_recording(target, spectrogram, np.zeros((1, 5)), 0.1, [], LABELS)
