@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -274,13 +275,12 @@ def _write_vectors(path: Path, width: int, partial: PartialResults) -> None:
             if path.suffix == ".npy":
                 np.save(file, vectors)
             elif path.suffix == ".npz":
-                np.savez(
-                    file,
-                    embedding=vectors,
-                    file=np.array(table["file"], str),
-                    start=np.array(table["start"], np.float64),
-                    seconds=np.array(table["seconds"], np.float64),
-                )
+                kinds = {"file": str, "start": np.float64, "seconds": np.float64}
+                arrays = {name: np.array(table[name], kind) for name, kind in kinds.items()}
+                with zipfile.ZipFile(file, "w") as archive:  # np.savez keeps "file" for itself
+                    for name, values in {"embedding": vectors, **arrays}.items():
+                        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                            np.lib.format.write_array(member, values, allow_pickle=False)
             else:
                 import pyarrow
                 import pyarrow.parquet

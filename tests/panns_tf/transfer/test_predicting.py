@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from panns_tf.inference.batching import Heard
-from panns_tf.inference.tagging import AudioTagger
+from panns_tf.inference.batching import Prediction as Heard
+from panns_tf.inference.tagger import AudioTagger
 from panns_tf.transfer.predicting import (
     About,
     Predictor,
