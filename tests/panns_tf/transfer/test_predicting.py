@@ -79,7 +79,7 @@ def test_single_label_is_what_the_training_says_or_a_softmax():
 
 def heard_of(scores):
     outputs = {"clipwise_output": np.array(scores, np.float32)}
-    return Heard("a.wav", "a.wav", 1.5, outputs=outputs)
+    return Heard("a.wav", "a.wav", seconds=1.5, outputs=outputs)
 
 
 LABELS = ["dog", "cat", "rain"]
