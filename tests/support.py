@@ -50,10 +50,10 @@ def _thin(row: Architecture) -> Architecture:
 
 
 def _distinct(rows: Iterable[Architecture], *but: str) -> tuple[Architecture, ...]:
-    """The first of all rows that differ in nothing but their names and the fields ``but``."""
+    """The first of all rows that differ in nothing but names, figures and the fields ``but``."""
     first = {}
     for row in rows:
-        key = {**dataclasses.asdict(row), "name": "", **dict.fromkeys(but)}
+        key = {**dataclasses.asdict(row), "name": "", **dict.fromkeys(("receptive_field", *but))}
         first.setdefault(str(key), row)
     return tuple(first.values())
 

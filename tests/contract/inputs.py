@@ -45,7 +45,7 @@ def write_source(folder: Path, clips: int = 60, samples: int = 400) -> Path:
 
 
 def look_trained(network: keras.Model) -> keras.Model:
-    """Gives normalisations and biases values as training leaves them."""
+    """Gives weights values as training leaves them, the same under every version of Keras."""
     network.labels = [f"class {number}" for number in range(network.num_classes)]
     rng = np.random.default_rng(0)
     for layer in network.layers:
@@ -60,7 +60,11 @@ def look_trained(network: keras.Model) -> keras.Model:
                     rng.uniform(0.5, 2, channels) * deviation**2,
                 ]
             )
-        elif hasattr(layer, "bias") and layer.use_bias:
+            continue
+        if hasattr(layer, "kernel"):
+            deviation = np.sqrt(2 / np.prod(layer.kernel.shape[:-1]))
+            layer.kernel.assign(rng.normal(0, deviation, layer.kernel.shape))
+        if hasattr(layer, "bias") and layer.use_bias:
             layer.bias.assign(rng.normal(0, 0.3, layer.bias.shape))
     return network
 
