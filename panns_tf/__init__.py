@@ -3,7 +3,10 @@
 Names are loaded when first used, so that the commands' ``--help`` does not wait for TensorFlow.
 """
 
+import sys
 from importlib import import_module
+
+import wrapt
 
 __version__ = "0.1.0"
 
@@ -17,11 +20,11 @@ _MODULES = {
     "StreamingDetector": "inference.streaming",
     "StreamingTagger": "inference.streaming",
     "create_model": "weights.loading",
-    "list_models": "models",
+    "list_models": "models.registry",
     "load_torch_state": "weights.state_dict",
     "read_torch_state": "weights.torch_file",
     "to_torch_state": "weights.state_dict",
-    "training_model": "models",
+    "training_model": "models.network",
 }
 
 #: Modules that are public as such.
@@ -40,3 +43,13 @@ def __getattr__(name: str):
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+@wrapt.when_imported("keras")
+def _register_classes(_) -> None:
+    """Registers what `keras.models.load_model` meets in files of this package."""
+    # Where one of the package's own modules is the first to import Keras, it is half imported.
+    if {name for name in sys.modules if name.startswith("panns_tf.models.")} <= {
+        "panns_tf.models.registry"
+    }:
+        import_module("panns_tf.models.network")

@@ -4,7 +4,8 @@ import json
 import textwrap
 
 from panns_tf.complexity import complexity
-from panns_tf.models import ARCHITECTURES, blueprint, list_models
+from panns_tf.models.network import blueprint
+from panns_tf.models.registry import ARCHITECTURES, list_models
 from panns_tf.weights.zoo import PUBLISHED
 
 #: Length of the clip whose operations are counted, as in the paper's Table XII.

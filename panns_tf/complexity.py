@@ -6,7 +6,8 @@ import math
 import keras
 from keras import layers
 
-from panns_tf.layers import BatchNorm, LogMel
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.log_mel import LogMel
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.graph import graph
 from panns_tf.models.network import checked_classes

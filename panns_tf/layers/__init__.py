@@ -1,5 +1,7 @@
 """Layers that the networks need and Keras does not have; `keras.ops` only."""
 
+import keras  # noqa: F401  before any layer is half imported: see panns_tf._register_classes
+
 from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.convolution import Conv2D
 from panns_tf.layers.depthwise import DepthwiseConv

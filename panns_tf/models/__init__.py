@@ -1,14 +1,22 @@
 """The networks: a table, a few builders, and the models they make."""
 
-from panns_tf.models.network import Network, blueprint, training_model
-from panns_tf.models.registry import ARCHITECTURES, Architecture, find, list_models
+from importlib import import_module
 
-__all__ = [
-    "ARCHITECTURES",
-    "Architecture",
-    "Network",
-    "blueprint",
-    "find",
-    "list_models",
-    "training_model",
-]
+_MODULES = {
+    "ARCHITECTURES": "models.registry",
+    "Architecture": "models.registry",
+    "Network": "models.network",
+    "blueprint": "models.network",
+    "create_model": "weights.loading",
+    "find": "models.registry",
+    "list_models": "models.registry",
+    "training_model": "models.network",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"panns_tf.{_MODULES[name]}"), name)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 
 from keras import layers
 
-from panns_tf.layers import BatchNorm, Conv2D
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.convolution import Conv2D
 
 
 class LayerBook:

@@ -1,6 +1,6 @@
 """The CNN family: log-mel, wavegram or both, and a stack of convolution blocks."""
 
-from panns_tf.layers import ConcatenateInTime
+from panns_tf.layers.timing import ConcatenateInTime
 from panns_tf.models.blocks import LayerBook, conv_block, dropout
 from panns_tf.models.features import WAVEGRAM_HOP, log_mel, wavegram
 from panns_tf.models.registry import Architecture

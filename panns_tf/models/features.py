@@ -4,7 +4,10 @@ import dataclasses
 
 from keras import layers, ops
 
-from panns_tf.layers import BatchNorm, LogMel, Mixup, SpecAugment
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.log_mel import LogMel
+from panns_tf.layers.mixup import Mixup
+from panns_tf.layers.spec_augment import SpecAugment
 from panns_tf.models.blocks import (
     LayerBook,
     conv_block,

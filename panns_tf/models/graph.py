@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from panns_tf.layers import PadToMinimum
+from panns_tf.layers.timing import PadToMinimum
 from panns_tf.models import cnn, heads, mobilenet, resnet, vggish, waveform
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.features import mixed

@@ -2,7 +2,7 @@
 
 from keras import layers, ops
 
-from panns_tf.layers import RepeatSegments
+from panns_tf.layers.segments import RepeatSegments
 from panns_tf.models.blocks import LayerBook, dropout
 from panns_tf.models.registry import Architecture
 

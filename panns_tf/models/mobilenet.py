@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from panns_tf.layers import DepthwiseConv
+from panns_tf.layers.depthwise import DepthwiseConv
 from panns_tf.models.blocks import LayerBook, convolve, normalize
 from panns_tf.models.features import log_mel
 from panns_tf.models.registry import Architecture

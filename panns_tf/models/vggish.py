@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from panns_tf.layers import CutPatches, PatchesOfClips
+from panns_tf.layers.segments import CutPatches, PatchesOfClips
 from panns_tf.models.blocks import LayerBook, dropout
 from panns_tf.models.features import log_mel
 from panns_tf.models.registry import Architecture

@@ -46,6 +46,14 @@ def test_networks_load(network):
         assert_close(outputs(again, WAVEFORM), network)
 
 
+@pytest.mark.full
+def test_importing_the_package_is_enough_to_load_a_network():
+    code = "import sys, panns_tf, keras\nprint(keras.models.load_model(sys.argv[1]).labels)"
+    command = [sys.executable, "-c", code, str(OLD / "Tiny_settings.keras")]
+    done = subprocess.run(command, cwd=commands.ROOT, capture_output=True, text=True)
+    assert "unknown network 'Tiny'" in done.stderr  # the class is known, the row is the tests'
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_tag(network):
     tagger = panns_tf.AudioTagger(OLD / f"{network}.keras")
