@@ -1,156 +1,326 @@
-"""``report.html``: an evaluation on one page that needs nothing but itself."""
+"""The sections of an evaluation's page: summary, curves, groups and all classes."""
 
+import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from panns_tf.evaluation.class_table import bar, class_table
-from panns_tf.evaluation.curves import all_curves, as_pairs
-from panns_tf.evaluation.facts import Facts
-from panns_tf.evaluation.headline import headline
-from panns_tf.evaluation.html import number, page, save_page, text, whole
-from panns_tf.evaluation.measures import Measures
-from panns_tf.evaluation.media import Media
-from panns_tf.evaluation.mistakes import Mistake
-from panns_tf.evaluation.mistakes_page import mistakes_section
-from panns_tf.evaluation.report_charts import charts
+from panns_tf.evaluation.class_metadata import ClassMetadata
+from panns_tf.evaluation.measures import LEVEL, Measures
+from panns_tf.evaluation.report import (
+    Chart,
+    Column,
+    Section,
+    Table,
+    Text,
+    Tile,
+    Tiles,
+    number,
+)
 from panns_tf.evaluation.scores import Scores
+from panns_tf.metrics.ranking import Ranks, class_rows, rank
+from panns_tf.style import LIGHT
 
-FILE_NAME = "report.html"
-_KINDS = {
-    "training_clips": "by training clips",
-    "label_quality": "by label quality",
-    "branch": "by branch of the ontology",
-}
+#: Points of a curve on a page, at most.
+POINTS = 100
+_GRID = np.linspace(0, 1, POINTS)
+_FRAMES = (("Recall", "Precision"), ("False alarms", "Recall"))
+_GROUPS = {"branch": "by branch of the ontology"}
+_TILES = (
+    Tile(
+        "mAP",
+        meaning="Mean over the classes of average precision: how high up in a ranking by the "
+        "score the clips with the class stand. At random it would be {chance}.",
+        key="mAP",
+    ),
+    Tile(
+        "mAUC",
+        meaning="Mean area under the ROC curve: how often a clip with the class outscores one "
+        "without. At random 0.5.",
+        key="mAUC",
+    ),
+    Tile(
+        "d-prime",
+        meaning="The mean AUC on the scale of two bell curves: their distance in standard "
+        "deviations. At random 0.",
+        digits=2,
+        bar=False,
+        key="d_prime",
+    ),
+    Tile(
+        "Accuracy",
+        meaning="Share of clips whose one label has the highest score. At random {guess}.",
+        key="accuracy",
+    ),
+    Tile(
+        "Micro AP",
+        meaning="All pairs of clip and class in one ranking: common classes count more, and "
+        "scores must compare between classes.",
+        key="mAP_micro",
+    ),
+    Tile(
+        "Weighted mAP",
+        meaning="Average precision where every class counts by its clips.",
+        key="mAP_weighted",
+    ),
+    Tile(
+        "Lift",
+        meaning="How many times the mAP of a random ranking.",
+        digits=1,
+        bar=False,
+        key="lift",
+    ),
+    Tile(
+        "Calibration error",
+        meaning="How far scores lie from how often they come true, on average over all pairs. 0 "
+        "is best; rare classes keep it low.",
+        bar=False,
+        key="expected_calibration_error",
+    ),
+)
 
 
-def write_page(
-    output: Path,
+def evaluation_sections(
+    labels: Sequence[str],
     scores: Scores,
     measures: Measures,
-    facts: Facts,
-    figures: dict,
-    settings: Sequence[tuple[str, str]],
-    mistakes: tuple[list[Mistake], list[Mistake]],
-    media: dict[bytes, Media],
-) -> Path:
-    """Writes the page.
+    metadata: ClassMetadata,
+    values: dict,
+) -> list[Section]:
+    """Returns the sections that show metrics.
 
     Args:
-        output: directory.
+        labels: of the classes.
         scores: of the evaluation.
-        measures: its figures.
-        facts: of its classes.
-        figures: what ``metrics.json`` holds.
-        settings: names and values, as texts.
-        mistakes: false alarms and misses.
-        media: of the clips among them, by id.
-
-    Returns:
-        The path of the page.
+        measures: its metrics.
+        metadata: of its classes.
+        values: what ``metrics.json`` holds.
     """
-    labels, curves = scores.labels, all_curves(scores)
-    title = f"{scores.meta.get('network', 'Model')} on {Path(scores.meta['data']).name}"
-    sections = [
-        ("Headline", "headline", headline(figures, measures)),
-        ("Curves", "curves", charts(labels, measures, facts, curves)),
-        ("Groups of classes", "groups", _groups(figures["strata"])),
-        ("Best and worst", "extremes", _extremes(labels, measures)),
-        ("All classes", "classes", class_table(labels, measures, facts)),
-        ("Mistakes", "mistakes", mistakes_section(scores, mistakes, media)),
-        ("Settings", "settings", _settings(settings)),
+    curves = [_curves(rank(*row)) for row in class_rows(scores.target, scores.score)]
+    micro = _curves(rank(scores.target.ravel(), scores.score.flatten()))
+    charts = [
+        _mean_curve("Precision and recall", 0, curves, micro),
+        _mean_curve("ROC", 1, curves, micro),
+        _reliability(measures),
+        _training_clips(labels, measures, metadata),
     ]
-    sections = [section for section in sections if section[2]]
-    links = "".join(f'<a href="#{key}">{name}</a>' for name, key, _ in sections)
-    body = "".join(
-        f'<section id="{key}"><h2>{name}</h2>{content}</section>' for name, key, content in sections
+    return [
+        Section("Summary", [_tiles(measures, values)]),
+        Section("Curves", charts, grid=True),
+        Section("Groups of classes", _group_tables(measures.groups)),
+        Section("All classes", [_class_table(labels, measures, metadata, curves)]),
+    ]
+
+
+def _tiles(measures: Measures, values: dict) -> Tiles:
+    words = {"chance": number(values["chance_mAP"]), "guess": number(1 / values["num_classes"])}
+    means = measures.summary.as_dict()  # files have no infinity
+    tiles = [
+        dataclasses.replace(
+            tile,
+            value=means.get(tile.key, values[tile.key]),
+            interval=measures.intervals.get(tile.key, ()),
+            meaning=tile.meaning.format(**words),
+        )
+        for tile in _TILES
+        if tile.key != "accuracy" or measures.accuracy is not None
+    ]
+    note = "Without intervals: the bootstrap was switched off."
+    if measures.bootstrap is not None:
+        note = (
+            f"Intervals of {100 * LEVEL:.0f} % from {len(measures.bootstrap.auc):,} resamples of "
+            "the clips. They show how much the choice of clips matters, not how much another "
+            "training run would differ; those of single classes are too narrow below about 10 "
+            "clips."
+        )
+    return Tiles(tiles, note)
+
+
+def _curves(ranks: Ranks) -> tuple[np.ndarray, np.ndarray] | None:
+    """Precision by recall, and recall by false alarms: (points, 2) each; None if undefined."""
+    negatives = ranks.num_clips - ranks.positives
+    if not ranks.positives or not negatives:
+        return None
+    # At each score of a positive, highest first: clips of that score or above, and just above.
+    true, called, above = ranks.true[::-1], ranks.called[::-1], ranks.above[::-1]
+    true_above = np.append(0, true[:-1])
+    precision_recall = np.stack([true / ranks.positives, true / called], axis=1)
+    ends = np.stack([(called - true) / negatives, true / ranks.positives], axis=1)
+    begins = np.stack([(above - true_above) / negatives, true_above / ranks.positives], axis=1)
+    roc = np.stack([begins, ends], axis=1).reshape(-1, 2)
+    return precision_recall, np.concatenate([[[0, 0]], roc, [[1, 1]]])
+
+
+def thin(curve: np.ndarray, points: int = POINTS) -> np.ndarray:
+    """Keeps both ends and at most so many points, evenly spaced along the curve's length."""
+    if len(curve) <= points:
+        return curve
+    steps = np.hypot(*np.diff(curve, axis=0).T)
+    length = np.insert(np.cumsum(steps), 0, 0)
+    kept = np.searchsorted(length, np.linspace(0, length[-1], points))
+    return curve[np.unique(kept.clip(0, len(curve) - 1))]
+
+
+def _mean_curve(title: str, which: int, curves: list, micro: tuple | None) -> Chart:
+    """Curve of this number: the mean over the classes at equal x, and of all pairs."""
+    known = [curve[which] for curve in curves if curve is not None]
+    if which == 0:  # precision at the first threshold that reaches a recall
+        at = [np.searchsorted(curve[:, 0], _GRID - 1e-9) for curve in known]
+    else:  # recall at no more than so many false alarms
+        at = [np.searchsorted(curve[:, 0], _GRID + 1e-9) - 1 for curve in known]
+    mean = np.mean([curve[index, 1] for curve, index in zip(known, at, strict=True)], axis=0)
+
+    def draw(axes) -> None:
+        if which == 1:
+            axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
+        if micro is not None:
+            axes.plot(*thin(micro[which]).T, "--", color=LIGHT.series[1], label="all pairs (micro)")
+        axes.plot(_GRID, mean, color=LIGHT.series[0], label="mean over the classes")
+        _unit_square(axes, *_FRAMES[which])
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+    alt = f"{title}: the mean over the classes, and all pairs of clip and class in one ranking"
+    return Chart(title, draw, alt)
+
+
+def _unit_square(axes, x: str, y: str) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x, ylabel=y)
+
+
+def _reliability(measures: Measures) -> Chart | Text:
+    calibration = measures.calibration
+    if calibration is None:
+        return Text("Calibration is not shown: scores lie outside [0, 1].")
+    used = calibration.count > 0
+    counts = calibration.count[used]
+    x, y = calibration.confidence[used], calibration.frequency[used]
+
+    def draw(axes) -> None:
+        axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
+        sizes = 6 + 60 * np.log10(np.maximum(counts, 1)) / max(1, np.log10(counts.max()))
+        axes.scatter(x, y, s=sizes, color=LIGHT.series[0], gid="bins")
+        _unit_square(axes, "Score", "Share that has the class")
+
+    tooltips = [
+        f"{count:,} pairs scored {number(a)} on average; {number(b)} have the class"
+        for count, a, b in zip(counts, x, y, strict=True)
+    ]
+    return Chart(
+        "Calibration",
+        draw,
+        "Calibration: mean score and share of positives in bins of the score; expected error "
+        f"{number(calibration.expected_error)}",
+        "Pairs of clip and class in bins of the score; on the dotted line scores are "
+        "probabilities. Larger dots hold more pairs, by powers of ten.",
+        {"bins": tooltips},
     )
-    data = {
-        "curves": [
-            None if pr is None else {"pr": as_pairs(pr), "roc": as_pairs(roc)}
-            for pr, roc in zip(curves.precision_recall, curves.roc, strict=True)
-        ]
-    }
-    content = f"""<header><p class="eyebrow">Evaluation</p><h1>{text(title)}</h1>
-<p class="lead">{_lead(scores)}</p>{notes(figures)}<nav aria-label="Sections">{links}</nav></header>
-<main>{body}</main>"""
-    path = output / FILE_NAME
-    save_page(path, page(title, content, data))
-    return path
 
 
-def _lead(scores: Scores) -> str:
-    clips, classes = scores.score.shape
-    heard = scores.meta.get("heard", "")
-    return f"{clips:,} clips, {classes:,} classes" + (f"; {text(heard)}." if heard else ".")
+def _training_clips(
+    labels: Sequence[str], measures: Measures, metadata: ClassMetadata
+) -> Chart | Text:
+    counts, ap = metadata.training_clips, measures.summary.average_precision
+    if counts is None:
+        return Text(
+            "Average precision by training clips is not shown: how many clips each class was "
+            "trained on is not known. Give them with --training-clips."
+        )
+    shown = measures.summary.defined & (counts > 0)
+    without = int((measures.summary.defined & (counts == 0)).sum())
+
+    def draw(axes) -> None:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.scatter(
+            counts[shown], ap[shown], s=14, alpha=0.65, color=LIGHT.series[0], gid="classes"
+        )
+        axes.set(ylim=(-0.02, 1.02), xlabel="Training clips", ylabel="Average precision")
+
+    tooltips = [
+        f"{labels[n]}: AP {number(ap[n])}, {counts[n]:,} training clips"
+        for n in np.flatnonzero(shown)
+    ]
+    left_out = f" {without} without any training clip are not shown." if without else ""
+    return Chart(
+        "Average precision and training clips",
+        draw,
+        f"Average precision by training clips of {int(shown.sum())} classes, on a logarithmic "
+        "scale",
+        f"A dot for each class; point at it for its name.{left_out}",
+        {"classes": tooltips},
+    )
 
 
-def notes(figures: dict) -> str:
-    """What a reader must be told first."""
-    said = list(figures.get("notes", []))
-    if figures.get("unfinished"):
-        said.insert(0, f"unfinished: {figures['unfinished']}")
-    if figures.get("damaged_clips"):
-        said.append(f"{figures['damaged_clips']} damaged clips were left out")
-    if not said:
-        return ""
-    items = "".join(f"<li>{text(note[:1].upper() + note[1:])}.</li>" for note in said)
-    return f'<ul class="notes">{items}</ul>'
-
-
-def _groups(rows: list[dict]) -> str:
+def _group_tables(groups: Sequence[dict]) -> list[Table]:
+    columns = [
+        Column("Group"),
+        Column("Classes", "count"),
+        Column("mAP", "number"),
+        Column("mAP, 0 to 1", "bar"),
+        Column("mAUC", "number"),
+        Column("d-prime", "number", digits=2),
+    ]
     tables = []
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        of_kind = [row for row in rows if row["kind"] == kind]
-        lines = "".join(
-            f'<tr><th scope="row">{text(row["name"])}</th>'
-            f'<td class="num">{whole(row["num_classes"])}</td>'
-            f'<td class="num">{number(row["mAP"])}</td>'
-            f'<td class="bars">{bar(_nan(row["mAP"]))}</td>'
-            f'<td class="num">{number(row["mAUC"])}</td>'
-            f'<td class="num">{number(row["d_prime"], 2)}</td></tr>'
-            for row in of_kind
-        )
-        name = _KINDS.get(kind, f"by {kind.replace('_', ' ')}")
-        tables.append(
-            f'<div class="scroll"><table class="plain"><caption>{text(name.capitalize())}</caption>'
-            '<thead><tr><th scope="col">Group</th><th scope="col" class="num">Classes</th>'
-            '<th scope="col" class="num">mAP</th><th scope="col" class="bars">'
-            '<span class="unseen">mAP as a bar</span></th><th scope="col" class="num">mAUC</th>'
-            '<th scope="col" class="num">d-prime</th></tr></thead>'
-            f"<tbody>{lines}</tbody></table></div>"
-        )
-    return "".join(tables)
+    for kind in dict.fromkeys(group["kind"] for group in groups):
+        names = ("name", "num_classes", "mAP", "mAP", "mAUC", "d_prime")
+        rows = [[group[name] for name in names] for group in groups if group["kind"] == kind]
+        tables.append(Table(columns, rows, _GROUPS.get(kind, f"by {kind}").capitalize()))
+    return tables
 
 
-def _nan(value) -> float:
-    return float("nan") if value is None else value
-
-
-def _extremes(labels: list[str], measures: Measures) -> str:
-    ap = measures.summary.average_precision
-    ranked = [n for n in np.argsort(-np.nan_to_num(ap, nan=-1)) if measures.summary.defined[n]]
-    count = min(10, len(ranked) // 2)
-    if not count:
-        return ""
-    intervals = measures.class_interval("average_precision")
-
-    def ranking(name: str, chosen: list[int]) -> str:
-        lines = "".join(
-            f'<li><span class="label">{text(labels[n])}</span>{bar(ap[n], *intervals[n])}'
-            f'<span class="num">{number(float(ap[n]))}</span></li>'
-            for n in chosen
-        )
-        return f"<div><h3>{name}</h3><ol>{lines}</ol></div>"
-
-    best, worst = ranking("Best", ranked[:count]), ranking("Worst", ranked[: -count - 1 : -1])
-    return (
-        f'<div class="extremes">{best}{worst}</div><p class="aside">Average precision; the line is '
-        "its interval. Classes of few clips come first and last by luck.</p>"
+def _class_table(
+    labels: Sequence[str], measures: Measures, metadata: ClassMetadata, curves: list
+) -> Table:
+    summary = measures.summary
+    interval = measures.class_interval("average_precision")
+    auc_interval = measures.class_interval("auc")
+    ap = list(zip(summary.average_precision, *interval.T, strict=True))
+    columns = {
+        Column("Class", hint="its name; press it for its curves"): labels,
+        Column("AP", "number", f"average precision and its {100 * LEVEL:.0f} % interval"): ap,
+        Column("AP, 0 to 1", "bar", "average precision with its interval"): ap,
+        Column("AUC", "number", "area under the ROC curve and its interval"): list(
+            zip(summary.auc, *auc_interval.T, strict=True)
+        ),
+        Column("Lift", "number", "average precision over chance", digits=1): summary.lift,
+        Column("F1", "number", "best F1 over all thresholds"): measures.f1,
+        Column("Positives", "count", "evaluated clips with the class"): summary.positives,
+    }
+    if metadata.training_clips is not None:
+        columns[Column("Training clips", "count", "with the class")] = metadata.training_clips
+    if metadata.quality is not None:
+        column = Column("Label quality", "number", "share of labels that are right", digits=2)
+        columns[column] = metadata.quality
+    if any(metadata.branches):
+        columns[Column("Branch", hint="of the ontology")] = metadata.branches
+    order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
+    cells = list(zip(*columns.values(), strict=True))
+    return Table(
+        list(columns),
+        [cells[n] for n in order],
+        sortable=True,
+        search=True,
+        least="Positives",
+        choose="Branch" if any(metadata.branches) else None,
+        details=[_detail(n, measures, curves[n]) for n in order],
+        frames=_FRAMES,
     )
 
 
-def _settings(settings: Sequence[tuple[str, str]]) -> str:
-    lines = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in settings)
-    return f'<dl class="settings">{lines}</dl>'
+def _detail(n: int, measures: Measures, curves: tuple | None) -> tuple[str, list[np.ndarray]]:
+    """What a class has no column for."""
+    summary, calibration = measures.summary, measures.calibration
+    positives, clips = int(summary.positives[n]), summary.num_clips
+    words = f"{positives:,} of {clips:,} clips have it."
+    if curves is None:
+        what = "with" if positives == 0 else "without"
+        return f"{words} There is no clip {what} this class, so nothing can be ranked.", []
+    words += f" Ranked at random its average precision would be {number(summary.chance[n])}."
+    if calibration is not None:
+        words += (
+            f" Best F1 at a threshold of {number(measures.f1_threshold[n])}; calibration error "
+            f"{number(calibration.class_error[n])}."
+        )
+    return words, [thin(curve) for curve in curves]

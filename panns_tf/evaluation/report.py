@@ -8,7 +8,6 @@ import base64
 import dataclasses
 import hashlib
 import io
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -30,67 +29,11 @@ NONE = "–"
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
-    """A cell as the template shows it.
-
-    Attributes:
-        text: of the value.
-        sort: key of the page's script; empty where the value is undefined.
-        interval: text of low and high.
-        at: value, low and high in percent of a bar's width.
-        kind: ``"better"`` or ``"worse"`` for a difference whose interval leaves out 0.
-    """
-
-    text: str
-    sort: str
-    interval: str = ""
-    at: Sequence[float] = ()
-    kind: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
 class Text:
     """A paragraph of explanation."""
 
     template: ClassVar[str] = "text"
     text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Tile:
-    """One number, large.
-
-    Attributes:
-        name: of the number.
-        value: None or NaN where it is undefined.
-        interval: low and high, or None.
-        meaning: of the number, in a sentence or two.
-        digits: after the point.
-        bar: whether it is a share of 1, drawn as a bar.
-        key: its name in files.
-    """
-
-    name: str
-    value: float | None
-    interval: Sequence[float] | None = None
-    meaning: str = ""
-    digits: int = 3
-    bar: bool = True
-    key: str = ""
-
-    @property
-    def cell(self) -> Cell:
-        """Its text and bar, as a cell of a table."""
-        return _cell(Column("", "bar", digits=self.digits), (self.value, *(self.interval or ())))
-
-
-@dataclasses.dataclass(frozen=True)
-class Tiles:
-    """Numbers side by side, with a paragraph about all of them."""
-
-    template: ClassVar[str] = "tiles"
-    tiles: Sequence[Tile]
-    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,11 +58,62 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True)
-class Detail:
-    """What a row of a table opens to: a text, and curves (points, 2) in the unit square."""
+class Cell:
+    """A cell as the template shows it: texts, a key to sort by, and a bar in percent of its width.
+
+    ``kind`` is ``"better"`` or ``"worse"`` for a difference whose interval leaves out 0.
+    """
 
     text: str
-    curves: Sequence[np.ndarray] = ()
+    sort: str
+    interval: str = ""
+    at: Sequence[float] = ()
+    kind: str = ""
+
+
+def _cell(column: Column, value) -> Cell:
+    parts = value if isinstance(value, list | tuple) else (value,)
+    if column.kind == "text":
+        return Cell("; ".join(map(str, parts)) or NONE, "\n".join(map(str, parts)).casefold())
+    value, *ends = parts
+    if value is None or math.isnan(value):
+        return Cell(NONE, "")
+    ends = [end for end in ends if end is not None and not math.isnan(end)]
+    digits = 0 if column.kind == "count" else column.digits
+    low, span = (-column.reach, 2 * column.reach) if column.kind == "difference" else (0, 1)
+    at = [100 * min(max((end - low) / span, 0), 1) for end in (value, *ends)]
+    kind = ("better" if ends[0] > 0 else "worse" if ends[1] < 0 else "") if ends else ""
+    show = signed if column.kind in ("signed", "difference") else number
+    interval = " to ".join(show(end, digits) for end in ends)
+    # The page's script knows no infinity.
+    return Cell(show(value, digits), f"{np.clip(value, -1e300, 1e300)}", interval, at, kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One number, large: its interval, meaning, whether a bar shows it, and its name in files."""
+
+    name: str
+    value: float | None = None
+    interval: Sequence[float] = ()
+    meaning: str = ""
+    digits: int = 3
+    bar: bool = True
+    key: str = ""
+
+    @property
+    def cell(self) -> Cell:
+        """Its text and bar, as a cell of a table."""
+        return _cell(Column("", "bar", digits=self.digits), (self.value, *self.interval))
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles:
+    """Numbers side by side, with a paragraph about all of them."""
+
+    template: ClassVar[str] = "tiles"
+    tiles: Sequence[Tile]
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +128,7 @@ class Table:
         least: name of a count column that a box filters by its minimum.
         choose: name of a text column that a selection filters by.
         only: a check box: its text, and of each row whether it stays.
-        details: of each row, opened by a press on its name; their curves have ``frames``.
+        details: what a press on a row's name opens: a text, and curves (points, 2) in unit squares.
         frames: names of the two axes of each curve.
     """
 
@@ -147,7 +141,7 @@ class Table:
     least: str | None = None
     choose: str | None = None
     only: tuple[str, Sequence[bool]] | None = None
-    details: Sequence[Detail] | None = None
+    details: Sequence[tuple[str, Sequence[np.ndarray]]] | None = None
     frames: Sequence[tuple[str, str]] = ()
 
     def cells(self, row: Sequence) -> list[Cell]:
@@ -160,9 +154,16 @@ class Table:
 
     @property
     def choices(self) -> list[str]:
-        """All texts of the column ``choose``."""
-        cells = (row[self.column(self.choose)] for row in self.rows)
-        return sorted({text for cell in cells for text in (cell if _many(cell) else (cell,))})
+        """All texts of the column ``choose``, whose cells are tuples."""
+        return sorted({text for row in self.rows for text in row[self.column(self.choose)]})
+
+    @property
+    def opened(self) -> list[dict]:
+        """The details for the page's script, curves in thousandths."""
+        return [
+            {"text": text, "curves": [np.rint(1000 * curve).ravel().tolist() for curve in curves]}
+            for text, curves in self.details
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,27 +191,53 @@ class Chart:
     @property
     def svg(self) -> markupsafe.Markup:
         """The drawing as an element of the page."""
-        return _svg(self)
+        figure, buffer = Figure(figsize=self.size, layout="constrained"), io.StringIO()
+        with styled(LIGHT):
+            self.draw(figure.add_subplot())
+            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        root = ElementTree.fromstring(buffer.getvalue())
+        for part in root.iter():  # HTML knows the elements of SVG without their namespace
+            part.tag = part.tag.rpartition("}")[2]
+            part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items()}
+        for unwanted in [*root.findall("metadata"), *root.findall("defs")]:
+            root.remove(unwanted)
+        for group in root.iter("g"):
+            texts = self.tooltips.get(group.get("id"), ())
+            for marker, text in zip(group.iter("use"), texts, strict=False):
+                ElementTree.SubElement(marker, "title").text = text
+            group.attrib.pop("id", None)  # matplotlib's are the same in every drawing
+        root.attrib = {
+            "viewBox": root.get("viewBox"),
+            "class": "chart",
+            "role": "img",
+            "aria-label": self.alt or self.title,
+            "style": f"max-width: {8 * self.size[0]:g}rem",
+        }
+        return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A clip to look at and to play.
+    """A clip to look at and to play; without a picture it is said that it cannot be read.
 
     Attributes:
         title, subtitle: what is said of it.
         name: of the clip.
-        media: picture and sound, or None if it cannot be read.
         labels: it has.
         scores: label, score and whether it has the label.
+        picture: of its sound.
+        audio: a data URI, or None.
+        note: below them.
     """
 
     title: str
     subtitle: str
     name: str
-    media: Any = None
-    labels: str = ""
-    scores: Sequence[tuple[str, float, bool]] = ()
+    labels: str
+    scores: Sequence[tuple[str, float, bool]]
+    picture: Chart | None = None
+    audio: str | None = None
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,16 +261,10 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of the page with a link to it.
-
-    Attributes:
-        title: its heading.
-        blocks: `Text`, `Tiles`, `Table`, `Chart`, `Clips` or `Settings`.
-        grid: whether blocks stand side by side where there is room.
-    """
+    """A part of the page with a link to it; with ``grid`` its blocks stand side by side."""
 
     title: str
-    blocks: Sequence
+    blocks: Sequence[Text | Tiles | Table | Chart | Clips | Settings]
     grid: bool = False
 
     @property
@@ -280,9 +301,8 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "json": _json}
+    environment.filters["number"] = number
     script = environment.loader.get_source(environment, "page.js")[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = environment.get_template("page.html").render(
         title=title,
         sections=[section for section in sections if section.blocks],
@@ -293,16 +313,15 @@ def render(
         light=LIGHT,
         dark=DARK,
         script=markupsafe.Markup(script),
-        digest=digest,
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, content)
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number for a person; what is undefined is a dash."""
-    if not _known(value):
+    if value is None or math.isnan(value):
         return NONE
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
@@ -311,82 +330,4 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def signed(value: float | None, digits: int = 3) -> str:
     """A difference for a person."""
-    return ("+" if _known(value) and value > 0 else "") + number(value, digits)
-
-
-def interval(ends: Sequence[float], digits: int = 3, sign: bool = False) -> str:
-    """Two ends for a person."""
-    return " to ".join((signed if sign else number)(end, digits) for end in ends)
-
-
-def _known(value: float | None) -> bool:
-    return value is not None and not math.isnan(value)
-
-
-def _many(value) -> bool:
-    return isinstance(value, list | tuple)
-
-
-def _cell(column: Column, value) -> Cell:
-    if column.kind == "text":
-        texts = [str(text) for text in (value if _many(value) else (value,))]
-        return Cell("; ".join(texts) or NONE, "\n".join(texts).casefold())
-    value, *ends = value if _many(value) else (value,)
-    if not _known(value):
-        return Cell(NONE, "")
-    ends = [end for end in ends if _known(end)]
-    sort = repr(float(value)) if math.isfinite(value) else f"{math.copysign(1e300, value)}"
-    digits = 0 if column.kind == "count" else column.digits
-    with_sign = column.kind in ("signed", "difference")
-    low, span = (-column.reach, 2 * column.reach) if column.kind == "difference" else (0, 1)
-    at = [100 * min(max((end - low) / span, 0), 1) for end in (value, *ends)]
-    kind = ""
-    if ends:
-        kind = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else ""
-    text = (signed if with_sign else number)(value, digits)
-    return Cell(text, sort, interval(ends, digits, with_sign) if ends else "", at, kind)
-
-
-def _json(table: Table) -> markupsafe.Markup:
-    """The details of a table for the page's script: texts, and curves in thousandths."""
-    rows = [
-        {
-            "text": detail.text,
-            "curves": [
-                np.rint(1000 * np.asarray(curve)).astype(int).ravel().tolist()
-                for curve in detail.curves
-            ],
-        }
-        for detail in table.details
-    ]
-    content = json.dumps(rows, separators=(",", ":"))
-    for sign in "<>&":  # nothing may end the element that holds it
-        content = content.replace(sign, f"\\u{ord(sign):04x}")
-    return markupsafe.Markup(content)
-
-
-def _svg(chart: Chart) -> markupsafe.Markup:
-    figure = Figure(figsize=chart.size, layout="constrained")
-    buffer = io.StringIO()
-    with styled(LIGHT):
-        chart.draw(figure.add_subplot())
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    root = ElementTree.fromstring(buffer.getvalue())
-    for part in root.iter():  # HTML knows the elements of SVG without their namespace
-        part.tag = part.tag.rpartition("}")[2]
-        part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items()}
-    for unwanted in [*root.findall("metadata"), *root.findall("defs")]:
-        root.remove(unwanted)
-    for group in root.iter("g"):
-        markers, texts = group.iter("use"), chart.tooltips.get(group.get("id"), ())
-        for marker, text in zip(markers, texts, strict=False):
-            ElementTree.SubElement(marker, "title").text = text
-        group.attrib.pop("id", None)  # matplotlib's are the same in every drawing
-    root.attrib = {
-        "viewBox": root.get("viewBox"),
-        "class": "chart",
-        "role": "img",
-        "aria-label": chart.alt or chart.title,
-        "style": f"max-width: {chart.size[0] * 8:g}rem",
-    }
-    return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))
+    return ("+" if value is not None and value > 0 else "") + number(value, digits)

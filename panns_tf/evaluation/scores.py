@@ -1,25 +1,29 @@
-"""The scores of an evaluation as a file, and what must be true of them."""
+"""Scores of a model for packed records: predicted, kept in ``scores.npz``, and found again."""
 
 import dataclasses
-import io
+import hashlib
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from tfrecords.shards import write_atomic
+from panns_tf.evaluation.options import EvalInput
+from panns_tf.metrics.summary import first_few
+from panns_tf.run import BEST, EVALUATION, find_model, is_run, run_of
+from panns_tf.windows import Windows, aggregate, cut_windows
+from tfrecords import Damage, load_index
+from tfrecords.decimate import check_decimation
+from tfrecords.files import atomic
 
 FILE_NAME = "scores.npz"
-#: What the description of scores must say.
-_NEEDED = ("labels", "model", "model_sha256", "index_sha256", "heard")
-#: So many names stand for all of them in a message.
-FEW = 5
+_REQUIRED = ("labels", "model", "model_sha256", "index_sha256", "heard")
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What a model said of clips.
+    """Scores of a model for clips.
 
     Attributes:
         clip_ids: (clips,) bytes.
@@ -54,13 +58,22 @@ class Scores:
         Raises:
             ValueError: if clips, classes or targets differ; says which.
         """
-        _check_same_classes(self.labels, other.labels, names)
+        if self.labels != other.labels:
+            where = f"{len(self.labels)} and {len(other.labels)}"
+            for number, (a, b) in enumerate(zip(self.labels, other.labels, strict=False)):
+                if a != b:
+                    where = f"they differ first at {number}: {a!r} and {b!r}"
+                    break
+            raise ValueError(f"{names[0]} and {names[1]} have other classes: {where}")
         mine, theirs = (np.argsort(x.clip_ids, kind="stable") for x in (self, other))
         if not np.array_equal(self.clip_ids[mine], other.clip_ids[theirs]):
-            here, there = set(self.clip_ids.tolist()), set(other.clip_ids.tolist())
+            ids = [set(scores.clip_ids.tolist()) for scores in (self, other)]
+            only = [
+                f"{len(extra)} only in {name}" + (f" ({first_few(sorted(extra))})" if extra else "")
+                for name, extra in zip(names, (ids[0] - ids[1], ids[1] - ids[0]), strict=True)
+            ]
             raise ValueError(
-                f"{names[0]} and {names[1]} were evaluated on other clips: "
-                f"{_only(here - there, names[0])}, {_only(there - here, names[1])}; "
+                f"{names[0]} and {names[1]} were evaluated on other clips: {', '.join(only)}; "
                 "evaluate both on the same records with --data"
             )
         order = np.empty_like(mine)
@@ -70,61 +83,131 @@ class Scores:
         if differing.any():
             raise ValueError(
                 f"{names[0]} and {names[1]} have other labels for {int(differing.sum())} clips, "
-                f"{few(other.clip_ids[differing])}; evaluate both on the same records with --data"
+                f"{first_few(other.clip_ids[differing])}; evaluate both on the same records with "
+                "--data"
             )
         return Scores(self.clip_ids[order], target, score, self.meta)
 
+    def check_finite(self) -> None:
+        """Raises a ValueError that names clips and classes if scores are NaN or infinite."""
+        bad = ~np.isfinite(self.score)
+        if bad.any():
+            clips = self.clip_ids[bad.any(axis=1)]
+            classes = [self.labels[i] for i in np.flatnonzero(bad.any(axis=0))]
+            raise ValueError(
+                f"the model's scores are NaN or infinite for {len(clips)} of {len(bad)} clips "
+                f"({first_few(clips)}) and {len(classes)} of {bad.shape[1]} classes "
+                f"({first_few(classes)}); nothing can be ranked by them: look for NaN among the "
+                "weights, or damaged audio"
+            )
 
-def _only(ids: set[bytes], name: str) -> str:
-    return f"{len(ids)} only in {name}" + (f" ({few(sorted(ids))})" if ids else "")
 
+def predict_scores(model: Path, records: EvalInput) -> Scores:
+    """Runs a model on all clips of packed records.
 
-def _check_same_classes(mine: list[str], theirs: list[str], names: tuple[str, str]) -> None:
-    if mine == theirs:
-        return
-    place = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), None)
-    where = (
-        f"they differ first at {place}: {mine[place]!r} and {theirs[place]!r}"
-        if place is not None
-        else f"{len(mine)} and {len(theirs)}"
+    Args:
+        model: a run directory, a ``.keras`` file or a SavedModel.
+        records: the clips.
+
+    Raises:
+        ValueError: if there is no model, the records do not fit it, or its scores are not finite.
+    """
+    from panns_tf.inference.loading import load_any
+    from panns_tf.training.evaluation import check_records, compiled_predictor, predict
+
+    info, file = load_index(records.data).info, find_model(model)
+    network, description = load_any(file)
+    rate = description["sample_rate"]
+    check_records(
+        info, rate, description["labels"], description["num_classes"], f"--data {records.data}"
     )
-    raise ValueError(f"{names[0]} and {names[1]} have other classes: {where}")
-
-
-def few(names) -> str:
-    """Names for a message, the first of many."""
-    texts = [x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in names]
-    more = f" and {len(texts) - FEW} more" if len(texts) > FEW else ""
-    return ", ".join(texts[:FEW]) + more
-
-
-def check_finite(scores: Scores) -> None:
-    """Raises a ValueError that names clips and classes if scores are NaN or infinite."""
-    bad = ~np.isfinite(scores.score)
-    if not bad.any():
-        return
-    clips = scores.clip_ids[bad.any(axis=1)]
-    classes = [scores.labels[i] for i in np.flatnonzero(bad.any(axis=0))]
-    raise ValueError(
-        f"the model's scores are NaN or infinite for {len(clips)} of {len(bad)} clips "
-        f"({few(clips)}) and {len(classes)} of {bad.shape[1]} classes ({few(classes)}); nothing "
-        "can be ranked by them: look for NaN among the weights, or damaged audio"
+    check_decimation(info.sample_rate, rate, records.decimation)
+    damage: list[Damage] = []
+    predictions = predict(
+        windowed(compiled_predictor(network), records.windows, rate),
+        records.data,
+        records.batch_size,
+        sample_rate=rate,
+        decimation=records.decimation,
+        damaged=records.damaged,
+        on_damage=damage.append,
     )
+    meta = {
+        "labels": list(info.classes),
+        "network": description["network"],
+        "sample_rate": rate,
+        "model": description["path"],
+        "model_sha256": model_sha256(file),
+        "data": str(records.data),
+        "clip_seconds": info.clip_seconds,
+        "unfinished": _unfinished(model, file),
+        "damaged_clips": [str(one) for one in damage],
+        "heard": records.windows.describe(info.clip_seconds),
+        **records.as_dict(),
+    }
+    scores = Scores(predictions.clip_ids, predictions.target > 0, predictions.score, meta)
+    scores.check_finite()
+    return scores
+
+
+def windowed(predictor: Callable, windows: Windows, sample_rate: int) -> Callable:
+    """Returns a predictor of clips from one of windows.
+
+    Args:
+        predictor: from TensorFlow's waveforms (batch, samples) to probabilities (batch, classes).
+        windows: how clips are cut.
+        sample_rate: Hz.
+    """
+    import tensorflow as tf
+
+    cut = windows.samples(sample_rate)
+    if cut is None:
+        return predictor
+
+    def predict(waveform: tf.Tensor) -> tf.Tensor:
+        parts = cut_windows(waveform.numpy(), *cut)  # (windows, batch, samples)
+        scores = [predictor(tf.constant(part)).numpy() for part in parts]
+        return tf.constant(aggregate(np.stack(scores), windows.aggregate))
+
+    return predict
+
+
+def _unfinished(model: Path, file: Path) -> str | None:
+    """What is said of a model whose run has not ended, or None."""
+    run = run_of(model)
+    if run is None or run.finished:
+        return None
+    evaluated = file.name
+    if file.name == BEST and run.best_step:
+        evaluated += f" of step {run.best_step}"
+    return f"step {run.step} of {run.config.get('steps', 'unknown')}; {evaluated} is evaluated"
+
+
+def model_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a model: of its file, or of all files of a SavedModel by name."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(x for x in path.rglob("*") if x.is_file())
+    for file in files:
+        if file != path:
+            digest.update(f"{file.relative_to(path).as_posix()}\n".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def save_scores(directory: Path, scores: Scores) -> Path:
     """Writes ``scores.npz``, whole or not at all; returns its path."""
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        clip_id=scores.clip_ids.astype("S"),
-        target=scores.target.astype(bool),
-        score=scores.score.astype("float32"),
-        meta=json.dumps(scores.meta),
-    )
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE_NAME
-    write_atomic(path, buffer.getbuffer())
+    with atomic(path) as file:
+        np.savez_compressed(
+            file,
+            clip_id=scores.clip_ids.astype("S"),
+            target=scores.target.astype(bool),
+            score=scores.score.astype("float32"),
+            meta=json.dumps(scores.meta),
+        )
     return path
 
 
@@ -142,15 +225,93 @@ def load_scores(path: Path) -> Scores:
         kinds = (scores.clip_ids.dtype.kind, scores.target.dtype.kind, scores.score.dtype.kind)
         if kinds != ("S", "b", "f"):
             raise ValueError(f"clip_id, target and score are of kinds {', '.join(kinds)}")
-        if lacking := [name for name in _NEEDED if name not in meta]:
-            raise ValueError(f"its meta lacks {', '.join(lacking)}")
+        if missing := [name for name in _REQUIRED if name not in meta]:
+            raise ValueError(f"its meta lacks {', '.join(missing)}")
+        if not scores.target.shape == scores.score.shape == shape:
+            raise ValueError(
+                f"targets {scores.target.shape} and scores {scores.score.shape} of {shape[0]} "
+                f"clips and {shape[1]} classes"
+            )
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read ({' '.join(str(error).split())}); run evaluate.py again"
         ) from error
-    if not scores.target.shape == scores.score.shape == shape:
+    return scores
+
+
+def default_output(model: Path, data: Path, windows: Windows | None = None) -> Path:
+    """Returns where an evaluation goes: ``evaluation/<data's name>`` beside the model.
+
+    What would replace the evaluation of a run's own model on whole clips gets a longer name:
+    that of another of the run's models, and windows.
+    """
+    folder = model if model.is_dir() else model.parent
+    if (folder / "saved_model.pb").exists():
+        folder = folder.parent
+    name = data.resolve().name
+    if model.suffix == ".keras" and is_run(folder) and model.is_file():
+        name += "" if find_model(folder).samefile(model) else f"-{model.stem}"
+    if windows is not None and windows.window is not None:
+        name += f"-window{windows.window:g}-hop{windows.hop:g}-{windows.aggregate}"
+    return folder / EVALUATION / name
+
+
+def matching_scores(directory: Path, model: Path, records: EvalInput) -> Scores | None:
+    """Returns the scores that a model has given to the same records in the same way, if any.
+
+    Args:
+        directory: of an evaluation.
+        model: as of `panns_tf.run.find_model`.
+        records: the clips.
+    """
+    path = directory / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        scores = load_scores(path)
+    except ValueError:
+        return None  # they are made again
+    wanted = {**records.as_dict(), "model_sha256": model_sha256(model)}
+    if any(scores.meta.get(name) != value for name, value in wanted.items()):
+        return None
+    if scores.meta.get("damaged_clips") and records.damaged == "raise":
+        return None
+    return scores
+
+
+def cached_scores(run: Path) -> list[Scores]:
+    """Returns all scores that a run's present model has given.
+
+    Args:
+        run: a run directory, a model, or a directory that holds ``scores.npz``.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if (file := scores_file(run)) is not None:
+        return [load_scores(file)]
+    model = find_model(run)
+    if not model.exists():
         raise ValueError(
-            f"{path} holds targets {scores.target.shape} and scores {scores.score.shape} of "
-            f"{shape[0]} clips and {shape[1]} classes; run evaluate.py again"
+            f"{run} does not exist; expected a run directory, a model or a directory that holds "
+            f"{FILE_NAME}"
+        )
+    folder = default_output(run, Path("any")).parent
+    every = [load_scores(file) for file in sorted(folder.glob(f"*/{FILE_NAME}"))]
+    digest = model_sha256(model)
+    scores = [each for each in every if each.meta.get("model_sha256") == digest]
+    if not scores:
+        why = "were given by another model" if every else "are not there"
+        raise ValueError(
+            f"the scores of {run}, in {folder}/*/{FILE_NAME}, {why}; evaluate it with --model "
+            f"{run} --data RECORDS, or give --data here"
         )
     return scores
+
+
+def scores_file(path: Path) -> Path | None:
+    """The file of scores that a path names itself, or a folder that holds it; else None."""
+    for file in (path, path / FILE_NAME):
+        if file.name == FILE_NAME and file.is_file():
+            return file
+    return None

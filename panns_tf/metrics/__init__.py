@@ -2,13 +2,14 @@
 
 from panns_tf.metrics.bootstrap import Bootstrap, Difference, bootstrap
 from panns_tf.metrics.calibration import Calibration, calibration
-from panns_tf.metrics.curves import precision_recall_curve, roc_curve
 from panns_tf.metrics.ranking import (
     average_precision,
     best_f1,
     d_prime,
     micro_average_precision,
+    precision_recall_curve,
     roc_auc,
+    roc_curve,
     weighted_average_precision,
 )
 from panns_tf.metrics.summary import Summary, remarks, summarise

@@ -1,28 +1,33 @@
-"""How certain metrics are: the bootstrap over clips (Efron 1979).
+"""Uncertainty of metrics: the bootstrap over clips, or over clusters of clips.
 
-A replicate draws as many clips as there are, with replacement. Every class is sorted once; a
-replicate is then the number of times each clip was drawn, summed between the scores of positives.
+A replicate draws as many clips as there are, with replacement (Efron 1979). Clips of a cluster,
+such as pieces of one recording, are drawn together: they succeed and fail together (the cluster
+bootstrap; Davison and Hinkley 1997, section 3.8). Every class is sorted once; a replicate is then
+the number of times each clip was drawn, summed between the scores of positives.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from scipy import sparse
+from scipy import sparse, special
 
-from panns_tf.metrics.inputs import checked, rows
-from panns_tf.metrics.intervals import around, around_odds
-from panns_tf.metrics.ranking import d_prime
+from panns_tf.metrics.ranking import checked, class_rows, d_prime
 from panns_tf.metrics.summary import Summary, summarise
 
 # Replicates at a time: their counts of 18,887 clips are 5 MB, most of a processor's cache.
 _BLOCK = 64
-_NAMES = ("mAP", "mAUC", "d_prime")
+_NAMES = ("mAP", "mAUC", "d_prime", "mAP_weighted")
+#: Pairs of clip and class that micro average precision is resampled over, in all replicates.
+_MICRO_PAIRS, _MICRO_REPLICATES = 200_000_000, 100
+
+Seed = int | Sequence[int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Bootstrap:
-    """Figures of every replicate.
+    """Metrics of every replicate.
 
     Attributes:
         average_precision, auc: float32 (replicates, classes), exact; NaN where a replicate has no
@@ -34,35 +39,39 @@ class Bootstrap:
     average_precision: np.ndarray
     auc: np.ndarray
     summary: Summary
-    seed: int
+    seed: Seed
 
     def estimate(self, name: str) -> float:
-        """``mAP``, ``mAUC`` or ``d_prime`` of the clips themselves."""
-        return self.summary.as_dict()[_known(name)]
+        """``mAP``, ``mAUC``, ``d_prime`` or ``mAP_weighted`` of the clips themselves."""
+        if _checked_name(name, _NAMES) == "mAP_weighted":
+            return self.summary.weighted_average_precision
+        return self.summary.as_dict()[name]
 
     def replicates(self, name: str) -> np.ndarray:
-        """``mAP``, ``mAUC`` or ``d_prime`` of every replicate: float64 (replicates,)."""
-        _known(name)
-        used = np.isfinite(self.auc)
-        values = self.average_precision if name == "mAP" else self.auc
-        count = used.sum(axis=1)
-        total = np.where(used, values, 0).sum(axis=1, dtype=np.float64)
+        """``mAP``, ``mAUC``, ``d_prime`` or ``mAP_weighted`` of each: float64 (replicates,)."""
+        _checked_name(name, _NAMES)
+        weighted = name == "mAP_weighted"
+        values = self.average_precision if name.startswith("mAP") else self.auc
+        used = np.isfinite(self.average_precision if weighted else self.auc)
+        weights = np.where(used, self.summary.positives if weighted else 1, 0)
+        count = weights.sum(axis=1)
+        total = np.where(used, values, 0).astype(np.float64)
+        total = (total * weights).sum(axis=1)
         means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         return d_prime(means) if name == "d_prime" else means
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """The interval of ``mAP``, ``mAUC`` or ``d_prime``.
+        """The interval of ``mAP``, ``mAUC``, ``d_prime`` or ``mAP_weighted``.
 
         It is of what another evaluation of as many clips would give on average. Replicates hold
         clips twice, which lifts their average precision above that of the clips themselves; so
         their spread is laid around the estimate. NaN where replicates do not differ, as those of a
         perfect ranking.
         """
-        if _known(name) == "d_prime":
+        if _checked_name(name, _NAMES) == "d_prime":
             low, high = self.interval("mAUC", level)
             return d_prime(low), d_prime(high)
-        low, high = around(self.estimate(name), self.replicates(name), level)
-        return (max(low, 0.0), min(high, 1.0)) if low < high else (np.nan, np.nan)
+        return share_around(self.estimate(name), self.replicates(name), level)
 
     def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
         """Intervals of each class's ``average_precision`` or ``auc``: float64 (classes, 2).
@@ -73,12 +82,21 @@ class Bootstrap:
         92 to 96 % with more. NaN for classes of fewer than two positive clips, and where replicates
         do not differ.
         """
-        values = getattr(self, _known_of_class(name))
-        estimate = getattr(self.summary, name)
-        return around_odds(estimate, values, self.summary.positives, level)
+        _check_level(level)
+        estimate = getattr(self.summary, _checked_name(name, ("average_precision", "auc")))
+        positives = self.summary.positives
+        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # a class of NaN alone
+            spread = np.nanstd(getattr(self, name).astype(np.float64), axis=0)
+            # Replicates deviate as n - 1 positives do rather than n, as of any variance.
+            spread = spread * np.sqrt(positives / (positives - 1.0)) / (estimate * (1 - estimate))
+            half = special.ndtri((1 + level) / 2) * spread
+            ends = [special.expit(special.logit(estimate) + sign * half) for sign in (-1, 1)]
+        known = (positives > 1) & (half > 0) & np.isfinite(half)
+        return np.where(known[:, None], np.stack(ends, axis=1), np.nan)
 
     def minus(self, other: "Bootstrap") -> "Difference":
-        """How much better these figures are than another's, replicate by replicate.
+        """How much better these metrics are than another's, replicate by replicate.
 
         Raises:
             ValueError: if the other is not of the same clips and draws.
@@ -114,7 +132,7 @@ class Difference:
         return self.first.auc - self.second.auc
 
     def estimate(self, name: str) -> float:
-        """The difference of ``mAP``, ``mAUC`` or ``d_prime`` on the clips themselves."""
+        """The difference of a metric on the clips themselves; names as `Bootstrap.estimate`."""
         return self.first.estimate(name) - self.second.estimate(name)
 
     def replicates(self, name: str) -> np.ndarray:
@@ -123,39 +141,78 @@ class Difference:
             return self.first.replicates(name) - self.second.replicates(name)
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """The interval of the difference of ``mAP``, ``mAUC`` or ``d_prime``; as `Bootstrap`'s.
-
-        NaN where a d-prime is infinite.
-        """
+        """The interval of the difference; NaN where a d-prime is infinite."""
         return around(self.estimate(name), self.replicates(name), level)
 
     def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
         """Intervals of differences of ``average_precision`` or ``auc``: float64 (classes, 2)."""
-        values = getattr(self, _known_of_class(name))
-        both = (getattr(each.summary, name) for each in (self.first, self.second))
-        estimates = np.subtract(*both)
-        pairs = zip(estimates, values.T, strict=True)
-        return np.array([around(estimate, each, level) for estimate, each in pairs])
+        values = getattr(self, _checked_name(name, ("average_precision", "auc")))
+        estimates = getattr(self.first.summary, name) - getattr(self.second.summary, name)
+        return np.array([around(*pair, level) for pair in zip(estimates, values.T, strict=True)])
 
 
-def _known(name: str) -> str:
-    if name not in _NAMES:
-        raise ValueError(f"expected one of {', '.join(_NAMES)}; received {name!r}")
+def _checked_name(name: str, names: Sequence[str]) -> str:
+    if name not in names:
+        raise ValueError(f"expected one of {', '.join(names)}; received {name!r}")
     return name
 
 
-def _known_of_class(name: str) -> str:
-    if name not in ("average_precision", "auc"):
-        raise ValueError(f"expected 'average_precision' or 'auc'; received {name!r}")
-    return name
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level between 0 and 1, such as 0.95; received {level}")
+
+
+def around(estimate: float, replicates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The middle of replicates, moved so that their mean is the estimate.
+
+    Args:
+        estimate: a metric of the clips themselves.
+        replicates: (replicates,); NaN is left out.
+        level: share of the replicates between the ends.
+
+    Returns:
+        ``low`` and ``high``; NaN where the estimate or a replicate is infinite, or all are NaN.
+    """
+    _check_level(level)
+    values = np.asarray(replicates, np.float64)
+    values = values[~np.isnan(values)]
+    if not values.size or not np.isfinite(estimate) or not np.isfinite(values).all():
+        return np.nan, np.nan
+    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2)) - values.mean()
+    return float(estimate + low), float(estimate + high)
+
+
+def share_around(
+    estimate: float, replicates: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """`around` for a metric in [0, 1]; NaN where replicates do not differ."""
+    low, high = around(estimate, replicates, level)
+    return (max(low, 0.0), min(high, 1.0)) if low < high else (np.nan, np.nan)
+
+
+def resample_counts(
+    units: int, replicates: int, seed: Seed, dtype: np.dtype = np.float32
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yields which replicates, and (units, of them) how often each drew each unit.
+
+    The draws depend on the seed and the number of units alone.
+    """
+    rng = np.random.default_rng(seed)
+    for start in range(0, replicates, _BLOCK):
+        block = slice(start, min(start + _BLOCK, replicates))
+        counts = np.empty((block.stop - start, units), dtype)
+        for row in counts:
+            row[:] = np.bincount(rng.integers(units, size=units), minlength=units)
+        yield block, np.ascontiguousarray(counts.T)
 
 
 def bootstrap(
     target,
     score,
     replicates: int = 1000,
-    seed: int = 0,
+    seed: Seed = 0,
     progress: Callable[[int], None] | None = None,
+    clusters: np.ndarray | None = None,
 ) -> Bootstrap:
     """Evaluates resamples of the clips.
 
@@ -163,8 +220,9 @@ def bootstrap(
         target: (clips, classes), of 0 and 1 or bool.
         score: the same shape, finite.
         replicates: how many.
-        seed: of the draws, which depend on it and the number of clips alone.
+        seed: of the draws, which depend on it and the number of clips or clusters alone.
         progress: called with the number of replicates done, from time to time.
+        clusters: int (clips,), numbers from 0 of what is drawn together; None for single clips.
 
     Raises:
         ValueError: as `summarise`, or fewer than two replicates.
@@ -174,28 +232,21 @@ def bootstrap(
     summary = summarise(target, score)
     target, score = checked(target, score)
     clips = len(target)
-    # A sum never exceeds the number of clips, so float32, the fastest, is exact to 2 ** 24.
-    ones = np.ones(clips, np.float32 if clips < 2**24 else np.float64)
-    sorters = [_sorter(hits, values, ones) for hits, values in rows(target, score)]
+    units = clips if clusters is None else int(np.max(clusters)) + 1
+    # A sum never exceeds the number of clips drawn, so float32, the fastest, is exact to 2 ** 24.
+    most = clips if clusters is None else units * np.bincount(clusters).max()
+    ones = np.ones(clips, np.float32 if most < 2**24 else np.float64)
+    sorters = [_sorter(hits, values, ones) for hits, values in class_rows(target, score)]
     results = np.full((2, replicates, len(sorters)), np.nan, np.float32)
-    for block, drawn in _draws(clips, replicates, seed, ones.dtype):
+    for block, counts in resample_counts(units, replicates, seed, ones.dtype):
+        weights = counts if clusters is None else np.ascontiguousarray(counts[clusters])
+        drawn = weights.sum(axis=0, dtype=np.float64)
         for number, sorter in enumerate(sorters):
             if sorter is not None:
-                results[:, block, number] = _evaluate(sorter @ drawn, clips)
+                results[:, block, number] = _evaluate(sorter @ weights, drawn)
         if progress:
             progress(block.stop)
     return Bootstrap(results[0], results[1], summary, seed)
-
-
-def _draws(clips: int, replicates: int, seed: int, dtype) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields which replicates, and (clips, of them) how often each drew each clip."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, replicates, _BLOCK):
-        block = slice(start, min(start + _BLOCK, replicates))
-        drawn = np.empty((block.stop - start, clips), dtype)
-        for row in drawn:
-            row[:] = np.bincount(rng.integers(clips, size=clips), minlength=clips)
-        yield block, np.ascontiguousarray(drawn.T)
 
 
 def _sorter(hits: np.ndarray, values: np.ndarray, ones: np.ndarray) -> sparse.csr_array | None:
@@ -220,16 +271,61 @@ def _sorter(hits: np.ndarray, values: np.ndarray, ones: np.ndarray) -> sparse.cs
     return sparse.csr_array((ones[: order.size], order, starts), (starts.size - 1, values.size))
 
 
-def _evaluate(sums: np.ndarray, clips: int) -> tuple[np.ndarray, np.ndarray]:
+def _evaluate(sums: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Average precision and AUC, (replicates,) each, of (3 x thresholds, replicates)."""
     sums = sums[::-1].reshape(-1, 3, sums.shape[1]).astype(np.float64)  # highest first
     between, tied, gained = sums[:, 0], sums[:, 1], sums[:, 2]
     true, false = gained.cumsum(axis=0), (between + tied).cumsum(axis=0)
     positives = true[-1]
-    negatives = clips - positives
+    negatives = drawn - positives
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = true / np.maximum(true + false, 1)
         average_precision = (gained * precision).sum(axis=0) / positives
         below = negatives - false + tied / 2
         auc = (gained * below).sum(axis=0) / (positives * negatives)
     return average_precision, auc
+
+
+def mean_replicates(
+    values: np.ndarray, replicates: int, seed: Seed = 0, clusters: np.ndarray | None = None
+) -> np.ndarray:
+    """A mean over clips, such as accuracy, in every replicate: float64 (replicates,).
+
+    Args:
+        values: of each clip, (clips,).
+        replicates, seed, clusters: as `bootstrap`.
+    """
+    clusters = np.arange(len(values)) if clusters is None else clusters
+    total, size = np.bincount(clusters, values), np.bincount(clusters).astype(np.float64)
+    drawn = resample_counts(len(total), replicates, seed)
+    return np.concatenate([(total @ counts) / (size @ counts) for _, counts in drawn])
+
+
+def micro_replicates(target, score, replicates: int, seed: Seed = 0) -> np.ndarray:
+    """Micro average precision of resamples of the clips: float64 (replicates,).
+
+    Every replicate passes over all pairs of clip and class, so large sets get fewer of them, at
+    least 100.
+
+    Args:
+        target, score: (clips, classes), as `bootstrap`.
+        replicates, seed: as `bootstrap`.
+    """
+    target, score = checked(target, score, ndims=(2,))
+    clips, classes = score.shape
+    order = np.argsort(-score, axis=None, kind="stable")
+    clip, ordered = (order // classes).astype(np.int32), score.ravel()[order]
+    hit = np.flatnonzero(target.ravel()[order])
+    # Of each positive: the last pair of its score, and the last positive among those.
+    last_of_tie = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+    end = last_of_tie[np.searchsorted(last_of_tie, hit)]
+    last_hit = np.searchsorted(hit, end, "right") - 1
+    replicates = min(replicates, max(_MICRO_REPLICATES, _MICRO_PAIRS // score.size))
+    found = []
+    for _, counts in resample_counts(clips, replicates, seed, np.int64):
+        for drawn in counts.T:
+            called, gained = np.cumsum(drawn[clip])[end], drawn[clip[hit]]
+            true = np.cumsum(gained)[last_hit]
+            if gained.any():
+                found.append(np.sum(gained * (true / np.maximum(called, 1))) / gained.sum())
+    return np.array(found)

@@ -4,9 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from panns_tf.metrics.inputs import checked
-
-_BLOCK = 2**16  # scores at a time: they stay in a processor's cache
+from panns_tf.metrics.ranking import checked, class_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +54,15 @@ def calibration(target, score, bins: int = 15) -> Calibration:
             f"{score.size:,} scores lie outside [0, 1] (they span {least:g} to {most:g})"
         )
     edges = np.linspace(0, 1, bins + 1)
-    clips = len(score)
-    tables = _tables(target.reshape(clips, -1), score.reshape(clips, -1), edges)
+    inner = _rounded_down(edges[1:-1], score.dtype)
+    # Of each class: clips, sum of scores and positives in each bin.
+    tables = np.empty((3, 1 if score.ndim == 1 else score.shape[1], bins))
+    for number, (hits, values) in enumerate(class_rows(target, score)):
+        place = np.searchsorted(inner, values)
+        tables[0, number] = np.bincount(place, minlength=bins)
+        tables[1, number] = np.bincount(place, weights=values, minlength=bins)
+        tables[2, number] = np.bincount(place[hits], minlength=bins)
     count, confident, true = tables.sum(axis=1)
-    gaps = np.abs(tables[2] - tables[1]).sum(axis=1)
     with np.errstate(invalid="ignore"):
         return Calibration(
             edges,
@@ -67,7 +70,7 @@ def calibration(target, score, bins: int = 15) -> Calibration:
             true / count,
             count.astype(np.int64),
             float(np.abs(true - confident).sum() / count.sum()),
-            gaps / clips,
+            np.abs(tables[2] - tables[1]).sum(axis=1) / len(score),
         )
 
 
@@ -75,26 +78,3 @@ def _rounded_down(edges: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """The largest numbers of a type not above the edges: above the one is above the other."""
     near = edges.astype(dtype)
     return np.where(near > edges, np.nextafter(near, near.dtype.type(0)), near)
-
-
-def _tables(target: np.ndarray, score: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(3, classes, bins): clips, sum of scores, positives."""
-    classes, bins = score.shape[1], len(edges) - 1
-    inner = _rounded_down(edges[1:-1], score.dtype)
-    clips = max(1, _BLOCK // classes)
-    cell = np.tile(np.arange(classes) * bins, clips)
-    tables = np.zeros((3, classes * bins))
-    for start in range(0, len(score), clips):
-        values = score[start : start + clips].ravel()
-        hits = target[start : start + clips].ravel()
-        place = np.zeros(values.size, np.uint8)
-        above = np.empty(values.size, bool)
-        for edge in inner:
-            np.greater(values, edge, out=above)
-            place += above.view(np.uint8)
-        cells = cell[: values.size] + place
-        for table, which, weights in zip(
-            tables, (cells, cells, cells[hits]), (None, values, None), strict=True
-        ):
-            table += np.bincount(which, weights=weights, minlength=table.size)
-    return tables.reshape(3, classes, bins)

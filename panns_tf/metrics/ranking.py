@@ -1,15 +1,67 @@
-"""Figures of the ranking: average precision, ROC AUC, d-prime and the best F1.
+"""Exact metrics of the ranking: average precision, ROC AUC, d-prime, best F1, curves.
 
 All follow from a class's positives alone: how many positives, and how many clips, lie at or above
 each score that a positive has. So values are sorted, never their places, and ties are exact.
 """
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
-from panns_tf.metrics.inputs import checked, rows
+# A block of columns is turned into rows at once: reading a cache line serves 16 float32 classes.
+_BLOCK = 32
+
+
+def checked(target, score, ndims: tuple[int, ...] = (1, 2)) -> tuple[np.ndarray, np.ndarray]:
+    """Returns targets as bool and scores as float32 or float64, without loss of order.
+
+    Args:
+        target: (clips,) or (clips, classes), of 0 and 1 or bool.
+        score: the same shape.
+        ndims: numbers of axes that are allowed.
+
+    Raises:
+        ValueError: if shapes differ, scores are not finite, or targets are not 0 and 1.
+    """
+    target, score = np.asarray(target), np.asarray(score)
+    if target.shape != score.shape or target.ndim not in ndims:
+        shapes = " or ".join(("(clips,)", "(clips, classes)")[ndim - 1] for ndim in ndims)
+        raise ValueError(
+            f"expected target and score of one shape, {shapes}; received {target.shape} and "
+            f"{score.shape}"
+        )
+    if score.dtype not in (np.float32, np.float64):
+        # float32 holds every float16 and small integer; other numbers are ranked as float64.
+        score = score.astype(np.float32 if score.dtype.itemsize <= 2 else np.float64)
+    bad = ~np.isfinite(score)
+    if bad.any():
+        clip, *number = np.argwhere(bad)[0].tolist()
+        clips = bad.reshape(len(bad), -1).any(axis=1).sum()
+        raise ValueError(
+            f"{bad.sum():,} of {bad.size:,} scores, in {clips:,} of {len(bad):,} clips, are NaN or "
+            f"infinite values, the first of clip {clip} and class {number[0] if number else 0} "
+            "(counted from 0); nothing can be ranked by them"
+        )
+    if target.dtype != bool:
+        hits = target == 1
+        if not (hits | (target == 0)).all():
+            raise ValueError(
+                "expected targets of 0 and 1; mixed or soft targets have no exact metric"
+            )
+        target = hits
+    return target, score
+
+
+def class_rows(target: np.ndarray, score: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields each class of checked (clips, classes) as contiguous (clips,); scores are a copy."""
+    if target.ndim == 1:
+        target, score = target[:, None], score[:, None]
+    for start in range(0, target.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        hits, values = target[:, block].T.copy(order="C"), score[:, block].T.copy(order="C")
+        yield from zip(hits, values, strict=True)
 
 
 class Ranks(NamedTuple):
@@ -33,11 +85,40 @@ class Ranks(NamedTuple):
 
     @property
     def positives(self) -> int:
+        """All positives."""
         return int(self.true[0]) if self.true.size else 0
 
+    @property
+    def average_precision(self) -> float:
+        """NaN without positives."""
+        if not self.positives:
+            return np.nan
+        return float((self.gained * (self.true / self.called)).sum() / self.positives)
 
-def ranks(hits: np.ndarray, values: np.ndarray) -> Ranks:
-    """Ranks one class's clips; sorts `values` in place."""
+    @property
+    def auc(self) -> float:
+        """NaN without positives or without negatives."""
+        negatives = self.num_clips - self.positives
+        if not self.positives or not negatives:
+            return np.nan
+        below = negatives - (self.called - self.true)
+        tied = self.called - self.above - self.gained
+        pairs = (self.gained * (2 * below + tied)).sum()  # each counts twice: exact integers
+        return float(pairs / (2 * self.positives * negatives))
+
+    @property
+    def best_f1(self) -> tuple[float, float]:
+        """The threshold and its F1; NaN without positives."""
+        if not self.positives:
+            return np.nan, np.nan
+        # A threshold between scores of positives only adds false ones.
+        f1 = 2 * self.true / (self.positives + self.called)
+        best = f1.size - 1 - f1[::-1].argmax()
+        return float(self.threshold[best]), float(f1[best])
+
+
+def rank(hits: np.ndarray, values: np.ndarray) -> Ranks:
+    """Ranks one class's clips, (clips,) each; sorts ``values`` in place."""
     positive = np.sort(values[hits])
     values.sort()
     first = np.flatnonzero(np.append(True, positive[1:] != positive[:-1])[: positive.size])
@@ -52,43 +133,11 @@ def ranks(hits: np.ndarray, values: np.ndarray) -> Ranks:
     )
 
 
-def average_precision_of(found: Ranks) -> float:
-    """NaN without positives."""
-    if not found.positives:
-        return np.nan
-    return float((found.gained * (found.true / found.called)).sum() / found.positives)
-
-
-def auc_of(found: Ranks) -> float:
-    """NaN without positives or without negatives."""
-    negatives = found.num_clips - found.positives
-    if not found.positives or not negatives:
-        return np.nan
-    below = negatives - (found.called - found.true)
-    tied = found.called - found.above - found.gained
-    pairs = (found.gained * (2 * below + tied)).sum()  # each counts twice: exact integers
-    return float(pairs / (2 * found.positives * negatives))
-
-
-def best_f1_of(found: Ranks) -> tuple[float, float]:
-    """The threshold and its F1; NaN without positives."""
-    if not found.positives:
-        return np.nan, np.nan
-    # A threshold between scores of positives only adds false ones.
-    f1 = 2 * found.true / (found.positives + found.called)
-    best = f1.size - 1 - f1[::-1].argmax()
-    return float(found.threshold[best]), float(f1[best])
-
-
-def by_class(function, target, score) -> np.ndarray:
-    """Applies a function of `Ranks`, whose result is a number or several, to each class."""
+def by_class(metric: Callable[[Ranks], float], target, score):
+    """Applies a metric of one or several numbers to each class: a float, or float64 (classes,)."""
     target, score = checked(target, score)
-    found = [function(ranks(hits, values)) for hits, values in rows(target, score)]
-    return np.array(found if target.ndim == 2 else found[0], np.float64)
-
-
-def _plain(values: np.ndarray):
-    return float(values) if values.ndim == 0 else values
+    values = [metric(rank(*row)) for row in class_rows(target, score)]
+    return np.array(values, np.float64) if target.ndim == 2 else values[0]
 
 
 def average_precision(target, score):
@@ -103,7 +152,7 @@ def average_precision(target, score):
 
     Source: paper, section V-A; equal to scikit-learn's ``average_precision_score``.
     """
-    return _plain(by_class(average_precision_of, target, score))
+    return by_class(lambda ranks: ranks.average_precision, target, score)
 
 
 def roc_auc(target, score):
@@ -111,7 +160,7 @@ def roc_auc(target, score):
 
     Args and returns as `average_precision`. NaN for a class without positives or negatives.
     """
-    return _plain(by_class(auc_of, target, score))
+    return by_class(lambda ranks: ranks.auc, target, score)
 
 
 def best_f1(target, score):
@@ -124,11 +173,10 @@ def best_f1(target, score):
         score is at least the threshold, the highest of those that do equally well. NaN for a class
         without positives. Chosen on the clips it is measured on, the F1 is an upper bound.
     """
-    both = by_class(best_f1_of, target, score)
-    if np.ndim(target) == 1:
-        return float(both[0]), float(both[1])
-    both = both.reshape(-1, 2)
-    return both[:, 0], both[:, 1]
+    both = by_class(lambda ranks: ranks.best_f1, target, score)
+    if isinstance(both, tuple):
+        return both
+    return tuple(both.reshape(-1, 2).T)
 
 
 def micro_average_precision(target, score) -> float:
@@ -137,11 +185,11 @@ def micro_average_precision(target, score) -> float:
     Sorts all scores at once: on 18,887 x 527 that takes longer than all classes one by one.
     """
     target, score = checked(target, score)
-    return average_precision_of(ranks(target.ravel(), score.flatten()))
+    return rank(target.ravel(), score.flatten()).average_precision
 
 
 def weighted_average_precision(target, score) -> float:
-    """Mean average precision over classes, each weighing as many as it has positives."""
+    """Mean average precision over classes, each weighted by its number of positives."""
     target, score = checked(target, score)
     if target.ndim == 1:
         return average_precision(target, score)
@@ -163,4 +211,54 @@ def d_prime(auc):
     auc = np.asarray(auc, np.float64)
     if ((auc < 0) | (auc > 1)).any():
         raise ValueError(f"expected areas in [0, 1]; received {auc}")
-    return _plain(np.sqrt(2) * special.ndtri(auc))
+    values = np.sqrt(2) * special.ndtri(auc)
+    return float(values) if values.ndim == 0 else values
+
+
+def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision and recall when clips of at least a threshold are called positive.
+
+    Args:
+        target: (clips,), of 0 and 1 or bool.
+        score: (clips,), finite.
+
+    Returns:
+        ``precision`` and ``recall``, float64 (thresholds + 1,), whose last point is 1 and 0, and
+        ``threshold`` (thresholds,), the distinct scores, rising: those of scikit-learn.
+
+    Raises:
+        ValueError: if no clip is positive.
+    """
+    from sklearn.metrics import precision_recall_curve as curve
+
+    target, score = checked(target, score, ndims=(1,))
+    if not target.any():
+        raise ValueError(
+            f"none of the {len(score):,} clips is positive; such a class has no "
+            "precision-recall curve"
+        )
+    return curve(target, score)
+
+
+def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """False and true positive rates when clips of at least a threshold are called positive.
+
+    Args as `precision_recall_curve`.
+
+    Returns:
+        ``false_rate`` and ``true_rate``, float64 (thresholds + 1,), from 0 to 1, and ``threshold``
+        (thresholds + 1,), infinite and then the distinct scores, falling: those of scikit-learn
+        with ``drop_intermediate=False``.
+
+    Raises:
+        ValueError: if no clip is positive, or none is negative.
+    """
+    from sklearn.metrics import roc_curve as curve
+
+    target, score = checked(target, score, ndims=(1,))
+    if not target.any() or target.all():
+        missing = "negative" if target.any() else "positive"
+        raise ValueError(
+            f"none of the {len(score):,} clips is {missing}; such a class has no ROC curve"
+        )
+    return curve(target, score, drop_intermediate=False)

@@ -1,23 +1,20 @@
-"""The figures of one evaluation: by class, their means, and what could not be measured."""
+"""Metrics by class with their means, and notes on what could not be measured."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
-from panns_tf.metrics.inputs import checked
-from panns_tf.metrics.ranking import (
-    Ranks,
-    auc_of,
-    average_precision_of,
-    by_class,
-    d_prime,
-    weighted_mean,
-)
+from panns_tf.metrics.ranking import by_class, checked, d_prime, weighted_mean
+
+#: Below so many positive clips the metrics of a class are mostly luck.
+FEW_CLIPS = 5
+_FEW_NAMES = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Class-wise metrics and their means over the classes where they are defined.
+    """Metrics by class, and their means over the classes where they are defined.
 
     Attributes:
         average_precision, auc: float64 (classes,), NaN where undefined.
@@ -49,18 +46,17 @@ class Summary:
     def lift(self) -> np.ndarray:
         """How many times chance the average precision is: float64 (classes,), NaN undefined."""
         used = self.positives > 0
-        chance = np.where(used, self.chance, 1)
-        return np.where(used, self.average_precision / chance, np.nan)
+        return np.where(used, self.average_precision / np.where(used, self.chance, 1), np.nan)
 
     @property
     def mean_lift(self) -> float:
         """How many times ``chance_mAP`` the mAP is."""
-        figures = self.as_dict()
-        return figures["mAP"] / figures["chance_mAP"]
+        means = self.as_dict()
+        return means["mAP"] / means["chance_mAP"]
 
     @property
     def weighted_average_precision(self) -> float:
-        """mAP in which each class weighs as many as it has positives."""
+        """mAP in which each class is weighted by its number of positives."""
         return weighted_mean(self.average_precision, self.positives)
 
     def as_dict(self) -> dict[str, float | int]:
@@ -81,18 +77,15 @@ class Summary:
         }
 
 
-def _both(found: Ranks) -> tuple[float, float]:
-    return average_precision_of(found), auc_of(found)
-
-
 def summarise(target, score) -> Summary:
     """Evaluates (clips, classes) scores.
 
     Raises:
-        ValueError: if no class has both positive and negative clips; as `inputs.checked`.
+        ValueError: if no class has both positive and negative clips; as `ranking.checked`.
     """
-    target, score = _checked_table(target, score)
-    both = by_class(_both, target, score).reshape(-1, 2)
+    target, score = checked(target, score, ndims=(2,))
+    both = by_class(lambda ranks: (ranks.average_precision, ranks.auc), target, score)
+    both = both.reshape(-1, 2)
     summary = Summary(both[:, 0], both[:, 1], target.sum(axis=0), len(target))
     if not summary.defined.any():
         raise ValueError(
@@ -102,39 +95,43 @@ def summarise(target, score) -> Summary:
     return summary
 
 
-def _checked_table(target, score) -> tuple[np.ndarray, np.ndarray]:
-    shape = np.shape(target)
-    if len(shape) != 2:
-        raise ValueError(f"expected targets (clips, classes); received shape {shape}")
-    return checked(target, score)
-
-
-def remarks(target, score) -> list[str]:
-    """Says in sentences what of an evaluation could not be measured, or means little.
+def remarks(target, score, labels: Sequence[str] | None = None) -> list[str]:
+    """Notes on classes that have no metrics, or metrics that mean little, and why.
 
     Args:
         target, score: (clips, classes), as `summarise` takes them.
+        labels: names of the classes, to name the first of those concerned.
     """
-    target, score = _checked_table(target, score)
-    clips, positives = len(target), target.sum(axis=0)
-    alike = (score == score[:1]).all(axis=0) if clips > 1 else np.zeros(len(positives), bool)
-    of_classes = (
-        (positives == 0, "no positive clip: left out of all means"),
-        ((positives == clips) & (positives > 0), "no negative clip: left out of all means"),
-        (
-            (positives > 0) & (positives < 5) & (positives < clips),
-            "fewer than 5 positive clips: their figures are uncertain",
-        ),
-        (alike, "one score for all clips: nothing is ranked"),
+    target, score = checked(target, score, ndims=(2,))
+    positives, clips = target.sum(axis=0), len(target)
+    left_out = (
+        "they have no AP and no AUC and are left out of the means over classes; micro AP and "
+        "calibration take in their scores"
     )
-    found = [
-        f"{which.sum()} of {which.size} classes have {what}"
-        for which, what in of_classes
-        if which.any()
-    ]
-    outside = ((score < 0) | (score > 1)).sum()
-    if outside:
-        found.append(
-            f"{outside:,} of {score.size:,} scores lie outside [0, 1]: no calibration is given"
+    defined = (positives > 0) & (positives < clips)
+    few = defined & (positives < FEW_CLIPS)
+    kinds = (
+        (positives == 0, f"have no positive clip: {left_out}"),
+        ((positives == clips) & (clips > 0), f"have no negative clip: {left_out}"),
+        (few, f"have fewer than {FEW_CLIPS} positive clips"),
+        (defined & (score == score[:1]).all(axis=0), "have one score for all clips"),
+    )
+    notes = []
+    for chosen, what in kinds:
+        if chosen.any():
+            which = np.flatnonzero(chosen)
+            names = f" ({first_few([labels[number] for number in which])})" if labels else ""
+            notes.append(f"{len(which)} of {len(positives)} classes {what}{names}")
+    if score.size and (score.min() < 0 or score.max() > 1):
+        notes.append(
+            f"scores lie outside [0, 1] (from {score.min():.4g} to {score.max():.4g}): they are "
+            "ranked, but calibration and F1 need probabilities and are left out"
         )
-    return found
+    return notes
+
+
+def first_few(names: Sequence[str | bytes]) -> str:
+    """The first names of many, for a message."""
+    texts = [name.decode(errors="replace") if isinstance(name, bytes) else name for name in names]
+    more = f" and {len(texts) - _FEW_NAMES} more" if len(texts) > _FEW_NAMES else ""
+    return ", ".join(texts[:_FEW_NAMES]) + more

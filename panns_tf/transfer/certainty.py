@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from panns_tf.ablation.statistics import Estimate, estimate
-from panns_tf.metrics.intervals import around
+from panns_tf.metrics.bootstrap import around
 from panns_tf.transfer.results import FoldResult
 from panns_tf.transfer.scoring import BY_CLIP, METRICS, defined
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from panns_tf.metrics import average_precision
-from panns_tf.metrics.inputs import checked
+from panns_tf.metrics.ranking import checked
 
 #: Places of a ranking that mAP@3 rewards.
 _PLACES = 3
