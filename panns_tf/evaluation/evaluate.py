@@ -12,8 +12,8 @@ from panns_tf.evaluation.page import evaluation_sections
 from panns_tf.evaluation.report import Section, Settings, render
 from panns_tf.evaluation.scores import Scores, predict_scores, save_scores
 from panns_tf.run import Run, find_model, run_of
-from panns_tf.training.evaluation import write_report
-from panns_tf.training.run_log import finite
+from panns_tf.training.callbacks import finite
+from panns_tf.training.evaluator import write_report
 from tfrecords import load_index
 from tfrecords.files import check_output_folder
 from tfrecords.progress import Progress

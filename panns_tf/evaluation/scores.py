@@ -113,7 +113,7 @@ def predict_scores(model: Path, records: EvalInput) -> Scores:
         ValueError: if there is no model, the records do not fit it, or its scores are not finite.
     """
     from panns_tf.inference.loading import load_any
-    from panns_tf.training.evaluation import check_records, compiled_predictor, predict
+    from panns_tf.training.evaluator import check_records, compiled_predictor, predict
 
     info, file = load_index(records.data).info, find_model(model)
     network, description = load_any(file)

@@ -165,7 +165,7 @@ def _classes(args: argparse.Namespace) -> "Iterator[Chart | str]":
     yield from notes
     settings = {"order": args.order, "evaluation": args.evaluation}
     if args.label_quality:
-        from panns_tf.strata import read_label_quality
+        from panns_tf.metrics.class_groups import read_label_quality
 
         settings["quality"] = read_label_quality(args.label_quality, len(runs[0].labels))
     if args.top is None and args.bottom is None:

@@ -12,9 +12,13 @@ def draw(dtype="float64", skew=1.0):
     return rng.random(score.shape) < score.astype("float64") ** skew, score
 
 
-@pytest.mark.parametrize("bins", [1, 2, 10, 15, 255])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
-def test_the_diagram_equals_scikit_learn(bins, dtype):
+def test_the_diagram_equals_scikit_learn(dtype):
+    for bins in (1, 2, 10, 15, 255):
+        check_diagram(bins, dtype)
+
+
+def check_diagram(bins, dtype):
     target, score = draw(dtype)
     # Edges themselves, and their neighbours, must fall into the same bins.
     score[: bins + 1, 0] = np.linspace(0, 1, bins + 1)
@@ -48,28 +52,14 @@ def test_overconfidence_is_seen():
     assert metrics.calibration(*draw(skew=2)).expected_error > 0.08
 
 
-def test_more_clips_than_are_binned_at_a_time():
-    rng = np.random.default_rng(1)
-    score = rng.random((70_000, 3)).astype("float32")
-    target = rng.random(score.shape) < 0.5
-    found = metrics.calibration(target, score)
-    expected = np.histogram(score, found.edges)[0]
-    np.testing.assert_array_equal(found.count, expected)
-    halves = [metrics.calibration(target[part::2], score[part::2]).count for part in (0, 1)]
-    np.testing.assert_array_equal(sum(halves), found.count)
-
-
-@pytest.mark.parametrize(
-    ("score", "bins", "message"),
-    [
+def test_bad_input_is_refused():
+    for score, bins, message in (
         ([0.5, 1.5], 15, r"1 of 2 scores lie outside \[0, 1\] \(they span 0.5 to 1.5\)"),
         ([-0.5, -1], 15, r"2 of 2 scores lie outside \[0, 1\]"),
         ([0.5, np.nan], 15, "NaN"),
         ([], 15, "no scores"),
         ([0.5, 0.5], 0, "expected 1 to 255 bins; received 0"),
         ([0.5, 0.5], 2.5, "expected 1 to 255 bins; received 2.5"),
-    ],
-)
-def test_bad_input_is_refused(score, bins, message):
-    with pytest.raises(ValueError, match=message):
-        metrics.calibration(np.zeros(len(score)), score, bins)
+    ):
+        with pytest.raises(ValueError, match=message):
+            metrics.calibration(np.zeros(len(score)), score, bins)
