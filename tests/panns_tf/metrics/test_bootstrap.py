@@ -154,7 +154,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"no class has both .* among the 1 evaluated"):
         metrics.bootstrap(target[:1], score[:1])
     found = metrics.bootstrap(target, score, 10)
-    with pytest.raises(ValueError, match="expected one of mAP, .*; received 'map'"):
+    with pytest.raises(ValueError, match=r"expected one of mAP, .*; received 'map'"):
         found.interval("map")
     with pytest.raises(ValueError, match="average_precision, auc; received 'mAP'"):
         found.class_interval("mAP")
