@@ -9,39 +9,34 @@ alternate; the reference runs under autocast as it is ("eager") and with what Py
 fast ("tuned": torch.compile, channels_last, fused Adam, cuDNN's search). First the losses of three
 float32 steps from the same weights are compared, which should agree to 1e-3. Ends with Markdown
 tables of what was measured. Takes --minutes, 6 unless told otherwise, and what is then under way:
-what there was no time for is named and left out. --profile DIR writes a trace of our steps and
-prints what their time goes to.
+what there was no time for is named and left out.
 """
 
 import argparse
-import collections
 import copy
 import dataclasses
 import functools
 import gc
-import gzip
-import importlib
-import json
+import importlib.util
 import os
 import re
 import statistics
 import sys
 import time
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # JAX takes three quarters of the GPU at its start otherwise, and PyTorch has to live beside it.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 import torch
+from common import CLASSES, print_table, reference_flags, reference_module
 
 import panns_tf
 from panns_tf.complexity import complexity
@@ -49,11 +44,10 @@ from panns_tf.layers import MixupLambda
 from panns_tf.models import find
 from panns_tf.training.losses import binary_cross_entropy
 
-CLASSES = 527
 FRONT, FORWARD, BACKWARD, STEP = "front end", "forward", "forward and backward", "whole step"
 OURS, EAGER, TUNED = "panns_tf, JAX", "reference, eager", "reference, tuned"
 BFLOAT16 = "mixed_bfloat16"
-say = functools.partial(print, flush=True)
+log = functools.partial(print, flush=True)
 
 
 @dataclasses.dataclass
@@ -63,7 +57,6 @@ class Job:
     run: Callable[[int], float]
     memory: Callable[[], int]  # bytes at most, once it has run; 0 if unknown
     steps: int = 1  # training steps in one time
-    compiled: jax.stages.Compiled | None = None
 
 
 def batch_of(clips: int, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -160,7 +153,7 @@ class Ours:
         size = compiled.memory_analysis()
         planned = size.argument_size_in_bytes + size.output_size_in_bytes
         planned += size.temp_size_in_bytes - size.alias_size_in_bytes
-        return Job(run, lambda: planned, steps, compiled)
+        return Job(run, lambda: planned, steps)
 
 
 class Theirs:
@@ -226,11 +219,9 @@ class Theirs:
 
 def import_reference(reference: Path, torchlibrosa: Path | None) -> types.ModuleType:
     """Imports the reference's networks; stands in for librosa where it is missing."""
-    folders = [reference / "pytorch", reference / "utils", *filter(None, [torchlibrosa])]
-    sys.path[:0] = [str(folder.resolve()) for folder in folders]
-    try:
-        importlib.import_module("librosa.filters")
-    except ImportError:
+    if torchlibrosa:
+        sys.path.insert(0, str(torchlibrosa.resolve()))
+    if importlib.util.find_spec("librosa") is None:
         # It makes constants, which are replaced by those of the state dict.
         librosa = sys.modules["librosa"] = types.ModuleType("librosa")
         librosa.filters = types.SimpleNamespace(
@@ -238,7 +229,7 @@ def import_reference(reference: Path, torchlibrosa: Path | None) -> types.Module
             mel=lambda *, n_fft, n_mels, **_: np.zeros((n_mels, n_fft // 2 + 1)),
         )
         librosa.util = types.SimpleNamespace(pad_center=lambda data, size: data)
-    return importlib.import_module("models")
+    return reference_module(reference, "models")
 
 
 def pair_of(models, name: str, precision: str, **overrides) -> tuple:
@@ -273,7 +264,7 @@ def compare_losses(models, name: str, seconds: float) -> None:
     distance = max(abs(a / b - 1) for a, b in zip(ours, theirs, strict=True))
     shown = [" ".join(f"{loss:.6f}" for loss in losses) for losses in (ours, theirs)]
     verdict = "agree" if distance < 1e-3 else "DO NOT AGREE"
-    say(f"{name}: losses {shown[0]}, reference {shown[1]}: {distance:.1e}, they {verdict}")
+    log(f"{name}: losses {shown[0]}, reference {shown[1]}: {distance:.1e}, they {verdict}")
 
 
 def attempt(label: str, function: Callable, failed: dict[str, str]):
@@ -286,7 +277,7 @@ def attempt(label: str, function: Callable, failed: dict[str, str]):
             "resource_exhausted|out of memory", message, re.IGNORECASE
         )
         failed[label] = "does not fit" if full else "failed"
-        say(f"    {label}: {failed[label]}: {type(error).__name__}: {message[:300]}")
+        log(f"    {label}: {failed[label]}: {type(error).__name__}: {message[:300]}")
     finally:
         if label in failed:
             gc.collect()
@@ -309,7 +300,7 @@ def in_turns(sides: dict, part: str, batch: tuple, options, failed: dict[str, st
         job = sides[label].job(part, batch)
         value = job.run(2)
         finite = "finite" if np.isfinite(value) else "NOT FINITE"
-        say(f"    {label}, {part}: {time.perf_counter() - began:.1f} s to start, {finite}")
+        log(f"    {label}, {part}: {time.perf_counter() - began:.1f} s to start, {finite}")
         found[label] = job, []
 
     def turn(label: str) -> None:
@@ -358,44 +349,6 @@ def operations(name: str, seconds: float) -> float:
     return 6.0 * count
 
 
-def profile(job: Job, folder: Path, steps: int = 5, most: int = 30) -> None:
-    """Writes a trace of some steps and prints the operations that took longest."""
-    cost = job.compiled.cost_analysis() or {}
-    flops, traffic = cost.get("flops", 0) / 1e12, cost.get("bytes accessed", 0) / 1e9
-    say(f"\nA call by XLA's count: {flops:.3f} TFLOP, {traffic:.1f} GB read and written")
-    with jax.profiler.trace(str(folder)):
-        job.run(steps)
-    newest = max(folder.rglob("*.trace.json.gz"), key=lambda path: path.stat().st_mtime)
-    events = json.loads(gzip.decompress(newest.read_bytes()))["traceEvents"]
-    names = [e for e in events if e.get("name") == "thread_name"]
-    lanes = {(e["pid"], e["tid"]): e["args"]["name"] for e in names}
-    done = [e for e in events if e.get("ph") == "X"]
-    # A GPU's streams hold what ran on it; without any, the events of compiled operations.
-    ran = [e for e in done if lanes.get((e["pid"], e["tid"]), "").startswith("Stream")]
-    total, count = collections.Counter(), collections.Counter()
-    for event in ran or [e for e in done if "hlo_op" in e.get("args", {})]:
-        operation = event.get("args", {}).get("hlo_op", event["name"])
-        total[operation] += event["dur"] / 1e3 / steps / job.steps
-        count[operation] += 1
-    text = job.compiled.as_text()
-    origins = dict(re.findall(r'%([\w.-]+) = [^\n]*op_name="([^"]+)"', text))
-    shapes = dict(re.findall(r"%([\w.-]+) = \(?(\w+\[[\d,]*\])", text))
-    say(f"{total.total():.2f} ms a step in {len(total)} operations; trace: {newest}\n")
-    rows = []
-    for name, ms in total.most_common(most):
-        times = count[name] / steps / job.steps
-        where = shapes.get(name, ""), origins.get(name, "")[-90:]
-        rows.append((name, f"{ms:.3f}", f"{ms / total.total():.1%}", f"{times:g}", *where))
-    print_table(("operation", "ms a step", "share", "times", "shape", "of"), rows)
-
-
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints a Markdown table."""
-    for row in (header, ["---"] * len(header), *rows):
-        say(f"| {' | '.join(row)} |")
-    say()
-
-
 def speed_rows(clips: int, work: float, found: dict, failed: dict, peak: float) -> list:
     """A row for each side: clips a second, milliseconds, times eager, GB, share of the peak."""
     rows = [(label, why, *[""] * 4) for label, why in failed.items()]
@@ -424,19 +377,16 @@ def measure(models, name: str, precision: str, deadline: float, tables, peak, op
     samples = options.seconds * find(name).frontend.sample_rate
     for number, clips in enumerate(options.batch_sizes):
         if number and time.monotonic() > deadline:
-            say(f"  {name} {precision} {clips}: left out, the time is up")
+            log(f"  {name} {precision} {clips}: left out, the time is up")
             continue
         if number and options.tuned == "first":
             sides.pop(TUNED, None)
         key, batch, failed = (name, precision, str(clips)), batch_of(clips, round(samples)), {}
-        say(f"  {', '.join(key)} clips")
+        log(f"  {', '.join(key)} clips")
         found = in_turns(sides, STEP, batch, options, failed)
         rows = [(*key, *row) for row in speed_rows(clips, work, found, failed, peak)]
         tables[0].extend(rows)
-        say("\n".join(f"    {' | '.join(row)}" for row in rows))
-        if options.profile and not number and OURS in found:
-            folder = options.profile / name
-            attempt("profile", functools.partial(profile, found[OURS][0], folder), failed)
+        log("\n".join(f"    {' | '.join(row)}" for row in rows))
         parts = [FRONT] * ("log_mel" in find(name).inputs) + [FORWARD, BACKWARD]
         for part in parts if not number and options.parts else ():
             if time.monotonic() < deadline:
@@ -452,8 +402,7 @@ def parse() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--reference", type=Path, required=True, metavar="DIR")
-    add("--torchlibrosa", type=Path, metavar="DIR", help="unless it is installed")
+    reference_flags(parser)
     add("--networks", default="Cnn14,Wavegram_Logmel_Cnn14,MobileNetV1")
     add("--batch-sizes", default="32,64,128,256", help="clips after mixing")
     add("--precision", default=BFLOAT16, help=f"{BFLOAT16}, float32")
@@ -465,7 +414,6 @@ def parse() -> argparse.Namespace:
     add("--tuned", choices=("first", "all", "none"), default="first", help="at which batch sizes")
     add("--no-parts", dest="parts", action="store_false", help="time whole steps alone")
     add("--no-losses", dest="losses", action="store_false", help="do not compare losses")
-    add("--profile", type=Path, metavar="DIR", help="trace our steps at the first batch size")
     add("--allow-cpu", action="store_true", help="run without a GPU, to try this file")
     options = parser.parse_args()
     for name in ("networks", "batch_sizes", "precision"):
@@ -484,10 +432,10 @@ def main() -> None:
     if not on_gpu and not options.allow_cpu:
         raise SystemExit(f"no GPU that both see ({seen}); --allow-cpu runs without one")
     device = torch.cuda.get_device_name() if on_gpu else "a CPU, which says nothing of a GPU"
-    say(f"jax {jax.__version__}, keras {keras.__version__}, torch {torch.__version__}, {device}")
+    log(f"jax {jax.__version__}, keras {keras.__version__}, torch {torch.__version__}, {device}")
     models = import_reference(options.reference, options.torchlibrosa)
     peaks = product_peaks(8192 if on_gpu else 256)
-    say(*(f"bfloat16 products in {x}: {peak / 1e12:.3g} TFLOP/s." for x, peak in peaks.items()))
+    log(*(f"bfloat16 products in {x}: {peak / 1e12:.3g} TFLOP/s." for x, peak in peaks.items()))
     peak, tables, failed = max(peaks.values()), ([], []), {}
     for name in options.networks if options.losses else ():
         compare = functools.partial(compare_losses, models, name, options.seconds)
@@ -500,12 +448,12 @@ def main() -> None:
         deadline = now + (began + 60 * options.minutes - now) / (len(pairs) - number)
         work = functools.partial(measure, models, *pair, deadline, tables, peak, options)
         attempt(" ".join(pair), work, failed)
-        say(f"  {time.monotonic() - began:.0f} s so far")
+        log(f"  {time.monotonic() - began:.0f} s so far")
     key = ("network", "precision", "clips")
-    say()
+    log()
     print_table((*key, "side", "clips/s", "ms a step", "x eager", "GB", "of peak"), tables[0])
     print_table((*key, "part", f"{OURS}, ms", f"{EAGER}, ms"), tables[1])
-    say(
+    log(
         f"Clips are mixed ones of {options.seconds:g} s: twice as many enter. Peak: "
         f"{peak / 1e12:.3g} TFLOP/s; 6 FLOP for each multiply-add of a clip, without the log-mel, "
         "and what is done before mixing, such as a wavegram, counted for one clip of the pair. GB: "

@@ -1,4 +1,4 @@
-"""Inference of every network on this machine against the PyTorch reference, in one run.
+"""Inference of every network on this machine against the PyTorch reference, in turns.
 
     python benchmarks/inference.py --reference DIR [--torchlibrosa DIR] [--networks Cnn14,Cnn6]
 
@@ -10,89 +10,66 @@ clips of 10 s; rounds alternate between them, the medians are compared. Prints a
 import argparse
 import statistics
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-import torch
-
-import panns_tf
-from panns_tf.models import find
+from common import in_turns, print_table, ratios, reference_flags, reference_module
 
 
-def reference_network(name: str, network):
-    """The reference's network of that name, with the weights of ours."""
-    import models
+def sides(name: str, models, clips: int) -> dict:
+    """A call of each side for a network, on the same clips and weights."""
+    import tensorflow as tf
+    import torch
+
+    import panns_tf
+    from panns_tf.models import find
 
     frontend = find(name).frontend
-    arguments = {
-        key: getattr(frontend, key)
-        for key in ("sample_rate", "window_size", "hop_size", "mel_bins", "fmin", "fmax")
-    }
-    reference = getattr(models, name)(**arguments, classes_num=527)
+    network = panns_tf.create_model(name)
+    keys = ("sample_rate", "window_size", "hop_size", "mel_bins", "fmin", "fmax")
+    settings = {key: getattr(frontend, key) for key in keys}
+    reference = getattr(models, name)(**settings, classes_num=527).eval()
     state = {k: torch.from_numpy(v) for k, v in panns_tf.to_torch_state(network).items()}
     reference.load_state_dict(state, strict=True)
-    return reference.eval()
-
-
-def compiled(network):
-    """The network as one XLA-compiled function of waveforms to probabilities."""
+    shape = (clips, 10 * frontend.sample_rate)
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype("float32")
+    theirs, ours = torch.from_numpy(sound), tf.constant(sound)
 
     @tf.function(jit_compile=True, autograph=False)
     def infer(waveform):
         return network(waveform, training=False)["clipwise_output"]
 
-    return infer
+    def reference_call() -> np.ndarray:
+        with torch.inference_mode():
+            return reference(theirs)["clipwise_output"].numpy()
 
-
-def seconds(function) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    return {"reference": reference_call, "panns_tf": lambda: infer(ours).numpy()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--reference", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--torchlibrosa", type=Path, metavar="DIR")
-    parser.add_argument("--networks", help="separated by commas; default: all")
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    reference_flags(parser)
+    parser.add_argument("--networks", help="separated by commas; default: all of the reference")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    for folder in (options.reference / "pytorch", options.reference / "utils"):
-        sys.path.insert(0, str(folder))
     if options.torchlibrosa:
-        sys.path.insert(0, str(options.torchlibrosa))
-    names = options.networks.split(",") if options.networks else panns_tf.list_models()
-    print("| network | PyTorch | panns_tf | ratio | largest difference |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for name in names:
-        if name == "VGGish":
-            continue  # the reference has none
-        network = panns_tf.create_model(name)
-        reference = reference_network(name, network)
-        samples = 10 * find(name).frontend.sample_rate
-        rng = np.random.default_rng(0)
-        sound = rng.uniform(-0.5, 0.5, (options.clips, samples)).astype("float32")
-        tensor, ours = torch.from_numpy(sound), compiled(network)
-        constant = tf.constant(sound)
+        sys.path.insert(0, str(options.torchlibrosa.resolve()))
+    models = reference_module(options.reference, "models")
+    import panns_tf
 
-        def theirs(reference=reference, tensor=tensor):
-            with torch.inference_mode():
-                return reference(tensor)["clipwise_output"].numpy()
-
-        def mine(ours=ours, constant=constant):
-            return ours(constant).numpy()
-
-        difference = np.abs(theirs() - mine()).max()  # compiles, too
-        times = [(seconds(theirs), seconds(mine)) for _ in range(options.rounds)]
-        slow, fast = (statistics.median(column) for column in zip(*times, strict=True))
-        print(
-            f"| {name} | {1000 * slow:.0f} ms | {1000 * fast:.0f} ms | {slow / fast:.2f} "
-            f"| {difference:.0e} |",
-            flush=True,
-        )
+    names = [name for name in panns_tf.list_models() if hasattr(models, name)]
+    rows = []
+    for name in options.networks.split(",") if options.networks else names:
+        calls = sides(name, models, options.clips)
+        outputs = [call() for call in calls.values()]
+        seconds = in_turns(calls, options.rounds)
+        cells = [f"{1000 * statistics.median(each):.0f} ms" for each in seconds.values()]
+        apart = np.abs(outputs[0] - outputs[1]).max()
+        times = ratios(seconds["reference"], seconds["panns_tf"])
+        rows.append((name, *cells, times, f"{apart:.0e}"))
+        print(*rows[-1], file=sys.stderr, flush=True)
+    print_table(("network", "PyTorch", "panns_tf", "ratio", "largest difference"), rows)
 
 
 if __name__ == "__main__":

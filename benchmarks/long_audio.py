@@ -1,13 +1,12 @@
-"""Memory that recordings of hours take, and how their results compare with whole hearing.
+"""Memory that recordings of hours take, and their results beside those of one whole pass.
 
     python benchmarks/long_audio.py --model MODEL [--hours 0.5,2] [--audio FOLDER]
     python benchmarks/long_audio.py --networks Cnn14,ResNet38 [--audio FOLDER]
 
 The first writes recordings of these lengths (16-bit, 32 kHz, mono), runs `tag`, `embed` and
 `detect` on each as processes, and prints the highest memory of each and how many seconds of sound
-it took a second. The second hears 65.4 s once as a whole and once in windows, with the tests'
-reference weights, and prints how far apart the results are. "all" stands for all networks of the
-reference.
+it took a second. The second passes 65.4 s at once and in windows of 30 s through the tests'
+reference weights, and prints how far apart the results are; "all" is all networks of the reference.
 """
 
 import argparse
@@ -15,58 +14,45 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from common import RATE, ROOT, print_table, waveforms
+from common import RATE, ROOT, print_table, seconds_of, waveforms
 
 WHOLE_SECONDS = 65.4
-
-
-def write_recording(path: Path, seconds: int, audio: Path | None) -> None:
-    """Clips one after the other; a minute of them, again and again."""
-    import soundfile
-
-    minute = np.concatenate(list(waveforms(6, audio)))
-    with soundfile.SoundFile(path, "w", RATE, 1, subtype="PCM_16") as file:
-        for _ in range(seconds // 60):
-            file.write(minute)
-
-
-def run(arguments: list[str]) -> tuple[float, float]:
-    """Runs a command; returns its seconds, and the MB of the largest child so far."""
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "panns_tf", *arguments]
-    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    took = time.perf_counter() - start
-    return took, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
+OUTPUTS = ("clipwise_output", "embedding", "segmentwise_output")
 
 
 def commands(model: str, hours: list[float], audio: Path | None) -> None:
-    """Prints what the commands take for recordings of so many hours."""
+    """Prints the memory and speed of the commands for recordings of so many hours."""
+    import soundfile
+
+    minute = np.concatenate(list(waveforms(6, audio)))
     rows = []
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with tempfile.TemporaryDirectory() as folder:
+        flags = {"tag": [], "embed": ["--json"], "detect": ["--plot", f"{folder}/plots"]}
         for length in sorted(hours):
-            path = folder / f"{length:g}.wav"
-            write_recording(path, round(3600 * length), audio)
-            for name, more in (
-                ("tag", []),
-                ("embed", ["--json"]),
-                ("detect", ["--plot", str(folder / "plots")]),
-            ):
-                took, peak = run([name, str(path), "--model", model, *more])
-                speed = f"{3600 * length / took:,.0f}"
-                rows.append((f"{name}, {length:g} h", f"{peak:,.0f}", speed))
+            path = Path(folder) / f"{length:g}.wav"
+            with soundfile.SoundFile(path, "w", RATE, 1, subtype="PCM_16") as file:
+                for _ in range(round(60 * length)):
+                    file.write(minute)
+            for name, more in flags.items():
+                words = [sys.executable, "-m", "panns_tf", name, str(path), "--model", model, *more]
+                silence = {"cwd": ROOT, "stdout": subprocess.DEVNULL}
+                took = seconds_of(lambda w=words, s=silence: subprocess.run(w, check=True, **s))
+                peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
+                rows.append(
+                    (f"{name}, {length:g} h", f"{peak:,.0f}", f"{3600 * length / took:,.0f}")
+                )
     # The memory is the highest so far: rows in order of length show whether it grows.
     print_table(("", "highest memory so far, MB", "seconds of sound a second"), rows)
 
 
 def whole_against_windows(names: list[str], audio: Path | None) -> None:
     """Prints how far apart the results are."""
+    from panns_tf.inference.model import InferenceModel
+
     import panns_tf
-    from panns_tf.inference.model import WINDOW_SECONDS, InferenceModel
     from tests.support import reference_state
 
     minute = np.concatenate(list(waveforms(7, audio))).astype(np.float32)
@@ -79,23 +65,22 @@ def whole_against_windows(names: list[str], audio: Path | None) -> None:
         encoder, segments = model.streaming_encoder(), []
         for found in (encoder.feed(sound), encoder.finish()):
             segments += [local["segments"] for local in found if "segments" in local]
-        found = encoder.pool.outputs()
-        whole = {
-            key: np.asarray(value)[0] for key, value in network(sound[None], training=False).items()
-        }
+        joined = encoder.pool.outputs()
+        whole = network(sound[None], training=False)
+        whole = {key: np.asarray(value)[0] for key, value in whole.items()}
         if "segmentwise_output" in whole:
-            found["segmentwise_output"] = np.concatenate(segments)
-        apart = {key: np.abs(value - whole[key]).max() for key, value in found.items()}
+            joined["segmentwise_output"] = np.concatenate(segments)
+        apart = {key: np.abs(value - whole[key]).max() for key, value in joined.items()}
         apart["embedding"] /= np.abs(whole["embedding"]).max()
-        cells = (apart.get(key) for key in ("clipwise_output", "embedding", "segmentwise_output"))
-        rows.append((name, *("" if cell is None else f"{cell:.1e}" for cell in cells)))
+        rows.append((name, *(f"{apart[key]:.1e}" if key in apart else "" for key in OUTPUTS)))
         print(*rows[-1], file=sys.stderr, flush=True)
-    print(f"{WHOLE_SECONDS} s in windows of {WINDOW_SECONDS:g} s against the whole")
+    print(f"{WHOLE_SECONDS} s in windows against the whole")
     print_table(("network", "probabilities", "embedding, of its largest", "segments"), rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
     parser.add_argument("--hours", default="0.5,2")
     parser.add_argument("--networks")

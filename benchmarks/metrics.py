@@ -9,12 +9,21 @@ result is compared first, to 1e-9. Takes about five minutes.
 """
 
 import argparse
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from common import CLASSES, print_table, ratios, reset_peak, resident, spread, training_counts
+from common import (
+    CLASSES,
+    in_turns,
+    print_table,
+    ratios,
+    reset_peak,
+    resident,
+    seconds_of,
+    spread,
+    training_counts,
+)
 from sklearn import metrics as theirs
 from sklearn.calibration import calibration_curve
 
@@ -115,13 +124,15 @@ def cases(target, score) -> list[tuple]:
     ]
 
 
-def timed(function: Callable, *values) -> float:
-    """Seconds; of a function that gives results one by one, until the last."""
-    began = time.perf_counter()
-    result = function(*values)
-    if isinstance(result, Iterator):
-        deque(result, maxlen=0)
-    return time.perf_counter() - began
+def exhausted(function: Callable, *values) -> Callable:
+    """A call of a function; if it gives results one by one, until the last."""
+
+    def call() -> None:
+        result = function(*values)
+        if isinstance(result, Iterator):
+            deque(result, maxlen=0)
+
+    return call
 
 
 def apart(first, second) -> float:
@@ -136,16 +147,14 @@ def apart(first, second) -> float:
 
 
 def compare(rounds: int, name: str, first: Callable, second: Callable, *values) -> tuple:
-    """A row of the table; stops where the two differ."""
+    """A row of the table; ends with an error where the two differ."""
     most = apart(first(*values), second(*values))
     if not most <= TOLERANCE:
         raise SystemExit(f"{name}: ours and scikit-learn's differ by {most:g}")
-    seconds = ([], [])
-    for number in range(rounds):
-        for which in (0, 1) if number % 2 else (1, 0):
-            seconds[which].append(timed((first, second)[which], *values))
-    mine, others = (spread(each, ".2f")[0] for each in seconds)
-    return name, mine, others, ratios(seconds[1], seconds[0]), f"{most:.0e}"
+    calls = {"ours": exhausted(first, *values), "theirs": exhausted(second, *values)}
+    seconds = in_turns(calls, rounds)
+    cells = [spread(each, ".2f")[0] for each in seconds.values()]
+    return name, *cells, ratios(seconds["theirs"], seconds["ours"]), f"{most:.0e}"
 
 
 def main() -> None:
@@ -180,7 +189,7 @@ def main() -> None:
     if args.replicates:
         reset_peak()
         before = resident()["now"]
-        spent = timed(lambda: ours.bootstrap(target, single, args.replicates).auc)
+        spent = seconds_of(lambda: ours.bootstrap(target, single, args.replicates).auc)
         print(
             f"bootstrap of {args.replicates:,} replicates: {spent:.0f} s, "
             f"{resident()['peak'] - before:.0f} MB more memory"

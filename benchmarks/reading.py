@@ -4,107 +4,69 @@
     git clone https://github.com/qiuqiangkong/audioset_tagging_cnn
     python benchmarks/reading.py --reference audioset_tagging_cnn [--audio DIR]
 
-Makes clips of 10 s at 32 kHz, mixed from the recordings in a folder or else computed, packs them
+Makes clips of 10 s at 32 kHz, mixed from the recordings of a folder or else computed, packs them
 as pcm16 and as flac, and writes the same samples to HDF5 as the reference does. Then reads batches
 from the page cache: ours by `tfrecords.dataset`, theirs by their own dataset, sampler and
 `collate_fn` in a `DataLoader` of two workers, in a process of its own. Needs 3 GB of disk for 1500
-clips. Takes about five minutes. None of the reference's code is part of this project.
+clips. Takes about five minutes.
 """
 
 import argparse
 import itertools
-import json
 import multiprocessing
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import CLASSES, print_table, ratios, reference_module, spread, write_audioset
+from common import CLASSES, pack, print_table, ratios, reference_module, spread, write_audioset
 
-from tfrecords.index import load_index
-from tfrecords.pack import pack_clips
-from tfrecords.quiet import import_tensorflow_quietly
-from tfrecords.records import RecordReader
-from tfrecords.settings import PackSettings
-
-# Before each measurement: more than either side reads ahead.
+#: Batches before each measurement: more than either side reads ahead.
 WARM_UP = 8
-BLOCK = 64  # clips written to HDF5 at a time
 THEIRS = "reference, HDF5"
 
 
-def parse() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--audio", type=Path, metavar="DIR", help="recordings to make clips of")
-    parser.add_argument("--clips", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--folder", type=Path, help="where the clips are kept, and used again")
-    return parser.parse_args()
-
-
-def prepare(folder: Path, clips: int, audio: Path | None) -> None:
-    """Writes `pcm16/`, `flac/`, `waveforms.h5` and `index.h5`, all of the same samples."""
-    made = folder / "made.json"
-    wanted = {"clips": clips, "audio": audio and str(audio.resolve())}
-    if made.exists() and json.loads(made.read_text()) == wanted:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    names = ("made.json", "source", "pcm16", "flac", "waveforms.h5", "index.h5")
-    if any((folder / name).exists() for name in names):
-        raise SystemExit(f"{folder} holds other clips, or part of some; choose another folder")
-    metadata = write_audioset(folder / "source", clips, audio)
-    for codec in ("pcm16", "flac"):
-        settings = PackSettings(metadata, folder / "source" / "audio", folder / codec, codec=codec)
-        pack_clips(settings, progress=False)
-    shutil.rmtree(folder / "source")
-    write_hdf5(folder)
-    made.write_text(json.dumps(wanted))
-
-
-def write_hdf5(folder: Path) -> None:
-    """Writes the packed samples as the reference's two HDF5 files."""
+def write_hdf5(packed: Path, folder: Path) -> None:
+    """Writes packed samples as the reference's ``waveforms.h5`` and ``index.h5``."""
     import h5py
 
-    index = load_index(folder / "pcm16")
-    reader, count = RecordReader(index), index.num_clips
-    names = [b"Y%s.wav" % clip_id for clip_id in index.clip_ids.tolist()]
-    targets = index.targets().astype(bool)
+    from tfrecords import dataset, load_index
+
+    index = load_index(packed)
+    count, info = index.num_clips, index.info
     waveforms = (folder / "waveforms.h5").resolve()
+    names, targets = np.zeros(count, "S20"), np.zeros((count, len(info.classes)), bool)
     with h5py.File(waveforms, "w") as file:
-        file.create_dataset("audio_name", data=names, dtype="S20")
-        file.create_dataset("target", data=targets, dtype=bool)
-        file.create_dataset("waveform", shape=(count, index.info.clip_samples), dtype=np.int16)
-        file.attrs.create("sample_rate", data=index.info.sample_rate, dtype=np.int32)
-        for start in range(0, count, BLOCK):
-            clips = np.arange(start, min(start + BLOCK, count))
-            file["waveform"][start : start + BLOCK] = reader.waveforms(clips)[0]
+        file.create_dataset("waveform", shape=(count, info.clip_samples), dtype=np.int16)
+        start = 0
+        for batch in dataset(packed, batch_size=64):
+            stop = start + len(batch["clip_id"])
+            file["waveform"][start:stop] = batch["waveform"].numpy()
+            names[start:stop] = [b"Y%s.wav" % name for name in batch["clip_id"].numpy()]
+            targets[start:stop] = batch["target"].numpy()
+            start = stop
+        file.create_dataset("audio_name", data=names)
+        file.create_dataset("target", data=targets)
+        file.attrs.create("sample_rate", data=info.sample_rate, dtype=np.int32)
     with h5py.File(folder / "index.h5", "w") as file:
-        file.create_dataset("audio_name", data=names, dtype="S20")
-        file.create_dataset("target", data=targets, dtype=bool)
+        file.create_dataset("audio_name", data=names)
+        file.create_dataset("target", data=targets)
         file.create_dataset("hdf5_path", data=[str(waveforms).encode()] * count, dtype="S200")
         file.create_dataset("index_in_hdf5", data=np.arange(count), dtype=np.int32)
 
 
-def reference_batches(reference: Path, folder: Path, batch_size: int) -> Iterator[dict]:
-    """Returns the reference's batches, by its own loader."""
+def reference_batches(reference: Path, index: Path, batch_size: int, rate: int) -> Iterator[dict]:
+    """The reference's batches, by its own loader in two processes."""
     import torch
 
-    theirs = reference_module(reference, "data_generator")
-    sampler = theirs.BalancedTrainSampler(str(folder / "index.h5"), batch_size)
+    module = reference_module(reference, "data_generator")
     loader = torch.utils.data.DataLoader(
-        theirs.AudioSetDataset(sample_rate=32000),
-        batch_sampler=sampler,
-        collate_fn=theirs.collate_fn,
+        module.AudioSetDataset(sample_rate=rate),
+        batch_sampler=module.BalancedTrainSampler(str(index), batch_size),
+        collate_fn=module.collate_fn,
         num_workers=2,
-        pin_memory=False,
         multiprocessing_context="fork",  # as on Linux when the reference was written
     )
     return iter(loader)
@@ -122,56 +84,85 @@ def speed(batches: Iterator[dict], seconds: float) -> float:
 
 def serve_reference(reference: Path, folder: Path, batch_size: int, pipe) -> None:
     """In a process without TensorFlow: sends one batch, then a speed whenever asked for."""
-    batches = reference_batches(reference, folder, batch_size)
+    batches = reference_batches(reference, folder / "index.h5", batch_size, 32000)
     pipe.send(next(batches))
     while seconds := pipe.recv():
         pipe.send(speed(batches, seconds))
 
 
 def check_same(theirs: dict, folder: Path) -> None:
-    """Stops where the reference's batch has other samples or targets than ours."""
-    index = load_index(folder / "pcm16")
-    numbers = {clip_id: number for number, clip_id in enumerate(index.clip_ids.tolist())}
-    clips = np.array([numbers[name[1:-4].encode()] for name in theirs["audio_name"]])
-    ours = RecordReader(index).waveforms(clips)[0]
-    same = (ours / 32767).astype(np.float32) == theirs["waveform"]
-    if not (same.all() and (index.targets(clips) == theirs["target"]).all()):
-        raise SystemExit("the reference's batch differs from ours")
+    """Ends with an error where the reference's batch has other samples or targets than ours."""
+    from tfrecords import dataset
+
+    wanted = {name[1:-4].encode(): i for i, name in enumerate(theirs["audio_name"])}
+    for batch in dataset(folder / "pcm16", batch_size=1):
+        i = wanted.pop(batch["clip_id"].numpy()[0], None)
+        if i is not None:
+            ours = (batch["waveform"].numpy()[0] / 32767).astype(np.float32)
+            if not (ours == theirs["waveform"][i]).all():
+                raise SystemExit("the reference's batch has other samples than ours")
+            if not (batch["target"].numpy()[0] == theirs["target"][i]).all():
+                raise SystemExit("the reference's batch has other targets than ours")
+    if wanted:
+        raise SystemExit("the reference's batch has other clips than ours")
 
 
-def our_datasets(folder: Path, batch_size: int) -> dict:
-    """Returns what is measured of ours, by name."""
+def our_batches(folder: Path, batch_size: int) -> dict[str, Iterator[dict]]:
+    """What is measured of ours, by name."""
     import tensorflow as tf
 
     from tfrecords import dataset
 
     def data(codec: str, **options):
-        return dataset(
-            folder / codec, batch_size=batch_size, sampling="balanced", seed=1, **options
-        )
+        settings = {"batch_size": batch_size, "sampling": "balanced", "seed": 1}
+        return dataset(folder / codec, **settings, **options)
 
     def as_floats(batch: dict) -> dict:
         return batch | {"waveform": tf.cast(batch["waveform"], tf.float32) / 32767}
 
-    return {
+    found = {
         "ours, pcm16": data("pcm16"),
         "ours, pcm16, as float32": data("pcm16").map(as_floats, num_parallel_calls=2).prefetch(1),
         "ours, flac": data("flac"),
         "ours, pcm16, to 16 kHz (lowpass)": data("pcm16", sample_rate=16000),
     }
+    return {name: iter(each) for name, each in found.items()}
 
 
 def main() -> None:
     """Measures and prints."""
-    options = parse()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--audio", type=Path, metavar="DIR", help="recordings to make clips of")
+    parser.add_argument("--clips", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        prepare(folder, options.clips, options.audio)
-        measure(options, folder)
+        folder = Path(temporary)
+        metadata = write_audioset(folder / "source", options.clips, options.audio)
+        for codec in ("pcm16", "flac"):
+            pack(metadata, folder / codec, "--codec", codec)
+        shutil.rmtree(folder / "source")
+        write_hdf5(folder / "pcm16", folder)
+        speeds = measure(options, folder)
+        sizes = [
+            sum(path.stat().st_size for path in (folder / codec).glob("*.tfrecord"))
+            for codec in ("pcm16", "flac")
+        ]
+    print(
+        f"{options.clips} clips of 10 s at 32 kHz, {CLASSES} classes, balanced, batches of "
+        f"{options.batch}, from the page cache; {options.rounds} rounds in turns"
+    )
+    header = ("clips a second", "median", "least", "most", "times the reference")
+    rows = [(name, *spread(each), ratios(each, speeds[THEIRS])) for name, each in speeds.items()]
+    print_table(header, rows)
+    print(f"flac takes {sizes[1] / sizes[0]:.0%} of the disk")
 
 
-def measure(options: argparse.Namespace, folder: Path) -> None:
-    """Measures and prints, once the clips are there."""
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    """Clips a second of each, round by round."""
     spawn = multiprocessing.get_context("spawn")
     pipe, theirs = spawn.Pipe()
     arguments = (options.reference, folder, options.batch, theirs)
@@ -179,17 +170,12 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     process.start()
     theirs.close()
     try:
-        import_tensorflow_quietly()
-        batch = pipe.recv()
-        check_same(batch, folder)
-        datasets = our_datasets(folder, options.batch)
-        batches = {name: iter(data) for name, data in datasets.items()}
-        kinds = {name: data.element_spec["waveform"].dtype.name for name, data in datasets.items()}
-        kinds[THEIRS] = batch["waveform"].dtype.name
-        speeds = {name: [] for name in (THEIRS, *batches)}
+        check_same(pipe.recv(), folder)
+        batches = our_batches(folder, options.batch)
+        speeds: dict[str, list[float]] = {name: [] for name in (THEIRS, *batches)}
         for _ in range(options.rounds):
-            for name, own in batches.items():
-                speeds[name].append(speed(own, options.seconds))
+            for name, each in batches.items():
+                speeds[name].append(speed(each, options.seconds))
             pipe.send(options.seconds)
             speeds[THEIRS].append(pipe.recv())
         pipe.send(0)
@@ -197,34 +183,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     finally:
         process.terminate()
         process.join()
-    report(options, folder, speeds, kinds)
-
-
-def report(options: argparse.Namespace, folder: Path, speeds: dict, kinds: dict) -> None:
-    """Prints the table."""
-    total = {
-        codec: sum(shard.bytes for shard in load_index(folder / codec).info.shards)
-        for codec in ("pcm16", "flac")
-    }
-    print(
-        f"{options.clips} clips of 10 s at 32 kHz, {CLASSES} classes, balanced, batches of "
-        f"{options.batch}, from the page cache; {options.rounds} rounds in turns of "
-        f"{options.seconds:g} s"
-    )
-    print_table(
-        ("clips a second", "samples", "median", "least", "most", "times the reference"),
-        [
-            (name, kinds[name], *spread(values), ratios(values, speeds[THEIRS]))
-            for name, values in speeds.items()
-        ],
-    )
-    pcm, flac = total["pcm16"], total["flac"]
-    made = f"mixes from {options.audio.name}" if options.audio else "computed sounds"
-    print(
-        f"pcm16 {pcm / 1e6:.0f} MB, flac {flac / 1e6:.0f} MB: {flac / pcm:.0%} of it ({made}); "
-        f"ours reads {statistics.median(speeds['ours, pcm16']) * pcm / options.clips / 1e9:.1f} "
-        "GB of pcm16 a second"
-    )
+    return speeds
 
 
 if __name__ == "__main__":

@@ -6,70 +6,46 @@
 
 Makes an index with AudioSet's class counts and no records, ours and the reference's HDF5 (1.5 GB
 for two million clips), then measures each in a fresh process, its libraries imported before:
-seconds, resident memory that came with it, and the most there was in between. Ours, whole, is what
-`tfrecords.dataset` does before the first record is read, and then, in another process, its parts up
-to the first 1024 draws. The reference needs 8 GB of free memory, and is left out where there is
-less. Takes about five minutes. None of the reference's code is part of this project.
+seconds, and the most memory that came with it. Ours is what `tfrecords.dataset` does before the
+first record is read, and in another process its parts up to the first 1024 samples. The reference
+needs 8 GB of free memory. Takes about five minutes.
 """
 
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from common import (
     CLASSES,
+    audioset_ids,
+    in_process,
     print_table,
     ratios,
     reference_module,
     reset_peak,
     resident,
+    seconds_of,
     spread,
     training_counts,
 )
 
-from tfrecords.classes import audioset_classes
-from tfrecords.index import INDEX_NAME, Index, save_index_file, starts_of, typed
-from tfrecords.info import DatasetInfo, ShardInfo, shard_name
-from tfrecords.quiet import import_tensorflow_quietly
-
-LABELS_PER_CLIP = 1.98
-CLIPS_PER_SHARD = 1024
-CLIP_SAMPLES = 320000
-RECORD_BYTES = 2 * CLIP_SAMPLES + 100
-DRAWS = 1024
-NEEDED_GB = 8
+LABELS_PER_CLIP, CLIPS_PER_SHARD, SAMPLED = 1.98, 1024, 1024
+RECORD_BYTES = 2 * 320_000 + 100
 MOST_SECONDS, MOST_MB = 3, 300
-
-
-def parse() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", type=Path, metavar="DIR", help="default: ours alone")
-    parser.add_argument("--clips", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--measure", choices=list(MEASURED), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
+WHOLE, THEIRS = "dataset(), whole", "reference, sampler"
 
 
 def synthetic_labels(clips: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as an index has them: values and starts.
-
-    Every class has AudioSet's count, scaled to the number of clips; every clip has a label.
-    """
+    """Class and clip of each label, by clip: AudioSet's counts, scaled to the number of clips."""
     counts = training_counts()
     scaled = np.rint(counts * (LABELS_PER_CLIP * clips / counts.sum())).astype(np.int64)
-    counts = np.clip(scaled, 1, clips)
     rng = np.random.default_rng(0)
-    values = rng.permutation(np.repeat(np.arange(CLASSES), counts))
+    values = rng.permutation(np.repeat(np.arange(CLASSES), np.clip(scaled, 1, clips)))
     owners = np.concatenate([np.arange(clips), rng.integers(clips, size=len(values) - clips)])
     while True:  # a label that its clip has already goes to another clip
         keys, first = np.unique(owners * CLASSES + values, return_index=True)
@@ -78,50 +54,51 @@ def synthetic_labels(clips: int) -> tuple[np.ndarray, np.ndarray]:
             break
         owners[again] = rng.integers(clips, size=len(again))
     owners, values = np.divmod(keys, CLASSES)
-    return values, starts_of(np.bincount(owners, minlength=clips))
+    return values, owners
 
 
-def make_index(folder: Path, clips: int) -> Index:
+def make_index(folder: Path, clips: int):
     """Writes an index and its `dataset.json`; the shards it names are not there."""
-    values, starts = synthetic_labels(clips)
+    from tfrecords.index import Index, starts_of
+    from tfrecords.info import DatasetInfo, ShardInfo, shard_name
+
+    values, owners = synthetic_labels(clips)
     total = -(-clips // CLIPS_PER_SHARD)
     in_shard = np.bincount(np.arange(clips) // CLIPS_PER_SHARD, minlength=total).tolist()
-    classes = audioset_classes()
+    ids = tuple(audioset_ids())
     info = DatasetInfo(
         split="train",
         sample_rate=32000,
-        clip_samples=CLIP_SAMPLES,
+        clip_samples=320_000,
         codec="pcm16",
-        classes=classes.names,
-        class_ids=classes.ids,
+        classes=ids,
+        class_ids=ids,
         num_clips=clips,
         clips_per_shard=CLIPS_PER_SHARD,
         shards=tuple(
-            ShardInfo(shard_name("train", number, total), held, held * RECORD_BYTES)
-            for number, held in enumerate(in_shard)
+            ShardInfo(shard_name("train", number, total), count, count * RECORD_BYTES)
+            for number, count in enumerate(in_shard)
         ),
-        index_name=INDEX_NAME,
+        index_name="index.npz",
         index_sha256="",
     )
     rng = np.random.default_rng(1)
-    letters = np.frombuffer(
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", "S1"
-    )
+    letters = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_", "S1")
     arrays = {
-        "clip_ids": letters[rng.integers(64, size=(clips, 11))].view("S11")[:, 0],
+        "clip_ids": letters[rng.integers(len(letters), size=(clips, 11))].view("S11")[:, 0],
         "shard": np.arange(clips) // CLIPS_PER_SHARD,
         "offset": np.arange(clips) % CLIPS_PER_SHARD * RECORD_BYTES,
         "length": np.full(clips, RECORD_BYTES),
         "checksum": rng.integers(2**32, size=clips),
         "label_values": values,
-        "label_starts": starts,
+        "label_starts": starts_of(np.bincount(owners, minlength=clips)),
     }
-    index = save_index_file(Index(info=info, directory=str(folder), **typed(arrays)))
+    index = Index.from_arrays(info, str(folder), arrays).save()
     index.info.save(folder)
     return index
 
 
-def make_hdf5(index: Index, path: Path) -> None:
+def make_hdf5(index, path: Path) -> None:
     """Writes the same labels as the reference's index."""
     import h5py
 
@@ -138,169 +115,123 @@ def make_hdf5(index: Index, path: Path) -> None:
         file.create_dataset("index_in_hdf5", data=np.arange(count), dtype=np.int32)
 
 
-class Steps:
-    """Seconds and memory of some steps, one after the other."""
-
-    def __init__(self):
-        self.rows: dict[str, dict[str, float]] = {}
-        self._first = None
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+def measured(steps: dict[str, Callable[[], object]]) -> dict[str, tuple[float, float]]:
+    """Seconds and most MB of some steps, one after the other; each gets the results before."""
+    first, rows = resident()["now"], {}
+    for name, step in steps.items():
         reset_peak()
-        before = resident()["now"]
-        self._first = before if self._first is None else self._first
-        began = time.perf_counter()
-        yield
-        passed = time.perf_counter() - began
-        after = resident()
-        self.rows[name] = {
-            "seconds": passed,
-            "resident": after["now"] - before,
-            "peak": after["peak"] - self._first,
-        }
+        seconds = seconds_of(step)
+        rows[name] = seconds, resident()["peak"] - first
+    return rows
 
 
-def measure_dataset(options: argparse.Namespace) -> Steps:
+def measure_dataset(folder: Path, reference: Path | None) -> dict:
     """What a user waits for."""
-    import_tensorflow_quietly()
+    import tensorflow as tf  # noqa: F401
+
     from tfrecords import dataset
 
-    steps = Steps()
-    with steps.step("dataset(), whole"):
-        data = dataset(options.folder, batch_size=64, sampling="balanced")
-    del data
-    return steps
+    settings = {"batch_size": 64, "sampling": "balanced"}
+    return measured({WHOLE: lambda: dataset(folder, **settings)})
 
 
-def measure_parts(options: argparse.Namespace) -> Steps:
-    """The steps of it, and the first draws."""
-    import_tensorflow_quietly()
+def measure_parts(folder: Path, reference: Path | None) -> dict:
+    """The index, and the first sample numbers."""
     import tensorflow as tf
 
     from tfrecords.index import load_index
-    from tfrecords.sampling import as_tensors, draw_tables, draws
+    from tfrecords.sampling import sample_indices, sample_tables
 
-    steps = Steps()
-    with steps.step("load_index"):
-        index = load_index(options.folder)
-    with steps.step("draw_tables"):
-        tables = draw_tables(index, index.select())
-    with steps.step("as_tensors"):
-        tensors = as_tensors(tables, "balanced")
-    with steps.step(f"{DRAWS} draws"):
-        data = tf.data.Dataset.range(DRAWS).batch(256)
-        data = data.map(lambda d: draws(tensors, "balanced", 0, d))
-        drawn = np.concatenate(list(data.as_numpy_iterator()))
-    if len(drawn) != DRAWS or drawn.max() >= index.num_clips:
-        raise SystemExit("the draws are wrong")
-    return steps
+    kept = {}
+
+    def load() -> None:
+        kept["index"] = load_index(folder)
+
+    def tables() -> None:
+        kept["tables"] = sample_tables(kept["index"]).as_tensors("balanced")
+
+    def sample() -> None:
+        numbers = tf.data.Dataset.range(SAMPLED).batch(256)
+        data = numbers.map(lambda d: sample_indices(kept["tables"], "balanced", 0, d))
+        if len(np.concatenate(list(data.as_numpy_iterator()))) != SAMPLED:
+            raise SystemExit("the samples are wrong")
+
+    return measured({"load_index": load, "tables": tables, f"{SAMPLED} samples": sample})
 
 
-def measure_reference(options: argparse.Namespace) -> Steps:
-    """The reference's sampler, and its first draws."""
-    module = reference_module(options.reference, "data_generator")
-    steps = Steps()
-    with steps.step("reference, sampler"):
-        sampler = module.BalancedTrainSampler(str(options.folder / "index.h5"), 64)
-    with steps.step(f"reference, {DRAWS} draws"):
-        batches = iter(sampler)
-        for _ in range(DRAWS // 64):
+def measure_reference(folder: Path, reference: Path) -> dict:
+    """The reference's sampler, and its first batches."""
+    module = reference_module(reference, "data_generator")
+    kept = []
+
+    def sample() -> None:
+        batches = iter(kept[0])
+        for _ in range(SAMPLED // 64):
             next(batches)
-    return steps
+
+    def load() -> None:
+        kept.append(module.BalancedTrainSampler(str(folder / "index.h5"), 64))
+
+    return measured({THEIRS: load, f"reference, {SAMPLED} samples": sample})
 
 
-MEASURED = {
+MEASUREMENTS = {
     "dataset": measure_dataset,
     "parts": measure_parts,
     "reference": measure_reference,
 }
 
 
-def in_fresh_process(options: argparse.Namespace, what: str, folder: Path) -> dict:
-    """Measures in a process of its own, with the files in the page cache."""
-    command = [sys.executable, __file__, "--measure", what, "--folder", str(folder)]
-    if options.reference:
-        command += ["--reference", str(options.reference)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if result.returncode:
-        raise SystemExit(f"measuring {what} failed ({result.returncode})")
-    return json.loads(result.stdout.splitlines()[-1])
-
-
-def free_gb() -> float:
-    """Memory that programs can still have, GB."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    available = next(line for line in lines if line.startswith("MemAvailable"))
-    return int(available.split()[1]) * 1024 / 1e9
-
-
 def main() -> None:
     """Measures and prints."""
-    options = parse()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", type=Path, metavar="DIR", help="default: ours alone")
+    parser.add_argument("--clips", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
     if options.measure:
-        print(json.dumps(MEASURED[options.measure](options).rows))
+        print(json.dumps(MEASUREMENTS[options.measure](options.folder, options.reference)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         index = make_index(folder, options.clips)
-        size = (folder / INDEX_NAME).stat().st_size
         print(
             f"{index.num_clips:,} clips, {len(index.label_values):,} labels, classes of "
-            f"{index.class_counts.min()} to {index.class_counts.max():,} clips, "
-            f"{len(index.info.shards):,} shards; index of {size / 1e6:.0f} MB"
+            f"{index.class_counts.min()} to {index.class_counts.max():,} clips"
         )
-        reference = bool(options.reference)
-        if reference:
-            print(f"{free_gb():.1f} GB of memory free, {os.cpu_count()} cores")
+        if options.reference:
             make_hdf5(index, folder / "index.h5")
-            print(f"the reference's index: {(folder / 'index.h5').stat().st_size / 1e6:,.0f} MB")
         del index
         os.sync()
+        names = [name for name in MEASUREMENTS if name != "reference" or options.reference]
         rounds = []
         for _ in range(options.rounds):
-            measured = in_fresh_process(options, "dataset", folder)
-            measured |= in_fresh_process(options, "parts", folder)
-            if reference and free_gb() < NEEDED_GB:
-                print(f"only {free_gb():.1f} GB of memory free: without the reference")
-                reference = False
-            if reference:
-                measured |= in_fresh_process(options, "reference", folder)
-            rounds.append(measured)
+            rounds.append({})
+            for name in names:
+                words = [*sys.argv[1:], "--measure", name, "--folder", str(folder)]
+                rounds[-1] |= in_process(__file__, words)
     report(rounds)
 
 
 def report(rounds: list[dict]) -> None:
-    """Prints the tables; says whether ours keeps within its bounds."""
-
-    def column(name: str, key: str) -> list[float]:
-        return [measured[name][key] for measured in rounds if name in measured]
-
-    names = list(rounds[0])
-    rows = []
-    for name in names:
-        median, least, most = spread(column(name, "seconds"), ".3f")
-        resident_mb, _, _ = spread(column(name, "resident"))
-        peak, _, most_peak = spread(column(name, "peak"))
-        rows.append((name, median, least, most, resident_mb, peak, most_peak))
+    """Prints the table; tells whether ours keeps within its bounds."""
+    columns = {name: list(zip(*(each[name] for each in rounds), strict=True)) for name in rounds[0]}
     print(f"{len(rounds)} rounds in turns, each in a fresh process")
-    header = ("", "seconds", "least", "most", "MB more", "peak MB more", "most")
-    print_table(header, rows)
-
-    own = "dataset(), whole"
-    seconds, peak = max(column(own, "seconds")), max(column(own, "peak"))
-    kept = "within" if seconds <= MOST_SECONDS and peak <= MOST_MB else "NOT within"
-    print(
-        f"dataset() took at most {seconds:.2f} s and {peak:.0f} MB, "
-        f"{kept} {MOST_SECONDS} s and {MOST_MB} MB"
+    print_table(
+        ("", "seconds", "least", "most", "MB at the peak", "most"),
+        [
+            (name, *spread(seconds, ".3f"), spread(peak)[0], f"{max(peak):,.0f}")
+            for name, (seconds, peak) in columns.items()
+        ],
     )
-    theirs = [name for name in names if name.startswith("reference, sampler")]
-    if theirs and (count := len(column(theirs[0], "seconds"))):
-        for key in ("seconds", "peak"):
-            print(
-                f"the reference's sampler: {key} "
-                f"{ratios(column(theirs[0], key), column(own, key)[:count])} times ours"
-            )
+    seconds, peak = map(max, columns[WHOLE])
+    kept = "within" if seconds <= MOST_SECONDS and peak <= MOST_MB else "NOT within"
+    print(f"at most {seconds:.2f} s and {peak:.0f} MB, {kept} {MOST_SECONDS} s and {MOST_MB} MB")
+    if THEIRS in columns:
+        for i, what in enumerate(("seconds", "memory")):
+            print(f"reference: {ratios(columns[THEIRS][i], columns[WHOLE][i])} times the {what}")
 
 
 if __name__ == "__main__":
