@@ -77,12 +77,12 @@ def gigaflops(product: Callable[[], object]) -> float:
 def ours(options: argparse.Namespace) -> dict:
     """This project, as training runs."""
     import tensorflow as tf
-    from panns_tf.training.data import RecordData
-    from panns_tf.training.evaluator import compiled_predictor
 
     from panns_tf import create_model
     from panns_tf.config import TrainConfig
+    from panns_tf.training.data import RecordData
     from panns_tf.training.distribution import distribute, numerics
+    from panns_tf.training.evaluator import compiled_predictor
     from panns_tf.training.step import TrainStep
 
     config = TrainConfig(
