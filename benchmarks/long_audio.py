@@ -50,9 +50,8 @@ def commands(model: str, hours: list[float], audio: Path | None) -> None:
 
 def whole_against_windows(names: list[str], audio: Path | None) -> None:
     """Prints how far apart the results are."""
-    from panns_tf.inference.model import InferenceModel
-
     import panns_tf
+    from panns_tf.inference.model import InferenceModel
     from tests.support import reference_state
 
     minute = np.concatenate(list(waveforms(7, audio))).astype(np.float32)

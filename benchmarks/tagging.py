@@ -79,9 +79,9 @@ def main() -> None:
     options = parser.parse_args()
 
     import torch
-    from panns_tf.inference.model import has_bfloat16
 
     import panns_tf
+    from panns_tf.inference.model import has_bfloat16
     from tests.support import reference_state
 
     network = panns_tf.create_model(options.network)
