@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -181,29 +182,30 @@ def _predict_windows(
     model: InferenceModel, recording: Prediction, windows: tuple[int, int]
 ) -> None:
     cutter, starts = WindowCutter(*windows), []
-    pending: list[np.ndarray] = []
     rows: list[dict[str, np.ndarray]] = []
 
-    def take(parts: Iterable, last: bool = False) -> None:
-        for start, window in parts:
-            starts.append(start / model.sample_rate)
-            pending.append(window)
-            if len(pending) == model.clips_at_once(cutter.size):
-                rows.append(model.predict(np.stack(pending)))
-                pending.clear()
-        if last and pending:
-            rows.append(model.predict(np.stack(pending)))
+    def cut() -> Iterator[tuple[int, np.ndarray]]:
+        for block in recording.blocks():
+            yield from cutter.feed(block)
+        yield from cutter.finish()
 
     try:
-        for block in recording.blocks():
-            take(cutter.feed(block))
-        take(cutter.finish(), last=True)
+        for batch in batched(cut(), model.clips_at_once(cutter.size)):
+            starts += [start / model.sample_rate for start, _ in batch]
+            rows.append(model.predict(np.stack([window for _, window in batch])))
     except AudioError as error:
         recording.error = error
         return
     names = [name for name in rows[0] if name != "segmentwise_output"]
     recording.outputs = {name: np.concatenate([row[name] for row in rows]) for name in names}
     recording.seconds, recording.starts = cutter.samples / model.sample_rate, tuple(starts)
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Yields lists of ``size`` items, the last perhaps shorter."""
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, size)):
+        yield batch
 
 
 class _Waiting:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from panns_tf.inference.events import EventSettings
 from panns_tf.inference.output import TABLES, VECTORS, Output, check_vectors, partial_path
+from panns_tf.inference.results import TagSettings
 from panns_tf.windows import Windows
-from tfrecords.files import check_output_file, write_atomic
+from tfrecords.files import check_output_file, check_output_folder, write_atomic
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
 from tfrecords.progress import logger
 
@@ -50,13 +51,13 @@ class ModelSettings:
 
     def identity(self) -> dict:
         """What tells the network from another, for settings of unfinished results."""
-        found = {"model": self.model, "weights": self.weights, "precision": self.precision}
+        identity = {"model": self.model, "weights": self.weights, "precision": self.precision}
         for name in ("model", "weights"):
-            path = Path(found[name] or "")
+            path = Path(identity[name] or "")
             for place in (path, path / "final.keras", path / "best.keras"):
                 with contextlib.suppress(OSError):
-                    found[f"{name}_{place.name}"] = place.stat().st_mtime_ns
-        return found
+                    identity[f"{name}_{place.name}"] = place.stat().st_mtime_ns
+        return identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,17 +71,6 @@ class OutputSettings:
     )
     force: bool = setting(False, "replace an existing FILE, begin anew", shown="")
     workers: int = setting(2, "threads that read recordings", metavar="N", minimum=1, maximum=64)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class TagSettings:
-    """Which classes are shown."""
-
-    top: int = setting(10, "tags at most", metavar="N", minimum=1)
-    threshold: float = setting(0.0, "lowest score of a tag", metavar="P", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -106,36 +96,40 @@ def add_tag_flags(parser: argparse.ArgumentParser) -> None:
 def run_tag(args: argparse.Namespace) -> int:
     """Runs ``tag``."""
     shown = TagSettings(**given_settings(args, TagSettings))
-    where, model, windows = _shared_settings(args, TABLES)
-    quiet_tensorflow()
-    from panns_tf.inference.tagger import AudioTagger, taggings
+    columns = ("file", "start", "seconds", "label", "score")
 
-    tagger = AudioTagger(**model.arguments())
-    size_and_hop = windows.samples(tagger.sample_rate)
-
-    def result(prediction) -> tuple:
-        found = taggings(prediction, tagger.labels, shown.top, shown.threshold, windows.window)
+    def result(prediction, labels, window: float | None) -> tuple:
+        found = taggings(prediction, labels, shown, window)
         row = found[0].as_dict()
-        if size_and_hop:
+        if window is not None:
             parts = [{"start": tagging.start, **tagging.as_dict()} for tagging in found]
             row = {"file": row["file"], "windows": parts}
             for part in parts:
                 del part["file"]
         return row, _tag_text(prediction, found), None
 
-    columns = ("file", "start", "seconds", "label", "score")
+    where, model, windows = _shared_settings(args, TABLES)
+    quiet_tensorflow()
+    from panns_tf.inference.tagger import AudioTagger, taggings
+
     output = Output(
         where.output,
         _identity("tag", model, shown, windows),
         where.force,
         args.form,
-        columns if size_and_hop else [name for name in columns if name != "start"],
+        columns if windows.window else [name for name in columns if name != "start"],
         _tag_rows,
     )
+    tagger = AudioTagger(**model.arguments())
+    return _predict(args, where, windows, tagger, output, result)
+
+
+def _predict(args: argparse.Namespace, where, windows: Windows, tagger, output, result) -> int:
+    size_and_hop = windows.samples(tagger.sample_rate)
     return output.run(
         recordings_of(args.paths),
         lambda sources: tagger.predict_each(sources, workers=where.workers, windows=size_and_hop),
-        result,
+        lambda prediction: result(prediction, tagger.labels, windows.window),
     )
 
 
@@ -190,9 +184,8 @@ def run_embed(args: argparse.Namespace) -> int:
     from panns_tf.inference.tagger import AudioTagger, embedding
 
     tagger = AudioTagger(**model.arguments())
-    size_and_hop = windows.samples(tagger.sample_rate)
 
-    def result(prediction) -> tuple:
+    def result(prediction, *_) -> tuple:
         found = embedding(prediction)
         if where.output is None:
             return found.as_dict(), "", None
@@ -200,18 +193,9 @@ def run_embed(args: argparse.Namespace) -> int:
         row = {"file": prediction.file, "seconds": prediction.seconds, "starts": starts}
         return row, "", found.vector
 
-    output = Output(
-        where.output,
-        _identity("embed", model, windows),
-        where.force,
-        "json",
-        width=tagger.model.embedding_size,
-    )
-    return output.run(
-        recordings_of(args.paths),
-        lambda sources: tagger.predict_each(sources, workers=where.workers, windows=size_and_hop),
-        result,
-    )
+    identity, width = _identity("embed", model, windows), tagger.model.embedding_size
+    output = Output(where.output, identity, where.force, "json", width=width)
+    return _predict(args, where, windows, tagger, output, result)
 
 
 def add_detect_flags(parser: argparse.ArgumentParser) -> None:
@@ -249,7 +233,8 @@ def run_detect(args: argparse.Namespace) -> int:
     args.model = getattr(args, "model", DETECTION_MODEL)
     where, model, windows = _shared_settings(args, TABLES, hop_alone=True)
     for flag, folder in (("--audacity", args.audacity), ("--plot", args.plot)):
-        _make_folder(folder, flag)
+        if folder is not None:
+            check_output_folder(folder, flag)
     quiet_tensorflow()
     from panns_tf.inference.detector import SoundEventDetector
 
@@ -364,10 +349,10 @@ def _shared_settings(args: argparse.Namespace, suffixes: tuple[str, ...], hop_al
 
 def _identity(command: str, model: ModelSettings, *settings) -> dict:
     """What decides results, so that those of a killed command are not mixed with others."""
-    found = {"command": command, **model.identity()}
+    identity = {"command": command, **model.identity()}
     for each in settings:
-        found |= dataclasses.asdict(each)
-    return found
+        identity |= dataclasses.asdict(each)
+    return identity
 
 
 def quiet_tensorflow() -> None:
@@ -377,18 +362,6 @@ def quiet_tensorflow() -> None:
     import_tensorflow_quietly()
     # It warns of functions that are traced again, which clips of many lengths ask for.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
-
-def _make_folder(folder: Path | None, flag: str) -> None:
-    if folder is None:
-        return
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{flag} {folder} is a file; name a folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{flag} {folder} cannot be made: {error.strerror}") from None
-    check_output_file(folder / ".probe", flag)
 
 
 def recordings_of(paths: Iterable[str]) -> Iterator:
@@ -408,13 +381,10 @@ def recordings_of(paths: Iterable[str]) -> Iterator:
 def place_of(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
     """Returns the file of a recording in a folder of results, laid out as the recordings are.
 
-    Args:
-        source: the recording.
-        paths: as the user gave them; the folder stands for what they have in common.
-        folder: of the results.
-        suffix: appended to the recording's name.
+    The folder stands for what all ``paths`` have in common.
     """
     if not isinstance(source, str | os.PathLike):
+        folder.mkdir(parents=True, exist_ok=True)
         return folder / f"stdin{suffix}"
     roots = []
     for path in map(Path, paths):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.batching import Recording, read_ahead
+from panns_tf.inference.batching import Recording, batched, read_ahead
 from panns_tf.inference.events import EventFinder, EventSettings
 from panns_tf.inference.loading import load_network
 from panns_tf.inference.model import InferenceModel
@@ -100,7 +100,7 @@ class SoundEventDetector:
         *,
         keep_frames: bool = False,
     ):
-        """Returns the events of recordings.
+        """Returns the `Detection` of a recording, or a list of those of a folder or list.
 
         Args:
             source, rate: as for `panns_tf.AudioTagger.tag`.
@@ -109,12 +109,9 @@ class SoundEventDetector:
                 level network a value for every hop of its log-mel (10 ms), as the reference
                 repeats them; of windows one for each. It grows with the recording.
 
-        Returns:
-            A `Detection`; of a folder or list a list of them.
-
         Raises:
             AudioError: if a recording cannot be read.
-            ValueError: for settings out of range.
+            ValueError: for classes that there are not.
         """
         detect = functools.partial(
             self.detect_each, rate=rate, settings=settings, keep_frames=keep_frames
@@ -199,10 +196,6 @@ class SegmentScores:
 
     The last segment stands for the frames after it too, as in the reference.
 
-    Args:
-        model: of such a network.
-        latency: wanted of a stream, in seconds; None for a recording that is there.
-
     Attributes:
         samples: that came so far.
         step_seconds: from one row to the next.
@@ -212,7 +205,8 @@ class SegmentScores:
 
     def __init__(self, model: InferenceModel, latency: float | None = None):
         arch = model.arch
-        self._model, self._encoder = model, model.streaming_encoder(latency)
+        self._encoder = model.streaming_encoder(latency)
+        self._none = np.zeros((0, model.network.num_classes), np.float32)
         self._hop, self._frames = arch.frontend.hop_size, frames_per_segment(arch)
         self._last: np.ndarray | None = None
         self._rows = 0
@@ -242,9 +236,7 @@ class SegmentScores:
         return rows[np.minimum(frame // self._frames, self._rows - 1)]
 
     def _joined(self, outputs: list[dict[str, np.ndarray]]) -> np.ndarray:
-        classes = self._model.network.num_classes
-        none = np.zeros((0, classes), np.float32)
-        rows = np.concatenate([none, *(local["segments"] for local in outputs)])
+        rows = np.concatenate([self._none, *(local["segments"] for local in outputs)])
         if len(rows):
             self._last = rows[-1]
         self._rows += len(rows)
@@ -256,11 +248,6 @@ class WindowScores:
 
     Before the middle of the first window and after that of the last these stand for the rest.
     Methods and attributes as `SegmentScores` has them.
-
-    Args:
-        model: of any network.
-        windows: seconds.
-        batch_size: windows predicted together at most; None for as many as pays.
     """
 
     def __init__(self, model: InferenceModel, windows: Windows, batch_size: int | None = None):
@@ -297,13 +284,8 @@ class WindowScores:
 
     def _predicted(self, windows: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
         rows = [np.zeros((0, self._model.network.num_classes), np.float32)]
-        batch: list[np.ndarray] = []
-        for _, window in windows:
-            batch.append(window)
-            if len(batch) == self._batch_size:
-                rows.append(self._run(batch))
-        if batch:
-            rows.append(self._run(batch))
+        for batch in batched((window for _, window in windows), self._batch_size):
+            rows.append(self._model.predict(np.stack(batch))["clipwise_output"])
         joined = np.concatenate(rows)
         if len(joined) and self._last is None:
             joined = np.concatenate([np.repeat(joined[:1], self._lead, axis=0), joined])
@@ -311,8 +293,3 @@ class WindowScores:
             self._last = joined[-1]
         self._steps += len(joined)
         return joined
-
-    def _run(self, batch: list[np.ndarray]) -> np.ndarray:
-        rows = self._model.predict(np.stack(batch))["clipwise_output"]
-        batch.clear()
-        return rows

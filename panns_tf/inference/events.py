@@ -31,21 +31,10 @@ class EventSettings:
     thresholding" in Dinkel and Yu, "Duration robust weakly supervised sound event detection",
     2020, https://arxiv.org/abs/1904.03841.
 
-    In this order: probabilities are smoothed, events found, those of a class that are close
-    are joined, short ones are dropped.
-
-    Args:
-        high: an event is where the probability reaches it, in (0, 1].
-        low: and lasts while the probability is at least this, at most ``high``; None for half
-            of ``high``.
-        smooth: length of a centred median filter over the probabilities, in seconds, as the
-            nearest odd number of steps (of two the larger); 0 for none. At both ends the median
-            is of the steps that there are.
-        minimum: shorter events are dropped; in seconds.
-        gap: events of a class with less than this between them become one; in seconds.
-        labels: only these classes, in upper or lower case; None for all.
-        high_of: classes with another ``high``, by label; their ``low`` is half of it unless
-            ``low`` is given.
+    In this order: probabilities are smoothed (by a centred median over the nearest odd number of
+    steps, at both ends over the steps that there are), events found, those of a class with less
+    than ``gap`` seconds between them joined, those shorter than ``minimum`` dropped. ``labels``
+    are the only classes, in upper or lower case; ``high_of`` gives classes another ``high``.
 
     Raises:
         ValueError: for a number out of its range; names the command's flag.
@@ -57,16 +46,12 @@ class EventSettings:
     low: float | None = setting(
         None, "probability that it keeps", above=0, maximum=1, shown="half the threshold"
     )
-    smooth: float = setting(0.0, "median filter, in seconds", metavar="SECONDS", minimum=0)
+    smooth: float = setting(0.0, "median filter", metavar="SECONDS", minimum=0)
     minimum: float = setting(
         0.0, "shortest event", flag="--min-length", metavar="SECONDS", minimum=0
     )
     gap: float = setting(
-        0.0,
-        "events of a class this close become one",
-        flag="--merge-gap",
-        metavar="SECONDS",
-        minimum=0,
+        0.0, "longest gap to be closed", flag="--merge-gap", metavar="SECONDS", minimum=0
     )
     labels: Sequence[str] | None = setting(
         None,

@@ -2,7 +2,6 @@
 
 import base64
 import collections
-import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -55,42 +54,45 @@ class Output:
 
         Returns:
             The exit status: 1 if a recording could not be read, else 0.
+
+        Raises:
+            ValueError: if results cannot be written; those so far are kept.
         """
-        try:
-            failed = (self._print if self.path is None else self._write)(sources, predict, result)
-        except KeyboardInterrupt:
-            again = () if self.path is None else ("the same command",)
-            raise KeyboardInterrupt(*again) from None
+        if self.path is None:
+            failed = self._print(predict(sources), result)
+        else:
+            busy = f"another command is writing {self.path}; wait for it to end"
+            lock_file = self.path.with_name(f".{self.path.name}.lock")
+            with lock(lock_file, busy):
+                failed = self._write(sources, predict, result)
+                lock_file.unlink(missing_ok=True)
         if failed:
             logger.error(f"{failed} could not be read")
         return 1 if failed else 0
 
-    def _print(self, sources: Iterable, predict: Callable, result: Callable) -> int:
+    def _print(self, recordings: Iterable, result: Callable) -> int:
         failed = 0
         if self.form == "csv":
             print(csv_text(self.columns, []), end="")
-        for recording in predict(sources):
+        for recording in recordings:
             failed += _report(recording)
-            if recording.error is not None:
-                row, text = _error_row(recording), None
-            else:
+            row, text = _error_row(recording), ""
+            if recording.error is None:
                 row, text, _ = result(recording)
             if self.form == "json":
                 print(json.dumps(row, ensure_ascii=False), flush=True)
-            elif text is not None and self.form == "csv":
+            elif recording.error is None and self.form == "csv":
                 table = csv_text(self.columns, self.rows_of(row))
                 print(table.partition("\n")[2], end="", flush=True)
-            elif text is not None:
+            elif recording.error is None:
                 print(text, flush=True)
         return failed
 
     def _write(self, sources: Iterable, predict: Callable, result: Callable) -> int:
         failed = 0
-        with PartialResults(self.path, self.settings, self.force) as partial:
-            with (
-                _disk_errors(partial),
-                Progress(unit="file", initial=len(partial)) as progress,
-            ):
+        partial = PartialResults(self.path, self.settings, self.force)
+        try:
+            with Progress(unit="file", initial=len(partial)) as progress:
                 for recording in predict(partial.missing(sources)):
                     failed += _report(recording)
                     if recording.error is not None:
@@ -99,29 +101,33 @@ class Output:
                         row, _, vectors = result(recording)
                         partial.add(row, vectors)
                     progress.update()
-                self._convert(partial)
-            partial.remove()
+            self._convert(partial)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command") from None
+        except OSError as error:
+            raise ValueError(
+                f"{error.filename or partial.path}: {error.strerror}; the results so far are in "
+                f"{partial.path}, and the same command goes on from there"
+            ) from error
+        partial.path.unlink()
+        logger.info(f"written: {self.path}")
         return failed
 
     def _convert(self, partial: "PartialResults") -> None:
-        rows = (row for row, _ in partial.results())
-        path, good = self.path, (row for row in rows if "error" not in row)
+        path, rows = self.path, (row for row, _ in partial.results())
         if self.width is not None:
             _write_vectors(path, self.width, partial)
         elif path.suffix == ".csv":
+            good = (row for row in rows if "error" not in row)
             write_csv(path, self.columns, (line for row in good for line in self.rows_of(row)))
         else:
-            before, between, after = (
-                ("[\n", ",\n", "\n]\n") if path.suffix == ".json" else ("",) * 3
-            )
+            lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+            as_list = path.suffix == ".json"
             with atomic(path, "w") as file:
-                file.write(before)
-                for number, row in enumerate(rows):
-                    file.write(between if number else "")
-                    file.write(json.dumps(row, ensure_ascii=False))
-                    file.write("" if between else "\n")
-                file.write(after)
-        logger.info(f"written: {path}")
+                file.write("[\n" if as_list else "")
+                for number, line in enumerate(lines):
+                    file.write((",\n" if as_list else "\n") * (number > 0) + line)
+                file.write("\n]\n" if as_list else "\n" * (len(partial) > 0))
 
 
 class PartialResults:
@@ -130,7 +136,7 @@ class PartialResults:
     A line counts once it is complete, so that a process may be killed at any moment. The finished
     file is the one that an undisturbed command would have written: results of recordings that
     were changed or could not be read are made anew, those of recordings that are gone are left
-    out. A context manager, which holds a lock.
+    out.
 
     Args:
         output: the file to be made; this one is named after it, with ``.partial.jsonl``.
@@ -138,44 +144,28 @@ class PartialResults:
         force: whether to begin anew.
 
     Raises:
-        ValueError: if the lines are of other settings, or another process writes to them.
+        ValueError: if the lines are of other settings, or the file is something else.
     """
 
     def __init__(self, output: Path, settings: Mapping, force: bool = False):
-        self.path = partial_path(output)
-        self._output = output
-        self._header = json.dumps({"settings": settings}, sort_keys=True)
-        self._resources = contextlib.ExitStack()
+        self.path, self._output = partial_path(output), output
         self._offsets: dict[str, int] = {}
         self._wanted: list[str] = []
         self._pending: collections.deque[str] = collections.deque()  # keys that are under way
-        self._lock = output.with_name(f".{output.name}.lock")
-        self._resources.enter_context(
-            lock(self._lock, f"another command is writing {output}; wait for it to end")
-        )
-        with contextlib.ExitStack() as on_error:
-            on_error.callback(self._resources.close)
-            if force or not self.path.exists() or not self._read():
-                self.path.write_text(self._header + "\n")
-            self._file = self._resources.enter_context(self.path.open("ab"))
-            on_error.pop_all()
-
-    def __enter__(self) -> "PartialResults":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._resources.close()
+        header = json.dumps({"settings": settings})
+        if force or not self.path.exists() or not self._read(json.loads(header)["settings"]):
+            self.path.write_text(header + "\n")
 
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def _read(self) -> bool:
+    def _read(self, settings: dict) -> bool:
         """Finds the results that are there; False if there is not even a whole header."""
         with self.path.open("rb") as file:
             header = file.readline()
             if not header.endswith(b"\n"):
                 return False
-            self._check(header)
+            self._check(header, settings)
             end = file.tell()
             for line in file:
                 if not line.endswith(b"\n"):
@@ -188,15 +178,14 @@ class PartialResults:
         os.truncate(self.path, end)
         return True
 
-    def _check(self, header: bytes) -> None:
+    def _check(self, header: bytes, settings: dict) -> None:
         try:
             before = json.loads(header)["settings"]
-        except (ValueError, KeyError, TypeError):
+            names = [n for n in sorted({*before, *settings}) if before.get(n) != settings.get(n)]
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(
                 f"{self.path} is needed for unfinished results, and is something else; move it away"
             ) from None
-        now = json.loads(self._header)["settings"]
-        names = [n for n in sorted({*before, *now}) if before.get(n) != now.get(n)]
         if names:
             raise ValueError(
                 f"{self.path} holds results of an unfinished command with another "
@@ -224,23 +213,18 @@ class PartialResults:
         if vectors is not None:
             values = np.ascontiguousarray(vectors, np.float32)
             content["vectors"] = base64.b64encode(values).decode()
-        self._offsets[content["key"]] = self._file.tell()
-        self._file.write(json.dumps(content).encode() + b"\n")
-        self._file.flush()
+        with self.path.open("ab") as file:
+            self._offsets[content["key"]] = file.tell()
+            file.write(json.dumps(content).encode() + b"\n")
 
     def results(self) -> Iterator[tuple[dict, np.ndarray]]:
-        """Yields the results in the order of the sources; values as they were, but flat."""
+        """Yields the results in the order of the sources; vectors as they were, but flat."""
         with self.path.open("rb") as file:
             for key in self._wanted:
                 file.seek(self._offsets[key])
                 content = json.loads(file.readline())
                 values = np.frombuffer(base64.b64decode(content.get("vectors", "")), np.float32)
                 yield content["row"], values
-
-    def remove(self) -> None:
-        """Removes the file, when its results are in their place."""
-        self.path.unlink()
-        self._lock.unlink(missing_ok=True)
 
 
 def partial_path(output: Path) -> Path:
@@ -256,42 +240,37 @@ def check_vectors(output: Path) -> None:
 
 def _write_vectors(path: Path, width: int, partial: PartialResults) -> None:
     """Writes ``.npy`` with a ``.csv`` beside it, ``.npz`` or ``.parquet``, in little memory."""
-    table: dict[str, list] = {"file": [], "start": [], "seconds": []}
-    with tempfile.TemporaryFile(dir=path.parent) as spool:
+    rows: list[tuple[str, float, float]] = []
+    with tempfile.TemporaryFile(dir=path.parent) as spool, atomic(path) as file:
         for row, values in partial.results():
             spool.write(values)
-            for start in row.get("starts", ()):
-                table["file"].append(row["file"])
-                table["start"].append(start)
-                table["seconds"].append(row["seconds"])
+            rows += [(row["file"], start, row["seconds"]) for start in row.get("starts", ())]
         spool.flush()
-        count = len(table["file"])
         vectors = np.zeros((0, width), np.float32)
-        if count:
-            vectors = np.memmap(spool, np.float32, "r", shape=(count, width))
+        if rows:
+            vectors = np.memmap(spool, np.float32, "r", shape=(len(rows), width))
         if path.suffix == ".npy":
-            write_csv(path.with_suffix(".csv"), list(table), zip(*table.values(), strict=True))
-        with atomic(path) as file:
-            if path.suffix == ".npy":
-                np.save(file, vectors)
-            elif path.suffix == ".npz":
-                kinds = {"file": str, "start": np.float64, "seconds": np.float64}
-                arrays = {name: np.array(table[name], kind) for name, kind in kinds.items()}
-                with zipfile.ZipFile(file, "w") as archive:  # np.savez keeps "file" for itself
-                    for name, values in {"embedding": vectors, **arrays}.items():
-                        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                            np.lib.format.write_array(member, values, allow_pickle=False)
-            else:
-                import pyarrow
-                import pyarrow.parquet
+            write_csv(path.with_suffix(".csv"), ("file", "start", "seconds"), rows)
+            np.save(file, vectors)
+            return
+        columns = {
+            name: np.array([row[index] for row in rows], kind)
+            for index, (name, kind) in enumerate(
+                (("file", str), ("start", float), ("seconds", float))
+            )
+        }
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(file, "w") as archive:  # np.savez keeps "file" for itself
+                for name, values in {"embedding": vectors, **columns}.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, values, allow_pickle=False)
+        else:
+            import pyarrow
+            import pyarrow.parquet
 
-                columns = {
-                    "file": pyarrow.array(table["file"], pyarrow.string()),
-                    "start": pyarrow.array(table["start"], pyarrow.float64()),
-                    "seconds": pyarrow.array(table["seconds"], pyarrow.float64()),
-                    "embedding": pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), width),
-                }
-                pyarrow.parquet.write_table(pyarrow.table(columns), file)
+            embedding = pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), width)
+            table = {name: pyarrow.array(values) for name, values in columns.items()}
+            pyarrow.parquet.write_table(pyarrow.table({**table, "embedding": embedding}), file)
 
 
 def _report(recording) -> bool:
@@ -305,17 +284,6 @@ def _report(recording) -> bool:
 
 def _error_row(recording) -> dict:
     return {"file": recording.file, "error": str(recording.error)}
-
-
-@contextlib.contextmanager
-def _disk_errors(partial: PartialResults) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(
-            f"{error.filename or partial.path}: {error.strerror}; the results so far are in "
-            f"{partial.path}, and the same command goes on from there"
-        ) from error
 
 
 def _key(source) -> str:

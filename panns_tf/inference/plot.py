@@ -16,12 +16,6 @@ from tfrecords.files import write_atomic
 
 #: Columns of a picture at most; in each is the highest value of its frames.
 MOST_COLUMNS = 2000
-#: What leaves out the hour and the version, so that files are the same every time.
-_METADATA = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 # Hz of ticks, and the fewest mel bins between two.
 _HERTZ, _BINS_APART = (10000, 5000, 2000, 1000, 500, 200, 100), 6
 # The colours span so many decibels, at most, up to the loudest, which is at least this.
@@ -109,16 +103,15 @@ def draw_recording(
     title: str = "",
     dark: bool = False,
     threshold: float | None = None,
-    kind: str | None = None,
 ) -> None:
-    """Writes the picture of a recording.
+    """Writes the picture of a recording as PNG.
 
     Three panels share a time axis: the spectrogram; the classes with the highest probabilities,
     with their peaks; and the events, a row for each class. Of more than 20 classes with events,
     the 20 of the highest scores are drawn.
 
     Args:
-        target: path that ends in ``.png``, ``.svg`` or ``.pdf``, or a binary file.
+        target: path or binary file.
         spectrogram: to which the recording was fed.
         scores: (steps, classes) probabilities.
         step_seconds: from one step to the next.
@@ -128,16 +121,11 @@ def draw_recording(
         title: above everything, such as the name of the recording.
         dark: light on dark.
         threshold: which no event reaches, stated where there is none.
-        kind: ``"png"``, ``"svg"`` or ``"pdf"``; None for the path's suffix, or PNG for a file.
 
     Raises:
-        ValueError: if the format is unknown, or there is nothing to draw.
+        ValueError: if there is nothing to draw.
         OSError: if the path cannot be written.
     """
-    is_path = isinstance(target, str | Path)
-    kind = kind or (Path(target).suffix.lstrip(".").lower() if is_path else "png")
-    if kind not in _METADATA:
-        raise ValueError(f"no pictures of kind {kind!r}; expected {', '.join(_METADATA)}")
     if not spectrogram.samples or not len(scores):
         raise ValueError("nothing to draw: the recording is empty")
     theme, content = DARK if dark else LIGHT, io.BytesIO()
@@ -145,8 +133,9 @@ def draw_recording(
         figure = _figure(
             spectrogram, scores, step_seconds, events, labels, top, title, threshold, theme
         )
-        figure.savefig(content, format=kind, dpi=DPI, metadata=_METADATA[kind])
-    if is_path:
+        # Without the version of matplotlib, so that files are the same every time.
+        figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
+    if isinstance(target, str | Path):
         write_atomic(target, content.getvalue())
     else:
         target.write(content.getvalue())
@@ -250,18 +239,18 @@ def _event_rows(events: Sequence[Event]) -> list[tuple[str, list[Event]]]:
 def _set_time_axis(axis, seconds: float) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-    if seconds < 120:
-        axis.set_major_locator(MaxNLocator(9))
-        axis.set_label_text("time, s")
-        return
-    unit, label = (60, "time, h:min") if seconds >= 3600 else (1, "time, min:s")
-    steps = (10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
-    step = next((step for step in steps if seconds <= 9 * step), seconds / 8)
-    axis.set_major_locator(MultipleLocator(step))
-    axis.set_major_formatter(
-        FuncFormatter(lambda at, _: "{}:{:02}".format(*divmod(round(at / unit), 60)))
-    )
-    axis.set_label_text(label)
+    axis.set_label_text("time, s")
+    axis.set_major_locator(MaxNLocator(9))
+    if seconds >= 120:
+        steps = (20, 60, 120, 300, 600, 1200, 3600, 7200, 21600)
+        axis.set_major_locator(
+            MultipleLocator(next((step for step in steps if seconds <= 9 * step), seconds / 8))
+        )
+        unit, label = (60, "time, h:min") if seconds >= 3600 else (1, "time, min:s")
+        axis.set_label_text(label)
+        axis.set_major_formatter(
+            FuncFormatter(lambda at, _: "{}:{:02}".format(*divmod(round(at / unit), 60)))
+        )
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tfrecords.files import write_csv_rows
+from tfrecords.flags import check_settings, setting
 
 
 class _Result:
@@ -20,6 +21,17 @@ class _Result:
     def to_csv(self) -> str:
         """A table with a header."""
         return csv_text(self.columns, self.rows())
+
+
+@dataclasses.dataclass(frozen=True)
+class TagSettings:
+    """Which classes become tags: ``top`` at most, None for all, of at least a probability."""
+
+    top: int | None = setting(10, "tags at most", metavar="N", minimum=1)
+    threshold: float = setting(0.0, "lowest score of a tag", metavar="P", minimum=0, maximum=1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,11 +185,11 @@ def top_tags(
     Args:
         scores: (classes,) in [0, 1].
         labels: of the classes.
-        top: tags at most; None for all.
-        threshold: the lowest score of a tag.
+        top, threshold: as `TagSettings` has them.
     """
     order = np.argsort(-scores, kind="stable")[:top]
-    return tuple(Tag(labels[i], float(scores[i]), int(i)) for i in order if scores[i] >= threshold)
+    order = [index for index in order.tolist() if scores[index] >= threshold]
+    return tuple(Tag(labels[index], float(scores[index]), index) for index in order)
 
 
 def rounded(value: float) -> float:

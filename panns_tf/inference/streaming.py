@@ -8,8 +8,8 @@ import soxr
 
 from panns_tf.inference.detector import SoundEventDetector
 from panns_tf.inference.events import EventFinder, EventSettings
-from panns_tf.inference.results import Event, Tagging, top_tags
-from panns_tf.inference.tagger import AudioTagger, check_tags
+from panns_tf.inference.results import Event, Tagging, TagSettings, top_tags
+from panns_tf.inference.tagger import AudioTagger
 from panns_tf.windows import WindowCutter, Windows
 from tfrecords.audio import RATES, AudioError, mix_to_mono, to_float
 
@@ -125,8 +125,7 @@ class StreamingTagger:
     ):
         if not isinstance(tagger, AudioTagger):
             raise ValueError(f"expected an AudioTagger; received {type(tagger).__name__}")
-        check_tags(top, threshold)
-        self._tagger, self._top, self._threshold = tagger, top, threshold
+        self._tagger, self._settings = tagger, TagSettings(top, threshold)
         self._resampler = StreamResampler(rate, tagger.sample_rate)
         self._cutter = WindowCutter(*Windows(window, hop).samples(tagger.sample_rate))
         self.latency = self._cutter.hop / tagger.sample_rate + self._resampler.delay
@@ -156,7 +155,7 @@ class StreamingTagger:
         # One by one, so that their number in a block changes nothing, not even rounding.
         for start, window in windows:
             scores = tagger.model.predict(window[None])["clipwise_output"][0]
-            tags = top_tags(scores, tagger.labels, self._top, self._threshold)
+            tags = top_tags(scores, tagger.labels, self._settings.top, self._settings.threshold)
             # A stream shorter than the window was padded.
             seconds = min(len(window), self._cutter.samples) / tagger.sample_rate
             taggings.append(Tagging("stream", seconds, tags, scores, start / tagger.sample_rate))

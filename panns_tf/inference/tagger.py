@@ -1,7 +1,6 @@
 """Labels and embeddings of recordings."""
 
 import functools
-import numbers
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +11,7 @@ import numpy as np
 from panns_tf.inference.batching import Prediction, predict_each
 from panns_tf.inference.loading import load_network
 from panns_tf.inference.model import InferenceModel
-from panns_tf.inference.results import Embedding, Tagging, top_tags
+from panns_tf.inference.results import Embedding, Tagging, TagSettings, top_tags
 from panns_tf.models import Network
 from panns_tf.windows import Windows
 from tfrecords.search import find_audio
@@ -91,11 +90,11 @@ class AudioTagger:
             AudioError: if one cannot be read; `predict_each` goes on after it.
             ValueError: for settings out of range.
         """
-        check_tags(top, threshold)
+        settings = TagSettings(top, threshold)
         windows = Windows(window, hop).samples(self.sample_rate)
 
         def result(prediction: Prediction):
-            found = taggings(prediction, self.labels, top, threshold, window)
+            found = taggings(prediction, self.labels, settings, window)
             return found if window else found[0]
 
         predict = functools.partial(self.predict_each, rate=rate, windows=windows)
@@ -142,7 +141,9 @@ def one_or_each(source, predict: Callable, result: Callable):
         AudioError: if one cannot be read.
     """
     many = isinstance(source, list | tuple)
-    if is_folder(source):
+    is_path = isinstance(source, str | os.PathLike) and str(source) != ""
+    # os.path says no to names that are too long, where pathlib raises.
+    if is_path and os.path.isdir(source):  # noqa: PTH112
         many, source = True, find_audio([source])
     results = []
     for prediction in predict(source if many else [source]):
@@ -154,44 +155,25 @@ def one_or_each(source, predict: Callable, result: Callable):
     return results if many else results[0]
 
 
-def is_folder(source) -> bool:
-    """Whether a source is a folder of recordings."""
-    # os.path says no to names that are too long, where pathlib raises.
-    is_path = isinstance(source, str | os.PathLike) and str(source) != ""
-    return is_path and os.path.isdir(source)  # noqa: PTH112
-
-
-def check_tags(top: int | None, threshold: float) -> None:
-    """Raises ValueError for an impossible choice of tags."""
-    if top is not None and not (isinstance(top, int | np.integer) and top >= 1):
-        raise ValueError(f"--top must be a whole number of at least 1; received {top!r}")
-    if not (isinstance(threshold, numbers.Real) and 0 <= threshold <= 1):
-        raise ValueError(f"--threshold must lie in [0, 1]; received {threshold!r}")
-
-
 def taggings(
-    prediction: Prediction,
-    labels,
-    top: int | None = 10,
-    threshold: float = 0.0,
-    window: float | None = None,
+    prediction: Prediction, labels, settings: TagSettings, window: float | None = None
 ) -> list[Tagging]:
     """Returns the classes of a recording, or those of each of its windows.
 
     Args:
         prediction: without an error.
-        labels, top, threshold: as for `panns_tf.inference.results.top_tags`.
+        labels: of the classes.
+        settings: which of them become tags.
         window: its length in seconds.
     """
-    scores, starts = prediction.outputs["clipwise_output"], prediction.starts
-    if starts is None:
-        tags = top_tags(scores, labels, top, threshold)
-        return [Tagging(prediction.file, prediction.seconds, tags, scores)]
-    seconds = min(window or prediction.seconds, prediction.seconds)
-    return [
-        Tagging(prediction.file, seconds, top_tags(row, labels, top, threshold), row, start)
-        for start, row in zip(starts, scores, strict=True)
-    ]
+    scores, starts, seconds = prediction.outputs["clipwise_output"], (0.0,), prediction.seconds
+    if prediction.starts is not None:
+        starts, seconds = prediction.starts, min(window or seconds, seconds)
+    results = []
+    for start, row in zip(starts, np.atleast_2d(scores), strict=True):
+        tags = top_tags(row, labels, settings.top, settings.threshold)
+        results.append(Tagging(prediction.file, seconds, tags, row, start))
+    return results
 
 
 def embedding(prediction: Prediction) -> Embedding:

@@ -68,10 +68,10 @@ def _predict(options: argparse.Namespace) -> int:
     shared.check_output(options.output, TABLES, options.force)
     shared.check_workers(options)
     shared.quiet()
-    from panns_tf.inference.tagger import check_tags
+    from panns_tf.inference.results import TagSettings
     from panns_tf.transfer.predicting import COLUMNS, Predictor, prediction_of, rows_of
 
-    check_tags(options.top, options.threshold)
+    TagSettings(options.top, options.threshold)
     predictor = Predictor(**shared.model_of(options))
     settings = shared.settings_of(options, "predict", ("top", "threshold"))
     settings["window"] = predictor.window

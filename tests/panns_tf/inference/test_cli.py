@@ -233,8 +233,8 @@ def test_a_killed_command_goes_on(model, tmp_path):
         (["detect", "x.wav", "--smooth", "-1"], "--smooth must not be negative"),
         (["detect", "x.wav", "--classes", " ; "], "--classes names no class"),
         (["detect", "x.wav", "--output", "x.txt"], "--output must end in"),
-        (["detect", "x.wav", "--plot", "there.csv"], "--plot .*there.csv is a file; name a folder"),
-        (["detect", "x.wav", "--audacity", "there.csv"], "--audacity .*is a file; name a folder"),
+        (["detect", "x.wav", "--plot", "there.csv"], "--plot .*there.csv is a file; give a folder"),
+        (["detect", "x.wav", "--audacity", "there.csv"], "--audacity .*is a file; give a folder"),
     ],
 )
 def test_mistakes_are_named_before_the_model_is_loaded(arguments, text, tmp_path, monkeypatch):

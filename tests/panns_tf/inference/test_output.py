@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from panns_tf.inference.output import PartialResults, partial_path
+from panns_tf.inference.output import Output, PartialResults, partial_path
 
 
 @pytest.fixture
@@ -32,45 +32,39 @@ def contents(partial) -> list:
 
 
 def test_goes_on_where_a_killed_process_stopped(output):
-    with begin(output, {"top": 1, "window": (1, 2)}) as partial:
-        assert fill(partial, output.parent, "cb") == ["c", "b"]
+    assert fill(begin(output, {"top": 1, "window": (1, 2)}), output.parent, "cb") == ["c", "b"]
     whole = partial_path(output).read_bytes()
     for cut in (0, 1, 30, len(whole.splitlines()[-1])):  # also within the last line
         partial_path(output).write_bytes(whole[: len(whole) - cut])
-        with begin(output, {"top": 1, "window": [1, 2]}) as partial:
-            assert len(partial) == (1 if cut else 2)
-            wanted = ["a", "b", "d"] if cut else ["a", "d"]
-            assert fill(partial, output.parent, "abcd") == wanted
-            # In the order of this command, and whole.
-            assert contents(partial) == [(name, [ord(name)] * 6) for name in "abcd"]
+        partial = begin(output, {"top": 1, "window": [1, 2]})
+        assert len(partial) == (1 if cut else 2)
+        wanted = ["a", "b", "d"] if cut else ["a", "d"]
+        assert fill(partial, output.parent, "abcd") == wanted
+        # In the order of this command, and whole.
+        assert contents(partial) == [(name, [ord(name)] * 6) for name in "abcd"]
     partial_path(output).write_bytes(whole[:10])  # not even the settings
-    with begin(output) as partial:
-        assert len(partial) == 0
+    assert len(begin(output)) == 0
 
 
 def test_changed_and_unreadable_files_are_done_again(output):
     folder = output.parent
-    with begin(output) as partial:
-        fill(partial, folder, "abc")
-        for _ in partial.missing([folder / "d"]):
-            partial.add({"file": "d", "error": "damaged"})
+    partial = begin(output)
+    fill(partial, folder, "abc")
+    for _ in partial.missing([folder / "d"]):
+        partial.add({"file": "d", "error": "damaged"})
     (folder / "b").write_text("changed")
     (folder / "c").unlink()
-    with begin(output) as partial:
-        assert fill(partial, folder, "abd", start=100) == ["b", "d"]
-        values = {name: values[0] for name, values in contents(partial)}
-        assert values == {"a": ord("a"), "b": 100 + ord("b"), "d": 100 + ord("d")}
-        partial.remove()
-    assert not partial_path(output).exists()
-    assert {path.name for path in folder.iterdir()} <= set("abd")
+    partial = begin(output)
+    assert fill(partial, folder, "abd", start=100) == ["b", "d"]
+    values = {name: values[0] for name, values in contents(partial)}
+    assert values == {"a": ord("a"), "b": 100 + ord("b"), "d": 100 + ord("d")}
 
 
 def test_other_settings_and_other_files_are_refused(output):
-    begin(output, {"top": 1, "threshold": 0.5}).__exit__()
+    begin(output, {"top": 1, "threshold": 0.5})
     with pytest.raises(ValueError, match=r"partial.jsonl holds results .* another top; repeat"):
         begin(output, {"top": 2, "threshold": 0.5})
-    with begin(output, {"top": 2, "threshold": 0.5}, force=True) as partial:
-        assert len(partial) == 0
+    assert len(begin(output, {"top": 2, "threshold": 0.5}, force=True)) == 0
     partial_path(output).write_text("precious\n")
     with pytest.raises(ValueError, match=r"is needed .* move it away"):
         begin(output)
@@ -78,15 +72,17 @@ def test_other_settings_and_other_files_are_refused(output):
 
 
 def test_one_process_at_a_time(output):
-    with begin(output) as partial:
+    first, second = Output(output, {}), Output(output, {}, force=True)
+
+    def predict(sources):
         with pytest.raises(ValueError, match=r"another command is writing .*x.npz; wait"):
-            begin(output, force=True)
-        fill(partial, output.parent, "a")
-    with begin(output) as partial:
-        assert len(partial) == 1
+            second.run([], lambda _: [], None)
+        return []
+
+    assert first.run([], predict, None) == 0
 
 
 def test_the_output_is_no_recording(output):
     output.touch()
-    with begin(output) as partial, pytest.raises(ValueError, match="is one of the recordings"):
-        next(partial.missing([output]))
+    with pytest.raises(ValueError, match="is one of the recordings"):
+        next(begin(output).missing([output]))

@@ -99,11 +99,11 @@ def test_bad_sources(tagger, source, rate, error, text):
 
 def test_bad_settings(tagger):
     for settings, text in (
-        ({"top": 0}, "--top must be a whole number of at least 1; received 0"),
-        ({"top": 1.5}, "--top must be a whole number"),
-        ({"top": "3"}, "--top must be a whole number"),
-        ({"threshold": None}, "--threshold must lie in"),
-        ({"threshold": 2}, "--threshold must lie in"),
+        ({"top": 0}, "top must be at least 1; received 0"),
+        ({"top": 1.5}, "top must be a whole number"),
+        ({"top": "3"}, "top must be a whole number"),
+        ({"threshold": None}, "threshold must be a number"),
+        ({"threshold": 2}, "threshold must lie in"),
         ({"hop": 1.0}, "--hop 1 needs a --window"),
         ({"window": "1"}, "window must be a number"),
         ({"window": 1, "hop": 2}, "--hop 2 is longer"),
