@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from panns_tf.style import DARK, DPI, LIGHT, Theme, adaptive_svg, styled
+from panns_tf.tables import text_table
 from tfrecords.files import write_atomic, write_csv
 
 
@@ -18,15 +19,25 @@ class Chart:
         name: of the files, without suffix.
         rows: the numbers drawn, each row with the same keys; None where there is no number.
         draw: from a theme to a ``matplotlib.figure.Figure``.
-        table: a summary to be printed; its first row is the heading.
         notes: what a reader must know, one line each.
+        printed: keys of the rows that a summary shows.
+        last_of: keys; of rows with the same values of these the summary shows the last alone.
     """
 
     name: str
     rows: list[dict]
     draw: Callable[[Theme], object]
-    table: list[Sequence] = dataclasses.field(default_factory=list)
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
+    printed: Sequence[str] = ()
+    last_of: Sequence[str] = ()
+
+    def summary(self) -> str:
+        """The rows in short, as a text table."""
+        rows = self.rows
+        if self.last_of:
+            rows = {tuple(row[key] for key in self.last_of): row for row in rows}.values()
+        keys = self.printed or list(self.rows[0])
+        return text_table([keys, *([row[key] for key in keys] for row in rows)], most=40)
 
     def figure(self, theme: Theme = LIGHT):
         """Returns the ``matplotlib.figure.Figure``; nothing is shown or written."""
@@ -71,11 +82,6 @@ class Point:
     low: float
     high: float
     count: int
-
-    @property
-    def range(self) -> str:
-        """The range in words; empty for a single value."""
-        return f"{self.low:.4f} to {self.high:.4f}" if self.count > 1 else ""
 
 
 def point(x: float, values: Sequence[float]) -> Point:

@@ -107,8 +107,6 @@ def run_plot(args: argparse.Namespace) -> None:
     Raises:
         ValueError: if no figure can be drawn.
     """
-    from panns_tf.tables import text_table
-
     check_output_folder(args.output)
     notes, written = set(), []
     for chart in args.charts(args):
@@ -116,7 +114,7 @@ def run_plot(args: argparse.Namespace) -> None:
             print(f"{chart}\n")
             continue
         written += chart.save(args.output)
-        print(f"{chart.name}\n\n{text_table(chart.table, most=40)}\n")
+        print(f"{chart.name}\n\n{chart.summary()}\n")
         fresh = [note for note in chart.notes if note not in notes]
         print("".join(f"note: {note}\n" for note in fresh))
         notes |= set(fresh)

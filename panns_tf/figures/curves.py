@@ -27,16 +27,21 @@ _MOST_POINTS = 200
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """The curve of one group; ``remark`` is empty or such as ``"unfinished, 20 %"``."""
+    """The curve of one group.
+
+    Attributes:
+        group: of runs.
+        label: in the numbers.
+        points: means and ranges.
+        state: ``"finished"`` or ``"unfinished"``.
+        text: the label with a remark, in the legend.
+    """
 
     group: Group
     label: str
     points: list[Point]
-    remark: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.label} ({self.remark})" if self.remark else self.label
+    state: str
+    text: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,17 +105,16 @@ def curves(
             "low": point.low,
             "high": point.high,
             "runs": point.count,
-            "state": "unfinished" if "unfinished" in line.remark else "finished",
+            "state": line.state,
         }
         for title, lines in drawn
         for line in lines
         for point in line.points
     ]
-    table = [("panel", "line", "runs", "step", METRICS[metric], "range")]
-    table += [_summary(title, line) for title, lines in drawn for line in lines]
     y_label = what if len(drawn) == 1 else METRICS[metric]
     notes += left_out
-    return Chart(name, rows, lambda theme: _draw(drawn, y_label, theme), table, tuple(notes))
+    shown = ("panel", "line", "runs", "step", "mean", "low", "high", "state")
+    return Chart(name, rows, lambda t: _draw(drawn, y_label, t), notes, shown, ("panel", "line"))
 
 
 def run_notes(runs: Sequence[Run]) -> list[str]:
@@ -196,12 +200,9 @@ def _lines(panel: Panel, key: str) -> list[Line]:
     for group, label in zip(panel.groups, label_groups(panel.groups, panel.names), strict=True):
         curves = [run.curve(key) for run in group.counted]
         curves = [_thinned(curve) if key == "loss" else curve for curve in curves]
-        remarks = [group.seeds] if group.seeds else []
-        if not group.counted[0].finished:
-            step = max(run.step for run in group.counted)
-            steps = group.counted[0].config.get("steps")
-            remarks.append(f"unfinished, {100 * step / steps:.0f} %" if steps else "unfinished")
-        lines.append(Line(group, label, mean_curve(curves), ", ".join(remarks)))
+        state = "finished" if group.counted[0].finished else "unfinished"
+        text = group.describe(label)
+        lines.append(Line(group, label, mean_curve(curves), state, text))
     return lines
 
 
@@ -211,13 +212,6 @@ def _thinned(curve: Mapping[int, float]) -> dict[int, float]:
     size = math.ceil(len(steps) / _MOST_POINTS)
     parts = [steps[i : i + size] for i in range(0, len(steps), size)]
     return {part[-1]: statistics.fmean(curve[step] for step in part) for part in parts}
-
-
-def _summary(title: str, line: Line) -> tuple:
-    if not line.points:
-        return title, line.label, 0, "", "no step in common", ""
-    last = line.points[-1]
-    return title, line.text, last.count, int(last.x), last.mean, last.range
 
 
 def _draw(panels: Sequence[tuple[str, list[Line]]], y_label: str, theme: Theme):
@@ -236,7 +230,7 @@ def _draw(panels: Sequence[tuple[str, list[Line]]], y_label: str, theme: Theme):
         # The legend is in the order in which the curves end.
         for line in sorted(lines, key=lambda line: -line.points[-1].mean if line.points else 0):
             draw_curve(axes, line.points, line.text, styles[id(line.group)])
-            if "unfinished" in line.remark and line.points:
+            if line.state == "unfinished" and line.points:
                 end = line.points[-1]
                 axes.plot([end.x], [end.mean], "x", color=theme.text, ms=6, mew=1.4, zorder=4)
         axes.set(title=title, xlabel="steps", ylabel=y_label, xlim=(0, None))

@@ -12,6 +12,7 @@ from tfrecords.files import read_csv
 
 COLUMNS = ("task", "strategy", "clips_per_class", "seed", "metric", "value")
 ALL = "all"
+_OWN = "this project"
 #: Strategies of transfer with their names: the paper's four, and what it does not have.
 STRATEGIES = {
     "scratch": "scratch",
@@ -57,23 +58,6 @@ PUBLISHED = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Panel:
-    """The results of one task.
-
-    Attributes:
-        title: of the task.
-        metric: of the values.
-        curves: points by strategy; x is the number of clips of each class, infinity for all.
-        published: the paper's results with all clips, by strategy, for the strategies drawn.
-    """
-
-    title: str
-    metric: str
-    curves: Mapping[str, list[Point]]
-    published: Mapping[str, float]
-
-
 def fewshot(paths: Iterable[str | Path], name: str = "fewshot", with_paper: bool = True) -> Chart:
     """Draws how well each strategy does with a growing number of clips: a panel for each task.
 
@@ -93,38 +77,37 @@ def fewshot(paths: Iterable[str | Path], name: str = "fewshot", with_paper: bool
     Source: Figures 6 to 11, and Tables XIII to XVIII.
     """
     results, notes = read_results(paths)
-    known = list(PUBLISHED)
-    panels, rows = [], []
-    table = [("task", "strategy", "clips of a class", "metric", "mean", "range", "seeds")]
+    known, rows = list(PUBLISHED), []
     for task in sorted(results, key=lambda t: (known.index(t) if t in known else len(known), t)):
         metric, values = results[task]
         paper = PUBLISHED.get(task) if with_paper else None
         if paper and paper.metric != metric:
             notes.append(f"{task}: {metric} measured; the paper has {paper.metric}, not drawn")
             paper = None
-        curves = {
-            strategy: [
-                point(n, list(values[strategy][n].values())) for n in sorted(values[strategy])
-            ]
-            for strategy in _in_order(values)
-        }
-        published = {s: v for s, v in (paper.results() if paper else {}).items() if s in curves}
-        title = PUBLISHED[task].title if task in PUBLISHED else task
-        panels.append(Panel(title, metric, curves, published))
-        for strategy, points in curves.items():
-            for each in points:
-                count = ALL if each.x == math.inf else int(each.x)
-                table.append((task, strategy, count, metric, each.mean, each.range, each.count))
-                numbers = (each.mean, each.low, each.high, each.count)
-                rows.append((task, strategy, count, metric, *numbers, "this project"))
+        published = paper.results() if paper else {}
+        for strategy in _in_order(values):
+            key = {"task": task, "strategy": strategy}
+            for clips, seeds in sorted(values[strategy].items()):
+                mean = point(clips, list(seeds.values()))
+                rows.append({**key, **_row(mean, metric, _OWN)})
             if strategy in published:
-                numbers = (published[strategy], None, None, None)
-                rows.append((task, strategy, ALL, metric, *numbers, "paper"))
-    if any(panel.published for panel in panels):
+                numbers = Point(math.inf, published[strategy], None, None, None)
+                rows.append({**key, **_row(numbers, metric, "paper")})
+    if any(row["source"] == "paper" for row in rows):
         notes.append("hollow marks: the paper's results, with all clips")
-    head = ("task", "strategy", "clips_per_class", "metric", "mean", "low", "high", "seeds")
-    rows = [dict(zip((*head, "source"), row, strict=True)) for row in rows]
-    return Chart(name, rows, lambda theme: _draw(panels, theme), table, tuple(notes))
+    return Chart(name, rows, lambda theme: _draw(rows, theme), notes)
+
+
+def _row(mean: Point, metric: str, source: str) -> dict:
+    return {
+        "clips_per_class": ALL if mean.x == math.inf else int(mean.x),
+        "metric": metric,
+        "mean": mean.mean,
+        "low": mean.low,
+        "high": mean.high,
+        "seeds": mean.count,
+        "source": source,
+    }
 
 
 def read_results(paths: Iterable[str | Path]) -> tuple[dict, list[str]]:
@@ -186,27 +169,28 @@ def _in_order(strategies: Iterable[str]) -> list[str]:
     return sorted(strategies, key=lambda s: (known.index(s) if s in known else len(known), s))
 
 
-def _draw(panels: Sequence[Panel], theme: Theme):
+def _draw(rows: Sequence[dict], theme: Theme):
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    strategies = _in_order({strategy for panel in panels for strategy in panel.curves})
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    strategies = _in_order({row["strategy"] for row in rows})
     order = [*STRATEGIES, *(s for s in strategies if s not in STRATEGIES)]
     styles = {strategy: series_style(order.index(strategy), theme) for strategy in strategies}
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
+    columns = min(2, len(tasks))
+    lines = -(-len(tasks) // columns)
     legend = 0.3 + 0.18 * math.ceil((len(strategies) + 1) / (2 * columns))
-    figure = Figure((3.9 * columns, 2.7 * rows + legend), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, panel in zip(grid, panels, strict=False):
-        _draw_panel(axes, panel, styles, theme)
-    for axes in grid[len(panels) :]:
+    figure = Figure((3.9 * columns, 2.7 * lines + legend), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).flatten()
+    for axes, task in zip(grid, tasks, strict=False):
+        _draw_task(axes, [row for row in rows if row["task"] == task], styles, theme)
+    for axes in grid[len(tasks) :]:
         axes.remove()
     handles = [
         Line2D([], [], label=STRATEGIES.get(strategy, strategy), **style)
         for strategy, style in styles.items()
     ]
-    if any(panel.published for panel in panels):
+    if any(row["source"] == "paper" for row in rows):
         hollow = {"ls": "none", "marker": "o", "mfc": theme.background, "color": theme.muted}
         handles.append(Line2D([], [], label="hollow: paper, all clips", ms=6, **hollow))
     place = {"loc": "outside lower center", "ncols": 2 * columns}
@@ -214,25 +198,32 @@ def _draw(panels: Sequence[Panel], theme: Theme):
     return figure
 
 
-def _draw_panel(axes, panel: Panel, styles: Mapping[str, dict], theme: Theme) -> None:
-    counts = sorted({p.x for points in panel.curves.values() for p in points if p.x < math.inf})
-    last = math.log2(counts[-1]) + 1 if counts else 0.0  # where all clips are drawn
-    for strategy, points in panel.curves.items():
-        moved = [
-            dataclasses.replace(p, x=last if p.x == math.inf else math.log2(p.x)) for p in points
+def _draw_task(axes, rows: Sequence[dict], styles: Mapping[str, dict], theme: Theme) -> None:
+    counts = sorted({row["clips_per_class"] for row in rows} - {ALL})
+    places = {count: math.log2(count) for count in counts}
+    places[ALL] = math.log2(counts[-1]) + 1 if counts else 0.0
+    for strategy, style in styles.items():
+        own = [row for row in rows if (row["strategy"], row["source"]) == (strategy, _OWN)]
+        points = [
+            Point(places[row["clips_per_class"]], row["mean"], row["low"], row["high"], 0)
+            for row in own
         ]
-        draw_curve(axes, moved, strategy, styles[strategy])
-        if strategy in panel.published:
-            style = {**styles[strategy], "linestyle": "none", "mfc": theme.background, "ms": 6}
-            axes.plot([last], [panel.published[strategy]], zorder=4, clip_on=False, **style)
-    seeds = [p.count for points in panel.curves.values() for p in points]
-    counted = f"{min(seeds)} to {max(seeds)}" if min(seeds) < max(seeds) else f"{max(seeds)}"
-    title = panel.title if max(seeds) == 1 else f"{panel.title} ({counted} seeds)"
-    axes.set(title=title, xlabel="training clips of each class", ylabel=panel.metric)
+        draw_curve(axes, points, strategy, style)
+    for row in rows:
+        if row["source"] != _OWN:
+            style = {**styles[row["strategy"]], "linestyle": "none", "ms": 6}
+            style |= {"mfc": theme.background, "zorder": 4, "clip_on": False}
+            axes.plot([places[ALL]], [row["mean"]], **style)
+    title = PUBLISHED[rows[0]["task"]].title if rows[0]["task"] in PUBLISHED else rows[0]["task"]
+    seeds = [row["seeds"] for row in rows if row["source"] == _OWN]
+    if max(seeds) > 1:
+        counted = f"{max(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
+        title += f" ({counted} seeds)"
+    axes.set(title=title, xlabel="training clips of each class", ylabel=rows[0]["metric"])
     ticks: list[tuple[float, str]] = []
     for count in counts:  # half a doubling apart or more
-        if not ticks or math.log2(count) - ticks[-1][0] >= 0.5:
-            ticks.append((math.log2(count), f"{count:g}"))
-    if panel.published or any(p.x == math.inf for points in panel.curves.values() for p in points):
-        ticks.append((last, ALL))
+        if not ticks or places[count] - ticks[-1][0] >= 0.5:
+            ticks.append((places[count], f"{count}"))
+    if any(row["clips_per_class"] == ALL for row in rows):
+        ticks.append((places[ALL], ALL))
     axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks])

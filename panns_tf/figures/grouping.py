@@ -69,6 +69,15 @@ class Group:
             return f"{seeds} seeds"
         return f"{runs} runs of {seeds} seed" + "s" * (seeds > 1)
 
+    def describe(self, label: str) -> str:
+        """A label with the number of seeds, and how far the runs are if none is finished."""
+        remarks = [self.seeds] if self.seeds else []
+        if not self.counted[0].finished:
+            step = max(run.step for run in self.counted)
+            steps = self.counted[0].config.get("steps")
+            remarks.append(f"unfinished, {100 * step / steps:.0f} %" if steps else "unfinished")
+        return f"{label} ({', '.join(remarks)})" if remarks else label
+
     @property
     def names(self) -> str:
         """The names of the runs."""

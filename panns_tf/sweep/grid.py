@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import itertools
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -226,19 +227,15 @@ def _check_rows(rows: Sequence[Row]) -> None:
 
 def _check_factors(factors: Sequence[str], rows: Sequence[Row]) -> None:
     """Checks that the rows are the combinations of the factors' levels."""
-    if not factors:
-        return
-    if len(factors) < 2 or len(set(factors)) < len(factors):
-        raise ValueError(f"factors must be two settings or more; received {list(factors)}")
     for row, name in itertools.product(rows, factors):
         if name not in row.settings:
             raise ValueError(f"row {row.label!r} has no {name}, which is a factor")
     cells = [tuple(row.settings[name] for name in factors) for row in rows]
-    levels = [list(dict.fromkeys(level)) for level in zip(*cells, strict=True)]
-    for name, found in zip(factors, levels, strict=True):
-        if len(found) < 2:
-            raise ValueError(f"the factor {name} is {found[0]!r} in all rows")
-    for cell in itertools.product(*levels):
-        if cells.count(cell) != 1:
-            what = " and ".join(f"{n} = {v!r}" for n, v in zip(factors, cell, strict=True))
-            raise ValueError(f"factors need one row a combination; {cells.count(cell)} have {what}")
+    levels = [len(set(each)) for each in zip(*cells, strict=True)]
+    if factors and (len(factors) < 2 or min(levels) < 2):
+        raise ValueError(f"factors must be two settings or more that vary; received {factors}")
+    if factors and not len(rows) == len(set(cells)) == math.prod(levels):
+        raise ValueError(
+            f"factors need one row for each of the {math.prod(levels)} combinations of "
+            f"{' and '.join(factors)}; {len(rows)} rows have {len(set(cells))} of them"
+        )

@@ -37,9 +37,13 @@ def test_classes_with_label_quality(tmp_path, capsys):
     quality.write_text("mid,rated,true\na,10,5\nb,0,0\nc,8,8\n")
     words = ("classes", tmp_path / "a", "--label-quality", quality, "--output", tmp_path / "x")
     out = printed(capsys, *words)
-    lines = {line.split("  ")[0]: line.split()[-2:] for line in out.splitlines() if line}
-    assert lines["dog"] == ["0.50", "0.1000"]
-    assert lines[LABELS[1]] == ["unknown", "undefined"]
+    lines = {line.split("  ")[0]: line.split()[-3:] for line in out.splitlines() if line}
+    assert lines["dog"] == ["0.1000", "1", "0.5000"]
+    assert lines[LABELS[1]] == ["wind", "Cnn14", "0"]
+    assert (
+        f"1 of 3 classes undefined, without a positive held-out clip, and left empty: {LABELS[1]}"
+        in out
+    )
 
 
 def test_many_classes_make_two_figures(tmp_path, capsys):

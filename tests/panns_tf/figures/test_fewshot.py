@@ -52,7 +52,7 @@ def test_means_ranges_and_the_papers_results(tmp_path):
     assert list(line.get_xdata()) == [0, 3, 4]
     without = fewshot([path], with_paper=False)
     assert {row["source"] for row in without.rows} == {"this project"}
-    assert without.notes == ()
+    assert without.notes == []
 
 
 def test_doubtful_results_are_left_out():
@@ -64,7 +64,7 @@ def test_another_metric_or_task_has_no_published_results(tmp_path):
     path = write(tmp_path, "ESC50,scratch,1,0,mAP,0.1", "My Sounds,my way,3,0,accuracy,0.5")
     chart = fewshot([path])
     assert {row["source"] for row in chart.rows} == {"this project"}
-    assert chart.notes == ("esc50: mAP measured; the paper has accuracy, not drawn",)
+    assert chart.notes == ["esc50: mAP measured; the paper has accuracy, not drawn"]
     titles = [axes.get_title(loc="left") for axes in chart.figure().axes]
     assert titles == ["ESC-50", "My Sounds"]
 
@@ -108,10 +108,10 @@ def test_crowded_counts_have_ticks_apart(tmp_path):
 def test_rows_without_a_value_are_named(tmp_path):
     chart = fewshot([write(tmp_path, "a,b,1,0,c,", "a,b,2,0,c,nan", "a,b,4,0,c,0")])
     assert [(row["clips_per_class"], row["mean"]) for row in chart.rows] == [(4, 0.0)]
-    assert chart.notes == (
+    assert chart.notes == [
         "results.csv, line 2: no value; left out",
         "results.csv, line 3: no value; left out",
-    )
+    ]
 
 
 def test_mistakes(tmp_path):

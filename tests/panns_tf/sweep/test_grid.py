@@ -134,10 +134,11 @@ def test_factors_need_every_combination(tmp_path):
     text = "factors = ['sampling', 'mixup']\n"
     for number, (sampling, mixup) in enumerate(cells):
         text += f"[[row]]\nlabel = '{number}'\nsampling = '{sampling}'\nmixup = '{mixup}'\n"
-    with pytest.raises(ValueError, match="0 have sampling = 'balanced' and mixup = 'features'"):
+    missing = "each of the 4 combinations of sampling and mixup; 3 rows have 3 of them"
+    with pytest.raises(ValueError, match=missing):
         written(tmp_path, text)
     last = "[[row]]\nlabel = 'd'\nsampling = 'balanced'\nmixup = 'features'\n"
     assert written(tmp_path, text + last).factors == ("sampling", "mixup")
     twice = last.replace("'d'", "'e'") + "gain = 2\n"
-    with pytest.raises(ValueError, match="2 have"):
+    with pytest.raises(ValueError, match="5 rows have 4 of them"):
         written(tmp_path, text + last + twice)
