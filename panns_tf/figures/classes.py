@@ -262,6 +262,8 @@ def _remark(axes, x: float, y: float, text: str, theme: Theme) -> None:
 
 
 def _draw_clips(axes, placed, most: int, theme: Theme) -> None:
+    from matplotlib.ticker import EngFormatter
+
     least = 0.8  # so that a single clip has a bar
     axes.set_xscale("log")
     axes.set_xlim(least, 1.6 * max(most, 10))
@@ -276,7 +278,8 @@ def _draw_clips(axes, placed, most: int, theme: Theme) -> None:
     axes.minorticks_off()
     decades = int(math.log10(1.6 * max(most, 10)))
     ticks = [10**e for e in range(0, decades + 1, 1 if decades <= 3 else 2)]
-    axes.set_xticks(ticks, [str(t).replace("000000", "M").replace("000", "k") for t in ticks])
+    axes.set_xticks(ticks)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # such as 10k
 
 
 def _draw_ap(axes, placed, interval: str, theme: Theme) -> None:
