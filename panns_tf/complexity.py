@@ -3,22 +3,10 @@
 import dataclasses
 import math
 
-import keras
-from keras import layers
-
-from panns_tf.layers.batch_norm import BatchNorm
-from panns_tf.layers.log_mel import LogMel
-from panns_tf.models.blocks import LayerBook
-from panns_tf.models.graph import graph
-from panns_tf.models.network import checked_classes
 from panns_tf.models.registry import Architecture, find
-from panns_tf.models.valueless import without_values
-
-CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D)
-AVERAGE_POOLS = (layers.AveragePooling1D, layers.AveragePooling2D)
 
 #: Where the reference rectifies and pools by layer objects, which its counter sees, and not by
-#: function calls, which it does not: by body, prefixes of our layers' names.
+#: function calls, which it does not: by backbone, prefixes of our layers' names.
 COUNTED_RELUS = {"resnet": "resnet.", "res1dnet": "resnet.", "mobilenet_v1": "features."}
 COUNTED_POOLS = {"resnet": ".downsample.", "res1dnet": ".downsample.", "mobilenet": "features."}
 
@@ -44,7 +32,7 @@ class Complexity:
 
 
 def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overrides) -> Complexity:
-    """Counts the parameters and operations of a network; nothing is computed.
+    """Returns the parameters and operations of a network; nothing is computed.
 
     Args:
         name: of the network; see `panns_tf.list_models`.
@@ -62,64 +50,96 @@ def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overr
 
     Source: ``utils/utilities.py`` and ``pytorch/pytorch_utils.py`` of the reference; Table XII.
     """
-    row = find(name).override(**overrides)
+    arch = find(name).override(**overrides)
+    if arch == find(name) and (seconds, num_classes) == (10.0, 527) and arch.parameters:
+        return Complexity(arch.parameters, arch.operations, arch.multiply_adds)
+    return count(arch, seconds, num_classes)
+
+
+def count(arch: Architecture, seconds: float = 10.0, num_classes: int = 527) -> Complexity:
+    """Counts the parameters and operations of an architecture, layer by layer.
+
+    Raises:
+        ValueError: as `panns_tf.create_model`.
+    """
+    import keras
+
+    from panns_tf.models.blocks import LayerFactory
+    from panns_tf.models.network import all_outputs, checked_classes
+
     num_classes = checked_classes(num_classes)
-    samples = round(seconds * row.frontend.sample_rate) if math.isfinite(seconds) else 0
+    samples = round(seconds * arch.frontend.sample_rate) if math.isfinite(seconds) else 0
     if samples < 1:
         raise ValueError(f"seconds must be above 0; received {seconds}")
-    with without_values():
-        waveform = keras.Input((samples,), batch_size=1)
-        model = keras.Model(waveform, graph(row, LayerBook(), waveform, None, num_classes))
-    parameters = row.unused_parameters(num_classes)
+    waveform = keras.Input((samples,), batch_size=1)
+    outputs = all_outputs(arch, LayerFactory(zeros=True), waveform, None, num_classes)
+    layers = {layer.name: layer for layer in keras.Model(waveform, outputs).layers}
+    parameters = arch.unused_parameters(num_classes)
     operations = multiply_adds = 0
-    for layer in model.layers:
+    for layer in layers.values():
         parameters += sum(math.prod(v.shape) for v in layer.trainable_variables)
         macs = _multiply_adds(layer)
         multiply_adds += macs
-        operations += 2 * macs + _other_operations(row, layer)
+        operations += 2 * macs + _other_operations(arch, layers, layer)
     return Complexity(parameters, operations, multiply_adds)
 
 
-def _multiply_adds(layer: layers.Layer) -> int:
-    if isinstance(layer, LogMel):
+def _multiply_adds(layer) -> int:
+    kind = _kind(layer)
+    if kind == "log_mel":
         _, frames, _ = layer.output.shape
         size = layer.frontend.window_size
         return 2 * frames * (size // 2 + 1) * size  # real and imaginary part
-    if isinstance(layer, layers.Dense):
+    if kind == "dense":
         return math.prod(layer.kernel.shape)
-    if isinstance(layer, CONVOLUTIONS):
-        return math.prod(layer.output.shape) * _taps(layer)
+    if kind == "convolution":
+        return math.prod(layer.output.shape) * math.prod(layer.kernel.shape[:-1])
+    if kind == "depthwise":
+        return math.prod(layer.output.shape) * math.prod(layer.kernel.shape[:-2])
     return 0
 
 
-def _taps(layer: layers.Layer) -> int:
-    """Products in one output of a convolution."""
-    depthwise = isinstance(layer, layers.DepthwiseConv2D)
-    return math.prod(layer.kernel.shape[:-2] if depthwise else layer.kernel.shape[:-1])
+def _kind(layer) -> str:
+    """The kind of a layer, as far as it is counted."""
+    from keras import layers
+
+    from panns_tf.layers.log_mel import LogMel
+
+    for name, kinds in (
+        ("log_mel", LogMel),
+        ("dense", layers.Dense),
+        ("depthwise", layers.DepthwiseConv2D),
+        ("convolution", (layers.Conv1D, layers.Conv2D)),
+        ("normalisation", layers.BatchNormalization),
+        ("rectifier", layers.ReLU),
+        ("pool", (layers.AveragePooling1D, layers.AveragePooling2D)),
+    ):
+        if isinstance(layer, kinds):
+            return name
+    return ""
 
 
-def _other_operations(row: Architecture, layer: layers.Layer) -> int:
-    family = "mobilenet" if row.body.startswith("mobilenet") else row.body
-    if isinstance(layer, layers.Dense):
+def _other_operations(arch: Architecture, layers: dict, layer) -> int:
+    kind = _kind(layer)
+    family = "mobilenet" if arch.backbone.startswith("mobilenet") else arch.backbone
+    if kind == "dense":
         return math.prod(layer.bias.shape)
-    if isinstance(layer, CONVOLUTIONS):
+    if kind in ("convolution", "depthwise"):
         count = math.prod(layer.output.shape) if layer.use_bias else 0
-        if family == "mobilenet" and layer.kernel_size == (3, 3) and not _is_pooled(layer):
-            # The reference has an average pool of 1x1 after each 3x3 convolution of stride 1.
-            count += math.prod(layer.output.shape)
+        if family == "mobilenet" and layer.kernel_size == (3, 3):
+            # The reference has an average pool of 1x1 after each 3x3 convolution of stride 1,
+            # where we have none between it and the normalisation.
+            prefix, _, number = layer.name.rpartition(".")
+            pooled = f"{prefix}.{int(number) + 1}" in layers
+            count += 0 if pooled else math.prod(layer.output.shape)
         return count
-    if isinstance(layer, BatchNorm):
+    if kind == "normalisation":
         return 2 * math.prod(layer.input.shape)
-    if isinstance(layer, layers.ReLU):
-        prefix = COUNTED_RELUS.get(row.body)
-        return 2 * math.prod(layer.input.shape) if prefix and layer.name.startswith(prefix) else 0
-    if isinstance(layer, AVERAGE_POOLS):
-        part = COUNTED_POOLS.get(family)
-        counted = part and part in layer.name
-        return math.prod(layer.output.shape) * math.prod(layer.pool_size) if counted else 0
+    if kind == "rectifier":
+        counted = COUNTED_RELUS.get(arch.backbone)
+        return 2 * math.prod(layer.input.shape) if counted and layer.name.startswith(counted) else 0
+    if kind == "pool":
+        counted = COUNTED_POOLS.get(family)
+        pooled = math.prod(layer.output.shape) * math.prod(layer.pool_size)
+        return pooled if counted and counted in layer.name else 0
     return 0
-
-
-def _is_pooled(layer: layers.Layer) -> bool:
-    following = [node.operation for node in layer._outbound_nodes]
-    return any(isinstance(operation, AVERAGE_POOLS) for operation in following)

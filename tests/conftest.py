@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config
 
-from panns_tf.layers.compiled import without_xla
+from panns_tf.layers.cpu import traced_for
 from tests import support
 from tests.browser import _browser, page, screenshot  # noqa: F401  fixtures
 from tfrecords import synthesize_clips
@@ -64,7 +64,7 @@ def deterministic():
 @pytest.fixture
 def plain():
     """Runs one test without XLA, which would compile every layer for every length."""
-    with without_xla():
+    with traced_for("portable"):
         yield
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.models import ARCHITECTURES, Architecture
-from panns_tf.models.registry import FRONTEND_8K
+from panns_tf.models.registry import ARCHITECTURES, FRONTEND_8K, Architecture
 from tests.fixtures import recipe
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -42,6 +41,8 @@ def _thin(row: Architecture) -> Architecture:
         row,
         name=f"Thin_{row.name}",
         parameters=0,
+        operations=0,
+        multiply_adds=0,
         published_map=None,
         widths=tuple(max(4, width // 32) for width in row.widths),
         depths=tuple(min(2, depth) for depth in row.depths),
@@ -69,10 +70,9 @@ GRAPHS = _distinct(
 )
 
 TINY = (
-    Architecture("Tiny", 0, frontend=FRONTEND_8K, widths=(4, 4, 4, 8, 8, 8), embedding_size=8),
+    Architecture("Tiny", frontend=FRONTEND_8K, widths=(4, 4, 4, 8, 8, 8), embedding_size=8),
     Architecture(
         "Wavegram_Tiny",
-        0,
         inputs=("log_mel", "wavegram"),
         widths=(4, 4, 4, 8, 8, 8),
         embedding_size=8,

@@ -6,8 +6,8 @@ from keras import layers, ops
 
 from panns_tf.layers import BatchNorm
 from panns_tf.models import Network
-from panns_tf.models.blocks import LayerBook
-from panns_tf.models.graph import graph
+from panns_tf.models.blocks import LayerFactory
+from panns_tf.models.network import all_outputs
 
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D)
 
@@ -30,14 +30,14 @@ def folded(network: Network) -> keras.Model:
     return keras.Model(*folded_graph(network, FoldedLayers(network)), name=network.name)
 
 
-def folded_graph(network: Network, layer: LayerBook) -> tuple[keras.KerasTensor, dict]:
+def folded_graph(network: Network, layer: LayerFactory) -> tuple[keras.KerasTensor, dict]:
     """Returns input and outputs of a network's graph, built anew from other layers."""
     waveform = keras.Input((None,), name="waveform", dtype="float32")
-    outputs = graph(network.row, layer, waveform, None, network.num_classes)
+    outputs = all_outputs(network.arch, layer, waveform, None, network.num_classes)
     return waveform, {name: outputs[name] for name in network.output_shapes}
 
 
-class FoldedLayers(LayerBook):
+class FoldedLayers(LayerFactory):
     """Gives a network's own layers, but for convolutions and the normalisations folded into them.
 
     Args:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from panns_tf.models.blocks import LayerBook
-from panns_tf.models.graph import features
-from panns_tf.models.heads import clip_of_features, local_outputs
+from panns_tf.models.blocks import LayerFactory
+from panns_tf.models.network import feature_maps
+from panns_tf.models.heads import pooled_outputs, step_outputs
 from panns_tf.models.registry import Architecture
 
 
@@ -38,7 +38,7 @@ class SplitNetwork:
     Attributes:
         arch: the network.
         encoder: waveforms (batch, samples) to what the head computes of each step, by name,
-            (batch, steps, n); see `panns_tf.models.heads.local_outputs`.
+            (batch, steps, n); see `panns_tf.models.heads.step_outputs`.
         head: pooled features (batch, channels) to the outputs by name; None where the steps
             have outputs themselves.
         field: of a step.
@@ -50,7 +50,7 @@ class SplitNetwork:
     field: ReceptiveField
 
 
-def split_network(arch: Architecture, layer: LayerBook, num_classes: int) -> SplitNetwork:
+def split_network(arch: Architecture, layer: LayerFactory, num_classes: int) -> SplitNetwork:
     """Splits a network at its pooling over time; the parts share its layers.
 
     Args:
@@ -59,11 +59,11 @@ def split_network(arch: Architecture, layer: LayerBook, num_classes: int) -> Spl
         num_classes: K.
     """
     waveform = keras.Input((None,), name="waveform", dtype="float32")
-    local = local_outputs(arch, layer, features(arch, layer, waveform), num_classes)
+    local = step_outputs(arch, layer, feature_maps(arch, layer, waveform), num_classes)
     head = None
     if "features" in local:
         pooled = keras.Input((local["features"].shape[-1],), name="pooled", dtype="float32")
-        head = keras.Model(pooled, clip_of_features(arch, layer, pooled, num_classes))
+        head = keras.Model(pooled, pooled_outputs(arch, layer, pooled, num_classes))
     return SplitNetwork(arch, keras.Model(waveform, local), head, receptive_field(arch))
 
 

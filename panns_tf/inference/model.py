@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from panns_tf.inference.fold import FoldedLayers
 from panns_tf.inference.long_audio import SplitNetwork, StreamingEncoder, split_network
-from panns_tf.layers.compiled import for_this_machine, without_xla
+from panns_tf.layers.cpu import traced_for
 from panns_tf.models import Network
-from panns_tf.models.graph import graph
+from panns_tf.models.network import all_outputs
 
 #: Dtype policies by the names that commands use.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -59,7 +59,7 @@ class InferenceModel:
         self._seconds_at_once = 10 * batch_size
         self._layers = FoldedLayers(in_precision(network, precision))
         waveform = keras.Input((None,), name="waveform", dtype="float32")
-        outputs = graph(self.arch, self._layers, waveform, None, network.num_classes)
+        outputs = all_outputs(self.arch, self._layers, waveform, None, network.num_classes)
         kept = {name: outputs[name] for name in OUTPUTS if name in outputs}
         # In half precision a processor's own operations are faster than XLA's for it.
         self._compiles = precision == "float32" or _has_gpu()
@@ -110,22 +110,19 @@ class CompiledModel:
         self._seconds: collections.Counter = collections.Counter()
         self.compiled: dict[tuple, Callable] = {}
         signature = [tf.TensorSpec((None, None), tf.float32)]
-        self._plain = tf.function(self._run_here, input_signature=signature, autograph=False)
+        run = traced_for("this_machine")(self._run)
+        self._plain = tf.function(run, input_signature=signature, autograph=False)
 
     def _run(self, waveforms):
-        with without_xla():  # the layers need not compile themselves in what is compiled whole
-            return self._model(waveforms, training=False)
-
-    def _run_here(self, waveforms):
-        with for_this_machine():
-            return self._run(waveforms)
+        return self._model(waveforms, training=False)
 
     def __call__(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
         shape = waveforms.shape
         function = self.compiled.get(shape, self._plain)
         if self._compiles and function is self._plain and len(self.compiled) < MOST_COMPILED:
             if self._seconds[shape] >= COMPILED_AFTER:
-                function = tf.function(self._run, jit_compile=True, autograph=False)
+                run = traced_for("xla")(self._run)
+                function = tf.function(run, jit_compile=True, autograph=False)
                 self.compiled[shape] = function
                 del self._seconds[shape]
             else:

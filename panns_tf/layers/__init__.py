@@ -1,28 +1,27 @@
 """Layers that the networks need and Keras does not have; `keras.ops` only."""
 
+from importlib import import_module
+
 import keras  # noqa: F401  before any layer is half imported: see panns_tf._register_classes
 
-from panns_tf.layers.batch_norm import BatchNorm
-from panns_tf.layers.convolution import Conv2D
-from panns_tf.layers.depthwise import DepthwiseConv
-from panns_tf.layers.log_mel import LogMel
-from panns_tf.layers.mixup import Mixup, MixupLambda, mix
-from panns_tf.layers.segments import CutPatches, PatchesOfClips, RepeatSegments
-from panns_tf.layers.spec_augment import SpecAugment
-from panns_tf.layers.timing import ConcatenateInTime, PadToMinimum
+_MODULES = {
+    "BatchNorm": "batch_norm",
+    "ConcatenateInTime": "shapes",
+    "Conv2D": "cpu",
+    "CutPatches": "shapes",
+    "DepthwiseConv": "cpu",
+    "LogMel": "log_mel",
+    "Mixup": "mixup",
+    "MixupLambda": "mixup",
+    "PadToMinimum": "shapes",
+    "PatchesOfClips": "shapes",
+    "RepeatSegments": "shapes",
+    "SpecAugment": "spec_augment",
+    "mix": "mixup",
+}
 
-__all__ = [
-    "BatchNorm",
-    "ConcatenateInTime",
-    "Conv2D",
-    "CutPatches",
-    "DepthwiseConv",
-    "LogMel",
-    "Mixup",
-    "MixupLambda",
-    "PadToMinimum",
-    "PatchesOfClips",
-    "RepeatSegments",
-    "SpecAugment",
-    "mix",
-]
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"panns_tf.layers.{_MODULES[name]}"), name)

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from panns_tf.layers.compiled import plain_tensorflow
+from panns_tf.layers.cpu import by_tensorflow
 
 #: Values from which TensorFlow's own operation saves time that shows. Its rounding, oneDNN's, is
 #: three times that of the single operations, which smaller maps are left to.
@@ -36,7 +36,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         if not (training and self.trainable):
             mean, variance = self.moving_mean, self.moving_variance
             return self._normalized(ops.cast(inputs, "float32"), mean, variance)
-        if self._is_plain(inputs) and plain_tensorflow():
+        if self._is_plain(inputs) and by_tensorflow():
             outputs, mean, unbiased = fused(inputs, self.gamma, self.beta, self.epsilon)
         else:
             x = ops.cast(inputs, "float32")  # half precision would overflow in the sums

@@ -7,9 +7,8 @@ import numpy as np
 from keras import ops
 
 from panns_tf.config import Frontend
-from panns_tf.layers.compiled import xla_compiled
-from panns_tf.layers.framing import frames_of
-from panns_tf.layers.sizes import larger
+from panns_tf.layers.cpu import compiled
+from panns_tf.layers.shapes import larger
 
 #: Mel energies below this become this: digital silence is -100 dB.
 SMALLEST_POWER = 1e-10
@@ -103,7 +102,7 @@ class LogMel(keras.layers.Layer):
         used = np.flatnonzero(mel.any(axis=1))  # bins outside fmin to fmax count for nothing
         self._first, self._end = int(used[0]), int(used[-1]) + 1
         self._mel = mel[self._first : self._end]
-        self._compiled = xla_compiled(self._log_mel)
+        self._compiled = compiled(self._log_mel)
 
     def build(self, input_shape):
         if len(input_shape) != 2:
@@ -120,9 +119,8 @@ class LogMel(keras.layers.Layer):
         # Reflection needs half + 1 samples; zeros make up what is missing.
         waveform = ops.pad(waveform, ((0, 0), (0, larger(0, half + 1 - samples))))
         waveform = ops.pad(waveform, ((0, 0), (half, half)), mode="reflect")
-        framed = frames_of(
-            waveform, self.frontend.window_size, self.frontend.hop_size
-        )  # (batch, frames, window_size)
+        framed = ops.extract_sequences(waveform, self.frontend.window_size, self.frontend.hop_size)
+        # (batch, frames, window_size)
         real, imaginary = ops.rfft(framed[:, :frames] * self._window)
         real, imaginary = (x[..., self._first : self._end] for x in (real, imaginary))
         power = ops.square(real) + ops.square(imaginary)  # (batch, frames, bins)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from keras import layers
 
 from panns_tf.layers.batch_norm import BatchNorm
-from panns_tf.layers.convolution import Conv2D
+from panns_tf.layers.cpu import Conv2D
 
 
-class LayerBook:
+class LayerFactory:
     """Gives the layer of a name, making it when it is asked for the first time.
 
-    A graph built from the book of another model's layers shares all of them with it.
+    A graph built from another model's layers shares all of them with it.
 
     Args:
         existing: layers that are there already.
@@ -35,12 +35,15 @@ class LayerBook:
         return self._layers[name]
 
 
-def dropout(layer: LayerBook, name: str, x, rate: float):
+LayerBook = LayerFactory  # until all callers are changed
+
+
+def dropout(layer: LayerFactory, name: str, x, rate: float):
     """Element-wise dropout in training; no layer at all if the rate is 0."""
     return layer(layers.Dropout, name, rate=rate)(x) if rate else x
 
 
-def convolve(layer: LayerBook, name: str, x, filters: int, size: int, **settings):
+def convolve(layer: LayerFactory, name: str, x, filters: int, size: int, **settings):
     """A convolution without bias over time, or over time and frequency as ``x`` has them.
 
     Stride 1 with "same" padding, which for odd sizes is the reference's, unless ``settings``
@@ -51,18 +54,18 @@ def convolve(layer: LayerBook, name: str, x, filters: int, size: int, **settings
     return layer(kind, name, filters=filters, kernel_size=size, **settings)(x)
 
 
-def normalize(layer: LayerBook, name: str, x, last_of_branch: bool = False):
+def normalize(layer: LayerFactory, name: str, x, last_of_branch: bool = False):
     """Batch normalisation; one that ends a residual branch starts with scale 0."""
     return layer(BatchNorm, name, gamma_initializer="zeros" if last_of_branch else "ones")(x)
 
 
-def rectify(layer: LayerBook, name: str, x):
+def rectify(layer: LayerFactory, name: str, x):
     """max(x, 0)."""
     return layer(layers.ReLU, name)(x)
 
 
 def conv_block(
-    layer: LayerBook,
+    layer: LayerFactory,
     name: str,
     x,
     filters: int,
@@ -92,7 +95,7 @@ def conv_block(
     return layer(layers.AveragePooling2D, f"{name}.pool", pool_size=pool)(x)
 
 
-def wave_block(layer: LayerBook, name: str, x, filters: int):
+def wave_block(layer: LayerFactory, name: str, x, filters: int):
     """Two convolutions over time, the second dilated, then max pooling by 4.
 
     Args:
@@ -113,7 +116,7 @@ def wave_block(layer: LayerBook, name: str, x, filters: int):
 
 
 def first_convolution(
-    layer: LayerBook, prefix: str, waveform, filters: int, size: int, stride: int, pad: int
+    layer: LayerFactory, prefix: str, waveform, filters: int, size: int, stride: int, pad: int
 ):
     """A waveform's first convolution and its normalisation.
 

@@ -1,31 +1,33 @@
-"""The CNN family: log-mel, wavegram or both, and a stack of convolution blocks."""
+"""The CNN family: log-mel, wavegram or both, and a stack of convolution blocks; VGGish."""
 
-from panns_tf.layers.timing import ConcatenateInTime
-from panns_tf.models.blocks import LayerBook, conv_block, dropout
+from keras import layers
+
+from panns_tf.layers.shapes import ConcatenateInTime, CutPatches, PatchesOfClips
+from panns_tf.models.blocks import LayerFactory, conv_block, dropout
 from panns_tf.models.features import WAVEGRAM_HOP, log_mel, wavegram
 from panns_tf.models.registry import Architecture
 
 
-def halvings(row: Architecture) -> int:
+def halvings(arch: Architecture) -> int:
     """Returns how often the body halves time and frequency."""
-    return len(row.widths) - (not row.pool_last)
+    return len(arch.widths) - (not arch.pool_last)
 
 
-def shortest_clip(row: Architecture) -> int:
-    """Returns the number of samples below which the body would have no frame left."""
+def shortest_clip(arch: Architecture) -> int:
+    """Returns the number of samples below which the backbone would have no frame left."""
     lengths = []
-    if "log_mel" in row.inputs:
-        lengths.append((2 ** halvings(row) - 1) * row.frontend.hop_size)
-    if "wavegram" in row.inputs:
+    if "log_mel" in arch.inputs:
+        lengths.append((2 ** halvings(arch) - 1) * arch.frontend.hop_size)
+    if "wavegram" in arch.inputs:
         # The first, strided convolution rounds up, all later poolings down.
-        lengths.append(WAVEGRAM_HOP * 2 ** (halvings(row) - 1) - 4)
+        lengths.append(WAVEGRAM_HOP * 2 ** (halvings(arch) - 1) - 4)
     return max(lengths)
 
 
-def cnn(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of a CNN.
+def cnn(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of a CNN.
 
-    Arguments as for `panns_tf.models.graph.Body`.
+    Arguments as for `panns_tf.models.network.Backbone`.
 
     Returns:
         (items, frames // 2**n, mel_bins // 2**n, widths[-1]), n the number of `halvings`.
@@ -33,15 +35,49 @@ def cnn(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     Source: ``Cnn14`` and its kin, ``Wavegram_Logmel_Cnn14``; paper, Tables I and II.
     """
     maps = []  # each (items, frames // 2, mel_bins // 2, 64)
-    if "log_mel" in row.inputs:
-        x = log_mel(row, layer, waveform, mixup_lambda)
-        maps.append(conv_block(layer, "conv_block1", x, row.widths[0], kernels=row.kernels))
-    if "wavegram" in row.inputs:
-        maps.append(wavegram(row, layer, waveform, mixup_lambda))
+    if "log_mel" in arch.inputs:
+        x = log_mel(arch, layer, waveform, mixup_lambda)
+        maps.append(conv_block(layer, "conv_block1", x, arch.widths[0], kernels=arch.kernels))
+    if "wavegram" in arch.inputs:
+        maps.append(wavegram(arch, layer, waveform, mixup_lambda))
     x = layer(ConcatenateInTime, "concatenate")(maps) if len(maps) > 1 else maps[0]
-    x = dropout(layer, "conv_block1.dropout", x, row.block_dropout)
-    for i, filters in enumerate(row.widths[1:], start=2):
-        pool = (2, 2) if i < len(row.widths) or row.pool_last else (1, 1)
-        x = conv_block(layer, f"conv_block{i}", x, filters, pool, row.kernels)
-        x = dropout(layer, f"conv_block{i}.dropout", x, row.block_dropout)
+    x = dropout(layer, "conv_block1.dropout", x, arch.block_dropout)
+    for i, filters in enumerate(arch.widths[1:], start=2):
+        pool = (2, 2) if i < len(arch.widths) or arch.pool_last else (1, 1)
+        x = conv_block(layer, f"conv_block{i}", x, filters, pool, arch.kernels)
+        x = dropout(layer, f"conv_block{i}.dropout", x, arch.block_dropout)
     return x
+
+
+#: 0.96 s at a hop of 10 ms.
+PATCH_FRAMES = 96
+
+
+def shortest_for_vggish(arch: Architecture) -> int:
+    """Returns the number of samples below which there would be no whole patch."""
+    return (PATCH_FRAMES - 1) * arch.frontend.hop_size
+
+
+def vggish(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of VGGish: plain convolutions and max pooling, on each patch by itself.
+
+    Arguments as for `panns_tf.models.network.Backbone`.
+
+    Returns:
+        (items, patches, features). Patches follow each other without overlap; a rest shorter
+        than a patch at the clip's end is dropped.
+
+    Source: Hershey et al. 2017, with the log-mel and bn0 of the other networks; paper, Table I.
+    """
+    clips = log_mel(arch, layer, waveform, mixup_lambda)  # (items, frames, mel_bins, 1)
+    x = layer(CutPatches, "patches", frames=PATCH_FRAMES)(clips)
+    # (items * patches, 96, mel_bins, 1)
+    for block, (filters, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), start=1):
+        for i in range(1, depth + 1):
+            name = f"conv_block{block}.conv{i}"
+            settings = {"kernel_size": 3, "padding": "same", "activation": "relu"}
+            x = layer(layers.Conv2D, name, filters=filters, **settings)(x)
+        x = layer(layers.MaxPooling2D, f"conv_block{block}.pool", pool_size=2)(x)
+        x = dropout(layer, f"conv_block{block}.dropout", x, arch.block_dropout)
+    x = layer(layers.Flatten, "flatten")(x)  # (items * patches, features)
+    return layer(PatchesOfClips, "patches_of_clips")([x, clips])

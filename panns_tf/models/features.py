@@ -1,4 +1,4 @@
-"""What the bodies see: normalised log-mel spectrograms and wavegrams, mixed or not."""
+"""What backbones see: normalised log-mel spectrograms and wavegrams, mixed or not."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from panns_tf.layers.log_mel import LogMel
 from panns_tf.layers.mixup import Mixup
 from panns_tf.layers.spec_augment import SpecAugment
 from panns_tf.models.blocks import (
-    LayerBook,
+    LayerFactory,
     conv_block,
     first_convolution,
     rectify,
@@ -24,27 +24,27 @@ WAVEGRAM_PLANES = 4
 WAVEGRAM_HOP = 5 * 4**3 * 2
 
 
-def mixed(layer: LayerBook, name: str, x, mixup_lambda, **settings):
+def mixed(layer: LayerFactory, name: str, x, mixup_lambda, **settings):
     """Mixes pairs of items, where there is a ``mixup_lambda``: (2N, ...) to (N, ...)."""
     return x if mixup_lambda is None else layer(Mixup, name, **settings)([x, mixup_lambda])
 
 
-def log_mel(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
+def log_mel(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """Waveform (batch, samples) to normalised, masked, mixed log-mel (items, frames, bins, 1).
 
     ``bn0`` and SpecAugment see every clip by itself, before mixing. All of it is float32.
     """
-    x = layer(LogMel, "log_mel", **dataclasses.asdict(row.frontend))(waveform)
+    x = layer(LogMel, "log_mel", **dataclasses.asdict(arch.frontend))(waveform)
     x = layer(BatchNorm, "bn0", dtype="float32")(x)  # one scale and shift per mel bin
-    if row.spec_augment:
+    if arch.spec_augment:
         # Stripes as wide as in the reference, which scales them with the mel bins.
-        width = max(1, row.frontend.mel_bins // 8)
+        width = max(1, arch.frontend.mel_bins // 8)
         x = layer(SpecAugment, "spec_augmenter", time_width=64, frequency_width=width)(x)
     x = ops.expand_dims(x, -1)  # (batch, frames, mel_bins, 1)
     return mixed(layer, "mixup.log_mel", x, mixup_lambda)
 
 
-def wavegram(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
+def wavegram(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """Waveform (batch, samples) to mixed wavegram (items, samples // 640, mel_bins // 2, 64).
 
     A learned spectrogram: convolutions over time whose channels then become frequencies, as
@@ -53,13 +53,13 @@ def wavegram(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     Raises:
         ValueError: if the log-mel beside it has another time step or an odd number of bins.
     """
-    frequencies, odd = divmod(row.frontend.mel_bins, 2)
+    frequencies, odd = divmod(arch.frontend.mel_bins, 2)
     if odd:
-        raise ValueError(f"a wavegram needs even mel_bins; received {row.frontend.mel_bins}")
-    if "log_mel" in row.inputs and 2 * row.frontend.hop_size != WAVEGRAM_HOP:
+        raise ValueError(f"a wavegram needs even mel_bins; received {arch.frontend.mel_bins}")
+    if "log_mel" in arch.inputs and 2 * arch.frontend.hop_size != WAVEGRAM_HOP:
         raise ValueError(
-            f"the wavegram of {row.name} has a step of {WAVEGRAM_HOP} samples, so its log-mel "
-            f"needs hop_size={WAVEGRAM_HOP // 2}; received {row.frontend.hop_size}"
+            f"the wavegram of {arch.name} has a step of {WAVEGRAM_HOP} samples, so its log-mel "
+            f"needs hop_size={WAVEGRAM_HOP // 2}; received {arch.frontend.hop_size}"
         )
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     x = first_convolution(layer, "pre_", x, 64, size=11, stride=5, pad=5)

@@ -2,8 +2,8 @@
 
 from keras import layers
 
-from panns_tf.layers.depthwise import DepthwiseConv
-from panns_tf.models.blocks import LayerBook, convolve, normalize
+from panns_tf.layers.cpu import DepthwiseConv
+from panns_tf.models.blocks import LayerFactory, convolve, normalize
 from panns_tf.models.features import log_mel
 from panns_tf.models.registry import Architecture
 
@@ -33,12 +33,12 @@ V2 = (
 )
 
 
-def shortest_clip(row: Architecture) -> int:
-    """Returns the number of samples below which the body would have no frame left."""
-    return (2**5 - 1) * row.frontend.hop_size
+def shortest_clip(arch: Architecture) -> int:
+    """Returns the number of samples below which the backbone would have no frame left."""
+    return (2**5 - 1) * arch.frontend.hop_size
 
 
-def _pool_and_normalize(layer: LayerBook, name: str, first: int, x, stride: int, most):
+def _pool_and_normalize(layer: LayerFactory, name: str, first: int, x, stride: int, most):
     """What follows a 3x3 convolution: stride as an average pool, BN, ReLU up to ``most``."""
     if stride > 1:
         x = layer(layers.AveragePooling2D, f"{name}.{first}", pool_size=stride)(x)
@@ -46,28 +46,28 @@ def _pool_and_normalize(layer: LayerBook, name: str, first: int, x, stride: int,
     return layer(layers.ReLU, f"{name}.{first + 2}", max_value=most)(x)
 
 
-def _depthwise(layer: LayerBook, name: str, first: int, x, stride: int, most):
+def _depthwise(layer: LayerFactory, name: str, first: int, x, stride: int, most):
     x = layer(DepthwiseConv, f"{name}.{first}", kernel_size=3)(x)
     return _pool_and_normalize(layer, name, first + 1, x, stride, most)
 
 
-def _stem(row: Architecture, layer: LayerBook, waveform, mixup_lambda, most):
-    x = log_mel(row, layer, waveform, mixup_lambda)
+def _stem(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda, most):
+    x = log_mel(arch, layer, waveform, mixup_lambda)
     x = convolve(layer, "features.0.0", x, 32, 3)
     return _pool_and_normalize(layer, "features.0", 1, x, 2, most)
 
 
-def mobilenet_v1(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of MobileNetV1.
+def mobilenet_v1(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of MobileNetV1.
 
-    Arguments as for `panns_tf.models.graph.Body`.
+    Arguments as for `panns_tf.models.network.Backbone`.
 
     Returns:
         (items, frames // 32, mel_bins // 32, 1024).
 
     Source: ``MobileNetV1`` of the reference.
     """
-    x = _stem(row, layer, waveform, mixup_lambda, None)
+    x = _stem(arch, layer, waveform, mixup_lambda, None)
     for i, (filters, stride) in enumerate(V1, start=1):
         name = f"features.{i}"
         x = _depthwise(layer, name, 0, x, stride, None)
@@ -76,10 +76,10 @@ def mobilenet_v1(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     return x
 
 
-def mobilenet_v2(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of MobileNetV2.
+def mobilenet_v2(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of MobileNetV2.
 
-    Arguments as for `panns_tf.models.graph.Body`.
+    Arguments as for `panns_tf.models.network.Backbone`.
 
     Returns:
         (items, frames // 32, mel_bins // 32, 1280).
@@ -87,7 +87,7 @@ def mobilenet_v2(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     Source: ``MobileNetV2``, ``InvertedResidual`` of the reference.
     """
     most = 6.0
-    x = _stem(row, layer, waveform, mixup_lambda, most)
+    x = _stem(arch, layer, waveform, mixup_lambda, most)
     number = 0
     for expansion, filters, repeats, first_stride in V2:
         for repeat in range(repeats):

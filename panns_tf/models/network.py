@@ -1,13 +1,95 @@
-"""Rows of the registry become Keras models, for inference and for training."""
+"""Architectures become Keras models, for inference and for training."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import keras
 
-from panns_tf.models.blocks import LayerBook
-from panns_tf.models.graph import graph
-from panns_tf.models.registry import find
-from panns_tf.models.valueless import without_values
+from panns_tf.layers.shapes import PadToMinimum
+from panns_tf.models import cnn, mobilenet, resnet, waveform
+from panns_tf.models.blocks import LayerFactory
+from panns_tf.models.features import mixed
+from panns_tf.models.heads import HEADS
+from panns_tf.models.registry import Architecture, find
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """What makes feature maps of waveforms.
+
+    Args:
+        build: takes the architecture; its layers, existing ones shared; the waveform, symbolic
+            (batch, samples) in [-1, 1]; and mixup_lambda, symbolic (batch,), or None for no mixup.
+            Returns feature maps, (items, frames, bins, channels) or (items, steps, channels).
+        shortest_clip: maps an architecture to the samples that it needs.
+        halvings: maps an architecture to how often its mel bins are halved.
+    """
+
+    build: Callable
+    shortest_clip: Callable[[Architecture], int]
+    halvings: Callable[[Architecture], int] = lambda arch: 0
+
+
+# fmt: off
+#: By the names that architectures use.
+BACKBONES = {
+    "cnn": Backbone(cnn.cnn, cnn.shortest_clip, cnn.halvings),
+    "resnet": Backbone(resnet.resnet, resnet.shortest_clip, lambda arch: len(arch.depths) + 1),
+    "mobilenet_v1": Backbone(mobilenet.mobilenet_v1, mobilenet.shortest_clip, lambda arch: 5),
+    "mobilenet_v2": Backbone(mobilenet.mobilenet_v2, mobilenet.shortest_clip, lambda arch: 5),
+    "leenet": Backbone(waveform.leenet, waveform.shortest_for_leenet),
+    "dainet": Backbone(waveform.dainet, waveform.shortest_for_dainet),
+    "res1dnet": Backbone(waveform.res1dnet, waveform.shortest_for_res1dnet),
+    "vggish": Backbone(cnn.vggish, cnn.shortest_for_vggish, lambda arch: len(arch.widths)),
+}
+# fmt: on
+
+
+def shortest_clip(arch: Architecture) -> int:
+    """Returns the number of samples to which shorter clips are extended."""
+    return BACKBONES[arch.backbone].shortest_clip(arch)
+
+
+def feature_maps(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda=None):
+    """Builds what comes before the head: mixing, padding, front end, backbone.
+
+    Args:
+        arch: the network.
+        layer: the layers, existing ones shared.
+        waveform: symbolic (batch, samples) in [-1, 1].
+        mixup_lambda: symbolic (batch,), or None for no mixup.
+
+    Returns:
+        (items, frames, bins, channels) or (items, steps, channels), of ``batch / 2`` items under
+        mixup.
+
+    Raises:
+        ValueError: if the architecture has too few mel bins for its halvings.
+    """
+    backbone = BACKBONES[arch.backbone]
+    fewest = 2 ** backbone.halvings(arch)
+    if arch.frontend.mel_bins < fewest:
+        raise ValueError(
+            f"{arch.name} needs at least {fewest} mel_bins; received {arch.frontend.mel_bins}"
+        )
+    exact = {"dtype": "float32"}  # half precision would add noise at -50 dB to the sound
+    if arch.mixup == "waveform":
+        waveform = mixed(layer, "mixup.waveform", waveform, mixup_lambda, **exact)
+        mixup_lambda = None
+    padded = layer(PadToMinimum, "pad", minimum=shortest_clip(arch), **exact)(waveform)
+    return backbone.build(arch, layer, padded, mixup_lambda)
+
+
+def all_outputs(
+    arch: Architecture, layer: LayerFactory, waveform, mixup_lambda, num_classes: int
+) -> dict:
+    """Builds a whole network; arguments and errors as for `feature_maps`, and K classes.
+
+    Returns:
+        The head's outputs by name, for ``batch / 2`` items under mixup.
+    """
+    x = feature_maps(arch, layer, waveform, mixup_lambda)
+    return HEADS[arch.head](arch, layer, x, waveform, num_classes)
 
 
 def checked_classes(num_classes: int) -> int:
@@ -34,18 +116,18 @@ def check_waveform(name: str, waveform) -> None:
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Network(keras.Model):
-    """A functional model that knows which row of the registry it is.
+    """A functional model that knows its architecture.
 
-    Its saved form states the row and the overrides, and is rebuilt from them by `create_model`.
+    Its saved form states the architecture's name and the overrides, and is rebuilt from them.
 
     Args:
-        architecture: name of the row.
+        architecture: name of the arch.
         num_classes: K.
         zeros: whether kernels start as zeros, to be loaded, and not at random.
         **overrides: as for `create_model`.
 
     Attributes:
-        row: its `Architecture`, overrides applied.
+        arch: its `Architecture`, overrides applied.
         num_classes: K.
         labels: names of the classes in order, or None if unknown. Saved with the model.
         output_shapes: by name; None stands for the batch or a length.
@@ -54,17 +136,21 @@ class Network(keras.Model):
     def __init__(
         self, architecture: str, num_classes: int = 527, *, zeros: bool = False, **overrides
     ):
-        row = find(architecture).override(**overrides)
+        arch = find(architecture).override(**overrides)
         num_classes = checked_classes(num_classes)
         waveform = keras.Input((None,), name="waveform", dtype="float32")
-        outputs = graph(row, LayerBook(zeros=zeros), waveform, None, num_classes)
+        outputs = all_outputs(arch, LayerFactory(zeros=zeros), waveform, None, num_classes)
         outputs.pop("logits", None)
-        super().__init__(inputs=waveform, outputs=outputs, name=row.name)
-        self.row = row
+        super().__init__(inputs=waveform, outputs=outputs, name=arch.name)
+        self.arch = arch
         self.num_classes = num_classes
         self.overrides = overrides
         self.output_shapes = {name: tuple(output.shape) for name, output in outputs.items()}
         self.labels: Sequence[str] | None = None
+
+    @property
+    def row(self) -> Architecture:  # until all callers are changed
+        return self.arch
 
     def call(self, inputs, training=None, mask=None):
         waveform = inputs["waveform"] if isinstance(inputs, dict) else inputs
@@ -73,7 +159,7 @@ class Network(keras.Model):
 
     def get_config(self):
         return {
-            "architecture": self.row.name,
+            "architecture": self.arch.name,
             "num_classes": self.num_classes,
             "overrides": self.overrides,
             "labels": list(self.labels) if self.labels else None,
@@ -87,13 +173,8 @@ class Network(keras.Model):
 
 
 def blueprint(name: str, num_classes: int = 527, **overrides) -> Network:
-    """Returns a network whose variables have shapes and no values.
-
-    It cannot be run, but says in a tenth of a second and without memory what the network holds.
-    Arguments as for `create_model`.
-    """
-    with without_values():
-        return Network(name, num_classes, **overrides)
+    """Until all callers are changed."""
+    return Network(name, num_classes, zeros=True, **overrides)
 
 
 class TrainingModel(keras.Model):
@@ -104,10 +185,12 @@ class TrainingModel(keras.Model):
         self.network = network
         waveform = keras.Input((None,), name="waveform", dtype="float32")
         mixup_lambda = keras.Input((), name="mixup_lambda", dtype="float32")
-        layer = LayerBook(network.layers)
+        layer = LayerFactory(network.layers)
         with_mixup = {"waveform": waveform, "mixup_lambda": mixup_lambda}
         self._graphs = [
-            keras.Model(inputs, graph(network.row, layer, waveform, weight, network.num_classes))
+            keras.Model(
+                inputs, all_outputs(network.arch, layer, waveform, weight, network.num_classes)
+            )
             for inputs, weight in (({"waveform": waveform}, None), (with_mixup, mixup_lambda))
         ]
 

@@ -6,6 +6,7 @@ import fnmatch
 import math
 import numbers
 import re
+from functools import partial
 
 from panns_tf.config import Frontend
 
@@ -22,10 +23,14 @@ class Architecture:
         name: the reference's class name, verbatim.
         parameters: trainable parameters with 527 classes, as the paper's Table XII counts them:
             the unused ones included.
-        body: the entry of `panns_tf.models.graph.BODIES` that makes its feature maps.
-        head: the entry of `panns_tf.models.graph.HEADS` that makes its outputs.
+        operations: of a clip of 10 s, as that table counts them; see `panns_tf.complexity`.
+        multiply_adds: of its convolutions and fully connected layers on a clip of 10 s.
+        published_map: mAP on the AudioSet evaluation set, from the paper, or where it has none
+            from the name of the published file.
+        backbone: the entry of `panns_tf.models.network.BACKBONES` that makes its feature maps.
+        head: the entry of `panns_tf.models.heads.HEADS` that makes its outputs.
         frontend: of its log-mel branch.
-        inputs: what its body sees: ``"log_mel"``, ``"wavegram"``, both in this order, or
+        inputs: what its backbone sees: ``"log_mel"``, ``"wavegram"``, both in this order, or
             ``"waveform"``.
         widths: output channels of its blocks or stages.
         depths: residual blocks in each stage.
@@ -46,8 +51,6 @@ class Architecture:
             the published networks have none.
         activation: what makes probabilities of the classifier's values: ``"sigmoid"``, each
             class by itself, or for clips of one class each ``"softmax"``.
-        published_map: mAP on the AudioSet evaluation set, from the paper, or where it has none
-            from the name of the published file.
         receptive_field: hop, before, after: output step i of the backbone (of the decision-level
             heads with their pooling over segments) depends on input i * hop - before to
             i * hop + after alone. Counted in log-mel frames where the network sees a log-mel,
@@ -55,8 +58,11 @@ class Architecture:
     """
 
     name: str
-    parameters: int
-    body: str = "cnn"
+    parameters: int = 0
+    operations: int = 0
+    multiply_adds: int = 0
+    published_map: float | None = None
+    backbone: str = "cnn"
     head: str = "clip"
     frontend: Frontend = dataclasses.field(default_factory=Frontend)
     inputs: tuple[str, ...] = ("log_mel",)
@@ -75,7 +81,6 @@ class Architecture:
     unused: tuple[tuple[str, tuple[int | None, ...]], ...] = ()
     hidden: tuple[int, ...] = ()
     activation: str = "sigmoid"
-    published_map: float | None = None
     receptive_field: tuple[int, int, int] = (32, 126, 157)
 
     @property
@@ -84,7 +89,7 @@ class Architecture:
         return self.head in ("max", "average", "attention")
 
     def override(self, **overrides) -> "Architecture":
-        """Returns this row with other settings.
+        """Returns this architecture with other settings.
 
         Args:
             **overrides: any field of `Frontend`, ``embedding_size``, ``hidden``, ``activation``,
@@ -93,7 +98,7 @@ class Architecture:
         Raises:
             ValueError: for an unknown name or an impossible value.
         """
-        row = self
+        arch = self
         frontend = {}
         for name, value in overrides.items():
             if name in Frontend.__dataclass_fields__:
@@ -101,20 +106,20 @@ class Architecture:
             elif name == "embedding_size":
                 if int(value) != value or value < 1:
                     raise ValueError(f"embedding_size must be at least 1; received {value}")
-                row = dataclasses.replace(row, embedding_size=int(value))
+                arch = dataclasses.replace(arch, embedding_size=int(value))
             elif name == "hidden":
-                row = dataclasses.replace(row, hidden=_widths(value))
+                arch = dataclasses.replace(arch, hidden=_widths(value))
             elif name == "activation":
-                row = dataclasses.replace(row, activation=row._checked(value))
+                arch = dataclasses.replace(arch, activation=arch._checked(value))
             elif name in ("dropout", "spec_augment"):
                 if not isinstance(value, bool):
                     raise ValueError(f"{name} is switched by True or False; received {value!r}")
                 off = {f"{place}_dropout": 0.0 for place in ("stem", "block", "head", "embedding")}
                 off = off if name == "dropout" else {"spec_augment": False}
-                row = row if value else dataclasses.replace(row, **off)
+                arch = arch if value else dataclasses.replace(arch, **off)
             else:
                 raise ValueError(f"unknown override {name!r}; expected one of {OVERRIDES}")
-        return dataclasses.replace(row, frontend=self._frontend(frontend))
+        return dataclasses.replace(arch, frontend=self._frontend(frontend))
 
     def _checked(self, activation: str) -> str:
         if activation not in ACTIVATIONS:
@@ -169,222 +174,87 @@ OVERRIDES = (
 )
 
 
-def _like(row: Architecture, name: str, parameters: int, **changes) -> Architecture:
-    changes = {"published_map": None, "unused": (), **changes}
-    return dataclasses.replace(row, name=name, parameters=parameters, **changes)
-
-
-CNN14 = Architecture("Cnn14", 80_753_615, published_map=0.431)
-CNN10 = _like(
-    CNN14,
-    "Cnn10",
-    5_219_279,
-    widths=(64, 128, 256, 512),
-    pool_last=True,
-    embedding_size=512,
-    published_map=0.380,
-    receptive_field=(16, 30, 45),
-)
-DECISION_LEVEL = _like(
-    CNN14,
-    "Cnn14_DecisionLevelMax",
-    80_753_615,
-    head="max",
-    published_map=0.385,
-    receptive_field=(32, 158, 189),
-)
-RESNET = Architecture(
-    "ResNet22",
-    63_675_087,
-    body="resnet",
-    widths=(64, 128, 256, 512),
-    depths=(2, 2, 2, 2),
-    stem_dropout=0.2,
-    block_dropout=0.1,
-    published_map=0.430,
-    receptive_field=(32, 186, 217),
-)
-MOBILENET = Architecture(
-    "MobileNetV1",
-    4_796_303,
-    body="mobilenet_v1",
-    embedding_size=1024,
-    published_map=0.389,
-    receptive_field=(32, 157, 188),
-)
-WAVEFORM = Architecture(
-    "LeeNet11",
-    748_367,
-    body="leenet",
-    inputs=("waveform",),
-    widths=(64, 64, 64, 128, 128, 128, 128, 128, 256),
-    kernels=(3,),
-    pool_last=True,
-    embedding_size=512,
-    mixup="waveform",
-    block_dropout=0.0,
-    published_map=0.266,
-    receptive_field=(19683, 19681, 19681),
-)
-RES1D = _like(
-    WAVEFORM,
-    "Res1dNet31",
-    80_464_463,
-    body="res1dnet",
-    widths=(64, 128, 256, 512, 1024, 1024, 2048),
-    depths=(2, 2, 2, 2, 2, 2, 2),
-    embedding_size=2048,
-    block_dropout=0.1,
-    published_map=0.365,
-    receptive_field=(20480, 163835, 184310),
-)
-WAVEGRAM_LOGMEL = _like(
-    CNN14,
-    "Wavegram_Logmel_Cnn14",
-    81_065_487,
-    inputs=("log_mel", "wavegram"),
-    published_map=0.439,
-    receptive_field=(32, 127, 159),  # a frame more at either end, for the wavegram
+# fmt: off
+#: What the reference's Wavegram_Cnn14 holds and never uses.
+WAVEGRAM_UNUSED = (
+    ("bn0", (64,)), ("conv_block1.conv1", (64, 1, 3, 3)), ("conv_block1.conv2", (64, 64, 3, 3)),
+    ("conv_block1.bn1", (64,)), ("conv_block1.bn2", (64,)),
 )
 
-ARCHITECTURES = {
-    row.name: row
-    for row in (
-        Architecture(
-            "VGGish",
-            73_776_015,
-            body="vggish",
-            head="patches",
-            widths=(64, 128, 256, 512),
-            depths=(1, 1, 2, 2),
-            embedding_size=4096,
-            block_dropout=0.0,
-            head_dropout=0.0,
-            embedding_dropout=0.0,
-            receptive_field=(96, 0, 95),
-        ),
-        _like(CNN10, "Cnn6", 4_837_455, kernels=(5,), published_map=0.343),
-        CNN10,
-        CNN14,
-        _like(CNN14, "Cnn14_no_specaug", 80_753_615, spec_augment=False),
-        _like(CNN14, "Cnn14_no_dropout", 80_753_615, block_dropout=0.0),
-        _like(CNN14, "Cnn14_mixup_time_domain", 80_753_615, mixup="waveform", published_map=0.425),
-        _like(CNN14, "Cnn14_emb512", 76_796_879, embedding_size=512, published_map=0.420),
-        _like(CNN14, "Cnn14_emb128", 75_807_695, embedding_size=128, published_map=0.412),
-        _like(CNN14, "Cnn14_emb32", 75_560_399, embedding_size=32, published_map=0.364),
-        _like(
-            CNN14,
-            "Cnn14_mel32",
-            80_753_551,
-            frontend=Frontend(mel_bins=32),
-            published_map=0.413,
-        ),
-        _like(
-            CNN14,
-            "Cnn14_mel128",
-            80_753_743,
-            frontend=Frontend(mel_bins=128),
-            published_map=0.442,
-        ),
-        _like(CNN14, "Cnn14_16k", 80_753_615, frontend=FRONTEND_16K, published_map=0.427),
-        _like(CNN14, "Cnn14_8k", 80_753_615, frontend=FRONTEND_8K, published_map=0.406),
-        DECISION_LEVEL,
-        _like(DECISION_LEVEL, "Cnn14_DecisionLevelAvg", 80_753_615, head="average"),
-        _like(
-            DECISION_LEVEL,
-            "Cnn14_DecisionLevelAtt",
-            81_834_492,
-            head="attention",
-            unused=(("att_block.bn_att", (None,)),),
-            published_map=0.425,
-        ),
-        RESNET,
-        _like(
-            RESNET,
-            "ResNet38",
-            73_783_247,
-            depths=(3, 4, 6, 3),
-            published_map=0.434,
-            receptive_field=(32, 302, 333),
-        ),
-        _like(
-            RESNET,
-            "ResNet54",
-            104_318_159,
-            depths=(3, 4, 6, 3),
-            bottleneck=True,
-            published_map=0.429,
-            receptive_field=(32, 184, 215),
-        ),
-        MOBILENET,
-        _like(
-            MOBILENET,
-            "MobileNetV2",
-            4_075_343,
-            body="mobilenet_v2",
-            head_dropout=0.0,
-            published_map=0.383,
-            receptive_field=(32, 293, 324),
-        ),
-        WAVEFORM,
-        _like(
-            WAVEFORM,
-            "LeeNet24",
-            10_003_791,
-            widths=(64, 96, 128, 128, 256, 256, 512, 512, 1024),
-            kernels=(3, 3),
-            pool_last=False,
-            embedding_size=1024,
-            block_dropout=0.1,
-            published_map=0.336,
-            receptive_field=(6561, 22963, 22963),
-        ),
-        _like(
-            WAVEFORM,
-            "DaiNet19",
-            4_385_807,
-            body="dainet",
-            widths=(64, 128, 256, 512),
-            unused=(
-                ("conv_block1.downsample", (64, 64, 1)),
-                ("conv_block1.bn_downsample", (64,)),
-            ),
-            published_map=0.295,
-            receptive_field=(256, 1360, 1691),
-        ),
-        RES1D,
-        _like(
-            RES1D,
-            "Res1dNet51",
-            106_538_063,
-            depths=(2, 3, 4, 6, 4, 3, 2),
-            published_map=0.355,
-            receptive_field=(20480, 191255, 211730),
-        ),
-        _like(
-            WAVEGRAM_LOGMEL,
-            "Wavegram_Cnn14",
-            80_991_759,
-            inputs=("wavegram",),
-            unused=(
-                ("bn0", (64,)),
-                ("conv_block1.conv1", (64, 1, 3, 3)),
-                ("conv_block1.conv2", (64, 64, 3, 3)),
-                ("conv_block1.bn1", (64,)),
-                ("conv_block1.bn2", (64,)),
-            ),
-            published_map=0.389,
-            receptive_field=(10240, 40640, 50875),
-        ),
-        WAVEGRAM_LOGMEL,
-        _like(
-            WAVEGRAM_LOGMEL,
-            "Wavegram_Logmel128_Cnn14",
-            81_262_735,
-            frontend=Frontend(mel_bins=128),
-        ),
-    )
-}
+# What the networks of a family have in common, where it is not `Architecture`'s default.
+_cnn14 = Architecture
+_cnn10 = partial(Architecture, widths=(64, 128, 256, 512), pool_last=True, embedding_size=512,
+                 receptive_field=(16, 30, 45))
+_decision = partial(Architecture, receptive_field=(32, 158, 189))
+_resnet = partial(Architecture, backbone="resnet", widths=(64, 128, 256, 512), stem_dropout=0.2,
+                  block_dropout=0.1)
+_mobilenet = partial(Architecture, embedding_size=1024)
+_waveform = partial(Architecture, inputs=("waveform",), embedding_size=512, mixup="waveform",
+                    block_dropout=0.0)
+_res1dnet = partial(_waveform, backbone="res1dnet", widths=(64, 128, 256, 512, 1024, 1024, 2048),
+                    kernels=(3,), pool_last=True, embedding_size=2048, block_dropout=0.1)
+# One frame more at either end than Cnn14, for the wavegram.
+_wavegram = partial(Architecture, inputs=("log_mel", "wavegram"), receptive_field=(32, 127, 159))
+
+#: By name: parameters, operations, multiply-adds, published mAP, and what differs.
+ARCHITECTURES = {arch.name: arch for arch in (
+    Architecture("VGGish", 73_776_015, 18_176_116_367, 9_083_566_080, None,
+        backbone="vggish", head="patches", widths=(64, 128, 256, 512), depths=(1, 1, 2, 2),
+        embedding_size=4096, block_dropout=0.0, head_dropout=0.0, embedding_dropout=0.0,
+        receptive_field=(96, 0, 95)),
+    _cnn10("Cnn6", 4_837_455, 21_985_715_343, 10_985_108_992, 0.343, kernels=(5,)),
+    _cnn10("Cnn10", 5_219_279, 28_166_055_055, 14_067_594_752, 0.380),
+    _cnn14("Cnn14", 80_753_615, 42_219_593_359, 21_093_601_280, 0.431),
+    _cnn14("Cnn14_no_specaug", 80_753_615, 42_219_593_359, 21_093_601_280, None,
+        spec_augment=False),
+    _cnn14("Cnn14_no_dropout", 80_753_615, 42_219_593_359, 21_093_601_280, None, block_dropout=0.0),
+    _cnn14("Cnn14_mixup_time_domain", 80_753_615, 42_219_593_359, 21_093_601_280, 0.425,
+        mixup="waveform"),
+    _cnn14("Cnn14_emb512", 76_796_879, 42_211_681_423, 21_089_646_080, 0.420, embedding_size=512),
+    _cnn14("Cnn14_emb128", 75_807_695, 42_209_703_439, 21_088_657_280, 0.412, embedding_size=128),
+    _cnn14("Cnn14_emb32", 75_560_399, 42_209_208_943, 21_088_410_080, 0.364, embedding_size=32),
+    _cnn14("Cnn14_mel32", 80_753_551, 22_166_746_191, 11_075_274_752, 0.413,
+        frontend=Frontend(mel_bins=32)),
+    _cnn14("Cnn14_mel128", 80_753_743, 82_325_287_695, 41_130_254_336, 0.442,
+        frontend=Frontend(mel_bins=128)),
+    _cnn14("Cnn14_16k", 80_753_615, 40_643_106_447, 20_305_357_824, 0.427, frontend=FRONTEND_16K),
+    _cnn14("Cnn14_8k", 80_753_615, 40_248_472_207, 20_108_040_704, 0.406, frontend=FRONTEND_8K),
+    _decision("Cnn14_DecisionLevelMax", 80_753_615, 42_219_593_359, 21_093_601_280, 0.385,
+        head="max"),
+    _decision("Cnn14_DecisionLevelAvg", 80_753_615, 42_219_593_359, 21_093_601_280, None,
+        head="average"),
+    _decision("Cnn14_DecisionLevelAtt", 81_834_492, 42_351_299_618, 21_159_438_336, 0.425,
+        head="attention", unused=(("att_block.bn_att", (None,)),)),
+    _resnet("ResNet22", 63_675_087, 30_081_334_927, 15_015_006_208, 0.430,
+        depths=(2, 2, 2, 2), receptive_field=(32, 186, 217)),
+    _resnet("ResNet38", 73_783_247, 48_962_420_367, 24_442_753_024, 0.434,
+        depths=(3, 4, 6, 3), receptive_field=(32, 302, 333)),
+    _resnet("ResNet54", 104_318_159, 54_563_315_343, 27_177_439_232, 0.429,
+        depths=(3, 4, 6, 3), bottleneck=True, receptive_field=(32, 184, 215)),
+    _mobilenet("MobileNetV1", 4_796_303, 3_614_241_423, 1_791_247_360, 0.389,
+        backbone="mobilenet_v1", receptive_field=(32, 157, 188)),
+    _mobilenet("MobileNetV2", 4_075_343, 2_809_604_751, 1_393_653_248, 0.383,
+        backbone="mobilenet_v2", head_dropout=0.0, receptive_field=(32, 293, 324)),
+    _waveform("LeeNet11", 748_367, 4_741_106_063, 2_352_344_640, 0.266,
+        backbone="leenet", widths=(64, 64, 64, 128, 128, 128, 128, 128, 256), kernels=(3,),
+        pool_last=True, receptive_field=(19683, 19681, 19681)),
+    _waveform("LeeNet24", 10_003_791, 26_369_020_431, 13_134_841_920, 0.336,
+        backbone="leenet", widths=(64, 96, 128, 128, 256, 256, 512, 512, 1024), embedding_size=1024,
+        block_dropout=0.1, receptive_field=(6561, 22963, 22963)),
+    _waveform("DaiNet19", 4_385_807, 30_394_920_847, 15_149_474_304, 0.295,
+        backbone="dainet", widths=(64, 128, 256, 512), receptive_field=(256, 1360, 1691),
+        unused=(("conv_block1.downsample", (64, 64, 1)), ("conv_block1.bn_downsample", (64,)))),
+    _res1dnet("Res1dNet31", 80_464_463, 32_687_753_743, 16_267_606_016, 0.365,
+        depths=(2, 2, 2, 2, 2, 2, 2), receptive_field=(20480, 163835, 184310)),
+    _res1dnet("Res1dNet51", 106_538_063, 61_833_202_191, 30_813_452_288, 0.355,
+        depths=(2, 3, 4, 6, 4, 3, 2), receptive_field=(20480, 191255, 211730)),
+    _cnn14("Wavegram_Cnn14", 80_991_759, 44_233_931_279, 22_087_530_496, 0.389,
+        inputs=("wavegram",), receptive_field=(10240, 40640, 50875), unused=WAVEGRAM_UNUSED),
+    _wavegram("Wavegram_Logmel_Cnn14", 81_065_487, 53_510_217_359, 26_717_409_280, 0.439),
+    _wavegram("Wavegram_Logmel128_Cnn14", 81_262_735, 100_065_063_695, 49_973_518_336, None,
+        frontend=Frontend(mel_bins=128)),
+)}
+# fmt: on
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -395,8 +265,7 @@ def list_models(pattern: str = "*") -> list[str]:
     >>> list_models("wavegram_logmel*")
     ['Wavegram_Logmel_Cnn14', 'Wavegram_Logmel128_Cnn14']
     """
-    names = ARCHITECTURES
-    return [name for name in names if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
+    return [name for name in ARCHITECTURES if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
 def _plain(name: str) -> str:
@@ -404,7 +273,7 @@ def _plain(name: str) -> str:
 
 
 def find(name: str) -> Architecture:
-    """Returns the row of a network.
+    """Returns the architecture of a network.
 
     Args:
         name: case, ``_`` and ``-`` do not matter, and the ending ``_Cnn14`` may be left out:
@@ -414,9 +283,9 @@ def find(name: str) -> Architecture:
         ValueError: if there is no such network; names the nearest ones.
     """
     known = {}
-    for row in ARCHITECTURES.values():
-        known[_plain(row.name)] = row
-        known.setdefault(_plain(row.name).removesuffix("cnn14") or _plain(row.name), row)
+    for arch in ARCHITECTURES.values():
+        known[_plain(arch.name)] = arch
+        known.setdefault(_plain(arch.name).removesuffix("cnn14") or _plain(arch.name), arch)
     wanted = _plain(name)
     if wanted in known:
         return known[wanted]

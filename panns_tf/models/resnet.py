@@ -3,7 +3,7 @@
 from keras import layers
 
 from panns_tf.models.blocks import (
-    LayerBook,
+    LayerFactory,
     conv_block,
     convolve,
     dropout,
@@ -17,14 +17,14 @@ from panns_tf.models.registry import Architecture
 EXPANSION = 4
 
 
-def shortest_clip(row: Architecture) -> int:
-    """Returns the number of samples below which the body would have no frame left."""
+def shortest_clip(arch: Architecture) -> int:
+    """Returns the number of samples below which the backbone would have no frame left."""
     # conv_block1, three of the four stages and the pool after them halve.
-    return (2 ** (len(row.depths) + 1) - 1) * row.frontend.hop_size
+    return (2 ** (len(arch.depths) + 1) - 1) * arch.frontend.hop_size
 
 
 def residual_block(
-    layer: LayerBook, name: str, x, width: int, halve: bool, bottleneck: bool, rate: float
+    layer: LayerFactory, name: str, x, width: int, halve: bool, bottleneck: bool, rate: float
 ):
     """Two convolutions, or three in a bottleneck, and a shortcut around them.
 
@@ -65,25 +65,25 @@ def residual_block(
     return rectify(layer, f"{name}.relu", layer(layers.Add, f"{name}.add")([x, shortcut]))
 
 
-def resnet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of a ResNet: a convolution block, four residual stages, another block.
+def resnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of a ResNet: a convolution block, four residual stages, another block.
 
-    Arguments as for `panns_tf.models.graph.Body`.
+    Arguments as for `panns_tf.models.network.Backbone`.
 
     Returns:
         (items, frames // 32, mel_bins // 32, 2048).
 
     Source: ``ResNet22``, ``ResNet38``, ``ResNet54``; paper, Table III.
     """
-    x = log_mel(row, layer, waveform, mixup_lambda)
-    x = conv_block(layer, "conv_block1", x, row.widths[0])
-    x = dropout(layer, "conv_block1.dropout", x, row.stem_dropout)
-    for stage, (width, depth) in enumerate(zip(row.widths, row.depths, strict=True), start=1):
+    x = log_mel(arch, layer, waveform, mixup_lambda)
+    x = conv_block(layer, "conv_block1", x, arch.widths[0])
+    x = dropout(layer, "conv_block1.dropout", x, arch.stem_dropout)
+    for stage, (width, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), start=1):
         for i in range(depth):
             name = f"resnet.layer{stage}.{i}"
             halve = stage > 1 and i == 0
-            x = residual_block(layer, name, x, width, halve, row.bottleneck, row.block_dropout)
+            x = residual_block(layer, name, x, width, halve, arch.bottleneck, arch.block_dropout)
     x = layer(layers.AveragePooling2D, "resnet.pool", pool_size=2)(x)
-    x = dropout(layer, "resnet.dropout", x, row.stem_dropout)
-    x = conv_block(layer, "conv_block_after1", x, EXPANSION * row.widths[-1], pool=(1, 1))
-    return dropout(layer, "conv_block_after1.dropout", x, row.stem_dropout)
+    x = dropout(layer, "resnet.dropout", x, arch.stem_dropout)
+    x = conv_block(layer, "conv_block_after1", x, EXPANSION * arch.widths[-1], pool=(1, 1))
+    return dropout(layer, "conv_block_after1.dropout", x, arch.stem_dropout)

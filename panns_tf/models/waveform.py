@@ -3,7 +3,7 @@
 from keras import layers, ops
 
 from panns_tf.models.blocks import (
-    LayerBook,
+    LayerFactory,
     convolve,
     dropout,
     first_convolution,
@@ -13,10 +13,10 @@ from panns_tf.models.blocks import (
 from panns_tf.models.registry import Architecture
 
 
-def leenet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of a LeeNet: blocks of one or two convolutions, max pooling by 3.
+def leenet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of a LeeNet: blocks of one or two convolutions, max pooling by 3.
 
-    Arguments as for `panns_tf.models.graph.Body`.
+    Arguments as for `panns_tf.models.network.Backbone`.
 
     Returns:
         (batch, steps, widths[-1]).
@@ -24,10 +24,10 @@ def leenet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     Source: ``LeeNet11``, ``LeeNet24`` of the reference; Lee et al. 2017.
     """
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
-    for block, filters in enumerate(row.widths, start=1):
+    for block, filters in enumerate(arch.widths, start=1):
         name = f"conv_block{block}"
-        last = block == len(row.widths)
-        for i, size in enumerate(row.kernels, start=1):
+        last = block == len(arch.widths)
+        for i, size in enumerate(arch.kernels, start=1):
             settings = {}
             if (block, i) == (1, 1):  # strided, and not padded as "same" would
                 exact = {"dtype": "float32"}  # sound does not fit into half precision
@@ -35,26 +35,26 @@ def leenet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
                 settings = {"strides": 3, "padding": "valid", **exact}
             x = convolve(layer, f"{name}.conv{i}", x, filters, size, **settings)
             x = rectify(layer, f"{name}.relu{i}", normalize(layer, f"{name}.bn{i}", x))
-        if block > 1 and (not last or row.pool_last):
+        if block > 1 and (not last or arch.pool_last):
             # Windows begin one step before the first. After ReLU a padded 0 is never the
             # only maximum.
             x = layer(layers.ZeroPadding1D, f"{name}.pool_pad", padding=1)(x)
             x = layer(layers.MaxPooling1D, f"{name}.pool", pool_size=3)(x)
         if not last:
-            x = dropout(layer, f"{name}.dropout", x, row.block_dropout)
+            x = dropout(layer, f"{name}.dropout", x, arch.block_dropout)
     return x
 
 
-def dainet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of DaiNet: residual blocks of four convolutions, max pooling by 4.
+def dainet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of DaiNet: residual blocks of four convolutions, max pooling by 4.
 
     Arguments and result as for `leenet`.
 
     Source: ``DaiNet19`` of the reference; Dai et al. 2017.
     """
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
-    x = first_convolution(layer, "", x, row.widths[0], size=80, stride=4, pad=0)  # no ReLU follows
-    for block, filters in enumerate(row.widths, start=1):
+    x = first_convolution(layer, "", x, arch.widths[0], size=80, stride=4, pad=0)  # no ReLU follows
+    for block, filters in enumerate(arch.widths, start=1):
         name = f"conv_block{block}"
         if block > 1:
             x = layer(layers.MaxPooling1D, f"{name}.pool", pool_size=4)(x)
@@ -71,24 +71,24 @@ def dainet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
     return x
 
 
-def res1dnet(row: Architecture, layer: LayerBook, waveform, mixup_lambda):
-    """Builds the body of a Res1dNet: seven residual stages, all but the first strided by 4.
+def res1dnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
+    """Builds the backbone of a Res1dNet: seven residual stages, all but the first strided by 4.
 
     Arguments and result as for `leenet`.
 
     Source: ``Res1dNet31``, ``Res1dNet51`` of the reference.
     """
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
-    x = first_convolution(layer, "", x, row.widths[0], size=11, stride=5, pad=5)  # no ReLU follows
-    for stage, (width, depth) in enumerate(zip(row.widths, row.depths, strict=True), start=1):
+    x = first_convolution(layer, "", x, arch.widths[0], size=11, stride=5, pad=5)  # no ReLU follows
+    for stage, (width, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), start=1):
         for i in range(depth):
             name = f"resnet.layer{stage}.{i}"
             stride = 4 if stage > 1 and i == 0 else 1
-            x = _res1d_block(layer, name, x, width, stride, row.block_dropout)
+            x = _res1d_block(layer, name, x, width, stride, arch.block_dropout)
     return x
 
 
-def _res1d_block(layer: LayerBook, name: str, x, width: int, stride: int, rate: float):
+def _res1d_block(layer: LayerFactory, name: str, x, width: int, stride: int, rate: float):
     """``_ResnetBasicBlockWav1d``: the branch is max pooled, its shortcut average pooled."""
     shortcut = x
     if stride > 1:
@@ -105,16 +105,16 @@ def _res1d_block(layer: LayerBook, name: str, x, width: int, stride: int, rate: 
     return rectify(layer, f"{name}.relu", layer(layers.Add, f"{name}.add")([x, shortcut]))
 
 
-def shortest_for_leenet(row: Architecture) -> int:
+def shortest_for_leenet(arch: Architecture) -> int:
     """Returns 1: every convolution and pool is padded."""
     return 1
 
 
-def shortest_for_dainet(row: Architecture) -> int:
+def shortest_for_dainet(arch: Architecture) -> int:
     """Returns the samples that leave one step after all pools by 4."""
-    return 80 + 4 * (4 ** (len(row.widths) - 1) - 1)
+    return 80 + 4 * (4 ** (len(arch.widths) - 1) - 1)
 
 
-def shortest_for_res1dnet(row: Architecture) -> int:
+def shortest_for_res1dnet(arch: Architecture) -> int:
     """Returns the samples that leave one step after a stride of 5 and all pools by 4."""
-    return 5 * (4 ** (len(row.widths) - 1) - 1) + 1
+    return 5 * (4 ** (len(arch.widths) - 1) - 1) + 1

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.layers import mix
+from panns_tf.layers.cpu import traced_for
+from panns_tf.layers.mixup import mix
 from panns_tf.models import Network, training_model
 from panns_tf.training.data import augment, to_float
 from panns_tf.training.distillation import Teacher
@@ -83,7 +84,8 @@ class TrainStep:
         """Compiles anew; for after layers were frozen or unfrozen."""
         self._gradients_of = self.gradients
         if compiles(self.config, self._distribution):
-            self._gradients_of = tf.function(self.gradients, jit_compile=True, autograph=False)
+            gradients = traced_for("xla")(self.gradients)
+            self._gradients_of = tf.function(gradients, jit_compile=True, autograph=False)
         self._run = tf.function(self._take, autograph=False)
 
     def restart_at(self, step: int) -> None:

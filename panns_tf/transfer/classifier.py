@@ -9,10 +9,8 @@ import tensorflow as tf
 from panns_tf.models import Architecture
 from panns_tf.models.blocks import LayerBook
 from panns_tf.models.heads import decide
-from panns_tf.training.losses import loss_for
-from panns_tf.training.optimizer import Adam
-from panns_tf.training.optimizer import learning_rate
-from panns_tf.training.losses import smooth
+from panns_tf.training.losses import loss_for, smooth
+from panns_tf.training.optimizer import Adam, learning_rate
 from panns_tf.transfer.feed import draws
 from panns_tf.transfer.fitting import Fitted, class_weights
 from panns_tf.transfer.settings import TransferConfig

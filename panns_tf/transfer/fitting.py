@@ -9,10 +9,10 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from panns_tf.models import Network
+from panns_tf.training.checkpoint import NotFiniteError
 from panns_tf.training.distribution import Distribution
 from panns_tf.training.evaluator import compiled_predictor
 from panns_tf.training.losses import loss_for
-from panns_tf.training.checkpoint import NotFiniteError
 from panns_tf.training.step import TrainStep
 from panns_tf.transfer.feed import draws, training_batches
 from panns_tf.transfer.scores import mean_by_owner, of_windows, windows_of

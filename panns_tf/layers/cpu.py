@@ -1,0 +1,255 @@
+"""Ways to compute that are fast on a CPU, and the one switch that chooses among them.
+
+What is fast differs between TensorFlow's own operations, which oneDNN computes, and XLA's code. A
+function is traced for one of them, and whoever traces says so by `traced_for`.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
+
+import keras
+from keras import ops
+
+#: What a function can be traced for. ``layers``: TensorFlow's operations, but for layers that
+#: compile themselves by XLA. ``portable``: TensorFlow's operations alone, for files that other
+#: machines run. ``this_machine``: the same for this process, so that its processor matters.
+#: ``xla``: all of it is compiled by XLA.
+TARGETS = ("layers", "portable", "this_machine", "xla")
+
+_target = contextvars.ContextVar("target", default="layers")
+
+#: Winograd's F(2x2, 3x3) saves 5 of 9 multiplications and costs passes over maps and kernels.
+#: Measured on two cores of an AMD EPYC, it pays from this many channels in and out, and this many
+#: places (clips x frames x bins) for which the kernel, transformed anew in every call, is used.
+FEWEST_CHANNELS = 128
+FEWEST_PLACES = 2000
+
+#: oneDNN copies a kernel into an order of its own in every step, forward and twice backward. From
+#: this many weights for each of the 9 places a plain matrix product, which takes the kernel as it
+#: lies, costs a half to two thirds, measured at 100 to 2,000 places on the same two cores.
+LARGEST_KERNEL = 2**21
+#: The same at inference, where single clips of the last blocks take up to ten times as long by
+#: oneDNN as by a matrix product, and batches of eight about as long.
+LARGEST_AT_INFERENCE = 2**19
+
+
+@contextlib.contextmanager
+def traced_for(target: str) -> Iterator[None]:
+    """Has layers compute in the way that suits a target while they are traced or run.
+
+    Args:
+        target: of `TARGETS`.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"target must be one of {TARGETS}; received {target!r}")
+    before = _target.set(target)
+    try:
+        yield
+    finally:
+        _target.reset(before)
+
+
+def by_tensorflow() -> bool:
+    """Whether what is being traced runs as TensorFlow's own operations, not XLA's."""
+    return keras.backend.backend() == "tensorflow" and _target.get() != "xla"
+
+
+def _on_cpu() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf  # Keras has no name for devices of a kind
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def compiled(function: Callable) -> Callable:
+    """Returns a tensor function that compiles itself by XLA where its target is ``layers``.
+
+    It takes and returns one tensor, whose items along the first axis are independent. It is
+    compiled once for each shape.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf  # Keras has no such switch for a single function
+
+    whole = tf.function(function, jit_compile=True, autograph=False)
+
+    def in_halves(x):
+        # On a CPU most of a compiled function runs on one core, so two halves of a batch,
+        # which TensorFlow runs side by side, take less time than the whole.
+        items = x.shape[0]
+        if not _on_cpu() or items is None or items < 2:
+            return whole(x)
+        return tf.concat([whole(x[: items // 2]), whole(x[items // 2 :])], axis=0)
+
+    by_itself = tf.function(in_halves, autograph=False)
+    return lambda x: (by_itself if _target.get() == "layers" else function)(x)
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class Conv2D(keras.layers.Conv2D):
+    """Keras' Conv2D, which on a CPU takes shorter ways for 3x3, stride 1 and "same" padding.
+
+    At inference under XLA such convolutions are computed by Winograd's algorithm where it pays,
+    and those of a single channel as a sum of shifted and scaled copies; where a size is unknown
+    when the function is traced, it is Keras' layer. In training without XLA those of many channels
+    are a matrix product. Rounding differs by some 1e-6 of the outputs.
+
+    Input shape: (batch, frames, mel_bins, channels). Output shape: (..., filters).
+
+    Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
+    """
+
+    def call(self, inputs, training=False):
+        way = self._way(inputs.shape, training)
+        if way is None:
+            return super().call(inputs)
+        outputs = way(inputs, ops.cast(self.kernel, self.compute_dtype))
+        return _with_bias(self, outputs)
+
+    def _way(self, shape: tuple[int | None, ...], training: bool) -> Callable | None:
+        """The function to convolve by; None for Keras' own."""
+        if not (_on_cpu() and self._is_plain()):
+            return None
+        target, channels = _target.get(), shape[-1]
+        if target != "xla":
+            if not training and target != "this_machine":
+                return None
+            smallest = LARGEST_KERNEL if training else LARGEST_AT_INFERENCE
+            return product_of_patches if channels * self.filters >= smallest else None
+        if training:
+            return None
+        if channels == 1:
+            return lambda x, kernel: shifted_sum(x, kernel[:, :, 0])
+        known = None not in shape and shape[0] * shape[1] * shape[2] >= FEWEST_PLACES
+        return winograd if known and min(channels, self.filters) >= FEWEST_CHANNELS else None
+
+    def _is_plain(self) -> bool:
+        plain = self.kernel_size == (3, 3) and self.strides == self.dilation_rate == (1, 1)
+        linear = self.activation is keras.activations.linear
+        return plain and linear and self.padding == "same" and self.groups == 1
+
+
+@keras.saving.register_keras_serializable(package="panns_tf")
+class DepthwiseConv(keras.layers.DepthwiseConv2D):
+    """Keras' DepthwiseConv2D of stride 1 and "same" padding.
+
+    XLA has no good code for it on a CPU, where it takes some thirty times as long as TensorFlow's
+    own operation. There it is written as what it is, a sum of shifted and scaled copies, which
+    XLA makes one loop of, as fast as that operation.
+
+    Args:
+        kernel_size: odd.
+        **kwargs: of any layer; there is no bias unless ``use_bias`` is set.
+
+    Input and output shape: (batch, frames, mel_bins, channels).
+    """
+
+    def __init__(self, kernel_size: int, **kwargs):
+        kwargs = {"padding": "same", "use_bias": False, **kwargs}
+        super().__init__(kernel_size, **kwargs)
+
+    def call(self, inputs):
+        if not (_on_cpu() and _target.get() == "xla"):
+            return super().call(inputs)
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        return _with_bias(self, shifted_sum(inputs, kernel[..., 0]))
+
+
+def _with_bias(layer: keras.layers.Layer, outputs):
+    if not layer.use_bias:
+        return outputs
+    return ops.add(outputs, ops.cast(layer.bias, layer.compute_dtype))
+
+
+def _padded(x, kernel):
+    height, width = kernel.shape[:2]
+    return ops.pad(x, ((0, 0), (height // 2, height // 2), (width // 2, width // 2), (0, 0)))
+
+
+def product_of_patches(x, kernel):
+    """Convolves as one matrix product: (batch, frames, bins, channels) to (..., filters)."""
+    batch, frames, bins, _ = ops.shape(x)
+    height, width, channels, filters = kernel.shape
+    padded = _padded(x, kernel)
+    patches = ops.concatenate(
+        [padded[:, i : i + frames, j : j + bins] for i in range(height) for j in range(width)],
+        axis=-1,
+    )  # (batch, frames, bins, height * width * channels)
+    size = height * width * channels
+    outputs = ops.matmul(ops.reshape(patches, (-1, size)), ops.reshape(kernel, (size, filters)))
+    return ops.reshape(outputs, (batch, frames, bins, filters))
+
+
+def shifted_sum(x, kernel):
+    """Convolves a single channel, or every channel by itself.
+
+    Args:
+        x: (batch, frames, bins, 1) or (batch, frames, bins, n).
+        kernel: (height, width, n).
+
+    Returns:
+        (batch, frames, bins, n).
+    """
+    _, frames, bins, _ = ops.shape(x)
+    padded, outputs = _padded(x, kernel), 0
+    for i in range(kernel.shape[0]):
+        for j in range(kernel.shape[1]):
+            outputs += padded[:, i : i + frames, j : j + bins] * kernel[i, j]
+    return outputs
+
+
+def winograd(x, kernel):
+    """Convolves by 3x3 in tiles of 2x2: F(2x2, 3x3).
+
+    Args:
+        x: (batch, frames, bins, channels), its shape known.
+        kernel: (3, 3, channels, filters).
+
+    Returns:
+        (batch, frames, bins, filters).
+    """
+    batch, frames, bins, channels = x.shape
+    rows, columns = -(-frames // 2), -(-bins // 2)  # of tiles
+    filters = kernel.shape[-1]
+    ends = ((1, 2 * rows + 1 - frames), (1, 2 * columns + 1 - bins))
+    padded = ops.pad(x, ((0, 0), *ends, (0, 0)))
+    # Lists [4 rows of a tile][4 columns of a tile] of (batch, rows, columns, channels)
+    tiles = [
+        [padded[:, i : i + 2 * rows : 2, j : j + 2 * columns : 2] for j in range(4)]
+        for i in range(4)
+    ]
+    tiles = _both_ways(_of_tile, tiles)
+    kernels = _both_ways(_of_kernel, [[kernel[i, j] for j in range(3)] for i in range(3)])
+    products = [
+        [
+            ops.matmul(ops.reshape(tile, (-1, channels)), part)
+            for tile, part in zip(row_of_tiles, row_of_kernels, strict=True)
+        ]
+        for row_of_tiles, row_of_kernels in zip(tiles, kernels, strict=True)
+    ]
+    outputs = _both_ways(_of_output, products)  # [2][2] of (batch * rows * columns, filters)
+    shape = (batch, rows, columns, filters)
+    outputs = ops.stack(
+        [ops.stack([ops.reshape(y, shape) for y in line], axis=3) for line in outputs], axis=2
+    )  # (batch, rows, 2, columns, 2, filters)
+    return ops.reshape(outputs, (batch, 2 * rows, 2 * columns, filters))[:, :frames, :bins]
+
+
+def _both_ways(transform: Callable, grid: list[list]) -> list[list]:
+    """Applies a transform of a list along the columns of a grid, then along its rows."""
+    columns = [transform(*column) for column in zip(*grid, strict=True)]
+    return [list(transform(*row)) for row in zip(*columns, strict=True)]
+
+
+def _of_tile(a, b, c, d):
+    return a - c, b + c, c - b, b - d
+
+
+def _of_kernel(a, b, c):
+    return a, (a + b + c) * 0.5, (a - b + c) * 0.5, c
+
+
+def _of_output(a, b, c, d):
+    return a + b + c, b - c - d
