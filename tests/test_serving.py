@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from panns_tf.inference.export.saved_model import export_saved_model
+from panns_tf.export.saved_model import export_saved_model
 from panns_tf.weights.loading import create_model
 from tests.rest import predict
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.inference.export import export_saved_model
+from panns_tf.export.saved_model import export_saved_model
 from panns_tf.models.registry import Architecture, find
 from panns_tf.run import BEST, CONFIG, EVALUATION, FINAL, LOG, SAVED_MODEL
 from panns_tf.training.callbacks import describe

@@ -1,16 +1,40 @@
-"""The precisions of exported networks, and which layers stay above them."""
+"""The precisions of exported networks, and the clips that they are fitted to."""
 
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from panns_tf.models import Network
-from panns_tf.models.network import blueprint
+from panns_tf.models.network import Network
 
 #: ``dynamic_int8`` rounds weights to 8 bits, and activations by the range that each clip has;
 #: ``int8`` rounds activations by ranges that were measured on clips beforehand.
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
+
+
+def in_float16(network: Network) -> Network:
+    """Returns a copy of a network that computes in float16, but for the front end and the end.
+
+    Those layers stay float32 that do so when a network is trained in mixed precision.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        copy = Network.from_config(network.get_config())
+    finally:
+        keras.config.set_dtype_policy(before)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def front_layers(network: Network) -> set[str]:
+    """Returns the names of a network's first layers: neither float16 nor 8 bits hold decibels.
+
+    They are those that stay float32 in mixed precision, before the last that does not.
+    """
+    layers = in_float16(network).layers  # from the input to the outputs
+    half = [i for i, x in enumerate(layers) if x.weights and x.compute_dtype == "float16"]
+    return {layer.name for layer in layers[: max(half)] if layer.compute_dtype == "float32"}
 
 
 def checked_clips(
@@ -36,16 +60,16 @@ def checked_clips(
             "int8 needs clips like those it is for, to measure the ranges of its activations: "
             "give calibration, 100 clips or so; or take dynamic_int8"
         )
-    return [_clip(clip, network.row.frontend.sample_rate) for clip in clips]
+    return [_checked_clip(clip, network.row.frontend.sample_rate) for clip in clips]
 
 
-def _clip(clip, rate: int) -> np.ndarray:
+def _checked_clip(clip, expected_rate: int) -> np.ndarray:
     if isinstance(clip, tuple):
-        clip, found = clip
-        if found != rate:
+        clip, rate = clip
+        if rate != expected_rate:
             raise ValueError(
-                f"calibration clips must have the network's rate of {rate} Hz; received "
-                f"{found} Hz: resample them first"
+                f"calibration clips must have the network's rate of {expected_rate} Hz; received "
+                f"{rate} Hz: resample them first"
             )
     clip = np.asarray(clip)
     if clip.ndim != 1 or not clip.size or clip.dtype.kind != "f":
@@ -58,28 +82,6 @@ def _clip(clip, rate: int) -> np.ndarray:
     return clip.astype("float32")[None]
 
 
-def exact_layers(network: Network) -> tuple[set[str], set[str]]:
-    """Returns the layers that are float32 even where the network trains in half precision.
-
-    Returns:
-        Names of those before every other layer, the front end; and names of the others, at the
-        end. Sound and decibels fit into neither half precision nor 8 bits.
-    """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        plan = blueprint(network.row.name, network.num_classes, **network.overrides)
-    finally:
-        keras.config.set_dtype_policy(before)
-    front, end, rounded = set(), set(), set()
-    for depth in sorted(plan._nodes_by_depth, reverse=True):
-        for node in plan._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            exact = getattr(node.operation, "compute_dtype", "float32") == "float32"
-            after = any(id(x) in rounded for x in node.input_tensors)
-            if after or not exact:
-                rounded.update(map(id, node.output_tensors))
-            if exact and isinstance(node.operation, keras.layers.Layer):
-                (end if after else front).add(node.operation.name)
-    return front, end
+def of_length(clip: np.ndarray, samples: int) -> np.ndarray:
+    """Returns (batch, any length) cut or extended by zeros to (batch, samples)."""
+    return np.pad(clip[:, :samples], ((0, 0), (0, max(0, samples - clip.shape[1]))))

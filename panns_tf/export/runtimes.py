@@ -1,12 +1,18 @@
 """Exported files run by the runtimes they are for."""
 
+import contextlib
+import io
 import json
+import logging
 import os
+import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+from panns_tf.inference.loading import load_any
 
 #: The entry of a file's metadata that describes its network.
 KEY = "panns_tf"
@@ -14,7 +20,7 @@ KEY = "panns_tf"
 #: The name under which a LiteRT file can be called.
 SIGNATURE = "serving_default"
 
-NEEDED = "pip install -r requirements-export.txt"
+NEEDED = "pip install 'panns_tf[export]'"
 
 
 def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict]:
@@ -26,16 +32,15 @@ def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np
     Returns:
         A function from waveforms, float32 (batch, samples), to the outputs by name; and the
         description that the network was exported with, see
-        `panns_tf.inference.export.describe`. It names the ``runtime`` too and the ``precision``.
+        `panns_tf.inference.loading.describe`. It names the ``runtime`` too and the ``precision``.
 
     Raises:
         ValueError: if it cannot be read, or the runtime is not installed.
     """
     path = Path(path)
-    opened = {".onnx": _onnx, ".tflite": _litert}.get(path.suffix, _saved_model)
     if not path.exists():
         raise ValueError(f"no such file: {path}")
-    return opened(path)
+    return {".onnx": _onnx, ".tflite": _litert}.get(path.suffix, _saved_model)(path)
 
 
 def _onnx(path: Path):
@@ -87,8 +92,6 @@ def litert() -> tuple[type, str]:
 
 
 def _saved_model(path: Path):
-    from panns_tf.inference.loading import load_any  # which imports this package
-
     model, description = load_any(path)
 
     def call(waveform: np.ndarray) -> dict[str, np.ndarray]:
@@ -100,3 +103,19 @@ def _saved_model(path: Path):
 def _unreadable(path: Path, error: Exception) -> ValueError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return ValueError(f"{path} cannot be loaded as an export of this project: {reason}")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps packages that convert from printing; errors are raised all the same."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            yield
+    finally:
+        logging.disable(before)

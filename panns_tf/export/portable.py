@@ -1,20 +1,48 @@
-"""The log-mel without an FFT."""
+"""Networks in operations that every runtime has: no FFT, no XLA, nothing left to fold."""
 
 import math
 
 import keras
 import numpy as np
-from keras import ops
+import tensorflow as tf
+from keras import layers, ops
 
 from panns_tf.config import Frontend
-from panns_tf.layers.log_mel import SMALLEST_POWER, analysis_window, mel_matrix
+from panns_tf.inference.fold import FoldedLayers, folded_graph
+from panns_tf.layers.log_mel import SMALLEST_POWER, LogMel, analysis_window, mel_matrix
 from panns_tf.layers.sizes import larger
+from panns_tf.models.network import Network
 
 #: Decibels are ten common logarithms; runtimes have the natural one.
 DECIBELS = 10 / np.log(10)
 
 
-class ConvolvedLogMel(keras.layers.Layer):
+def portable(network: Network) -> keras.Model:
+    """Returns a network for inference without FFT, XLA and batch normalisations to fold.
+
+    Args:
+        network: from `panns_tf.create_model`, trained.
+
+    Returns:
+        A functional model with the inputs and outputs of the network, see
+        `panns_tf.inference.fold.folded`; its log-mel is a `ConvolvedLogMel`.
+    """
+    return keras.Model(*folded_graph(network, PortableLayers(network)), name=network.name)
+
+
+class PortableLayers(FoldedLayers):
+    """Gives a network's layers folded, and the log-mel as convolutions."""
+
+    def __init__(self, network: Network):
+        super().__init__(network)
+        for name, layer in self._layers.items():
+            if isinstance(layer, LogMel):
+                self._layers[name] = ConvolvedLogMel(layer.frontend, name=name)
+            elif isinstance(layer, layers.Conv1D) and layer.dilation_rate != (1,):
+                self._layers[name] = DilatedConv1D.like(layer)
+
+
+class ConvolvedLogMel(layers.Layer):
     """`LogMel` whose Fourier transform is a convolution.
 
     Its filters are the real and the imaginary parts of the frequencies that some mel filter
@@ -65,3 +93,33 @@ class ConvolvedLogMel(keras.layers.Layer):
         batch, samples = waveform.shape
         frames = None if samples is None else 1 + samples // self.frontend.hop_size
         return keras.KerasTensor((batch, frames, self.frontend.mel_bins), "float32")
+
+
+class DilatedConv1D(layers.Conv1D):
+    """Keras' Conv1D of stride 1, dilated, as the one operation that it is.
+
+    Keras' way rearranges the input before and the output after, for the sake of gradients.
+    """
+
+    @classmethod
+    def like(cls, layer: layers.Conv1D) -> "DilatedConv1D":
+        """Returns a layer with the settings and the weights of another."""
+        copy = cls.from_config(layer.get_config())
+        copy.build((None, None, layer.kernel.shape[1]))
+        copy.set_weights(layer.get_weights())
+        return copy
+
+    def call(self, inputs):
+        (dilation,), (size,) = self.dilation_rate, self.kernel_size
+        if self.padding == "same":  # ONNX Runtime has no "same" under dilation
+            total = dilation * (size - 1)
+            inputs = tf.pad(inputs, ((0, 0), (total // 2, total - total // 2), (0, 0)))
+        outputs = tf.nn.conv2d(
+            tf.expand_dims(inputs, 1),  # (batch, 1, steps, channels)
+            tf.expand_dims(tf.convert_to_tensor(self.kernel), 0),
+            strides=1,
+            padding="VALID",
+            dilations=(1, dilation),
+        )
+        outputs = tf.squeeze(outputs, 1)  # (batch, steps, filters)
+        return tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs

@@ -1,30 +1,35 @@
 """Networks as LiteRT (TensorFlow Lite) files."""
 
+import contextlib
+import dataclasses
 import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from panns_tf.inference.export.check import check_export, of_length
-from panns_tf.inference.export.files import quiet, written_whole
-from panns_tf.inference.export.litert_large import large_kernels
-from panns_tf.inference.export.portable import portable
-from panns_tf.inference.export.precision import checked_clips, exact_layers
-from panns_tf.inference.export.runtimes import KEY, NEEDED, SIGNATURE, litert
-from panns_tf.inference.export.saved_model import describe
+from panns_tf.export.check import check_export
+from panns_tf.export.portable import portable
+from panns_tf.export.precision import checked_clips, front_layers, of_length
+from panns_tf.export.runtimes import KEY, NEEDED, SIGNATURE, litert, quiet
+from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.compiled import without_xla
-from panns_tf.models import Network
+from panns_tf.models.network import Network
+from tfrecords.files import atomic_path, check_output_file
 
 #: What is computed in 8 bits after calibration, by LiteRT's names. Attention is not: of a clip with
 #: fewer segments than those calibrated on, its weights are larger than any that were seen.
 ROUNDED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MEAN", "CONCATENATION")
 ROUNDED += ("AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "RESHAPE")
+
+#: Bytes from which ai-edge-quantizer (0.10 and before) works in pieces of two axes, and fails on
+#: kernels, which have four.
+LARGEST = 32 * 2**20
 
 
 def export_litert(
@@ -50,16 +55,16 @@ def export_litert(
             which is always float32. ``float32``; ``float16``, computed in float32 where a
             processor has no halves; ``dynamic_int8``, whose activations are rounded clip by clip;
             or ``int8``, rounded by ranges measured on the clips given.
-        calibration: as for `panns_tf.inference.export.export_onnx`.
+        calibration: as for `panns_tf.export.onnx.export_onnx`.
         clip_seconds: for one clip of this length at a time only, which some accelerators of
             phones ask for; calibration clips are cut or extended to it.
-        report: is given what `panns_tf.inference.export.check.check_export` measured.
+        report: is given what `panns_tf.export.check.check_export` measured.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: as `panns_tf.inference.export.export_onnx`; and for a length of no samples.
+        ValueError: as `panns_tf.export.onnx.export_onnx`; and for a length of no samples.
     """
     litert()  # to be missed before the work
     clips = checked_clips(network, precision, calibration)
@@ -68,6 +73,8 @@ def export_litert(
             import ai_edge_quantizer  # noqa: F401
         except ImportError:
             raise ValueError(f"{precision} in .tflite needs ai-edge-quantizer: {NEEDED}") from None
+    path = Path(path)
+    check_output_file(path, "path", force=True, suffixes=(".tflite",))
     described = {**describe(network), "precision": precision}
     samples = None
     if clip_seconds is not None:
@@ -76,17 +83,19 @@ def export_litert(
             raise ValueError(f"clip_seconds must be above 0; received {clip_seconds}")
         clips = [of_length(clip, samples) for clip in clips]
         described["clip_samples"] = samples
-    with written_whole(path, ".tflite") as partial:
+    with atomic_path(path) as temporary:
         with quiet():
             content = _converted(in_precision(network), samples)
-            partial.write_bytes(_rounded(content, network, precision, clips))
-        with zipfile.ZipFile(partial, "a") as archive:
+            if precision != "float32":
+                content = _rounded(content, front_layers(network), precision, clips)
+            temporary.write_bytes(content)
+        with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr("labels.txt", "".join(f"{x}\n" for x in network.labels or ()))
             archive.writestr(f"{KEY}.json", json.dumps(described, indent=2) + "\n")
-        measured = check_export(partial, network, clips=clips)
+        measured = check_export(temporary, network, clips=clips)
     if report:
         report(measured)
-    return Path(path)
+    return path
 
 
 def _converted(network: Network, samples: int | None) -> bytes:
@@ -98,10 +107,8 @@ def _converted(network: Network, samples: int | None) -> bytes:
         return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 
 
-def _rounded(content: bytes, network: Network, precision: str, clips: list[np.ndarray]) -> bytes:
+def _rounded(content: bytes, front: set[str], precision: str, clips: list[np.ndarray]) -> bytes:
     """Returns a model in a lower precision, but for its front end."""
-    if precision == "float32":
-        return content
     from ai_edge_quantizer.qtyping import (
         ComputePrecision,
         OpQuantizationConfig,
@@ -126,13 +133,42 @@ def _rounded(content: bytes, network: Network, precision: str, clips: list[np.nd
             quantizer.add_static_config(
                 ".*", TFLOperationName[name], activation_num_bits=8, weight_num_bits=8
             )
-    front, _ = exact_layers(network)
     names = "|".join(re.escape(name) for name in sorted(front))
-    kept = ((rf"/({names})(_\d+)?(/|;|$)", every), (".*", TFLOperationName.INPUT))
-    for scope, operation in (*kept, (".*", TFLOperationName.OUTPUT)):
+    exact = ((rf"/({names})(_\d+)?(/|;|$)", every), (".*", TFLOperationName.INPUT))
+    for scope, operation in (*exact, (".*", TFLOperationName.OUTPUT)):
         quantizer.update_quantization_recipe(scope, operation, algorithm_key="no_quantize")
     ranges = None
     if quantizer.need_calibration:
         ranges = quantizer.calibrate({SIGNATURE: [{"waveform": clip} for clip in clips]})
     with large_kernels():
         return bytes(quantizer.quantize(ranges).quantized_model)
+
+
+@contextlib.contextmanager
+def large_kernels() -> Iterator[None]:
+    """Has ai-edge-quantizer round large kernels in slices along their channels."""
+    from ai_edge_quantizer.algorithms.uniform_quantize import uniform_quantize_tensor as module
+
+    original = module.uniform_quantize
+
+    def in_slices(tensor_data, quantization_params, *others, **named):
+        axis = quantization_params.quantized_dimension
+        slices = -(-tensor_data.nbytes // LARGEST)
+        if tensor_data.ndim < 3 or slices == 1 or axis is None:
+            return original(tensor_data, quantization_params, *others, **named)
+        scale, zero = (
+            np.ravel(x) for x in (quantization_params.scale, quantization_params.zero_point)
+        )
+        pieces = []
+        for channels in np.array_split(np.arange(tensor_data.shape[axis]), slices):
+            changes = {"scale": scale[channels], "zero_point": zero[channels]}
+            settings = dataclasses.replace(quantization_params, **changes)
+            piece = np.take(tensor_data, channels, axis)
+            pieces.append(original(piece, settings, *others, **named))
+        return np.concatenate(pieces, axis)
+
+    module.uniform_quantize = in_slices
+    try:
+        yield
+    finally:
+        module.uniform_quantize = original

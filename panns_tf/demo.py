@@ -1,0 +1,221 @@
+"""The command `demo`: a page in the browser on which to drop or record audio."""
+
+import argparse
+import contextlib
+import io
+import ipaddress
+import math
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+#: Of the decision-level networks the one with the highest published mAP.
+MODEL = "Cnn14_DecisionLevelAtt"
+
+#: Tags on the page, and classes whose probability is drawn over time.
+TOP = 10
+
+#: Seconds between two searches for uploads that are to be deleted, and the age at which they are.
+DELETED = (300, 1800)
+
+#: Visitors who may wait; recordings are taken one after the other.
+WAITING = 16
+
+_DESCRIPTION = """\
+Open a page in the browser: drop a recording or record one, and see its spectrogram, its tags and
+the timeline of its events. The page needs no network. Uploads are deleted after half an hour and
+when the page is stopped (Ctrl-C).
+
+MODEL is a run directory, a .keras, .pth or .safetensors file, or the name of a network, whose
+published weights are then downloaded once. Decision-level networks time events to 0.32 s; others
+are run on windows.
+"""
+
+
+def add_demo_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `demo`."""
+    parser.description = _DESCRIPTION
+    add = parser.add_argument
+    add("--model", default=MODEL, metavar="MODEL", help=f"default {MODEL}")
+    add(
+        "--weights",
+        default="audioset",
+        metavar="FILE",
+        help="for the name of a network: the file of its weights; default: the published ones",
+    )
+    add("--host", default="127.0.0.1", help="default 127.0.0.1: this computer alone")
+    add("--port", type=int, default=7860, help="default 7860; 0 for any that is free")
+    add("--max-mb", type=float, default=50.0, help="the largest file taken; default 50")
+    add("--max-seconds", type=float, default=600.0, help="the longest recording; default 600")
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    """Serves the page until it is interrupted."""
+    for name in ("max_mb", "max_seconds"):
+        value = getattr(options, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0; received {value:g}")
+    if not 0 <= options.port < 2**16:
+        raise ValueError(f"--port must be in 0 ... 65535; received {options.port}")
+
+    from tfrecords.quiet import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+    _import_gradio()  # before a network is loaded for nothing
+    from panns_tf.inference.loading import load_network
+
+    network = load_network(options.model, options.weights)
+    # So that what was uploaded is deleted, whoever ends the program.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        served(network, options.host, options.port, options.max_mb, options.max_seconds) as address,
+    ):
+        print(f"{network.row.name} is served at {address}    stop it with Ctrl-C", flush=True)
+        if not is_loopback(options.host):
+            print("Whoever can reach this computer can use the page.", flush=True)
+        threading.Event().wait()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this computer's alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _import_gradio():
+    """Imports Gradio, which is to report to nobody."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    try:
+        import gradio
+    except ImportError:
+        raise ValueError("the page needs Gradio: pip install 'panns_tf[demo]'") from None
+    return gradio
+
+
+def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
+    """Returns the page as ``gradio.Interface``.
+
+    Args:
+        network: from `panns_tf.create_model`, with labels.
+        max_mb: stated on the page; `served` sees to it.
+        max_seconds: longer recordings are refused.
+    """
+    gradio = _import_gradio()
+    from PIL import Image
+
+    from panns_tf.inference.detector import SoundEventDetector
+    from panns_tf.inference.plot import draw_recording
+    from panns_tf.inference.tagger import AudioTagger
+    from tfrecords.audio import AudioError, read_audio
+
+    tagger, detector = AudioTagger(network), SoundEventDetector(network)
+    rate = tagger.sample_rate
+
+    def predict(path: str | None):
+        if path is None:
+            return None, None, None
+        try:
+            samples = read_audio(path, rate, limit_seconds=max_seconds)
+            tags = tagger.tag(samples, rate, top=TOP).tags
+            (result,) = detector.detect_each([samples], rate, for_pictures=True)
+            if result.error is not None:
+                raise result.error
+        except AudioError as error:
+            message = " ".join(str(error).split()).replace(path, Path(path).name)
+            raise gradio.Error(message, print_exception=False) from error
+        events, picture = result.detection.events, io.BytesIO()
+        draw_recording(
+            picture,
+            result.spectrogram,
+            result.scores,
+            detector.step_seconds,
+            events,
+            tagger.labels,
+            top=TOP,
+        )
+        rows = [[f"{e.onset:.2f}", f"{e.offset:.2f}", e.label, f"{e.score:.3f}"] for e in events]
+        return {tag.label: tag.score for tag in tags}, Image.open(picture), rows
+
+    return gradio.Interface(
+        predict,
+        gradio.Audio(label="Recording", type="filepath", buttons=[]),
+        [
+            gradio.Label(label="Tags", num_top_classes=TOP),
+            gradio.Image(label="Spectrogram and events", show_label=False, buttons=[]),
+            gradio.Dataframe(label="Events", headers=["from, s", "to, s", "class", "score"]),
+        ],
+        title=network.row.name,
+        description=f"{len(tagger.labels)} classes. Drop a recording or record one: up to "
+        f"{max_mb:g} MB and {max_seconds:g} s.",
+        flagging_mode="never",
+        live=True,
+        api_visibility="private",  # nothing but this page is to call it
+        analytics_enabled=False,
+        delete_cache=DELETED,
+    ).queue(max_size=WAITING, default_concurrency_limit=1)
+
+
+@contextlib.contextmanager
+def served(
+    network,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    max_mb: float = 50.0,
+    max_seconds: float = 600.0,
+) -> Iterator[str]:
+    """Serves the page; what was uploaded is gone when the context ends.
+
+    Args:
+        network: from `panns_tf.create_model`, with labels.
+        host: address to listen at.
+        port: 0 for one that is free.
+        max_mb: larger uploads are refused.
+        max_seconds: longer recordings are refused.
+
+    Yields:
+        The address of the page.
+
+    Raises:
+        ValueError: if Gradio is not installed, or the address cannot be had.
+    """
+    gradio = _import_gradio()
+    # Gradio's own theme fetches fonts from elsewhere.
+    theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    with tempfile.TemporaryDirectory(prefix="panns_tf-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        # Gradio looks whether its page is there, which no proxy can tell.
+        others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+        os.environ["no_proxy"] = f"127.0.0.1,localhost,{others}"
+        page = build(network, max_mb, max_seconds)
+        try:
+            _, address, _ = page.launch(
+                server_name=host,
+                server_port=port or None,
+                share=False,
+                prevent_thread_lock=True,
+                quiet=True,
+                ssr_mode=False,
+                run_history=False,
+                footer_links=[],
+                enable_monitoring=False,
+                mcp_server=False,
+                pwa=False,
+                theme=theme,
+                max_file_size=int(max_mb * 1e6),
+            )
+        except OSError:
+            raise ValueError(
+                f"nothing can be served at --host {host} --port {port}: another program has the "
+                "port, or the address is not one of this computer; choose another"
+            ) from None
+        try:
+            yield address
+        finally:
+            page.close(verbose=False)

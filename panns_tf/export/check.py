@@ -1,0 +1,178 @@
+"""Exported files against the networks they were made of."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from panns_tf.export.precision import of_length
+from panns_tf.export.runtimes import open_exported
+from panns_tf.inference.loading import describe
+from panns_tf.inference.model import in_precision
+from panns_tf.layers.compiled import without_xla
+from panns_tf.models.network import Network
+
+#: Seconds of the clips that are tried: extended by zeros, round and crooked.
+SECONDS = (0.3, 2.0, 3.22)
+
+#: Embeddings of a float32 file may be this far from the network's, times their largest value, and
+#: logits times the largest logit or embedding. Processors round sums in their own ways, by an
+#: amount that grows with what is summed.
+EMBEDDING_TOLERANCE, LOGIT_TOLERANCE = 2e-5, 5e-5
+#: Those largest values are taken for at least this.
+LEAST_EMBEDDING, LEAST_LOGIT = 0.5, 2.0
+#: Probabilities are never asked to be closer: some runtimes approximate the sigmoid.
+ROUNDING = 5e-7
+
+#: A class agrees with the first of a clip if its probability is this share of the first's at least:
+#: rounding may swap two that are as good as equal.
+EQUAL = 0.98
+
+#: A rounded file that agrees on fewer first classes of the calibration clips is of no use.
+LEAST_AGREEMENT = 0.5
+
+
+def check_export(
+    path: str | Path,
+    network: Network,
+    lengths: Sequence[int] | None = None,
+    clips: Sequence[np.ndarray] = (),
+) -> dict:
+    """Loads an exported file in its own runtime and compares it with its network.
+
+    Args:
+        path: of the file, or of a SavedModel.
+        network: what it was made of.
+        lengths: samples of the made-up clips to try, two at a time; `SECONDS` unless given. A
+            file for one length is tried with that one.
+        clips: real ones, each (samples,) or (1, samples), to try as well.
+
+    Returns:
+        ``runtime``, ``precision``, ``bytes``; ``lengths`` tried; ``largest`` and ``mean``
+        absolute differences of each output; ``agreement``, the share of clips with the same
+        first class (see `EQUAL`), and ``clips``, how many there were.
+
+    Raises:
+        ValueError: if the file cannot be run, is of another network, gives values that are not
+            finite, or is too far from it: see `excess` and `LEAST_AGREEMENT`.
+    """
+    call, description = open_exported(path)
+    expected = describe(network)
+    for name, value in expected.items():
+        if description.get(name) != value:
+            raise ValueError(f"{path} is of another network: its {name} differ")
+    fixed = description.get("clip_samples")
+    if lengths is None:
+        lengths = [round(expected["sample_rate"] * seconds) for seconds in SECONDS]
+    waveforms = [noisy_tones(1 if fixed else 2, n) for n in ([fixed] if fixed else lengths)]
+    real = [np.atleast_2d(clip).astype("float32") for clip in clips]
+    if fixed:
+        real = [of_length(clip, fixed) for clip in real]
+    network = in_precision(network)
+    pairs = [_outputs(call, network, waveform) for waveform in (*waveforms, *real)]
+    measured = {
+        "runtime": description["runtime"],
+        "precision": description["precision"],
+        "bytes": size_of(Path(path)),
+        "lengths": [waveform.shape[1] for waveform in waveforms],
+        "largest": {},
+        "mean": {},
+        "agreement": _agreement(pairs),
+        "clips": len(real),
+    }
+    for name in pairs[0][1]:
+        distances = np.concatenate([np.abs(a[name] - b[name]).ravel() for a, b in pairs])
+        measured["largest"][name] = largest = float(distances.max())
+        measured["mean"][name] = float(distances.mean())
+        if not np.isfinite(largest):
+            raise ValueError(f"{path} gives values of {name} that are not finite")
+        over = max(excess({name: a[name]}, b) for a, b in pairs)
+        if measured["precision"] == "float32" and over > 1:
+            raise ValueError(
+                f"{path} is {largest:.1e} from the network in {name}, {over:.1f} times what "
+                "rounding explains"
+            )
+    agreement = _agreement(pairs[len(waveforms) :]) if real else 1.0
+    if agreement < LEAST_AGREEMENT:
+        raise ValueError(
+            f"{path} agrees with the network on the first class of {agreement:.0%} of the "
+            f"calibration clips only; calibrate on clips like those it is for, or take another "
+            "precision"
+        )
+    return measured
+
+
+def excess(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
+    """Returns how far outputs are from the network's, in multiples of what rounding explains.
+
+    Embeddings are compared relative to their largest value, and probabilities as logits, relative
+    to the largest of them or of the embedding, which they are sums of.
+
+    Args:
+        found: some outputs by name.
+        expected: all outputs of the network; the result is infinite if a shape is another.
+    """
+    largest = np.abs(expected["embedding"]).max()
+    over = [0.0]
+    for name, values in found.items():
+        if values.shape != expected[name].shape or not np.isfinite(values + expected[name]).all():
+            return np.inf
+        wanted, values = expected[name].astype("float64"), values.astype("float64")
+        if name == "embedding":
+            allowed = EMBEDDING_TOLERANCE * max(LEAST_EMBEDDING, largest)
+            apart = np.abs(values - wanted) / allowed
+        else:
+            logits = _logits(wanted)
+            allowed = LOGIT_TOLERANCE * max(LEAST_LOGIT, largest, np.abs(logits).max())
+            apart = np.abs(_logits(values) - logits) / allowed
+            apart = np.minimum(apart, np.abs(values - wanted) / ROUNDING)
+        over.append(float(apart.max()))
+    return max(over)
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    # Beyond this, float32 has no probability next to 1.
+    inside = np.clip(probabilities, 2.0**-24, 1 - 2.0**-24)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def _outputs(call, network: Network, waveform: np.ndarray) -> tuple[dict, dict]:
+    """Returns what a file gives for a waveform, and what its network does."""
+    try:
+        found = call(waveform)
+    except Exception as error:  # whatever runtimes raise
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"the file fails on clips of {waveform.shape[1]} samples: {reason}"
+        ) from error
+    with without_xla():
+        expected = network(waveform, training=False)
+    expected = {name: np.asarray(value) for name, value in expected.items()}
+    for name, value in expected.items():
+        if name not in found or found[name].shape != value.shape:
+            shape = found[name].shape if name in found else "nothing"
+            raise ValueError(f"the file gives {shape} for {name}, expected {value.shape}")
+    return found, expected
+
+
+def _agreement(pairs: list[tuple[dict, dict]]) -> float:
+    agree = []
+    for found, expected in pairs:
+        mine, theirs = expected["clipwise_output"], found["clipwise_output"]
+        chosen = np.take_along_axis(mine, theirs.argmax(1)[:, None], axis=1)[:, 0]
+        agree.append(chosen >= EQUAL * mine.max(1))
+    return float(np.concatenate(agree).mean())
+
+
+def noisy_tones(clips: int, samples: int) -> np.ndarray:
+    """Returns a falling tone in noise for each clip: float32 (clips, samples) in [-1, 1]."""
+    index = np.arange(samples)
+    tones = np.sin(0.3 * np.arange(1, clips + 1)[:, None] * index * (1 - index / samples / 2))
+    noise = np.random.default_rng(0).uniform(-1, 1, (clips, samples))
+    return (0.4 * tones + 0.2 * noise).astype("float32")
+
+
+def size_of(path: Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,211 @@
+"""Networks as SavedModels, which run without this package."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from panns_tf.export.check import excess
+from panns_tf.inference.fold import folded
+from panns_tf.inference.loading import DESCRIPTION, describe
+from panns_tf.inference.model import in_precision
+from panns_tf.layers.compiled import without_xla
+from panns_tf.models.network import Network
+from tfrecords.files import atomic_path, write_json
+
+LABELS = Path("assets") / "labels.txt"
+
+#: What every signature takes: clips of one length, both axes of any size.
+WAVEFORM = tf.TensorSpec((None, None), tf.float32, name="waveform")
+
+#: Classes that the signature ``tag`` gives.
+TOP_K = 10
+
+#: Clips to check an export with: how many, and their seconds. The first is shorter than a frame.
+CHECKS = ((1, 0.005), (2, 1.0), (1, 2.34))
+
+
+def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -> Path:
+    """Writes a network as a SavedModel, front end included.
+
+    Its signatures take ``waveform``, float32 (batch, samples) in [-1, 1], both axes of any size:
+
+    - ``serving_default`` gives the network's outputs by name;
+    - ``tag`` gives the most probable classes: ``labels`` (batch, k), strings, and ``scores``
+      (batch, k);
+    - ``embed`` gives ``embedding`` (batch, width);
+    - ``detect``, of decision-level networks, gives ``framewise_output`` (batch, frames, classes).
+
+    They share one copy of the weights, with batch normalisation folded into the convolutions
+    unless its rounding shows, and run in float32 whatever the training policy, and without XLA, so
+    that clips of ever new lengths compile nothing. ``assets/labels.txt``, from which ``tag`` reads,
+    has a label a line; ``assets.extra/panns_tf.json`` describes the network. What was written is
+    loaded and compared with the network before it gets its name; the description keeps how far
+    apart they were.
+
+    Args:
+        network: from `panns_tf.create_model`.
+        path: a directory; replaced if it holds a SavedModel already.
+        top_k: classes that ``tag`` gives; all of a network that has fewer.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if something else is at ``path``, a weight is not finite, or what was written
+            differs from the network.
+    """
+    path = Path(path)
+    if path.exists() and not (path / "saved_model.pb").exists():
+        raise ValueError(f"{path} exists and is no SavedModel; choose another place")
+    if isinstance(top_k, bool) or int(top_k) != top_k or top_k < 1:
+        raise ValueError(f"top_k must be a whole number above 0; received {top_k}")
+    undefined = [v.path for v in network.variables if not np.isfinite(v.numpy()).all()]
+    if undefined:
+        raise ValueError(f"the weights of {network.name} hold NaN or infinity ({undefined[0]})")
+    top_k = min(int(top_k), network.num_classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exact = in_precision(network)
+    for fold in (True, False):
+        with contextlib.suppress(_DiffersError), atomic_path(path) as temporary:
+            model = folded(exact) if fold else exact
+            _write(model, _labels_of(network), top_k, temporary)
+            distance, over = difference(exact, temporary)
+            if over > 1:
+                raise _DiffersError
+            about = {**describe(network), "top_k": top_k, "folded": fold, "difference": distance}
+            (temporary / DESCRIPTION).parent.mkdir(exist_ok=True)
+            write_json(temporary / DESCRIPTION, about)
+            return path
+    raise ValueError(
+        f"the SavedModel of {network.name} differs from the network by {distance:.2g}, {over:.1f} "
+        f"times what rounding explains; nothing was written to {path}"
+    )
+
+
+class _DiffersError(Exception):
+    """What was written is not what the network is."""
+
+
+def _write(model: keras.Model, labels: Sequence[str], top_k: int, path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder, without_xla():
+        file = Path(folder) / LABELS.name
+        # One a line, none of them empty.
+        lines = (" ".join(label.split()) or f"class {i}" for i, label in enumerate(labels))
+        file.write_text("".join(f"{x}\n" for x in lines), encoding="utf-8", newline="\n")
+        lookup = tf.lookup.TextFileIndex
+        rows = tf.lookup.TextFileInitializer(
+            str(file), tf.int64, lookup.LINE_NUMBER, tf.string, lookup.WHOLE_LINE
+        )
+        table = tf.lookup.StaticHashTable(rows, default_value="")
+        archive = keras.export.ExportArchive()
+        # Not the model: what it is made of is found by itself, and would be stored twice.
+        archive.track(table)
+        for name, function in signatures(model, table, top_k).items():
+            archive.add_endpoint(name, function, input_signature=[WAVEFORM])
+        archive.write_out(path, verbose=False)
+
+
+def signatures(
+    network: keras.Model, table: tf.lookup.StaticHashTable, k: int
+) -> dict[str, Callable]:
+    """Returns the functions of an exported network, which share one graph and its weights.
+
+    All outputs have the batch as their first axis, as TensorFlow Serving's row format needs. The
+    first, ``serve``, becomes ``serving_default`` too; Keras' TFSMLayer looks for this name.
+
+    Args:
+        network: gives outputs by name; called with ``training=False``.
+        table: the label of every class, by its number.
+        k: classes that ``tag`` gives.
+    """
+
+    @tf.function(input_signature=[WAVEFORM], autograph=False)
+    def serve(waveform):
+        return network(waveform, training=False)
+
+    def tag(waveform):
+        scores, numbers = tf.math.top_k(serve(waveform)["clipwise_output"], k)  # (batch, k)
+        return {"labels": table.lookup(tf.cast(numbers, tf.int64)), "scores": scores}
+
+    def only(name: str) -> Callable:
+        return lambda waveform: {name: serve(waveform)[name]}
+
+    functions = {"serve": serve, "tag": tag, "embed": only("embedding")}
+    if "framewise_output" in network.output:
+        functions["detect"] = only("framewise_output")
+    return functions
+
+
+def difference(network: Network, path: Path) -> tuple[float, float]:
+    """Returns how far a SavedModel is from its network, at three lengths and in all signatures.
+
+    Args:
+        network: in float32, as it was exported.
+        path: the SavedModel.
+
+    Returns:
+        The largest distance between two values; of outputs with values beyond 1, such as
+        embeddings, as a part of the largest. And the largest `excess`. Infinity if any is
+        undefined.
+    """
+    labels = np.array((path / LABELS).read_text(encoding="utf-8").split("\n")[:-1])
+    rng = np.random.default_rng(0)
+    distances, over = [0.0], [0.0]
+    # On the CPU, where the order of sums is much the same with folding and without.
+    with tf.device("CPU:0"), without_xla(), _full_products():
+        loaded = tf.saved_model.load(str(path))  # owns the weights
+        for batch, seconds in CHECKS:
+            samples = round(seconds * network.row.frontend.sample_rate)
+            waveform = rng.uniform(-0.5, 0.5, (batch, samples)).astype("float32")
+            expected = _arrays(network(waveform, training=False))
+            for name, function in loaded.signatures.items():
+                found, wanted = _arrays(function(waveform=tf.constant(waveform))), expected
+                if name == "tag":
+                    found, wanted = _tags(found, expected, labels)
+                distances += [_distance(value, wanted[key]) for key, value in found.items()]
+                over.append(excess(found, wanted))
+    return max(distances), max(over)
+
+
+def _arrays(outputs: dict) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in outputs.items()}
+
+
+def _distance(found: np.ndarray, expected: np.ndarray) -> float:
+    if found.shape != expected.shape:
+        return np.inf
+    distance = np.nan_to_num(np.abs(found - expected), nan=np.inf)
+    return float(distance.max() / max(1.0, np.abs(expected).max()))
+
+
+def _tags(tagged: dict, expected: dict, labels: np.ndarray) -> tuple[dict, dict]:
+    """Returns the scores of ``tag``, and those it should give: for its labels, and in order."""
+    scores, clips = tagged["scores"], expected["clipwise_output"]
+    named = np.full(scores.shape, np.nan, "float32")
+    for i, j in np.ndindex(*scores.shape):
+        same = clips[i][labels == tagged["labels"][i, j].decode()]  # several may share a label
+        if same.size:
+            named[i, j] = same[np.abs(same - scores[i, j]).argmin()]
+    ordered = -np.sort(-clips, axis=1)[:, : scores.shape[1]]
+    found = {"scores": scores, "scores in order": scores}
+    return found, {**expected, "scores": named, "scores in order": ordered}
+
+
+@contextlib.contextmanager
+def _full_products() -> Iterator[None]:
+    """Has GPUs multiply in full float32, since the shorter products round in their own ways."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def _labels_of(network: Network) -> list[str]:
+    return list(network.labels or (f"class {number}" for number in range(network.num_classes)))
