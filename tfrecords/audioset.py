@@ -1,4 +1,4 @@
-"""AudioSet's files: how clips are named, lists of clips to leave out, the sets of one root folder.
+"""AudioSet's files: names of clips, lists of clips to leave out, the sets below a root folder.
 
 Names that projects give the audio of clip `<id>` (11 characters), which starts at `<start>`:
 `Y<id>.wav` (PANNs), `<id>.wav`, `<id>_<start>.wav`, `<id>_<start>_<end>.wav`, the last two also
@@ -7,13 +7,12 @@ with a leading `Y`; times in seconds or milliseconds; other extensions as well.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tfrecords.errors import TFRecordsError
-
-# In the order in which they are preferred where one clip has several files.
-AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm")
+from tfrecords.classes import read_lines
+from tfrecords.search import AUDIO_EXTENSIONS, walk
+from tfrecords.storage import TFRecordsError
 
 # The parts of AudioSet, and their metadata files.
 SETS = {
@@ -29,33 +28,50 @@ _NAMES = (re.compile(rf"({_ID}){_TIMES}"), re.compile(rf"Y({_ID}){_TIMES}"))
 _LISTED = re.compile(rf"Y?({_ID}){_TIMES}(?:\.\w+)?")
 
 
-def find_audio(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
+def is_clip_id(text: str) -> bool:
+    """Whether a text may be the id of a video, 11 of A-Z a-z 0-9 - _."""
+    return re.fullmatch(_ID, text) is not None
+
+
+def find_clips(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
     """The audio file of each clip, wherever it lies in the folder.
 
     Args:
         folder: searched with all folders below it.
-        starts: by clip id, the second at which the clip begins in its video, if known. A file
-            whose name says another start is another clip's.
+        starts: by clip id, the second at which the clip begins in its video, if it is known. A
+            file whose name has another start is another clip's.
 
     Returns:
         Paths by clip id; clips without a file are absent.
     """
     found: dict[str, tuple[int, str]] = {}
-    for directory, name in _files(folder):
-        # No Path objects here: those of two million files would take half a minute.
-        stem, extension = os.path.splitext(name)  # noqa: PTH122
-        extension = extension.lower()
-        if extension not in AUDIO_EXTENSIONS:
-            continue
+    for path in walk(str(folder), AUDIO_EXTENSIONS, set(), strict=True):
+        # No Path objects: those of two million files would take half a minute.
+        stem, extension = os.path.splitext(os.path.basename(path))  # noqa: PTH119, PTH122
         clip_id = _clip_of(stem, starts)
         if clip_id is not None:
-            candidate = (AUDIO_EXTENSIONS.index(extension), f"{directory}{os.sep}{name}")
+            candidate = (AUDIO_EXTENSIONS.index(extension.lower()), path)
             found[clip_id] = min(candidate, found.get(clip_id, candidate))
     return {clip_id: path for clip_id, (_, path) in found.items()}
 
 
+def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
+    for pattern in _NAMES:
+        match = pattern.fullmatch(stem)
+        if match and match[1] in starts and _agree(match[2], starts[match[1]]):
+            return match[1]
+    return None
+
+
+def _agree(named: str | None, start: float | None) -> bool:
+    """Whether a start in the name of a file is the clip's, in seconds or milliseconds."""
+    if named is None or start is None:
+        return True
+    return min(abs(float(named) - start), abs(float(named) / 1000 - start)) <= 1
+
+
 def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
-    """The clip ids of a file that lists clips to leave out.
+    """Reads the clip ids of a file that lists clips to leave out.
 
     One clip a line, of which the first field (up to a tab or comma) counts: the id itself, or the
     name of a file of AudioSet, such as `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4,
@@ -67,12 +83,12 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
     path = Path(path)
     if not path.is_file():
         raise TFRecordsError(f"the list of clips to exclude, {path}, does not exist")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise TFRecordsError(f"{path} is not UTF-8 text ({error}); convert it first") from None
-    fields = (re.split(r"[\t,]", line, maxsplit=1)[0].strip() for line in lines)
-    ids = dict.fromkeys(name for field in fields if field for name in _listed_ids(field))
+    ids: dict[str, None] = {}
+    for line in read_lines(path):
+        if field := re.split(r"[\t,]", line, maxsplit=1)[0].strip():
+            ids[field] = None
+            if match := _LISTED.fullmatch(field):
+                ids[match[1]] = None
     if not ids:
         raise TFRecordsError(f"{path} lists no clips; expected an id a line")
     return tuple(ids)
@@ -95,43 +111,6 @@ def split_names(text: str, is_known) -> list[str]:
         labels.append(",".join(pieces[first:last]).strip())
         first = last
     return [label for label in labels if label]
-
-
-def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    seen = set()
-
-    def unreadable(error: OSError) -> None:
-        raise error  # else its clips would count as missing, without a word
-
-    for directory, below, names in os.walk(folder, followlinks=True, onerror=unreadable):
-        # Links that lead back up would have it walk in circles.
-        status = Path(directory).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            below.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for name in names:
-            yield directory, name
-
-
-def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
-    for pattern in _NAMES:
-        match = pattern.fullmatch(stem)
-        if match and match[1] in starts and _agree(match[2], starts[match[1]]):
-            return match[1]
-    return None
-
-
-def _agree(named: str | None, start: float | None) -> bool:
-    """Whether a start in a file's name is the clip's, in seconds or milliseconds."""
-    if named is None or start is None:
-        return True
-    return min(abs(float(named) - start), abs(float(named) / 1000 - start)) <= 1
-
-
-def _listed_ids(field: str) -> tuple[str, ...]:
-    match = _LISTED.fullmatch(field)
-    return (field, match[1]) if match else (field,)
 
 
 def sets_of(root: Path, wanted: Iterable[str] = ()) -> dict[str, Path]:

@@ -8,15 +8,15 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tfrecords.errors import TFRecordsError
 from tfrecords.pack import Runner, keep_result, load_result
-from tfrecords.pack_shard import ShardResult
-from tfrecords.plan import Plan, ShardTask
-from tfrecords.workers import pack_protected
+from tfrecords.plan import Plan
+from tfrecords.pool import pack_protected
+from tfrecords.shard import ShardResult, ShardTask
+from tfrecords.storage import TFRecordsError
 
 
 def beam_runner(name: str, options: str = "") -> Runner:
-    """What `pack_clips` takes as its runner.
+    """A runner for `pack_clips`.
 
     Args:
         name: a Beam runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner ...
@@ -46,7 +46,7 @@ def beam_runner(name: str, options: str = "") -> Runner:
         for number in pending:
             result = load_result(plan.shard_path(number))
             if result is None:
-                raise OSError(f"the runner {name} did not write {plan.shard_name(number)}")
+                raise OSError(f"the runner {name} did not write {plan.shard_path(number).name}")
             done(len(plan.clips_of(number)))
             yield number, result
 
@@ -54,7 +54,7 @@ def beam_runner(name: str, options: str = "") -> Runner:
 
 
 def _pack_and_keep(task: ShardTask, timeout: float) -> str:
-    """Pack a shard and leave its result beside it, where the next attempt finds it too."""
+    """Packs a shard and leaves its result beside it, where the next attempt finds it too."""
     if load_result(task.path) is None:
         keep_result(task.path, pack_protected(task, timeout=timeout))
     return task.path

@@ -1,12 +1,13 @@
-"""The list of classes: names in label order, and the machine ids of AudioSet's."""
+"""Class lists: names in label order, and AudioSet's machine ids."""
 
 import csv
 import difflib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ClassList:
 
 
 def read_class_list(path: str | Path) -> ClassList:
-    """Read a file that fixes the classes and their order.
+    """Reads a file that fixes the classes and their order.
 
     Either a CSV with a column `display_name` (and perhaps `mid`, and `index`, which then gives
     the order), or plain text with one name a line.
@@ -43,11 +44,7 @@ def read_class_list(path: str | Path) -> ClassList:
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
         raise TFRecordsError(f"the class list {path} {kind}; give the file with --labels")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise TFRecordsError(f"{path} is not UTF-8 text ({error}); convert it first") from None
-    lines = [line for line in lines if line.strip()]
+    lines = [line for line in read_lines(path) if line.strip()]
     if not lines:
         raise TFRecordsError(f"the class list {path} is empty; expected one name a line or a CSV")
     columns = [name.strip() for name in next(csv.reader(lines))]
@@ -56,7 +53,7 @@ def read_class_list(path: str | Path) -> ClassList:
     else:
         classes = ClassList(tuple(line.strip() for line in lines))
     for kind, keys in (("name", classes.names), ("mid", classes.ids)):
-        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        repeated = sorted(key for key, count in Counter(keys).items() if count > 1)
         if repeated:
             raise TFRecordsError(f"{path}: the {kind} {repeated[0]!r} occurs twice; remove one")
     return classes
@@ -65,6 +62,18 @@ def read_class_list(path: str | Path) -> ClassList:
 def audioset_classes() -> ClassList:
     """AudioSet's 527 classes, in the order of its ``class_labels_indices.csv``."""
     return read_class_list(Path(__file__).parent / "data" / "class_labels_indices.csv")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        TFRecordsError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise TFRecordsError(f"{path} is not UTF-8 text ({error}); convert it first") from None
 
 
 def _from_rows(path: Path, columns: list[str], rows: list[list[str]]) -> ClassList:
@@ -77,8 +86,7 @@ def _from_rows(path: Path, columns: list[str], rows: list[list[str]]) -> ClassLi
         )
     table = [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]
     if "index" in columns:
-        indices = [row["index"] for row in table]
-        if sorted(indices) != sorted(map(str, range(len(table)))):
+        if sorted(row["index"] for row in table) != sorted(map(str, range(len(table)))):
             raise TFRecordsError(
                 f"{path}: the column index must hold 0 to {len(table) - 1}, each once"
             )

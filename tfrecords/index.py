@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import TFRecordsError
-from tfrecords.hashing import hash_ids
-from tfrecords.info import DatasetInfo, load_info, sha256_of
-from tfrecords.shards import write_atomic
-from tfrecords.sources import Clip
-from tfrecords.storage import exists, is_remote, join, read_bytes
+from tfrecords.files import write_atomic
+from tfrecords.info import DatasetInfo, load_info
+from tfrecords.manifest import Clip
+from tfrecords.storage import TFRecordsError, exists, is_remote, join, read_bytes
 
 INDEX_NAME = "index.npz"
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
 _FRACTION_SALT = 0x66726163  # apart from the hash that orders clips into shards
 _TYPES = {
     "clip_ids": "S",
@@ -68,22 +68,22 @@ class Index:
 
     @cached_property
     def clips_of_class(self) -> tuple[np.ndarray, np.ndarray]:
-        """The inverse of the labels: (values (labels,) int32, starts (classes + 1,) int64).
+        """The inverse of the labels: values (labels,) int32 and starts (classes + 1,) int64.
 
         Class k has the clips `values[starts[k]:starts[k + 1]]`, ascending.
         """
-        # numpy sorts 16 bits by radix, ten times as fast as 32.
+        # NumPy sorts 16 bits by radix, ten times as fast as 32.
         order = np.argsort(self.label_values, kind="stable")
         clips = np.repeat(np.arange(self.num_clips, dtype=np.int32), np.diff(self.label_starts))
         return clips[order], starts_of(self.class_counts)
 
     @cached_property
     def class_counts(self) -> np.ndarray:
-        """(classes,) int64: how many clips each class has."""
+        """(classes,) int64, clips of each class."""
         return np.bincount(self.label_values, minlength=self.num_classes)
 
     def count_classes(self, clips: np.ndarray) -> np.ndarray:
-        """(classes,) int64: how many of the given clip numbers each class has."""
+        """(classes,) int64, clips of each class among the given clip numbers."""
         chosen = np.zeros(self.num_clips, bool)
         chosen[clips] = True
         of_chosen = np.repeat(chosen, np.diff(self.label_starts))
@@ -109,8 +109,8 @@ class Index:
         """The numbers of the clips that are neither excluded nor outside the fraction.
 
         A clip belongs to the fraction by a hash of its id, so a smaller fraction lies within a
-        larger one and other clips do not matter. Ids that the index lacks are no error: black
-        lists cover more than one dataset.
+        larger one and other clips do not matter. Ids that the index lacks are no error: lists of
+        clips to exclude cover more than one data set.
 
         Returns:
             (n,) int64, ascending.
@@ -120,19 +120,15 @@ class Index:
         """
         if not isinstance(fraction, int | float | np.number) or not 0 < fraction <= 1:
             raise TFRecordsError(f"fraction must lie in (0, 1], got {fraction!r}")
-        if isinstance(exclude, str | bytes):
-            raise TFRecordsError(
-                f"exclude must be a collection of clip ids, got the single text {exclude!r}"
-            )
-        if not isinstance(exclude, Iterable):
+        if isinstance(exclude, str | bytes) or not isinstance(exclude, Iterable):
             raise TFRecordsError(f"exclude must be a collection of clip ids, got {exclude!r}")
         exclude = tuple(exclude)
-        keep = np.ones(self.num_clips, bool)
-        if fraction < 1:
-            keep &= hash_ids(self.clip_ids, _FRACTION_SALT) / 2.0**64 < fraction
         wrong = [item for item in exclude if not isinstance(item, str | bytes)]
         if wrong:
             raise TFRecordsError(f"exclude must hold clip ids, text or bytes, got {wrong[0]!r}")
+        keep = np.ones(self.num_clips, bool)
+        if fraction < 1:
+            keep &= hash_ids(self.clip_ids, _FRACTION_SALT) / 2.0**64 < fraction
         unwanted = {item.encode() if isinstance(item, str) else bytes(item) for item in exclude}
         if unwanted:
             # Only few are looked up one by one: those whose hash is that of an unwanted id.
@@ -158,7 +154,7 @@ class Index:
         clips: Sequence[Clip],
         places: Sequence[tuple[int, int, int, int]],
     ) -> "Index":
-        """Index clips in record order, each with its (shard, offset, length, checksum)."""
+        """Indexes clips in record order, each with its (shard, offset, length, checksum)."""
         table = np.array(places, np.int64).reshape(len(clips), 4)
         label_counts = np.fromiter((len(clip.labels) for clip in clips), np.int64, len(clips))
         arrays = {
@@ -170,33 +166,35 @@ class Index:
             "label_values": np.fromiter((k for clip in clips for k in clip.labels), np.int64),
             "label_starts": starts_of(label_counts),
         }
-        return cls(info=info, directory=str(directory), **typed(arrays))
+        return cls.from_arrays(info, directory, arrays)
 
+    @classmethod
+    def from_arrays(
+        cls, info: DatasetInfo, directory: str | os.PathLike, arrays: dict[str, np.ndarray]
+    ) -> "Index":
+        """Makes an index of arrays of any integer types."""
+        stored = {
+            name: np.ascontiguousarray(arrays[name] if kind == "S" else arrays[name].astype(kind))
+            for name, kind in _TYPES.items()
+        }
+        return cls(info, str(directory), **stored)
 
-def typed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of an index in the types in which they are kept."""
-    return {
-        name: np.ascontiguousarray(array if kind == "S" else array.astype(kind))
-        for name, array, kind in ((name, arrays[name], _TYPES[name]) for name in _TYPES)
-    }
+    def save(self) -> "Index":
+        """Writes the index file, whole or not at all; returns the index with its checksum."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **{name: getattr(self, name) for name in _TYPES})
+        write_atomic(Path(self.directory) / self.info.index_name, buffer.getbuffer())
+        checksum = sha256(buffer.getbuffer()).hexdigest()
+        return replace(self, info=replace(self.info, index_sha256=checksum))
 
 
 def starts_of(counts: np.ndarray) -> np.ndarray:
-    """Counts (n,) to the starts (n + 1,) int64 of consecutive runs of those lengths."""
+    """Starts (n + 1,) int64 of consecutive runs of the lengths (n,)."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def save_index_file(index: Index) -> Index:
-    """Write the index file, whole or not at all; returns the index with the file's checksum."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **{name: getattr(index, name) for name in _TYPES})
-    path = Path(index.directory) / index.info.index_name
-    write_atomic(path, buffer.getbuffer())
-    return replace(index, info=replace(index.info, index_sha256=sha256_of(path)))
-
-
 def load_index(directory: str | os.PathLike) -> Index:
-    """Read the index of a packed directory, here or in an object store.
+    """Reads the index of a packed directory, here or in an object store.
 
     Raises:
         TFRecordsError: not a packed directory, another format version, or a damaged index.
@@ -205,19 +203,45 @@ def load_index(directory: str | os.PathLike) -> Index:
         directory = Path(directory).absolute()
     info = load_info(directory)
     path = join(directory, info.index_name)
-    mend = "restore the file or pack the data again"
+    restore = "restore the file or pack the data again"
     if not exists(path):
-        raise TFRecordsError(f"the index {path} is missing; {mend}")
+        raise TFRecordsError(f"the index {path} is missing; {restore}")
     content = read_bytes(path)
     found = sha256(content).hexdigest()
     if found != info.index_sha256:
         raise TFRecordsError(
             f"the index {path} is damaged: its SHA-256 begins {found[:12]}, "
-            f"dataset.json says {info.index_sha256[:12]}; {mend}"
+            f"dataset.json says {info.index_sha256[:12]}; {restore}"
         )
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as data:
             arrays = {name: data[name] for name in _TYPES}
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise TFRecordsError(f"the index {path} cannot be read ({error}); {mend}") from None
+        raise TFRecordsError(f"the index {path} cannot be read ({error}); {restore}") from None
     return Index(info=info, directory=str(directory), **arrays)
+
+
+def hash_ids(ids: np.ndarray, salt: int = 0) -> np.ndarray:
+    """64-bit hashes of byte strings, (n,) of dtype S to (n,) uint64; another one for each salt.
+
+    It is the same on every machine and in every version, and decides the order of clips in shards
+    and which clips belong to a fraction of the data.
+    """
+    ids = np.ascontiguousarray(ids)
+    if ids.dtype.kind != "S":
+        raise TypeError(f"ids must be a numpy array of bytes, got dtype {ids.dtype}")
+    columns = ids.view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
+    state = np.full(len(ids), _FNV_OFFSET ^ np.uint64(salt))
+    with np.errstate(over="ignore"):
+        for column in columns.T:
+            # numpy pads short strings with NUL; skipping NUL keeps a hash free of that width.
+            state = np.where(column, (state ^ column) * _FNV_PRIME, state)
+        return mix(state)
+
+
+def mix(state: np.ndarray) -> np.ndarray:
+    """The output function of splitmix64: every input bit changes every output bit."""
+    with np.errstate(over="ignore"):
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return state ^ (state >> np.uint64(31))

@@ -6,9 +6,8 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from tfrecords.errors import TFRecordsError
-from tfrecords.shards import write_atomic
-from tfrecords.storage import exists, is_remote, join, read_bytes
+from tfrecords.files import write_atomic
+from tfrecords.storage import TFRecordsError, exists, is_remote, join, read_bytes
 
 FORMAT_VERSION = 2
 FILE_NAME = "dataset.json"
@@ -30,13 +29,18 @@ class ShardInfo:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What `dataset.json` says about a packed directory.
+    """The content of `dataset.json`.
 
-    `classes` are display names in label order, `class_ids` their machine ids (AudioSet mids) or
-    empty. `clip_samples` is the length of every waveform at `sample_rate` (Hz). `source` says
-    where the clips came from, `plan` identifies the plan they were packed by. A view (see
-    `tfrecords.views`) has no shards of its own: the names lead to those of other directories,
-    of which its index may hold a part.
+    Attributes:
+        split: name of the shards.
+        sample_rate: of every waveform, in Hz.
+        clip_samples: length of every waveform.
+        codec: one of `tfrecords.codecs.CODECS`.
+        classes, class_ids: display names in label order; AudioSet's machine ids, or empty.
+        shards: of a view (see `tfrecords.views`) those of other directories, of which its index
+            may hold a part.
+        source: where the clips came from.
+        plan: identifies the plan by which they were packed.
     """
 
     split: str
@@ -61,7 +65,7 @@ class DatasetInfo:
 
     @property
     def shards_text(self) -> str:
-        """How many shards, for a person."""
+        """The number of shards, for messages."""
         return f"{len(self.shards)} shard{'s' if len(self.shards) != 1 else ''}"
 
     @property
@@ -69,13 +73,13 @@ class DatasetInfo:
         return self.clip_samples / self.sample_rate
 
     def to_json(self) -> str:
-        """The file's text; its last entry is a checksum of the others."""
+        """The text of the file; its last entry is a checksum of the others."""
         data = asdict(self)
         return _dump({**data, _CHECKSUM: _checksum(data)})
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Write `dataset.json`, whole or not at all."""
-        write_atomic(Path(directory) / FILE_NAME, self.to_json().encode())
+        """Writes `dataset.json`, whole or not at all."""
+        write_atomic(Path(directory) / FILE_NAME, self.to_json())
 
 
 def _dump(data: dict) -> str:
@@ -91,7 +95,7 @@ def shard_name(split: str, number: int, total: int) -> str:
 
 
 def load_info(directory: str | os.PathLike) -> DatasetInfo:
-    """Read `dataset.json`, here or in an object store.
+    """Reads `dataset.json`, here or in an object store.
 
     Raises:
         TFRecordsError: `directory` is not a finished packed directory, or another version's, or
@@ -100,40 +104,52 @@ def load_info(directory: str | os.PathLike) -> DatasetInfo:
     path = join(directory, FILE_NAME)
     if not exists(path):
         raise TFRecordsError(_not_packed(directory))
-    mend = "restore it or pack the data again"
+    restore = "restore it or pack the data again"
     try:
         data = json.loads(read_bytes(path))
         version = data["format_version"]
     except (ValueError, TypeError, KeyError) as error:
-        raise TFRecordsError(f"{path} cannot be read ({error!r}); {mend}") from None
+        raise TFRecordsError(f"{path} cannot be read ({error!r}); {restore}") from None
     if version != FORMAT_VERSION:
         raise TFRecordsError(
             f"{path} has format version {version!r}, this program reads version {FORMAT_VERSION}; "
             "pack the data again or use the program that wrote it"
         )
-    checksum = data.pop(_CHECKSUM, None)
-    if checksum != _checksum(data):
-        raise TFRecordsError(f"{path} is damaged: its content has another checksum; {mend}")
-    known = {field.name for field in fields(DatasetInfo)}
+    if data.pop(_CHECKSUM, None) != _checksum(data):
+        raise TFRecordsError(f"{path} is damaged: its content has another checksum; {restore}")
+    names = {field.name for field in fields(DatasetInfo)}
     try:
-        data = {name: value for name, value in data.items() if name in known}
+        data = {name: value for name, value in data.items() if name in names}
         data["classes"] = tuple(data["classes"])
         data["class_ids"] = tuple(data["class_ids"])
         data["shards"] = tuple(ShardInfo(**shard) for shard in data["shards"])
         return DatasetInfo(**data)
     except (TypeError, KeyError) as error:
-        raise TFRecordsError(f"{path} is incomplete ({error}); {mend}") from None
+        raise TFRecordsError(f"{path} is incomplete ({error}); {restore}") from None
 
 
-def splits_of(directory: str | os.PathLike) -> list[str]:
-    """The names of the packed directories in a folder of them; local folders only."""
+def packed_directories(directory: str | os.PathLike) -> list[str]:
+    """The packed directories in a folder of them, or the one that it is.
+
+    Raises:
+        TFRecordsError: it is neither.
+    """
+    if exists(join(directory, FILE_NAME)):
+        return [str(directory)]
+    if splits := _splits(directory):
+        return [str(Path(directory, name)) for name in splits]
+    raise TFRecordsError(_not_packed(directory))
+
+
+def _splits(directory: str | os.PathLike) -> list[str]:
+    """Names of the packed directories in a local folder."""
     if is_remote(directory) or not Path(directory).is_dir():
         return []
     return sorted(path.parent.name for path in Path(directory).glob(f"*/{FILE_NAME}"))
 
 
 def _not_packed(directory: str | os.PathLike) -> str:
-    if splits := splits_of(directory):
+    if splits := _splits(directory):
         return (
             f"{directory} holds the packed directories {', '.join(splits)}; give one of them, for "
             f"instance {join(directory, splits[0])}"
@@ -142,9 +158,3 @@ def _not_packed(directory: str | os.PathLike) -> str:
         f"{directory} is not a packed directory: it has no {FILE_NAME}, which is written last; "
         "make one with 'python -m tfrecords pack'"
     )
-
-
-def sha256_of(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hex."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,42 +6,45 @@ where the last one ended, however it ended. `dataset.json` is written last.
 """
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
+import numpy as np
 
-from tfrecords.errors import NothingPackedError, TFRecordsError
-from tfrecords.index import INDEX_NAME, Index, save_index_file
+from tfrecords.audioset import sets_of
+from tfrecords.files import lock, write_atomic
+from tfrecords.index import INDEX_NAME, Index, load_index
 from tfrecords.info import FILE_NAME, DatasetInfo, load_info
-from tfrecords.pack_shard import ShardResult
-from tfrecords.plan import Plan, make_plan
-from tfrecords.reopen import reopen, results_of, shards_to_redo
+from tfrecords.manifest import Clip, read_manifest
+from tfrecords.plan import PackSettings, Plan, make_plan
+from tfrecords.pool import pack_shards
+from tfrecords.progress import Progress
 from tfrecords.report import (
     MISSING_NAME,
     REJECTED_NAME,
     PackReport,
+    read_rejected,
     write_missing,
     write_rejected,
 )
-from tfrecords.settings import PackSettings, check_settings
-from tfrecords.shards import write_atomic
-from tfrecords.sources import Clip, read_source
-from tfrecords.workers import pack_shards
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock; two packers then write the same bytes twice
-    fcntl = None
+from tfrecords.shard import ShardResult
+from tfrecords.storage import TFRecordsError
+from tfrecords.views import make_view
 
 STATE_NAME = ".packing"
-_LOCK_NAME, _PLAN_NAME = "lock", "plan.json"
+FULL_TRAIN = "full_train"
 
 # Packs the shards of the given numbers; yields each number with its result.
 Runner = Callable[[Plan, Sequence[int], Callable[[int], None]], Iterator[tuple[int, ShardResult]]]
+
+
+class NothingPackedError(TFRecordsError):
+    """Not one clip of those that were listed could be packed."""
 
 
 def pack_clips(
@@ -51,25 +54,25 @@ def pack_clips(
     runner: Runner | None = None,
     retry_rejected: bool = False,
 ) -> PackReport:
-    """Pack the clips that a metadata file lists, or go on with a packing that was interrupted.
+    """Packs the clips that a metadata file lists, or goes on with an interrupted packing.
 
     Args:
         settings: what to pack; the same as before where a packing is to be continued.
-        progress: show a progress bar on stderr.
-        runner: what packs the shards; default: child processes of this one.
+        progress: whether commands show progress.
+        runner: packs the shards; default: other processes of this machine.
         retry_rejected: in a directory that is finished, pack the shards again of which rejected
             clips may be had by now. Shards that are gone are packed again in any case.
 
     Raises:
-        TFRecordsError: a wrong setting or metadata file (before any work), an output that holds
-            something else, another packer at work there, or no usable clip.
+        TFRecordsError: a wrong metadata file (before any work), an output that holds something
+            else, or no usable clip.
+        ValueError: another packer at work there.
         OSError: a file cannot be written.
     """
-    check_settings(settings)
     output = Path(settings.output)
     if output.exists() and not output.is_dir():
         raise TFRecordsError(f"the output {output} is a file; expected a folder, or nothing yet")
-    source = read_source(
+    manifest = read_manifest(
         settings.metadata,
         settings.audio,
         format=settings.format,
@@ -77,34 +80,39 @@ def pack_clips(
         folds=settings.folds,
         exclude=settings.exclude,
     )
-    plan = make_plan(settings, source)
+    plan = make_plan(settings, manifest)
     output.mkdir(parents=True, exist_ok=True)
-    check_output(plan)
+    _check_output(plan)
+    state = output / STATE_NAME
     # Without the lock: it may be a folder that must not be written.
-    if (output / FILE_NAME).exists() and not (output / STATE_NAME).exists():
-        index, results = results_of(plan)
-        if not shards_to_redo(plan, results, retry_rejected):
-            return _report_of(plan, index, results)
-    with _locked(output):
+    if (output / FILE_NAME).exists() and not state.exists():
+        index, results = _finished_results(plan)
+        if not _shards_to_redo(plan, results, retry_rejected):
+            return _report(plan, index, results, new=False)
+    busy = f"another packer is at work in {output}; wait for it, or choose another folder"
+    with lock(state / "lock", busy):
         # Another packer may have finished between the check and the lock.
         if (output / FILE_NAME).exists():
-            check_output(plan)
-            index, results = results_of(plan)
-            redo = shards_to_redo(plan, results, retry_rejected)
+            _check_output(plan)
+            index, results = _finished_results(plan)
+            redo = _shards_to_redo(plan, results, retry_rejected)
             if not redo:
-                shutil.rmtree(output / STATE_NAME, ignore_errors=True)
-                return _report_of(plan, index, results)
-            write_atomic(output / STATE_NAME / _PLAN_NAME, json.dumps(plan.described).encode())
-            reopen(plan, results, redo, keep_result)
-            for number in redo:
-                Path(plan.shard_path(number)).unlink(missing_ok=True)
-        report = _pack(plan, progress, runner or _run_here)
-        shutil.rmtree(output / STATE_NAME)
+                shutil.rmtree(state, ignore_errors=True)
+                return _report(plan, index, results, new=False)
+            _reopen(plan, results, redo)
+        if not (state / "plan.json").exists():
+            write_atomic(state / "plan.json", json.dumps(plan.described))
+        try:
+            results = _pack(plan, progress, runner or _run_here)
+        finally:
+            _remove_leftovers(output)
+        report = _finish(plan, results)
+        shutil.rmtree(state)
         return report
 
 
-def check_output(plan: Plan) -> None:
-    """Raise TFRecordsError for an output folder that holds anything but this plan's records."""
+def _check_output(plan: Plan) -> None:
+    """Raises TFRecordsError for an output folder that holds anything but this plan's records."""
     output = Path(plan.settings.output)
     if (output / FILE_NAME).exists():
         if load_info(output).plan != plan.digest:
@@ -113,9 +121,12 @@ def check_output(plan: Plan) -> None:
                 "them"
             )
         return
-    begun = output / STATE_NAME / _PLAN_NAME
+    begun = output / STATE_NAME / "plan.json"
     if begun.exists():
-        before = _read_json(begun)
+        try:
+            before = json.loads(begun.read_bytes())
+        except ValueError:
+            before = {}
         if before != plan.described:
             differing = [
                 name for name in plan.described if before.get(name) != plan.described[name]
@@ -131,46 +142,37 @@ def check_output(plan: Plan) -> None:
                 "with the same command, remove the folder or choose another"
             )
         return
-    held = next(output.glob("*.tfrecord"), None)
-    if held:
+    if held := next(output.glob("*.tfrecord"), None):
         raise TFRecordsError(
             f"the output {output} already holds records ({held.name}); choose another folder or "
             "remove them"
         )
 
 
-def _pack(plan: Plan, progress: bool, runner: Runner) -> PackReport:
+def _pack(plan: Plan, progress: bool, runner: Runner) -> list[ShardResult]:
+    """Packs the shards that an earlier packer has not finished."""
     output = Path(plan.settings.output)
-    state = output / STATE_NAME
-    _clear(output)
-    if not (state / _PLAN_NAME).exists():
-        write_atomic(state / _PLAN_NAME, json.dumps(plan.described).encode())
-    results = _finished(plan)
+    _remove_leftovers(output)
+    results = {
+        number: result
+        for number in range(plan.num_shards)
+        if (result := load_result(plan.shard_path(number))) is not None
+    }
     pending = [number for number in range(plan.num_shards) if number not in results]
     ready = sum(len(plan.clips_of(number)) for number in results)
-    with (
-        _cleared_after(output),
-        tqdm(total=len(plan.clips), initial=ready, unit="clip", disable=not progress) as bar,
-        closing(runner(plan, pending, bar.update)) as packed,
-    ):
-        for number, result in packed:
-            keep_result(plan.shard_path(number), result)
-            results[number] = result
-    return _finish(plan, [results[number] for number in range(plan.num_shards)])
+    with Progress(len(plan.clips), "clip", initial=ready) if progress else nullcontext() as bar:
+        update = bar.update if bar is not None else lambda change: None
+        with closing(runner(plan, pending, update)) as packed:
+            for number, result in packed:
+                keep_result(plan.shard_path(number), result)
+                results[number] = result
+    return [results[number] for number in range(plan.num_shards)]
 
 
-def _clear(output: Path) -> None:
-    """Remove what processes that were killed had begun to write."""
+def _remove_leftovers(output: Path) -> None:
+    """Removes what processes that were killed had begun to write."""
     for leftover in (*output.glob(".*.tmp"), *(output / STATE_NAME).glob(".*.tmp")):
         leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def _cleared_after(output: Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        _clear(output)
 
 
 def _run_here(
@@ -178,50 +180,43 @@ def _run_here(
 ) -> Iterator[tuple[int, ShardResult]]:
     settings = plan.settings
     tasks = [plan.task(number) for number in pending]
-    number_of = {plan.shard_name(number): number for number in pending}
+    number_of = {plan.shard_path(number).name: number for number in pending}
     packed = pack_shards(tasks, workers=settings.workers, timeout=settings.clip_timeout, done=done)
     with closing(packed):
         for result in packed:
             yield number_of[result.shard.name], result
 
 
-def keep_result(shard_path: str, result: ShardResult) -> None:
-    """Write down that a shard is finished, and what the index needs of it."""
-    write_atomic(_result_file(shard_path), result.to_json().encode())
+def keep_result(shard_path: str | Path, result: ShardResult) -> None:
+    """Keeps on disk that a shard is finished, and what the index needs of it."""
+    write_atomic(_result_path(shard_path), result.to_json())
 
 
-def load_result(shard_path: str) -> ShardResult | None:
+def load_result(shard_path: str | Path) -> ShardResult | None:
     """The result of a shard that was finished before; None if it was not, or has changed since."""
     try:
-        result = ShardResult.from_json(_result_file(shard_path).read_bytes())
+        result = ShardResult.from_json(_result_path(shard_path).read_bytes())
         return result if Path(shard_path).stat().st_size == result.shard.bytes else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _result_file(shard_path: str) -> Path:
+def _result_path(shard_path: str | Path) -> Path:
     path = Path(shard_path)
     return path.parent / STATE_NAME / f"{path.name}.json"
 
 
-def _finished(plan: Plan) -> dict[int, ShardResult]:
-    """The results of shards that an earlier packer finished."""
-    found = {number: load_result(plan.shard_path(number)) for number in range(plan.num_shards)}
-    return {number: result for number, result in found.items() if result is not None}
-
-
 def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
-    """Write the lists, the index and, last, `dataset.json`: now it is a packed directory."""
+    """Writes the lists, the index and, last, `dataset.json`: now it is a packed directory."""
     settings, output = plan.settings, Path(plan.settings.output)
     packed: list[Clip] = []
     places: list[tuple[int, int, int, int]] = []
-    rejected: list[tuple[Clip, str]] = []
     for number, result in enumerate(results):
         clips = plan.clips_of(number)
         for place, *record in result.records:
             packed.append(clips[place])
             places.append((number, *record))
-        rejected += [(clips[place], reason) for place, reason in result.rejected]
+    rejected = _rejected(plan, results)
     write_rejected(output / REJECTED_NAME, rejected)
     if not packed:
         for result in results:
@@ -233,7 +228,7 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
             f"none of the {len(plan.clips)} clips could be packed: {listed}; is {settings.audio} "
             f"the right audio folder? See {output / REJECTED_NAME}"
         )
-    classes = plan.source.classes
+    classes = plan.manifest.classes
     info = DatasetInfo(
         split=settings.split,
         sample_rate=settings.sample_rate,
@@ -249,56 +244,147 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         source=plan.description,
         plan=plan.digest,
     )
-    index = save_index_file(Index.from_clips(info, output, packed, places))
-    report = PackReport(
-        info=index.info,
-        output=output,
-        class_counts=index.class_counts,
-        rejected_clips=tuple(rejected),
-        listed=plan.clips,
-        excluded=plan.source.excluded,
-    )
+    index = Index.from_clips(info, output, packed, places).save()
+    report = _report(plan, index, results, new=True)
     write_missing(output / MISSING_NAME, report)
     index.info.save(output)
     return report
 
 
-def _report_of(plan: Plan, index: Index, results: Sequence[ShardResult]) -> PackReport:
-    """The report of a directory that was finished before."""
-    rejected = tuple(
+def _rejected(plan: Plan, results: Sequence[ShardResult]) -> tuple[tuple[Clip, str], ...]:
+    return tuple(
         (plan.clips_of(number)[place], reason)
         for number, result in enumerate(results)
         for place, reason in result.rejected
     )
+
+
+def _report(plan: Plan, index: Index, results: Sequence[ShardResult], new: bool) -> PackReport:
     return PackReport(
         info=index.info,
         output=Path(plan.settings.output),
         class_counts=index.class_counts,
-        rejected_clips=rejected,
+        rejected_clips=_rejected(plan, results),
         listed=plan.clips,
-        excluded=plan.source.excluded,
-        new=False,
+        excluded=plan.manifest.excluded,
+        new=new,
     )
 
 
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """Hold the directory's lock, which the system releases however this process ends."""
-    path = output / STATE_NAME / _LOCK_NAME
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as file:
+def _finished_results(plan: Plan) -> tuple[Index, list[ShardResult]]:
+    """The index of a finished directory, and the result of each of its shards."""
+    output = Path(plan.settings.output)
+    index = load_index(output)
+    reasons = read_rejected(output / REJECTED_NAME)
+    starts = np.searchsorted(index.shard, np.arange(len(index.info.shards) + 1))
+    results = []
+    for number, shard in enumerate(index.info.shards):
+        rows = range(starts[number], starts[number + 1])
+        row_of = {index.clip_ids[row].decode(): row for row in rows}
+        records, rejected = [], []
+        for place, clip in enumerate(plan.clips_of(number)):
+            row = row_of.get(clip.clip_id)
+            if row is None:
+                rejected.append((place, reasons.get(clip.clip_id, "not packed")))
+            else:
+                record = (index.offset[row], index.length[row], index.checksum[row])
+                records.append((place, *map(int, record)))
+        results.append(ShardResult(shard, tuple(records), tuple(rejected)))
+    return index, results
+
+
+def _shards_to_redo(plan: Plan, results: list[ShardResult], retry_rejected: bool) -> list[int]:
+    """The numbers of shards that are lost, or hold less than they could by now."""
+    redo = []
+    for number, result in enumerate(results):
+        path, clips = plan.shard_path(number), plan.clips_of(number)
+        if (
+            not path.is_file()
+            or path.stat().st_size != result.shard.bytes
+            or (
+                retry_rejected
+                and any(
+                    _is_there_now(Path(clips[place].path), reason, path)
+                    for place, reason in result.rejected
+                )
+            )
+        ):
+            redo.append(number)
+    return redo
+
+
+def _is_there_now(audio: Path, reason: str, shard: Path) -> bool:
+    """Whether a file is there that was missing, or is newer than the shard that refused it."""
+    if not audio.is_file():
+        return False
+    return reason == "missing" or audio.stat().st_mtime > shard.stat().st_mtime
+
+
+def _reopen(plan: Plan, results: list[ShardResult], redo: list[int]) -> None:
+    """Makes a finished directory one whose shards `redo` are not packed yet.
+
+    What the index has of the shards that stay is kept as if they had just been packed.
+    """
+    output = Path(plan.settings.output)
+    write_atomic(output / STATE_NAME / "plan.json", json.dumps(plan.described))
+    for number, result in enumerate(results):
+        if number not in redo:
+            keep_result(plan.shard_path(number), result)
+    (output / FILE_NAME).unlink()
+    for number in redo:
+        plan.shard_path(number).unlink(missing_ok=True)
+
+
+def pack_audioset(
+    root: str | os.PathLike,
+    settings: PackSettings,
+    *,
+    sets: tuple[str, ...] = (),
+    progress: bool = True,
+    runner: Runner | None = None,
+    retry_rejected: bool = False,
+    on_empty: Callable[[str, str], None] = lambda name, message: None,
+) -> dict[str, PackReport]:
+    """Packs AudioSet as it lies on a disk, any part of it.
+
+    Args:
+        root: holds the metadata files (`balanced_train_segments.csv` ..., or in `metadata/`).
+        settings: for every set; `metadata`, `format` and `split` are filled in here, `audio` is
+            searched at any depth, `output` is the folder of packed directories.
+        sets: of `balanced_train`, `unbalanced_train` and `eval`; default: those whose metadata
+            are there.
+        progress, runner, retry_rejected: as in `pack_clips`.
+        on_empty: called with the name of a set of which no clip could be packed, and a message.
+
+    Returns:
+        Reports by set. `balanced_train` and `unbalanced_train` together make the view
+        `full_train`.
+
+    Raises:
+        TFRecordsError: as `pack_clips`; for sets without any clip, only if all are.
+    """
+    output = Path(settings.output)
+    reports: dict[str, PackReport] = {}
+    empty: list[NothingPackedError] = []
+    for name, metadata in sets_of(Path(root), sets).items():
+        of_set = replace(
+            settings, metadata=metadata, format="audioset", split=name, output=output / name
+        )
         try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TFRecordsError(
-                f"another packer is at work in {output}; wait for it, or choose another folder"
-            ) from None
-        yield
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError:
-        return {}
+            reports[name] = pack_clips(
+                of_set, progress=progress, runner=runner, retry_rejected=retry_rejected
+            )
+        except NothingPackedError as error:
+            empty.append(error)
+            on_empty(name, str(error))
+    if not reports:
+        raise empty[0]
+    parts = [output / name for name in ("balanced_train", "unbalanced_train")]
+    if all((part / FILE_NAME).exists() for part in parts):
+        view = output / FULL_TRAIN
+        try:
+            # Anew each time: it takes seconds, and the parts may have been packed again.
+            make_view(view, parts, renew=True)
+        except TFRecordsError as error:
+            raise TFRecordsError(f"{view} cannot be made: {error}") from None
+    return reports

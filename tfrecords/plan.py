@@ -1,8 +1,10 @@
-"""The plan of a packed directory: which clip goes into which shard. It decides every byte."""
+"""What to pack, and the plan of a packed directory: which clip goes into which shard."""
 
 import hashlib
 import json
 import math
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,45 +12,130 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.hashing import hash_ids
+from tfrecords.codecs import CODECS, FLAC_MAX_RATE
+from tfrecords.flags import check_settings, setting
+from tfrecords.index import hash_ids
 from tfrecords.info import FORMAT_VERSION, shard_name
-from tfrecords.settings import PackSettings
-from tfrecords.sources import Clip, Source
+from tfrecords.manifest import FORMATS, Clip, Manifest
+from tfrecords.shard import ShardTask
+from tfrecords.storage import TFRecordsError, is_remote
+
+# A record is a protobuf message and must stay well below the limit of 2 GiB.
+_MOST_SAMPLES = 2**29
+
+
+def _split_at_commas(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 @dataclass(frozen=True)
-class ShardTask:
-    """All that one shard is made of. Nothing else, no other shard, has an influence on its bytes.
+class PackSettings:
+    """What to pack, from where, to where.
 
-    `refused` holds the reasons, by place in `clips`, for clips that must not be tried: those that
-    crashed the decoder or hung it.
+    The bytes written depend on neither `workers` nor `clip_timeout`. `exclude` holds the ids of
+    clips to leave out, `description` goes into `dataset.json` (default: the name of the metadata
+    file).
+
+    Raises:
+        ValueError: for settings that cannot be.
     """
 
-    path: str
-    clips: tuple[Clip, ...]
-    sample_rate: int
-    clip_samples: int
-    codec: str
-    refused: tuple[tuple[int, str], ...] = ()
+    metadata: Path = setting(help="the list of clips", metavar="FILE", parse=str)
+    audio: Path = setting(help="the folder of audio files", metavar="DIR", parse=str)
+    output: Path = setting(
+        help="where to write; must hold no records yet", metavar="DIR", parse=str
+    )
+    format: str = setting(
+        "auto", "format of the metadata file", choices=FORMATS, shown="told from its columns"
+    )
+    labels: Path | None = setting(
+        None,
+        "fixes the classes and their order: a CSV with the column display_name (and mid, index), "
+        "or one name a line",
+        metavar="FILE",
+        shown="AudioSet's 527 classes; esc50: by target; csv: sorted",
+    )
+    split: str = setting("train", "name of the shards")
+    folds: tuple[str, ...] = setting(
+        (), "esc50 only: the folds to take", metavar="1,2,3", parse=_split_at_commas, shown="all"
+    )
+    exclude: tuple[str, ...] = setting((), flag="")
+    sample_rate: int = setting(32000, "samples a second", metavar="HZ", minimum=1, maximum=768000)
+    clip_seconds: float = setting(
+        10.0,
+        "length of every clip; longer audio is cut, shorter is padded with zeros at the end",
+        metavar="S",
+    )
+    clips_per_shard: int = setting(1024, "clips in a file", metavar="N", minimum=1)
+    codec: str = setting(
+        "pcm16",
+        "how audio is stored: 16-bit integers, or those as FLAC, about half the size but slow to "
+        "read",
+        choices=CODECS,
+    )
+    description: str | None = setting(None, flag="")
+    workers: int = setting(
+        os.cpu_count() or 1,
+        "clips decoded at a time, in other processes; 0: in this one; the result does not depend "
+        "on it",
+        metavar="N",
+        minimum=0,
+    )
+    clip_timeout: float = setting(
+        60.0,
+        "seconds after which a file that hangs the decoder is given up",
+        metavar="S",
+        above=0,
+    )
+
+    def __post_init__(self):
+        check_settings(self)
+        for name in ("metadata", "audio", "output"):
+            path = str(getattr(self, name))
+            if is_remote(path):
+                raise TFRecordsError(
+                    f"{name} must be a local or mounted path, got {path}; pack locally and copy, "
+                    "or mount the bucket"
+                )
+        if not str(self.output):
+            raise TFRecordsError("the output must be a folder, got an empty text")
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.split):
+            raise TFRecordsError(
+                f"split must be a name of letters, digits, _ . and -, got {self.split!r}"
+            )
+        if self.codec == "flac" and self.sample_rate > FLAC_MAX_RATE:
+            raise TFRecordsError(
+                f"sample_rate must be at most {FLAC_MAX_RATE} Hz for flac, got {self.sample_rate}"
+            )
+        if not (math.isfinite(self.clip_seconds) and 1 <= self.clip_samples <= _MOST_SAMPLES):
+            raise TFRecordsError(
+                f"clip_seconds must give 1 to {_MOST_SAMPLES} samples at {self.sample_rate} Hz, "
+                f"got {self.clip_seconds}"
+            )
+
+    @property
+    def clip_samples(self) -> int:
+        return round(self.clip_seconds * self.sample_rate)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The clips of a source in the order of their records, cut into shards."""
+    """The clips of a manifest in the order of their records, cut into shards.
+
+    It decides every byte of the packed directory.
+    """
 
     settings: PackSettings
-    source: Source
+    manifest: Manifest
     clips: tuple[Clip, ...]
 
     @property
     def num_shards(self) -> int:
         return math.ceil(len(self.clips) / self.settings.clips_per_shard)
 
-    def shard_name(self, number: int) -> str:
-        return shard_name(self.settings.split, number, self.num_shards)
-
-    def shard_path(self, number: int) -> str:
-        return str(Path(self.settings.output).absolute() / self.shard_name(number))
+    def shard_path(self, number: int) -> Path:
+        name = shard_name(self.settings.split, number, self.num_shards)
+        return Path(self.settings.output).absolute() / name
 
     def clips_of(self, number: int) -> tuple[Clip, ...]:
         size = self.settings.clips_per_shard
@@ -57,7 +144,7 @@ class Plan:
     def task(self, number: int) -> ShardTask:
         settings = self.settings
         return ShardTask(
-            path=self.shard_path(number),
+            path=str(self.shard_path(number)),
             clips=self.clips_of(number),
             sample_rate=settings.sample_rate,
             clip_samples=settings.clip_samples,
@@ -67,7 +154,7 @@ class Plan:
     @cached_property
     def described(self) -> dict:
         """What decides the bytes of the data set, apart from the audio files themselves."""
-        settings, classes = self.settings, self.source.classes
+        settings, classes = self.settings, self.manifest.classes
         digest = hashlib.sha256()
         for clip in self.clips:
             digest.update(f"{clip.clip_id}\0{clip.labels}\n".encode())
@@ -92,12 +179,12 @@ class Plan:
         return hashlib.sha256(json.dumps(self.described).encode()).hexdigest()
 
 
-def make_plan(settings: PackSettings, source: Source) -> Plan:
-    return Plan(settings, source, tuple(order_clips(source.clips)))
+def make_plan(settings: PackSettings, manifest: Manifest) -> Plan:
+    return Plan(settings, manifest, tuple(order_clips(manifest.clips)))
 
 
 def order_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Order clips by a hash of their ids, so that any shard is a fair sample of the whole."""
+    """Orders clips by a hash of their ids, so that any shard is a fair sample of the whole."""
     ids = np.array([clip.clip_id.encode() for clip in clips])
     # Equal hashes are next to impossible, but the order must not depend on the metadata's.
     return [clips[place] for place in np.lexsort((ids, hash_ids(ids)))]

@@ -1,7 +1,8 @@
-"""Packed clips as a `tf.data` pipeline: draw, read the records at their offsets, check, batch."""
+"""Packed clips as a `tf.data` pipeline: sample, read the records at their offsets, check, batch."""
 
 import operator
 import os
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -10,29 +11,27 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.cache import Cache
-from tfrecords.callbacks import hold, uncounted
-from tfrecords.decimate import check_decimation, decimate, decimated_samples
-from tfrecords.errors import TFRecordsError
+from tfrecords.codecs import check_resample, resample_clips, resampled_length
 from tfrecords.index import load_index
 from tfrecords.records import Damage, RecordReader
 from tfrecords.sampling import (
     WINDOW_CLIPS,
-    Streamed,
-    as_tensors,
+    SampleTables,
+    StreamedOrder,
     check_sampling,
-    draw_tables,
-    draws,
-    numpy_draws,
+    sample_indices,
+    sample_tables,
 )
-from tfrecords.substitutes import Substitutes
+from tfrecords.storage import TFRecordsError
 
-# Draws are computed about this many at a time; it does not show in the result.
-_DRAW_BLOCK = 256
+# Samples are computed about this many at a time; it does not show in the result.
+_SAMPLE_BLOCK = 256
 # Batches read at a time. Each reads its clips one after the other.
 _PARALLEL_BATCHES = max(2, min(8, os.cpu_count() or 1))
-DAMAGED = ("raise", "skip")
+ON_CORRUPT = ("raise", "skip")
 FLAC_DECODERS = ("libsndfile", "tensorflow-io")
+# Keywords of version 0.1.0.
+_RENAMED = {"damaged": "on_corrupt", "decimation": "resample"}
 
 
 def dataset(
@@ -45,15 +44,15 @@ def dataset(
     exclude: Iterable[str | bytes] = (),
     fraction: float = 1.0,
     sample_rate: int | None = None,
-    decimation: str = "lowpass",
+    resample: str = "lowpass",
     workers: int = 1,
     worker: int = 0,
-    damaged: str = "raise",
+    on_corrupt: str = "raise",
     on_damage: Callable[[Damage], None] | None = None,
-    cache: str | os.PathLike | None = None,
     flac_decoder: str = "libsndfile",
+    **renamed,
 ) -> tf.data.Dataset:
-    """Read a packed directory.
+    """Reads a packed directory.
 
     Args:
         path: the directory that `python -m tfrecords pack` wrote; also in an object store, as
@@ -63,21 +62,21 @@ def dataset(
             `shuffled`, `balanced`, `alternate` or `streamed`, all endless, in full batches
             (see `tfrecords.sampling`). `streamed` shuffles too, but reads the shards in long runs.
         seed: any 64-bit integer; decides the order of the random samplings.
-        start: how many clips were already drawn, by all workers together. The stream from there is
-            the same as the rest of an uninterrupted one.
-        exclude: ids of clips never to be drawn; ids that do not occur are no error.
+        start: how many clips were already sampled, by all workers together. The stream from there
+            is the same as the rest of an uninterrupted one.
+        exclude: ids of clips never to be sampled; ids that do not occur are no error.
         fraction: in (0, 1], use this part of the clips, chosen by a hash of their ids.
         sample_rate: Hz, the stored rate (default) or a lower one.
-        decimation: how clips come to a lower rate: `lowpass`, or `skip` as the reference does
-            (see `tfrecords.decimate`).
-        workers, worker: of so many workers, this is number `worker` from 0. Together they draw
+        resample: how clips come to a lower rate: `lowpass`, or `stride` as the reference does
+            (see `tfrecords.codecs`).
+        workers, worker: of so many workers, this is number `worker` from 0. Together they sample
             what one would, each clip of it once; batch k of all of them is batch k of one worker
             with batches `workers` times as large (but for `streamed`, whose windows they share).
-        damaged: at a damaged record `raise`, or `skip`: the random samplings then draw the next
+        on_corrupt: at a damaged record `raise`, or `skip`: the random samplings then take the next
             clip of its rarest class in its place, `sequential` leaves it out.
         on_damage: called for each damaged record that is skipped, each time, from any thread.
-        cache: a folder on a local disk that keeps what was read, for directories that are far.
         flac_decoder: for FLAC records, `libsndfile`, or in the graph by `tensorflow-io`.
+        renamed: `damaged` and `decimation`, as version 0.1.0 called `on_corrupt` and `resample`.
 
     Returns:
         A dataset of dicts: `clip_id` (batch,) string, `waveform` (batch, samples) int16 and
@@ -89,9 +88,11 @@ def dataset(
         TFRecordsError: not a packed directory, or a wrong argument.
 
     Example:
-        for batch in tfrecords.dataset("packed/train", batch_size=32, sampling="balanced"):
-            audio = tf.cast(batch["waveform"], tf.float32) / 32767
+
+    >>> for batch in tfrecords.dataset("packed/train", batch_size=32, sampling="balanced"):
+    ...     audio = tf.cast(batch["waveform"], tf.float32) / 32767
     """
+    on_corrupt, resample = _with_renamed(on_corrupt, resample, renamed)
     batch_size, seed, start, workers, worker = _whole(
         batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
     )
@@ -99,10 +100,6 @@ def dataset(
         raise TFRecordsError(f"path must be that of a packed directory, got {path!r}")
     if workers < 1:
         raise TFRecordsError(f"workers must be at least 1, got {workers}")
-    if on_damage is not None and not callable(on_damage):
-        raise TFRecordsError(f"on_damage must be a function, got {on_damage!r}")
-    if cache is not None and not (isinstance(cache, str | os.PathLike) and str(cache)):
-        raise TFRecordsError(f"cache must be a folder, got {cache!r}")
     if not 0 <= worker < workers:
         raise TFRecordsError(f"worker must lie in 0 to workers - 1, got {worker} of {workers}")
     if start % workers:
@@ -110,64 +107,67 @@ def dataset(
             f"start counts the clips of all {workers} workers and must be a multiple of that, "
             f"got {start}"
         )
-    if damaged not in DAMAGED:
-        raise TFRecordsError(f"damaged must be one of {', '.join(DAMAGED)}, got {damaged!r}")
-    if flac_decoder not in FLAC_DECODERS:
-        raise TFRecordsError(
-            f"flac_decoder must be one of {', '.join(FLAC_DECODERS)}, got {flac_decoder!r}"
-        )
+    if on_damage is not None and not callable(on_damage):
+        raise TFRecordsError(f"on_damage must be a function, got {on_damage!r}")
+    for name, value, choices in (
+        ("on_corrupt", on_corrupt, ON_CORRUPT),
+        ("flac_decoder", flac_decoder, FLAC_DECODERS),
+    ):
+        if value not in choices:
+            raise TFRecordsError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
     index = load_index(path)
     rate = index.info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]
-    check_decimation(index.info.sample_rate, rate, decimation)
-    tables = draw_tables(index, index.select(exclude, fraction))
+    check_resample(index.info.sample_rate, rate, resample)
+    tables = sample_tables(index, index.select(exclude, fraction))
     check_sampling(tables, sampling, start, batch_size)
 
     endless = sampling != "sequential"
-    numbers = range(start + worker, np.iinfo(np.int64).max if endless else len(tables.clips))
     # `streamed` loses its long runs if every worker takes a part of each; elsewhere neighbours,
     # which mixup pairs, stay together, so that workers mix the pairs that one would.
     block = WINDOW_CLIPS if sampling == "streamed" else batch_size
     turn = block if endless else 1
-
-    reader = RecordReader(index, None if cache is None else Cache(cache, index.info.index_sha256))
-    substitutes = None
-    if damaged == "skip" and endless:
-        substitutes = Substitutes(index, tables)
-    in_graph = flac_decoder == "tensorflow-io" and index.info.codec == "flac"
-    read = _Read(reader, damaged == "skip", substitutes, on_damage, rate, decimation, in_graph)
-    decode = _flac_in_graph(index.info.clip_samples) if in_graph else None
-
-    first = start // workers
-    count = tf.int64.max if endless else first + len(numbers[::workers])
-    constants = as_tensors(tables, sampling)
-    streamed = Streamed(tables, seed) if sampling == "streamed" else None
+    first, count = start // workers, tf.int64.max
+    if not endless:
+        count = first + len(range(start + worker, len(tables.clips), workers))
+    read = _Read(
+        reader=RecordReader(index),
+        skip=on_corrupt == "skip",
+        substitutes=tables if endless else None,
+        on_damage=on_damage,
+        sample_rate=rate,
+        resample=resample,
+        in_graph=flac_decoder == "tensorflow-io" and index.info.codec == "flac",
+    )
+    decode_flac = _flac_decoder(index.info.clip_samples) if read.in_graph else None
+    constants = tables.as_tensors(sampling)
+    streamed = StreamedOrder(tables, seed) if sampling == "streamed" else None
     # Not within the functions below: they are traced, in a graph.
-    call_read, call_streamed = uncounted(read), uncounted(streamed)
+    call_read, call_streamed = _weak(read), _weak(streamed)
 
-    def drawn(local: tf.Tensor) -> tf.Tensor:
-        # Worker-local draw numbers to those of the common stream.
+    def sample(local: tf.Tensor) -> tf.Tensor:
+        # Sample numbers of this worker to those of the common stream.
         d = (local // turn * workers + worker) * turn + local % turn
         if streamed is not None:
-            return numpy_draws(call_streamed, d)
-        return draws(constants, sampling, seed, d, batch_size * workers)
+            clips = tf.numpy_function(call_streamed, [d], tf.int64, stateful=False)
+            return tf.ensure_shape(clips, d.shape)
+        return sample_indices(constants, sampling, seed, d, batch_size * workers)
 
-    # Draws come in multiples of the block, so that neither has to be cut up clip by clip.
-    blocks = max(1, _DRAW_BLOCK // block)
+    # Samples come in multiples of the block, so that neither has to be cut up clip by clip.
+    blocks = max(1, _SAMPLE_BLOCK // block)
     data = tf.data.Dataset.range(first, count).batch(blocks * block)
-    data = data.map(drawn)
+    data = data.map(sample)
     data = data.rebatch(block)
-    rows = block if endless else None
     data = data.map(
-        lambda clips: read.in_graph(call_read, clips, decode, rows),
+        lambda clips: read.batch(call_read, clips, decode_flac, block if endless else None),
         num_parallel_calls=2 if sampling == "streamed" else _PARALLEL_BATCHES,
         deterministic=True,
     )
-    if block != batch_size or (damaged == "skip" and not endless):
+    if block != batch_size or (read.skip and not endless):
         data = data.rebatch(batch_size, drop_remainder=endless)
-    if not endless and damaged == "raise":
+    if not endless and not read.skip:
         batches = -(-(count - first) // batch_size)
         data = data.apply(tf.data.experimental.assert_cardinality(batches))
-    return hold(data.prefetch(2), read, streamed)
+    return data.prefetch(2)
 
 
 @dataclass(frozen=True)
@@ -176,28 +176,28 @@ class _Read:
 
     reader: RecordReader
     skip: bool
-    substitutes: Substitutes | None
+    substitutes: SampleTables | None
     on_damage: Callable[[Damage], None] | None
     sample_rate: int
-    decimation: str
-    undecoded: bool
+    resample: str
+    in_graph: bool
 
-    def in_graph(
-        self, call: Callable, clips: tf.Tensor, decode: Callable | None, rows: int | None
+    def batch(
+        self, call: Callable, clips: tf.Tensor, decode_flac: Callable | None, rows: int | None
     ) -> dict[str, tf.Tensor]:
         """Clip numbers (rows,) to a batch of so many rows; None where that varies.
 
         `call` stands for this object.
         """
         info = self.reader.index.info
-        kind = tf.string if self.undecoded else tf.int16
+        kind = tf.string if self.in_graph else tf.int16
         clip_id, waveform, target = tf.numpy_function(
             call, [clips], [tf.string, kind, tf.float32], stateful=False
         )
-        if decode is not None:
-            waveform = decode(tf.ensure_shape(waveform, [None]))
-            waveform = tf.numpy_function(self._decimation(), [waveform], tf.int16, stateful=False)
-        samples = decimated_samples(info.clip_samples, info.sample_rate, self.sample_rate)
+        if decode_flac is not None:
+            waveform = decode_flac(tf.ensure_shape(waveform, [None]))
+            waveform = tf.numpy_function(self._resampling(), [waveform], tf.int16, stateful=False)
+        samples = resampled_length(info.clip_samples, info.sample_rate, self.sample_rate)
         return {
             "clip_id": tf.ensure_shape(clip_id, [rows]),
             "waveform": tf.ensure_shape(waveform, [rows, samples]),
@@ -207,20 +207,22 @@ class _Read:
     def __call__(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         clips, audio = self._whole_records(clips)
         index = self.reader.index
-        if self.undecoded:
+        if self.in_graph:
             audio = np.array([bytes(record) for record in audio], object)
         else:
-            audio = self._decimation()(audio)
+            audio = self._resampling()(audio)
         return np.array(index.clip_ids[clips].tolist(), object), audio, index.targets(clips)
 
-    def _decimation(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _resampling(self) -> Callable[[np.ndarray], np.ndarray]:
         """A function that refers to nothing large: TensorFlow keeps it for good."""
         stored = self.reader.index.info.sample_rate
-        return partial(decimate, stored=stored, wanted=self.sample_rate, decimation=self.decimation)
+        return partial(
+            resample_clips, stored=stored, wanted=self.sample_rate, resample=self.resample
+        )
 
-    def _whole_records(self, clips: np.ndarray):
-        """Read clips; damaged ones are replaced or left out, or raise."""
-        read = self.reader.audio if self.undecoded else self.reader.waveforms
+    def _whole_records(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray | list]:
+        """Reads clips; damaged ones are replaced or left out, or raise."""
+        read = self.reader.audio if self.in_graph else self.reader.waveforms
         audio, damages = read(clips)
         if not damages:
             return clips, audio
@@ -228,36 +230,65 @@ class _Read:
             raise ValueError(str(damages[min(damages)]))
         clips = clips.copy()
         for place, damage in sorted(damages.items()):
-            self._tell(damage)
+            self._report(damage)
             if self.substitutes is not None:
                 clips[place], audio[place] = self._substitute(clips[place], read)
-        if self.substitutes is None:
-            kept = [place for place in range(len(clips)) if place not in damages]
-            return clips[kept], audio[kept] if isinstance(audio, np.ndarray) else [
-                audio[place] for place in kept
-            ]
-        return clips, audio
+        if self.substitutes is not None:
+            return clips, audio
+        kept = [place for place in range(len(clips)) if place not in damages]
+        return clips[kept], [audio[place] for place in kept] if self.in_graph else audio[kept]
 
-    def _substitute(self, clip: int, read: Callable):
-        for other in self.substitutes.after(clip):
-            audio, damages = read(np.array([other]))
-            if not damages:
-                return other, audio[0]
-            self._tell(damages[0])
-        index = self.reader.index
+    def _substitute(self, clip: int, read: Callable) -> tuple[int, np.ndarray | memoryview]:
+        """The clip in the place of a damaged one: the next of its rarest class that is whole.
+
+        A function of which records are damaged, so that the stream remains one of sample numbers.
+        """
+        index, tables = self.reader.index, self.substitutes
+        rows = np.flatnonzero(np.isin(tables.classes, index.labels_of(clip)))
+        candidates = tables.clips
+        if len(rows):
+            row = rows[np.argmin(np.diff(tables.class_starts)[rows])]
+            candidates = tables.class_clips[tables.class_starts[row] : tables.class_starts[row + 1]]
+        place = np.searchsorted(candidates, clip, side="right")
+        for other in np.concatenate([candidates[place:], candidates[:place]]):
+            if other != clip:
+                audio, damages = read(np.array([other]))
+                if not damages:
+                    return other, audio[0]
+                self._report(damages[0])
         raise ValueError(
             f"shard {Path(index.info.shards[index.shard[clip]].name).name}, clip "
             f"{index.clip_ids[clip].decode(errors='replace')}: the record is damaged, and so is "
-            "every other that could be drawn in its place; run 'python -m tfrecords verify "
+            "every other that could be sampled in its place; run 'python -m tfrecords verify "
             f"{index.directory}'"
         )
 
-    def _tell(self, damage: Damage) -> None:
+    def _report(self, damage: Damage) -> None:
         if self.on_damage is not None:
             self.on_damage(damage)
 
 
-def _flac_in_graph(samples: int) -> Callable[[tf.Tensor], tf.Tensor]:
+def _weak(function: Callable | None) -> Callable | None:
+    """What to give TensorFlow in the place of a callable object that a data set's maps refer to.
+
+    TensorFlow keeps every Python function for the life of the process; with one go an index and
+    open files, for each evaluation of a training. In a graph under construction it is the object
+    itself: no data set outlives that.
+    """
+    if function is None or not tf.executing_eagerly():
+        return function
+    reference = weakref.ref(function)
+
+    def call(*arguments):
+        target = reference()
+        if target is None:
+            raise RuntimeError("the data set was deleted while it is read; keep a reference to it")
+        return target(*arguments)
+
+    return call
+
+
+def _flac_decoder(samples: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """A decoder of FLAC by an operation of the graph: (n,) string to (n, samples) int16."""
     try:
         import tensorflow_io as tfio
@@ -277,6 +308,18 @@ def _flac_in_graph(samples: int) -> Callable[[tf.Tensor], tf.Tensor]:
         )
 
     return decode
+
+
+def _with_renamed(on_corrupt: str, resample: str, renamed: dict) -> tuple[str, str]:
+    """Takes keywords by their names in version 0.1.0."""
+    if renamed.pop("cache", None) is not None:
+        raise TFRecordsError("cache is gone: mount the bucket with a tool that has a cache")
+    values = {"on_corrupt": on_corrupt, "resample": resample}
+    for name, value in renamed.items():
+        if name not in _RENAMED:
+            raise TypeError(f"dataset() got an unexpected keyword argument {name!r}")
+        values[_RENAMED[name]] = value
+    return values["on_corrupt"], values["resample"]
 
 
 def _whole(**numbers: int) -> list[int]:

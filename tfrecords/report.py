@@ -1,25 +1,27 @@
-"""What a packing came to: a summary, and the lists of rejected clips and of lacks by class."""
+"""Reports: what a packing came to, by clip and by class, and what a packed directory holds."""
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from tfrecords.files import write_csv
+from tfrecords.index import Index
 from tfrecords.info import DatasetInfo
-from tfrecords.sources import Clip
+from tfrecords.manifest import Clip
 
 REJECTED_NAME = "rejected.csv"
 MISSING_NAME = "missing_by_class.csv"
-_REJECTED_COLUMNS = ("clip_id", "filename", "reason")
+_SHORT_TABLE = 20
 
 
 @dataclass(frozen=True)
 class PackReport:
-    """What was packed.
+    """The result of a packing.
 
     Attributes:
         info: of the packed directory, which is `output`.
@@ -40,7 +42,7 @@ class PackReport:
 
     @cached_property
     def rejected(self) -> dict[str, int]:
-        """How many clips were rejected for each reason, the most frequent first."""
+        """Rejected clips by reason, the most frequent first."""
         return dict(Counter(reason for _, reason in self.rejected_clips).most_common())
 
     @cached_property
@@ -49,7 +51,7 @@ class PackReport:
         return _counts(self.listed, self.info.num_classes)
 
     def summary(self) -> str:
-        """A few lines for a person."""
+        """A few lines of text."""
         counts, info = self.class_counts, self.info
         rejected = f"{sum(self.rejected.values())} rejected"
         if self.rejected:
@@ -69,9 +71,10 @@ class PackReport:
             lines.append(
                 "clips that have come since are not looked for; --retry-rejected adds them"
             )
-        empty = np.flatnonzero(counts == 0)
-        if len(empty):
-            lines.append(f"classes without clips: {len(empty)}: {self._names(empty)}")
+        empty = [info.classes[number] for number in np.flatnonzero(counts == 0)]
+        if empty:
+            names = "; ".join(empty[:10]) + ("; ..." if len(empty) > 10 else "")
+            lines.append(f"classes without clips: {len(empty)}: {names}")
         lost = 1 - counts / np.maximum(1, self.listed_counts)
         worst = [k for k in np.argsort(-lost, kind="stable") if lost[k] > 0 and counts[k]][:5]
         if worst:
@@ -80,34 +83,30 @@ class PackReport:
         lines.append(f"output: {self.output}")
         return "\n".join(lines)
 
-    def _names(self, classes: np.ndarray) -> str:
-        names = [self.info.classes[number] for number in classes[:10]]
-        return "; ".join(names) + ("; ..." if len(classes) > 10 else "")
-
 
 def write_rejected(path: Path, rejected: Sequence[tuple[Clip, str]]) -> None:
-    """Write the list of clips that gave no record; an empty list is a header alone."""
+    """Writes the list of clips that gave no record; an empty list is a header alone."""
     rows = ((clip.clip_id, Path(clip.path).name, reason) for clip, reason in rejected)
-    _write(path, _REJECTED_COLUMNS, rows)
+    write_csv(path, ("clip_id", "filename", "reason"), rows)
 
 
-def read_rejected(path: Path) -> Iterator[tuple[str, str]]:
-    """The clip ids and reasons of such a list; nothing where it was removed."""
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            for row in csv.DictReader(file):
-                yield row.get("clip_id") or "", row.get("reason") or "not packed"
+def read_rejected(path: Path) -> dict[str, str]:
+    """Reasons by clip id from such a list; nothing where it was removed."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = list(csv.DictReader(file))
+    return {row.get("clip_id") or "": row.get("reason") or "not packed" for row in rows}
 
 
 def write_missing(path: Path, report: PackReport) -> None:
-    """Write, class by class, how many clips are listed, packed, without a file, and refused."""
+    """Writes, class by class, how many clips are listed, packed, without a file, and refused."""
     info = report.info
     absent = [clip for clip, reason in report.rejected_clips if reason == "missing"]
     refused = [clip for clip, reason in report.rejected_clips if reason != "missing"]
-    ids = info.class_ids or ("",) * info.num_classes
     rows = zip(
         range(info.num_classes),
-        ids,
+        info.class_ids or ("",) * info.num_classes,
         info.classes,
         report.listed_counts.tolist(),
         report.class_counts.tolist(),
@@ -116,7 +115,7 @@ def write_missing(path: Path, report: PackReport) -> None:
         strict=True,
     )
     columns = ("index", "mid", "display_name", "listed", "packed", "missing", "refused")
-    _write(path, columns, rows)
+    write_csv(path, columns, rows)
 
 
 def _counts(clips: Sequence[Clip], num_classes: int) -> np.ndarray:
@@ -124,8 +123,50 @@ def _counts(clips: Sequence[Clip], num_classes: int) -> np.ndarray:
     return np.bincount(numbers, minlength=num_classes)
 
 
-def _write(path: Path, columns: Sequence[str], rows) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+def summary_dict(index: Index) -> dict:
+    """What a packed directory holds, as plain data."""
+    info = index.info
+    counts = index.class_counts
+    return {
+        "split": info.split,
+        "source": info.source,
+        "format_version": info.format_version,
+        "num_clips": info.num_clips,
+        "num_classes": info.num_classes,
+        "sample_rate": info.sample_rate,
+        "clip_samples": info.clip_samples,
+        "clip_seconds": info.clip_seconds,
+        "hours": info.num_clips * info.clip_seconds / 3600,
+        "codec": info.codec,
+        "num_shards": len(info.shards),
+        "clips_per_shard": info.clips_per_shard,
+        "bytes": sum(shard.bytes for shard in info.shards),
+        "labels_per_clip": len(index.label_values) / max(1, index.num_clips),
+        "clips_per_class": {
+            "min": int(counts.min()),
+            "median": float(np.median(counts)),
+            "max": int(counts.max()),
+        },
+        "classes": {name: int(count) for name, count in zip(info.classes, counts, strict=True)},
+    }
+
+
+def summary_text(index: Index, *, classes: bool = False) -> str:
+    """What a packed directory holds, in a few lines; classes if they are few or asked for."""
+    data = summary_dict(index)
+    per_class = data["clips_per_class"]
+    lines = [
+        f"{index.directory}: split {data['split']}, from {data['source']}",
+        f"{data['num_clips']} clips of {data['clip_seconds']:g} s at {data['sample_rate']} Hz "
+        f"({data['hours']:.2f} h, {data['codec']})",
+        f"{index.info.shards_text} of up to {data['clips_per_shard']} clips, "
+        f"{data['bytes'] / 1e6:.1f} MB",
+        f"{data['num_classes']} classes, {data['labels_per_clip']:.2f} labels a clip; clips per "
+        f"class: min {per_class['min']}, median {per_class['median']:g}, max {per_class['max']}",
+    ]
+    if classes or data["num_classes"] <= _SHORT_TABLE:
+        rows = enumerate(data["classes"].items())
+        lines += [f"{number:5d}  {count:8d}  {name}" for number, (name, count) in rows]
+    else:
+        lines.append("(--classes lists every class)")
+    return "\n".join(lines)

@@ -65,7 +65,9 @@ def _expanded(path: Path, wanted: tuple[str, ...], folders: set) -> Iterator[str
             yield match
 
 
-def walk(folder: str, wanted: tuple[str, ...], folders: set[tuple[int, int]]) -> Iterator[str]:
+def walk(
+    folder: str, wanted: tuple[str, ...], folders: set[tuple[int, int]], strict: bool = False
+) -> Iterator[str]:
     """Yields the files below a folder, in order of name, and folders that cannot be searched.
 
     Paths are text: objects of two million files would take half a minute.
@@ -74,6 +76,7 @@ def walk(folder: str, wanted: tuple[str, ...], folders: set[tuple[int, int]]) ->
         folder: searched; hidden files and folders are skipped.
         wanted: extensions in lower case.
         folders: device and number of folders that were searched; links may lead to them again.
+        strict: whether a folder that cannot be searched is an OSError instead.
     """
     waiting = [(folder, True)]
     while waiting:
@@ -94,6 +97,8 @@ def walk(folder: str, wanted: tuple[str, ...], folders: set[tuple[int, int]]) ->
                     and ((is_folder := _is_folder(entry)) or entry.name.lower().endswith(wanted))
                 ]
         except OSError:
+            if strict:
+                raise
             yield path
             continue
         waiting += sorted(below, reverse=True)

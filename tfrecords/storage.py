@@ -1,8 +1,8 @@
-"""Reading files that lie on this machine or, by `gs://` and the like, in an object store.
+"""Files of packed directories, read by position: on this machine or, as `gs://...`, far away.
 
-Local files are read by position into buffers the caller owns, without a copy between. Others go
-through TensorFlow's file systems, which come with `gs://`; tensorflow-io adds `s3://` and more
-where its native operations load.
+Local files are read into buffers of the caller, without a copy between. Others go through
+TensorFlow's file systems, which have `gs://`; tensorflow-io adds `s3://` and more, where its native
+operations load.
 """
 
 import errno
@@ -13,11 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from tfrecords.errors import TFRecordsError
-
 # Linux takes no more buffers at a time (IOV_MAX).
 MOST_BUFFERS = 1024
 _OPEN_FILES = 128
+
+
+class TFRecordsError(ValueError):
+    """A wrong argument, a malformed input file or a damaged packed directory.
+
+    The message is one line: what was received, what was expected, what to do.
+    """
 
 
 def is_remote(path: str | os.PathLike) -> bool:
@@ -32,19 +37,18 @@ def join(directory: str | os.PathLike, name: str) -> str:
 
 
 def exists(path: str | os.PathLike) -> bool:
-    """Whether there is a file (not a folder) at the path."""
+    """Whether there is a file, not a folder, at the path."""
     if not is_remote(path):
         return Path(path).is_file()
-    file_io = _remote_files(path)
-    with _as_os_errors(path):
-        return file_io.exists(_normal(path)) and not file_io.isdir(_normal(path))
+    with _remote(path) as (file_io, normal):
+        return file_io.exists(normal) and not file_io.isdir(normal)
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
     """The whole content of a file."""
     if not is_remote(path):
         return Path(path).read_bytes()
-    with _as_os_errors(path), _remote_files(path).GFile(_normal(path), "rb") as file:
+    with _remote(path) as (file_io, normal), file_io.GFile(normal, "rb") as file:
         return file.read()
 
 
@@ -56,10 +60,10 @@ class Files:
         self._lock = Lock()
 
     def read_into(self, path: str, offset: int, buffers: Sequence) -> int:
-        """Fill writable buffers, one after the other, from `offset` on.
+        """Fills writable buffers, one after the other, from `offset` on.
 
         Returns:
-            How many bytes there were; fewer than asked for where the file ends before.
+            Bytes read; fewer than asked for where the file ends before.
 
         Raises:
             OSError: the file is missing or cannot be read.
@@ -69,9 +73,10 @@ class Files:
         return self._local(path).read_into(offset, buffers)
 
     def will_read(self, path: str, offset: int, length: int) -> None:
-        """Tell the system what is going to be read, so that it reads ahead; local files only."""
-        if not is_remote(path):
-            self._local(path).will_read(offset, length)
+        """Has the system read ahead what is going to be read; of local files only."""
+        if not is_remote(path) and hasattr(os, "posix_fadvise"):
+            file = self._local(path)
+            os.posix_fadvise(file.descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
     def _local(self, path: str) -> "_LocalFile":
         with self._lock:
@@ -87,18 +92,18 @@ class _LocalFile:
     """An open file; closed when nothing refers to it any more."""
 
     def __init__(self, path: str):
-        self._descriptor = None
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self.descriptor = None
+        self.descriptor = os.open(path, os.O_RDONLY)
 
     def __del__(self, close=os.close):  # `os` itself may be gone when Python ends
-        if self._descriptor is not None:
-            close(self._descriptor)
+        if self.descriptor is not None:
+            close(self.descriptor)
 
     def read_into(self, offset: int, buffers: Sequence) -> int:
         done = 0
         pending = [memoryview(buffer).cast("B") for buffer in buffers]
         while pending:
-            count = os.preadv(self._descriptor, pending[:MOST_BUFFERS], offset + done)
+            count = os.preadv(self.descriptor, pending[:MOST_BUFFERS], offset + done)
             if not count:
                 break
             done += count
@@ -109,15 +114,11 @@ class _LocalFile:
                 pending[0] = pending[0][count:]
         return done
 
-    def will_read(self, offset: int, length: int) -> None:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
-
 
 def _read_remote(path: str, offset: int, buffers: Sequence) -> int:
     views = [memoryview(buffer).cast("B") for buffer in buffers]
     try:
-        with _as_os_errors(path), _remote_files(path).GFile(_normal(path), "rb") as file:
+        with _remote(path) as (file_io, normal), file_io.GFile(normal, "rb") as file:
             file.seek(offset)
             content = file.read(sum(map(len, views)))
     except EOFError:  # it ends before the offset
@@ -131,45 +132,34 @@ def _read_remote(path: str, offset: int, buffers: Sequence) -> int:
 
 
 @contextmanager
-def _as_os_errors(path: str | os.PathLike) -> Iterator[None]:
-    """TensorFlow's errors as those that Python's own functions raise."""
+def _remote(path: str | os.PathLike) -> Iterator[tuple]:
+    """TensorFlow's file functions and the path as they take it; errors are those of Python."""
     import tensorflow as tf
 
+    file_io = tf.io.gfile
+    scheme, rest = str(path).split("://", 1)
+    if scheme not in file_io.get_registered_schemes():
+        reason = ""
+        try:
+            import tensorflow_io  # noqa: F401  # registers its file systems
+        except Exception as error:
+            reason = f" ({str(error).splitlines()[0]})"
+        if scheme not in file_io.get_registered_schemes():
+            raise TFRecordsError(
+                f"{path}: TensorFlow reads no {scheme}:// by itself; tensorflow-io reads some more "
+                f"and is not usable for it here{reason}; see requirements-io.txt, or mount it"
+            )
+    parts: list[str] = []
+    for part in rest.split("/"):  # object stores take `../` literally
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
     try:
-        yield
+        yield file_io, f"{scheme}://{'/'.join(parts)}"
     except tf.errors.OutOfRangeError as error:
         raise EOFError(str(path)) from error
     except tf.errors.NotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, error.message, str(path)) from error
     except tf.errors.OpError as error:
         raise OSError(f"{path} cannot be read: {error.message}") from error
-
-
-def _remote_files(path: str | os.PathLike):
-    """TensorFlow's file functions, once they know the path's scheme."""
-    import tensorflow as tf
-
-    scheme = str(path).split("://")[0]
-    if scheme not in tf.io.gfile.get_registered_schemes():
-        try:
-            import tensorflow_io  # noqa: F401  # registers its file systems
-        except Exception as error:
-            raise TFRecordsError(
-                f"{path}: TensorFlow reads no {scheme}:// by itself; tensorflow-io does, "
-                f"and is not usable here ({str(error).splitlines()[0]}); see requirements-io.txt"
-            ) from None
-        if scheme not in tf.io.gfile.get_registered_schemes():
-            raise TFRecordsError(f"{path}: neither TensorFlow nor tensorflow-io reads {scheme}://")
-    return tf.io.gfile
-
-
-def _normal(path: str | os.PathLike) -> str:
-    """Resolve `../` in a remote path; object stores take it literally."""
-    scheme, rest = str(path).split("://", 1)
-    parts: list[str] = []
-    for part in rest.split("/"):
-        if part == ".." and parts:
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return f"{scheme}://{'/'.join(parts)}"

@@ -1,39 +1,36 @@
-"""Check a packed directory against its index and `dataset.json`, every byte of it."""
+"""Checks of a packed directory against its index and `dataset.json`, every byte of it."""
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from threading import Lock
 
 import crc32c
 import numpy as np
-from tqdm import tqdm
 
 from tfrecords import schema
 from tfrecords.codecs import decode_audio
-from tfrecords.errors import TFRecordsError
 from tfrecords.index import Index, load_index
-from tfrecords.info import FILE_NAME, load_info, splits_of
+from tfrecords.info import FILE_NAME, packed_directories
 from tfrecords.pack import STATE_NAME
-from tfrecords.pack_shard import map_ahead
-from tfrecords.storage import Files, exists, is_remote, join
+from tfrecords.prefetch import prefetch
+from tfrecords.progress import Progress
+from tfrecords.storage import Files, TFRecordsError, is_remote
 
 
 def verify_directory(
     directory: str | os.PathLike,
     *,
     report: Callable[[str], None] = lambda problem: None,
-    progress: bool = False,
+    progress: bool = True,
     workers: int = os.cpu_count() or 1,
 ) -> list[str]:
-    """Read everything and compare: sizes, checksums, records, ids, lengths, labels, counts.
+    """Reads everything and compares sizes, checksums, records, ids, lengths, labels, counts.
 
     Args:
         directory: a packed directory, or a folder of packed directories.
         report: called with each problem as it is found.
-        progress: show a progress bar on stderr.
+        progress: whether commands show progress.
         workers: shards read at a time.
 
     Returns:
@@ -50,23 +47,9 @@ def verify_directory(
     return problems
 
 
-def parts_of(directory: str | os.PathLike) -> list[str]:
-    """The packed directories in a folder of them, or the one that it is.
-
-    Raises:
-        TFRecordsError: it is neither.
-    """
-    if exists(join(directory, FILE_NAME)):
-        return [str(directory)]
-    if splits := splits_of(directory):
-        return [str(Path(directory, name)) for name in splits]
-    load_info(directory)  # says what is missing
-    return []
-
-
 def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) -> Iterator[str]:
     indices = []
-    for part in parts_of(directory):
+    for part in packed_directories(directory):
         try:
             indices.append(load_index(part))
         except TFRecordsError as error:
@@ -77,72 +60,16 @@ def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) ->
                 yield f"{state.parent}: an unfinished packing; go on with the command that began it"
     # Views last: what they show of directories that were just read need not be read again.
     owners: dict[str, tuple[Index, int]] = {}
-    for index in sorted(indices, key=lambda index: index.info.view):
-        yield from _problems(index, owners, progress, workers)
-        if not index.info.view and not is_remote(directory):
-            for number in range(len(index.info.shards)):
-                owners[os.path.realpath(index.shard_path(number))] = (index, number)
-
-
-def _problems(
-    index: Index, owners: dict[str, tuple[Index, int]], progress: bool, workers: int
-) -> Iterator[str]:
-    yield from _check_index(index)
-    if not is_remote(index.directory):
-        listed = {shard.name for shard in index.info.shards}
-        yield from _check_files(Path(index.directory), listed)
-    shards = range(len(index.info.shards))
-    # A view's index may leave whole shards out.
-    used = [number for number in shards if not index.info.view or (index.shard == number).any()]
-    files, lock = Files(), Lock()
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(total=index.num_clips, unit="clip", disable=not progress) as bar,
-    ):
-
-        def checked(number: int) -> list[str]:
-            owner = owners.get(os.path.realpath(index.shard_path(number)))
-            check = _check_shard(index, number, files)
-            if owner is not None:
-                check = _compare(index, number, *owner)
-            found = []
-            for problem in check:
-                if problem:
-                    found.append(problem)
-                else:
-                    with lock:
-                        bar.update()
-            return found
-
-        for found in map_ahead(pool, checked, used, ahead=2 * workers):
-            yield from found
-
-
-def _compare(view: Index, number: int, owner: Index, owned: int) -> Iterator[str]:
-    """As `_check_shard`, for a view of a shard that was read: whether the indices agree."""
-    theirs = np.flatnonzero(owner.shard == owned)
-    for clip in np.flatnonzero(view.shard == number):
-        place = np.searchsorted(owner.offset[theirs], view.offset[clip])
-        other = theirs[min(place, len(theirs) - 1)]
-        same = all(
-            getattr(view, name)[clip] == getattr(owner, name)[other]
-            for name in ("offset", "length", "checksum", "clip_ids")
-        )
-        if not same or not np.array_equal(view.labels_of(clip), owner.labels_of(other)):
-            yield (
-                f"shard {view.info.shards[number].name}, clip "
-                f"{view.clip_ids[clip].decode(errors='replace')}: {owner.directory} has another "
-                "record there; make the view anew"
-            )
-        yield ""
-
-
-def _check_files(directory: Path, listed: set[str]) -> Iterator[str]:
-    for path in sorted(directory.glob("*.tfrecord")):
-        if path.name not in listed:
-            yield f"shard {path.name}: not listed in dataset.json; remove it"
-    for path in sorted([*directory.glob(".*.tmp"), *directory.glob(STATE_NAME)]):
-        yield f"{path.name}: left by an interrupted run; remove it"
+    with Progress(sum(index.num_clips for index in indices), "clip") as bar:
+        update = bar.update if progress else lambda count: None
+        for index in sorted(indices, key=lambda index: index.info.view):
+            yield from _check_index(index)
+            if not is_remote(index.directory):
+                yield from _check_files(index)
+            yield from _check_shards(index, owners, update, workers)
+            if not index.info.view and not is_remote(directory):
+                for number in range(len(index.info.shards)):
+                    owners[os.path.realpath(index.shard_path(number))] = (index, number)
 
 
 def _check_index(index: Index) -> Iterator[str]:
@@ -152,15 +79,12 @@ def _check_index(index: Index) -> Iterator[str]:
         yield f"index: {index.num_clips} clips, dataset.json says {info.num_clips}"
     if len(np.unique(index.clip_ids)) != index.num_clips:
         yield "index: some clip ids occur twice"
-    if len(index.label_values) and not (
-        index.label_values.min() >= 0 and index.label_values.max() < info.num_classes
-    ):
+    if len(index.label_values) and index.label_values.max() >= info.num_classes:
         yield f"index: a label outside 0 to {info.num_classes - 1}"
     starts = np.flatnonzero(np.diff(index.shard, prepend=-1, append=-1))
     of_shard = {int(index.shard[first]): slice(first, end) for first, end in pairwise(starts)}
-    if len(of_shard) + 1 != len(starts) or any(
-        not 0 <= number < len(info.shards) for number in of_shard
-    ):
+    numbers = range(len(info.shards))
+    if len(of_shard) + 1 != len(starts) or any(number not in numbers for number in of_shard):
         yield "index: its clips are not in the order of their shards"
         return
     for number, shard in enumerate(info.shards):
@@ -177,33 +101,58 @@ def _check_index(index: Index) -> Iterator[str]:
             yield f"shard {shard.name}: the index does not cover its {shard.bytes} bytes"
 
 
-def _check_shard(index: Index, number: int, files: Files) -> Iterator[str]:
-    """The problems of one shard, and an empty text for every clip."""
-    shard = index.info.shards[number]
-    clips = np.flatnonzero(index.shard == number)
-    path = index.shard_path(number)
-    problems = []
-    size = 0
+def _check_files(index: Index) -> Iterator[str]:
+    directory, listed = Path(index.directory), {shard.name for shard in index.info.shards}
+    for path in sorted(directory.glob("*.tfrecord")):
+        if path.name not in listed:
+            yield f"shard {path.name}: not listed in dataset.json; remove it"
+    for path in sorted([*directory.glob(".*.tmp"), *directory.glob(STATE_NAME)]):
+        yield f"{path.name}: left by an interrupted run; remove it"
+
+
+def _check_shards(
+    index: Index,
+    owners: dict[str, tuple[Index, int]],
+    update: Callable[[int], None],
+    workers: int,
+) -> Iterator[str]:
+    files = Files()
+
+    def check(number: int) -> tuple[int, list[str]]:
+        clips = np.flatnonzero(index.shard == number)
+        if index.info.view and not len(clips):  # a view may leave whole shards out
+            return 0, []
+        owner = owners.get(os.path.realpath(index.shard_path(number)))
+        if owner is None:
+            return len(clips), list(_check_shard(index, number, clips, files))
+        return len(clips), list(_compare(index, number, clips, *owner))
+
+    for count, problems in prefetch(check, range(len(index.info.shards)), workers, 2 * workers):
+        update(count)
+        yield from problems
+
+
+def _check_shard(index: Index, number: int, clips: np.ndarray, files: Files) -> Iterator[str]:
+    shard, path = index.info.shards[number], index.shard_path(number)
+    problems, size = [], 0
     record = bytearray(index.length[clips].max() if len(clips) else 0)
     try:
         for clip in clips:
             view = memoryview(record)[: index.length[clip]]
             offset = int(index.offset[clip])
-            found = files.read_into(path, offset, [view])
-            size = max(size, offset + found)
-            for problem in _check_record(index, clip, view[:found]):
-                name = index.clip_ids[clip].decode(errors="replace")
-                problems.append(f"shard {shard.name}, clip {name}: {problem}")
-            yield ""
+            read = files.read_into(path, offset, [view])
+            size = max(size, offset + read)
+            problems += [
+                f"{_place(index, number, clip)}: {problem}"
+                for problem in _check_record(index, clip, view[:read])
+            ]
         beyond = files.read_into(path, size, [bytearray(1)])
     except OSError as error:
         reason = "the file is missing" if isinstance(error, FileNotFoundError) else str(error)
         yield f"shard {shard.name}: {reason}, with its {len(clips)} clips"
         return
-    if index.info.view:  # which may leave out clips between others
-        yield from problems
-        return
-    if beyond or size != shard.bytes:
+    # A view may leave out clips between others.
+    if not index.info.view and (beyond or size != shard.bytes):
         yield f"shard {shard.name}: {'more' if beyond else size} bytes, expected {shard.bytes}"
     yield from problems
 
@@ -230,8 +179,31 @@ def _check_record(index: Index, clip: int, record: memoryview) -> Iterator[str]:
         yield f"found the record of clip {clip_id.decode(errors='replace')} instead"
     if list(labels) != index.labels_of(clip).tolist():
         yield f"found labels {list(labels)}, the index has {index.labels_of(clip).tolist()}"
-    samples = np.empty(index.info.clip_samples, np.int16)
     try:
-        decode_audio(audio, index.info.codec, samples)
+        decode_audio(audio, index.info.codec, np.empty(index.info.clip_samples, np.int16))
     except ValueError as error:
         yield str(error)
+
+
+def _compare(
+    view: Index, number: int, clips: np.ndarray, owner: Index, owned: int
+) -> Iterator[str]:
+    """As `_check_shard`, for a view of a shard that was read: whether the indices agree."""
+    theirs = np.flatnonzero(owner.shard == owned)
+    for clip in clips:
+        place = np.searchsorted(owner.offset[theirs], view.offset[clip])
+        other = theirs[min(place, len(theirs) - 1)]
+        same = all(
+            getattr(view, name)[clip] == getattr(owner, name)[other]
+            for name in ("offset", "length", "checksum", "clip_ids")
+        )
+        if not same or not np.array_equal(view.labels_of(clip), owner.labels_of(other)):
+            yield (
+                f"{_place(view, number, clip)}: {owner.directory} has another record there; make "
+                "the view anew"
+            )
+
+
+def _place(index: Index, number: int, clip: int) -> str:
+    name = index.clip_ids[clip].decode(errors="replace")
+    return f"shard {index.info.shards[number].name}, clip {name}"

@@ -1,8 +1,8 @@
 """Views: packed directories without shards of their own, over the shards of others.
 
 The index of a view names records where they lie, so joining AudioSet's two training sets, or
-taking a part of one, costs an index and no audio. What is read is read from the other directories,
-which must stay where they are relative to the view.
+taking a part of one, costs an index and no audio. Records are read from the other
+directories, which must stay where they are relative to the view.
 """
 
 import os
@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import TFRecordsError
-from tfrecords.index import INDEX_NAME, Index, load_index, save_index_file, starts_of, typed
-from tfrecords.info import FILE_NAME, DatasetInfo, load_info
-from tfrecords.storage import is_remote
+from tfrecords.index import INDEX_NAME, Index, load_index, starts_of
+from tfrecords.info import FILE_NAME, load_info
+from tfrecords.storage import TFRecordsError, is_remote
 
 
 def make_view(
@@ -27,7 +26,7 @@ def make_view(
     fraction: float = 1.0,
     renew: bool = False,
 ) -> Index:
-    """Join packed directories, or take a part of them, without copying audio.
+    """Joins packed directories, or takes a part of them, without copying audio.
 
     Args:
         output: the new directory; must not exist, or be empty, unless it is to be renewed.
@@ -77,38 +76,32 @@ def make_view(
         for number, shard in enumerate(index.info.shards)
     )
     shard_starts = starts_of(np.array([len(index.info.shards) for index in indices]))
+    shard_numbers = [
+        index.shard[clips] + start
+        for (index, clips), start in zip(parts, shard_starts[:-1], strict=True)
+    ]
     labels = [_labels(index, clips) for index, clips in parts]
     arrays = {
         "clip_ids": clip_ids,
-        "shard": np.concatenate(
-            [
-                index.shard[clips] + start
-                for (index, clips), start in zip(parts, shard_starts[:-1], strict=True)
-            ]
-        ),
-        "offset": np.concatenate([index.offset[clips] for index, clips in parts]),
-        "length": np.concatenate([index.length[clips] for index, clips in parts]),
-        "checksum": np.concatenate([index.checksum[clips] for index, clips in parts]),
+        "shard": np.concatenate(shard_numbers),
         "label_values": np.concatenate([values for values, _ in labels]),
         "label_starts": starts_of(np.concatenate([counts for _, counts in labels])),
     }
-    info = DatasetInfo(
+    for name in ("offset", "length", "checksum"):
+        arrays[name] = np.concatenate([getattr(index, name)[clips] for index, clips in parts])
+    info = replace(
+        first,
         split=split or output.name,
-        sample_rate=first.sample_rate,
-        clip_samples=first.clip_samples,
-        codec=first.codec,
-        classes=first.classes,
-        class_ids=first.class_ids,
         num_clips=len(clip_ids),
         clips_per_shard=max(index.info.clips_per_shard for index in indices),
         shards=shards,
         index_name=INDEX_NAME,
-        index_sha256="",
         source=" + ".join(index.info.source for index in indices),
+        plan="",
         view=True,
     )
     output.mkdir(parents=True, exist_ok=True)
-    index = save_index_file(Index(info=info, directory=str(output), **typed(arrays)))
+    index = Index.from_arrays(info, output, arrays).save()
     index.info.save(output)
     return index
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tfrecords.audioset import find_audio, split_names
+from tfrecords.audioset import find_clips, is_clip_id, split_names
 from tfrecords.classes import ClassList, audioset_classes, read_class_list
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 
 FORMATS = ("auto", "audioset", "esc50", "csv")
 
 _MOST_CLASSES = 2**16  # the index keeps labels in 16 bits
 _COLUMNS = {
+    "audioset": ("YTID", "positive_labels"),
     "esc50": ("filename", "fold", "target", "category"),
     "csv": ("filename", "labels"),
-    "audioset": ("YTID", "positive_labels"),
 }
+_LABELS = {"esc50": "category", "csv": "labels", "audioset": "positive_labels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,19 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a metadata file says: the clips, in its order, and the classes."""
+class Manifest:
+    """The content of a metadata file: the clips, in its order, and the classes.
+
+    `excluded` is the number of clips that the caller's list left out; None without a list.
+    """
 
     format: str
     clips: tuple[Clip, ...]
     classes: ClassList
-    excluded: int | None = None  # clips left out by the caller's list, if there was one
+    excluded: int | None = None
 
 
-def read_source(
+def read_manifest(
     metadata: str | Path,
     audio: str | Path,
     *,
@@ -49,8 +53,8 @@ def read_source(
     labels: str | Path | None = None,
     folds: Iterable[str | int] = (),
     exclude: Iterable[str] = (),
-) -> Source:
-    """Read a metadata file.
+) -> Manifest:
+    """Reads a metadata file.
 
     Args:
         metadata: the CSV file.
@@ -68,18 +72,18 @@ def read_source(
         raise TFRecordsError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     audio = Path(audio)
     table = _Table(Path(metadata))
-    found = _detect(table) if format == "auto" else format
-    missing = [name for name in _COLUMNS[found] if name not in table.columns]
-    if missing:
+    if format == "auto":
+        format = _format_of(table)
+    if [name for name in _COLUMNS[format] if name not in table.columns]:
         raise TFRecordsError(
-            f"{table.path}: format {found} needs the columns {', '.join(_COLUMNS[found])}; "
+            f"{table.path}: format {format} needs the columns {', '.join(_COLUMNS[format])}; "
             f"found {', '.join(table.columns) or 'none'}"
         )
     folds = tuple(str(fold).strip() for fold in folds)
-    if folds and found != "esc50":
+    if folds and format != "esc50":
         raise TFRecordsError(
             f"folds {','.join(folds)} were given, but only the format esc50 has folds and "
-            f"{table.path} is {found}; leave --folds out"
+            f"{table.path} is {format}; leave --folds out"
         )
     if next(iter(table), None) is None:
         raise TFRecordsError(f"{table.path} lists no clips: it has a header and no rows")
@@ -87,26 +91,33 @@ def read_source(
         kind = "is a file" if audio.exists() else "does not exist"
         raise TFRecordsError(f"the audio folder {audio} {kind}; give the folder with --audio")
 
-    classes = _classes(found, table, labels)
+    classes = _classes(format, table, labels)
     if len(classes.names) > _MOST_CLASSES:
         raise TFRecordsError(
             f"expected at most {_MOST_CLASSES} classes, got {len(classes.names)}; are the labels "
             "of every clip its own?"
         )
     if folds:
-        _check_folds(table, folds)
+        present = {row["fold"] for row in table}
+        if unknown := [fold for fold in folds if fold not in present]:
+            raise TFRecordsError(
+                f"{table.path} has no fold {', '.join(unknown)}; it has "
+                f"{', '.join(sorted(present))}"
+            )
     exclude = frozenset(exclude)
-    rows, starts, excluded = _read_clips(found, table, classes, folds, exclude)
-    if not rows:
+    labels_of, starts, excluded = _read_clips(format, table, classes, folds, exclude)
+    if not labels_of:
         raise TFRecordsError(f"{table.path}: every clip it lists is excluded; exclude fewer")
-    folder = f"{audio}{os.sep}"  # no Path objects: those of two million clips take half a minute
-    if found == "audioset":
-        paths = find_audio(audio, starts)
-        place = {clip_id: paths.get(clip_id, f"{folder}Y{clip_id}.wav") for clip_id in rows}
-    else:
-        place = {clip_id: f"{folder}{clip_id}" for clip_id in rows}
-    clips = tuple(Clip(clip_id, place[clip_id], numbers) for clip_id, numbers in rows.items())
-    return Source(found, clips, classes, excluded if exclude else None)
+    paths = find_clips(audio, starts) if format == "audioset" else {}
+    # No Path objects: those of two million clips would take half a minute.
+    before, after = (
+        (f"{audio}{os.sep}Y", ".wav") if format == "audioset" else (f"{audio}{os.sep}", "")
+    )
+    clips = tuple(
+        Clip(clip_id, paths.get(clip_id) or f"{before}{clip_id}{after}", numbers)
+        for clip_id, numbers in labels_of.items()
+    )
+    return Manifest(format, clips, classes, excluded if exclude else None)
 
 
 def _read_clips(
@@ -114,11 +125,11 @@ def _read_clips(
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, float | None], int]:
     """Class numbers by clip id; for AudioSet the second at which each clip starts; how many clips
     were excluded."""
-    rows: dict[str, tuple[int, ...]] = {}
+    labels_of: dict[str, tuple[int, ...]] = {}
     starts: dict[str, float | None] = {}
     lines: dict[str, int] = {}
     excluded = 0
-    known: dict[str, tuple[int, ...]] = {}  # two million clips share few sets of labels
+    numbers_of: dict[str, tuple[int, ...]] = {}  # two million clips share few sets of labels
     for row in table:
         if folds and row["fold"] not in folds:
             continue
@@ -132,15 +143,12 @@ def _read_clips(
             excluded += 1
             continue
         text = row[_LABELS[format]]
-        if text not in known:
-            known[text] = _label_numbers(format, row, clip_id, text, classes)
-        rows[clip_id] = known[text]
+        if text not in numbers_of:
+            numbers_of[text] = _label_numbers(format, row, clip_id, text, classes)
+        labels_of[clip_id] = numbers_of[text]
         if format == "audioset":
             starts[clip_id] = _start(row)
-    return rows, starts, excluded
-
-
-_LABELS = {"esc50": "category", "csv": "labels", "audioset": "positive_labels"}
+    return labels_of, starts, excluded
 
 
 class _Table:
@@ -155,10 +163,8 @@ class _Table:
     @cached_property
     def columns(self) -> dict[str, int]:
         """Places of the columns, by name; of AudioSet's, from the third comment line."""
-        # The header comes before the first row; a file without rows is read to its end.
         header: dict[str, int] = {}
-        for _ in self._rows(header):
-            break
+        next(self._rows(header), None)  # the header comes before the first row
         if not header:
             raise TFRecordsError(
                 f"the metadata file {self.path} is empty; expected a header and rows"
@@ -170,34 +176,34 @@ class _Table:
 
     def _rows(self, columns: dict[str, int]) -> Iterator["_Row"]:
         with self.path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(_comments_out(file), skipinitialspace=True)
-            for cells in self._whole(reader):
+            reader = csv.reader(_comments_unquoted(file), skipinitialspace=True)
+            for cells in self._lines(reader):
                 cells = [cell.strip() for cell in cells]
                 if not any(cells):
                     continue
+                where = f"{self.path}, line {reader.line_num}"
                 # Only before the header: a file may be called "#1.wav".
                 if cells[0].startswith("#") and (not columns or "YTID" in columns):
                     # AudioSet's third comment line names the columns; the others are statistics.
                     names = [cells[0].lstrip("# "), *cells[1:]]
                     if "YTID" in names:
-                        columns.update(_places(names))
+                        columns.update((name, place) for place, name in enumerate(names))
                 elif not columns:
-                    columns.update(_places(cells))
-                elif len(cells) < len(columns):
-                    raise TFRecordsError(
-                        f"{self.path}, line {reader.line_num}: {len(cells)} cells, expected "
-                        f"{len(columns)} ({', '.join(columns)})"
+                    columns.update((name, place) for place, name in enumerate(cells))
+                elif len(cells) < len(columns) or any(cells[len(columns) :]):
+                    hint = (
+                        ""
+                        if len(cells) < len(columns)
+                        else ("; labels with commas need quotation marks around them")
                     )
-                elif any(cells[len(columns) :]):
                     raise TFRecordsError(
-                        f"{self.path}, line {reader.line_num}: {len(cells)} cells, expected "
-                        f"{len(columns)} ({', '.join(columns)}); labels with commas need quotation "
-                        "marks around them"
+                        f"{where}: {len(cells)} cells, expected {len(columns)} "
+                        f"({', '.join(columns)}){hint}"
                     )
                 else:
-                    yield _Row(self.path, reader.line_num, columns, cells)
+                    yield _Row(where, reader.line_num, columns, cells)
 
-    def _whole(self, reader) -> Iterator[list[str]]:
+    def _lines(self, reader) -> Iterator[list[str]]:
         try:
             yield from reader
         except csv.Error as error:
@@ -213,27 +219,19 @@ class _Table:
 class _Row:
     """One row of a metadata file: its line number (from 1) and its cells by column name."""
 
-    __slots__ = ("_cells", "_columns", "_path", "line")
+    __slots__ = ("_cells", "_columns", "line", "where")
 
-    def __init__(self, path: Path, line: int, columns: dict[str, int], cells: list[str]):
-        self._path, self.line, self._columns, self._cells = path, line, columns, cells
+    def __init__(self, where: str, line: int, columns: dict[str, int], cells: list[str]):
+        self.where, self.line, self._columns, self._cells = where, line, columns, cells
 
     def __getitem__(self, name: str) -> str:
         return self._cells[self._columns[name]]
 
-    def get(self, name: str) -> str | None:
-        return self[name] if name in self._columns else None
-
-    @property
-    def where(self) -> str:
-        return f"{self._path}, line {self.line}"
+    def get(self, name: str) -> str:
+        return self[name] if name in self._columns else ""
 
 
-def _places(names: list[str]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(names)}
-
-
-def _comments_out(lines: Iterable[str]) -> Iterator[str]:
+def _comments_unquoted(lines: Iterable[str]) -> Iterator[str]:
     """Lines for `csv.reader`; quotes mean nothing in the comment lines at the top."""
     at_top = True
     for line in lines:
@@ -241,11 +239,11 @@ def _comments_out(lines: Iterable[str]) -> Iterator[str]:
         yield line.replace('"', "") if at_top else line
 
 
-def _detect(table: _Table) -> str:
-    for name in ("audioset", "esc50", "csv"):
-        if all(column in table.columns for column in _COLUMNS[name]):
+def _format_of(table: _Table) -> str:
+    for name, columns in _COLUMNS.items():
+        if all(column in table.columns for column in columns):
             return name
-    needed = "; ".join(f"{name}: {', '.join(_COLUMNS[name])}" for name in _COLUMNS)
+    needed = "; ".join(f"{name}: {', '.join(columns)}" for name, columns in _COLUMNS.items())
     raise TFRecordsError(
         f"{table.path}: cannot tell the format from the columns {', '.join(table.columns)}; "
         f"needed are {needed}"
@@ -285,22 +283,13 @@ def _classes(format: str, table: _Table, labels: str | Path | None) -> ClassList
     return ClassList(names)
 
 
-def _check_folds(table: _Table, folds: tuple[str, ...]) -> None:
-    present = {row["fold"] for row in table}
-    if unknown := [fold for fold in folds if fold not in present]:
-        raise TFRecordsError(
-            f"{table.path} has no fold {', '.join(unknown)}; it has {', '.join(sorted(present))}"
-        )
-
-
 def _clip_id(format: str, row: _Row) -> str:
     if format == "audioset":
-        clip_id = row["YTID"]
-        if not re.fullmatch(r"[A-Za-z0-9_-]{11}", clip_id):
+        if not is_clip_id(row["YTID"]):
             raise TFRecordsError(
-                f"{row.where}: {clip_id!r} is no YouTube id; expected 11 of A-Z a-z 0-9 - _"
+                f"{row.where}: {row['YTID']!r} is no YouTube id; expected 11 of A-Z a-z 0-9 - _"
             )
-        return clip_id
+        return row["YTID"]
     name = row["filename"]
     if not name:
         raise TFRecordsError(
@@ -316,9 +305,9 @@ def _clip_id(format: str, row: _Row) -> str:
 
 
 def _start(row: _Row) -> float | None:
-    """The second at which a clip of AudioSet starts in its video, where the file says it."""
+    """The second at which a clip of AudioSet starts in its video, if the file has it."""
     try:
-        return float(row.get("start_seconds") or "")
+        return float(row.get("start_seconds"))
     except ValueError:
         return None
 
@@ -334,13 +323,11 @@ def _label_numbers(
         names = split_names(text, lambda name: classes.number(name) is not None)
     else:
         names = [text] if format == "esc50" else _separated(text)
-    numbers = set()
-    for name in names:
-        number = classes.number(name)
-        if number is None:
-            raise TFRecordsError(
-                f"{row.where}: clip {clip_id!r} has the label {name!r}, which is "
-                f"not one of the {len(classes.names)} classes; nearest: {classes.nearest(name)}"
-            )
-        numbers.add(number)
+    numbers = {classes.number(name) for name in names}
+    if None in numbers:
+        wrong = next(name for name in names if classes.number(name) is None)
+        raise TFRecordsError(
+            f"{row.where}: clip {clip_id!r} has the label {wrong!r}, which is "
+            f"not one of the {len(classes.names)} classes; nearest: {classes.nearest(wrong)}"
+        )
     return tuple(sorted(numbers))

@@ -1,0 +1,311 @@
+"""The commands `pack`, `audioset`, `merge`, `info`, `verify` and `synthesize`.
+
+Each is two functions, ``add_NAME_flags(parser)`` and ``run_NAME(args)``. `python -m tfrecords` and
+the commands of `panns-tf` call them.
+"""
+
+import argparse
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tfrecords.flags import add_flags, given_settings
+from tfrecords.plan import PackSettings
+from tfrecords.progress import show_messages
+from tfrecords.storage import TFRecordsError
+
+COMMANDS = {
+    "pack": "audio files and a metadata file to record shards",
+    "audioset": "AudioSet, as it lies on a disk, to one folder of packed directories",
+    "merge": "join packed directories, or take a part of one, without copying",
+    "info": "print what a packed directory holds",
+    "verify": "check every record of a packed directory",
+    "synthesize": "a small data set of synthetic sounds",
+}
+_COMMON = ("output", "sample_rate", "clip_seconds", "clips_per_shard", "workers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status, 2 after one line for a user's mistake."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tfrecords", description="Pack audio clips into TFRecord shards."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, help in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=help, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        globals()[f"add_{name}_flags"](command)
+        command.add_argument("--quiet", action="store_true", help="no progress and no messages")
+    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot show are no error
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    show_messages(options.quiet)
+    try:
+        return globals()[f"run_{options.command}"](options) or 0
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print("interrupted", *error.args, sep="; continue with: ", file=sys.stderr)
+        return 130
+
+
+def add_pack_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = """\
+Decode the audio files that a metadata file lists to clips of one length and sample rate, and
+write them as TFRecord shards with an index and dataset.json. Files that are missing, empty,
+truncated or not audio are skipped and listed in rejected.csv; missing_by_class.csv counts them
+by class. A packing that was interrupted goes on with the same command.
+
+formats of the metadata file:
+  esc50     a CSV with the columns filename, fold, target, category
+  audioset  AudioSet's segment lists: YTID, start_seconds, end_seconds, positive_labels (mids or
+            names); the audio lies anywhere in the audio folder as Y<YTID>.wav, <YTID>.wav,
+            <YTID>_<start>.wav or <YTID>_<start>_<end>.wav (or flac, ogg, mp3, m4a ...)
+  csv       a CSV with the columns filename, labels; several labels are separated by ';'
+"""
+    parser.epilog = """\
+examples:
+  python -m tfrecords pack --metadata esc50.csv --audio audio --folds 1,2,3,4 \\
+      --clip-seconds 5 --output packed/train
+  python -m tfrecords pack --metadata eval_segments.csv --audio audios/eval_segments \\
+      --split eval --output packed/eval
+"""
+    add_flags(parser, PackSettings)
+    _add_packing_flags(parser)
+
+
+def run_pack(args: argparse.Namespace) -> None:
+    from tfrecords.pack import pack_clips
+
+    report = _resumable(
+        pack_clips, _settings(args), runner=_runner(args), retry_rejected=args.retry_rejected
+    )
+    print(report.summary())
+
+
+def add_audioset_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = """\
+Pack AudioSet, any part of it, into one folder: balanced_train, unbalanced_train, eval, and
+full_train, a view that joins the first two without storing any clip twice. Each is a packed
+directory. The metadata files are expected in ROOT or ROOT/metadata, the audio anywhere in ROOT.
+"""
+    parser.add_argument(
+        "--root", required=True, metavar="ROOT", help="the folder of metadata and audio"
+    )
+    parser.add_argument(
+        "--audio", metavar="DIR", help="where the audio is, at any depth; default: ROOT"
+    )
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        default=(),
+        metavar="SET",
+        help="of balanced_train, unbalanced_train, eval; default: all whose metadata are there",
+    )
+    add_flags(parser, PackSettings, (*_COMMON, "labels", "codec", "clip_timeout"))
+    _add_packing_flags(parser)
+
+
+def run_audioset(args: argparse.Namespace) -> None:
+    from tfrecords.pack import FULL_TRAIN, pack_audioset
+
+    args.audio = args.audio or args.root
+    reports = _resumable(
+        pack_audioset,
+        args.root,
+        _settings(args, metadata=""),
+        sets=tuple(args.sets),
+        runner=_runner(args),
+        retry_rejected=args.retry_rejected,
+        on_empty=lambda name, message: print(f"{name}: left out: {message}\n"),
+    )
+    for name, report in reports.items():
+        print(f"{name}: {report.summary()}\n")
+    if Path(args.output, FULL_TRAIN).is_dir():
+        print(f"{FULL_TRAIN}: balanced_train and unbalanced_train, as a view")
+
+
+def add_merge_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = """\
+Join packed directories, or take a part of one, as a view: an index over the shards where they
+are, without a copy of any audio. The directories must stay where they are relative to the view.
+"""
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="packed directories")
+    parser.add_argument("--output", required=True, metavar="DIR", help="the view to write")
+    _add_exclude_flag(parser)
+    parser.add_argument(
+        "--fraction",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="take this part of the clips, chosen by a hash of their ids; default: all",
+    )
+
+
+def run_merge(args: argparse.Namespace) -> None:
+    from tfrecords.info import load_info
+    from tfrecords.views import make_view
+
+    index = make_view(
+        args.output, args.directories, exclude=_excluded(args), fraction=args.fraction
+    )
+    total = sum(load_info(directory).num_clips for directory in args.directories)
+    print(f"{args.output}: {index.num_clips} of {total} clips, as a view of {index.info.source}")
+
+
+def add_info_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Print what a packed directory, or each in a folder of them, holds, from its index alone."
+    )
+    parser.add_argument("directory", metavar="DIR", help="a packed directory")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--classes", action="store_true", help="list every class")
+
+
+def run_info(args: argparse.Namespace) -> None:
+    from tfrecords.index import load_index
+    from tfrecords.info import packed_directories
+    from tfrecords.report import summary_dict, summary_text
+
+    indices = [load_index(part) for part in packed_directories(args.directory)]
+    if args.json:
+        data = [summary_dict(index) for index in indices]
+        print(json.dumps(data if len(data) > 1 else data[0], indent=2, ensure_ascii=False))
+    else:
+        print("\n\n".join(summary_text(index, classes=args.classes) for index in indices))
+
+
+def add_verify_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = """\
+Read every record of a packed directory, or of each in a folder of them, and compare it with the
+index. Prints a line a problem; the exit status is 0 if there is none, else 1.
+"""
+    parser.add_argument("directory", metavar="DIR", help="a packed directory")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="shards read at a time; default: %(default)s",
+    )
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    from tfrecords.info import load_info, packed_directories
+    from tfrecords.verify import verify_directory
+
+    if args.workers < 1:
+        raise ValueError(f"--workers must be at least 1; received {args.workers}")
+    problems = verify_directory(args.directory, report=print, workers=args.workers)
+    if problems:
+        print(f"error: {args.directory}: {len(problems)} problems found", file=sys.stderr)
+        return 1
+    for part in packed_directories(args.directory):
+        info = load_info(part)
+        size = sum(shard.bytes for shard in info.shards) / 1e6
+        print(
+            f"ok: {part}: {info.num_clips} clips in {info.shards_text}, {size:.1f} MB, all intact"
+        )
+    return 0
+
+
+def add_synthesize_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = """\
+Write a small data set of synthetic sounds: 12 classes, 1 to 3 in a clip, over noise, the most
+frequent class 20 times as frequent as the rarest; audio files, metadata.csv and packed records.
+For trying the programs and for tests. These are sounds computed from formulas, not AudioSet.
+"""
+    parser.add_argument("--clips", type=int, default=600, help="how many; default: %(default)s")
+    parser.add_argument(
+        "--classes", type=int, metavar="N", help="only the N most frequent of the 12 classes"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    defaults = {"clip_seconds": "1.0", "clips_per_shard": "256"}
+    add_flags(parser, PackSettings, (*_COMMON, "split"), defaults=defaults)
+
+
+def run_synthesize(args: argparse.Namespace) -> None:
+    from tfrecords.synthetic import synthesize_clips
+
+    report = synthesize_clips(
+        clips=args.clips,
+        seed=args.seed,
+        num_classes=args.classes,
+        **given_settings(args, PackSettings),
+    )
+    print(f"{report.summary()}\nthese are synthetic sounds computed from formulas, not AudioSet")
+
+
+def _add_packing_flags(parser: argparse.ArgumentParser) -> None:
+    _add_exclude_flag(parser)
+    parser.add_argument(
+        "--retry-rejected",
+        action="store_true",
+        help="in a directory that is finished: try the clips again that were missing or refused, "
+        "where their files have come or changed since, and pack the shards of those anew",
+    )
+    parser.add_argument(
+        "--runner",
+        metavar="NAME",
+        help="pack on Apache Beam with this runner, for instance DirectRunner or DataflowRunner; "
+        "default: processes on this machine",
+    )
+    parser.add_argument(
+        "--runner-options",
+        default="",
+        metavar="TEXT",
+        help="the runner's own options, as one text: '--project=p --region=r'",
+    )
+
+
+def _add_exclude_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exclude",
+        dest="exclude_files",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a list of clips to leave out: an id a line, or AudioSet's <id>_<start>_<end>.wav; "
+        "may be given several times",
+    )
+
+
+def _resumable(pack: Callable, *args, **options):
+    """Packs; a full disk or an interrupt names the way to go on."""
+    try:
+        return pack(*args, **options)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(f"{error}; free some and give the same command, which goes on") from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command") from None
+
+
+def _settings(args: argparse.Namespace, **more) -> PackSettings:
+    return PackSettings(**given_settings(args, PackSettings), exclude=_excluded(args), **more)
+
+
+def _excluded(args: argparse.Namespace) -> tuple[str, ...]:
+    from tfrecords.audioset import read_black_list
+
+    return tuple(name for path in args.exclude_files for name in read_black_list(path))
+
+
+def _runner(args: argparse.Namespace):
+    if args.runner is None:
+        if args.runner_options:
+            raise TFRecordsError("--runner-options need --runner, the name of the runner")
+        return None
+    from tfrecords.beam import beam_runner
+
+    return beam_runner(args.runner, args.runner_options)
