@@ -23,8 +23,10 @@ CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
 # Deaths that are no clip's fault, after which a shard is given up.
 _MOST_WITHOUT_CLIP = 3
 _POLL_SECONDS = 0.1
-# Places in a process's state: its id, and the clips begun, decoded and done of its shard.
+# A process's state: its id, whether it is to end, and the clips begun, decoded and done of its
+# shard.
 _EVENTS = ("begun", "decoded", "done")
+_FIRST_EVENT = 2
 
 
 def pack_shards(
@@ -142,34 +144,37 @@ class _Process:
     def __init__(self):
         # A fork would copy locks that other threads hold, TensorFlow's among them.
         context = multiprocessing.get_context("spawn")
-        self._state = context.RawArray("q", 1 + len(_EVENTS))
+        self._state = context.RawArray("q", _FIRST_EVENT + len(_EVENTS))
         self._executor = ProcessPoolExecutor(1, context, _start, (self._state, os.getpid()))
 
     def pack(
         self, task: ShardTask, threads: int, timeout: float, done: Callable[[int], None]
     ) -> ShardResult:
         """Raises _DeathError when the process dies or hangs, OSError as `pack_shard`."""
-        self._state[1:] = [0] * len(_EVENTS)
-        future = self._executor.submit(_pack, task, threads)
+        self._state[_FIRST_EVENT:] = [0] * len(_EVENTS)
         before, since, reason, counted = None, time.monotonic(), CRASHED, 0
-        while not future.done():
-            wait([future], _POLL_SECONDS)
-            now = begun, decoded, finished = tuple(self._state[1:])
-            done(finished - counted)
-            counted = finished
-            if now != before:
-                before, since = now, time.monotonic()
-            # Only decoders are known to hang; a disk may take its time.
-            elif begun > decoded and time.monotonic() - since > timeout:
-                reason = HUNG
-                self._kill()
         try:
-            return future.result()
+            future = self._executor.submit(_pack, task, threads)
+            while True:
+                ended = bool(wait([future], _POLL_SECONDS).done)  # before the state is read
+                now = begun, decoded, finished = tuple(self._state[_FIRST_EVENT:])
+                done(finished - counted)
+                counted = finished
+                if ended:
+                    return future.result()
+                if now != before:
+                    before, since = now, time.monotonic()
+                # Only decoders are known to hang; a disk may take its time.
+                elif begun > decoded and time.monotonic() - since > timeout:
+                    reason = HUNG
+                    self._kill()
         except BrokenProcessPool:
             done(-counted)
+            begun, decoded, _ = self._state[_FIRST_EVENT:]
             raise _DeathError(begun - 1 if begun > decoded else None, reason) from None
 
     def end(self) -> None:
+        self._state[1] = True  # for a process that is only starting
         self._kill()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -194,6 +199,8 @@ def _start(state, parent: int) -> None:
     os.dup2(nowhere, 2)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     state[0] = os.getpid()
+    if state[1]:
+        os._exit(1)
 
 
 def _end_with(parent: int) -> None:
@@ -206,7 +213,7 @@ def _end_with(parent: int) -> None:
 def _pack(task: ShardTask, threads: int) -> ShardResult:
     def report(event: str) -> None:
         with _count_lock:
-            _counts[1 + _EVENTS.index(event)] += 1
+            _counts[_FIRST_EVENT + _EVENTS.index(event)] += 1
 
     try:
         return pack_shard(task, threads=threads, report=report)

@@ -12,7 +12,7 @@ from panns_tf.evaluation.report import NONE, Chart, Clip, Clips, number
 from panns_tf.evaluation.scores import Scores
 from panns_tf.inference.plot import Spectrogram, draw_log_mel, reduced
 from tfrecords import load_index
-from tfrecords.decimate import decimate
+from tfrecords.codecs import resample_clips
 from tfrecords.records import RecordReader
 
 #: Mistakes of one clip, and of one class, at most: else one odd clip would fill the page.
@@ -144,11 +144,11 @@ def read_clips(
     if not known:
         return {}
     stored, damages = RecordReader(index).waveforms(np.array([rows[key] for key in known]))
-    waveforms = decimate(
+    waveforms = resample_clips(
         np.array(stored),
         stored=index.info.sample_rate,
         wanted=sample_rate,
-        decimation=decimation,
+        resample=decimation,
     )
     return {
         clip_id: waveforms[row].astype(np.float32) / 32767

@@ -8,7 +8,7 @@ import math
 from importlib.resources import files
 from pathlib import Path
 
-from tfrecords.shards import write_atomic
+from tfrecords.files import write_atomic
 
 #: Stands for a figure that is undefined or unknown.
 NONE = "–"

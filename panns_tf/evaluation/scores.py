@@ -14,7 +14,7 @@ from panns_tf.metrics.summary import first_few
 from panns_tf.run import BEST, EVALUATION, find_model, is_run, run_of
 from panns_tf.windows import Windows, aggregate, cut_windows
 from tfrecords import Damage, load_index
-from tfrecords.decimate import check_decimation
+from tfrecords.codecs import check_resample
 from tfrecords.files import atomic
 
 FILE_NAME = "scores.npz"
@@ -121,7 +121,7 @@ def predict_scores(model: Path, records: EvalInput) -> Scores:
     check_records(
         info, rate, description["labels"], description["num_classes"], f"--data {records.data}"
     )
-    check_decimation(info.sample_rate, rate, records.decimation)
+    check_resample(info.sample_rate, rate, records.decimation)
     damage: list[Damage] = []
     predictions = predict(
         windowed(compiled_predictor(network), records.windows, rate),

@@ -23,7 +23,7 @@ from panns_tf.training.tensorboard import TensorBoardImages
 from panns_tf.training.trainer import Trainer
 from panns_tf.weights.loading import create_model, read_network
 from tfrecords import Index, load_index, read_black_list
-from tfrecords.decimate import check_decimation
+from tfrecords.codecs import check_resample
 from tfrecords.files import write_json
 from tfrecords.progress import logger, show_messages
 
@@ -141,7 +141,7 @@ def check_data(config: TrainConfig, arch: Architecture) -> tuple[Index, np.ndarr
     index = load_index(config.data)
     classes = index.info.classes
     check_records(index.info, rate, None, len(classes), config.data)
-    check_decimation(index.info.sample_rate, rate, config.decimation)
+    check_resample(index.info.sample_rate, rate, config.decimation)
     exclude = read_black_list(config.exclude) if config.exclude else ()
     clips = index.select(exclude, config.fraction)
     if config.sampling != "shuffled" and not index.class_counts.any():

@@ -17,7 +17,7 @@ from panns_tf.training.data import FULL_SCALE, RecordData, add_mixup, augment, t
 from panns_tf.training.evaluator import Predictions, RecordEvaluator
 from panns_tf.training.trainer import Trainer
 from tfrecords import load_index
-from tfrecords.lookup import read_clips
+from tfrecords.records import read_clips
 from tfrecords.progress import logger
 
 #: Clips of which there are pictures: training clips, in pairs, and held-out ones.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tfrecords.audioset import SETS, find_audio, read_black_list, sets_of, split_names
-from tfrecords.errors import TFRecordsError
+from tfrecords.audioset import SETS, find_clips, read_black_list, sets_of, split_names
+from tfrecords.storage import TFRecordsError
 
 # Each could be taken for something else: an option, a Y in front of an id, an id with its times.
 IDS = ("--PJHxphWEs", "_A1b2C3d4E5", "Y1234567890", "abcdefghij_", "ab_10000_20", "a_30_40_500")
@@ -25,10 +25,10 @@ def touch(path: Path) -> str:
 def test_every_name_of_a_clip(tmp_path, clip_id, prefix, times):
     path = touch(tmp_path / f"{prefix}{clip_id}{times}.wav")
     starts = dict.fromkeys(IDS, 30.0)
-    assert find_audio(tmp_path, starts) == {clip_id: path}
+    assert find_clips(tmp_path, starts) == {clip_id: path}
     # Control: the same file is no clip's when only the others are asked for.
     del starts[clip_id]
-    assert find_audio(tmp_path, starts) == {}
+    assert find_clips(tmp_path, starts) == {}
 
 
 def test_a_y_in_front_is_told_from_an_id_that_begins_with_one(tmp_path):
@@ -40,7 +40,7 @@ def test_a_y_in_front_is_told_from_an_id_that_begins_with_one(tmp_path):
             ("YYabcdefghi", "YYYabcdefghi"),
         )
     }
-    assert find_audio(tmp_path, dict.fromkeys(paths, 30.0)) == paths
+    assert find_clips(tmp_path, dict.fromkeys(paths, 30.0)) == paths
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_y_in_front_is_told_from_an_id_that_begins_with_one(tmp_path):
 )
 def test_the_start_in_a_name_must_be_the_clips(tmp_path, stem, start, found):
     touch(tmp_path / f"{stem}.wav")
-    assert bool(find_audio(tmp_path, {"abcdefghijk": start})) is found
+    assert bool(find_clips(tmp_path, {"abcdefghijk": start})) is found
 
 
 def test_files_lie_anywhere_under_any_folder_name(tmp_path):
@@ -77,7 +77,7 @@ def test_files_lie_anywhere_under_any_folder_name(tmp_path):
         clip_id: touch(tmp_path / folder / f"Y{clip_id}.wav")
         for clip_id, folder in zip(starts, folders, strict=True)
     }
-    found = find_audio(tmp_path, starts)
+    found = find_clips(tmp_path, starts)
     assert {clip_id: Path(path) for clip_id, path in found.items()} == {
         clip_id: Path(path) for clip_id, path in paths.items()
     }
@@ -86,19 +86,19 @@ def test_files_lie_anywhere_under_any_folder_name(tmp_path):
 def test_extensions_of_any_case_but_of_audio_only(tmp_path):
     touch(tmp_path / "Yabcdefghijk.txt")
     touch(tmp_path / "Yabcdefghijk")
-    assert find_audio(tmp_path, {"abcdefghijk": 0.0}) == {}
+    assert find_clips(tmp_path, {"abcdefghijk": 0.0}) == {}
     path = touch(tmp_path / "Yabcdefghijk.WAV")
-    assert find_audio(tmp_path, {"abcdefghijk": 0.0}) == {"abcdefghijk": path}
+    assert find_clips(tmp_path, {"abcdefghijk": 0.0}) == {"abcdefghijk": path}
 
 
 def test_of_several_files_wav_wins_then_the_first_path(tmp_path):
     starts = {"abcdefghijk": 30.0}
     for name in ("a/abcdefghijk.mp3", "b/Yabcdefghijk.flac", "d/abcdefghijk.Wav", "c/x.wav"):
         touch(tmp_path / name)
-    assert find_audio(tmp_path, starts) == {"abcdefghijk": str(tmp_path / "d/abcdefghijk.Wav")}
+    assert find_clips(tmp_path, starts) == {"abcdefghijk": str(tmp_path / "d/abcdefghijk.Wav")}
     touch(tmp_path / "c/abcdefghijk_30_40.wav")
     touch(tmp_path / "a/abcdefghijk_70_80.wav")  # first of all, but of another start
-    found = find_audio(tmp_path, starts)
+    found = find_clips(tmp_path, starts)
     assert found == {"abcdefghijk": str(tmp_path / "c/abcdefghijk_30_40.wav")}
 
 
@@ -109,7 +109,7 @@ def test_linked_folders_are_followed_and_loops_end(tmp_path):
     (root / "linked").symlink_to(tmp_path / "disk", target_is_directory=True)
     for name in ("loop", "loop2", "part00/loop3"):
         (tmp_path / "disk" / name).symlink_to(tmp_path / "disk", target_is_directory=True)
-    found = find_audio(root, {"abcdefghijk": 0.0})
+    found = find_clips(root, {"abcdefghijk": 0.0})
     assert Path(found["abcdefghijk"]).samefile(tmp_path / "disk" / "part00" / "Yabcdefghijk.wav")
 
 

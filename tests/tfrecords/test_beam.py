@@ -7,7 +7,7 @@ import pytest
 from tests.tfrecords.packing import contents, pack_but_for
 from tfrecords import pack_clips
 from tfrecords.beam import beam_runner
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 
 INSTALLED = importlib.util.find_spec("apache_beam") is not None
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfrecords.hashing import hash_ids
+from tfrecords.index import hash_ids
 
 
 def test_fixed_values():

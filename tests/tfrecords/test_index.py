@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfrecords import load_index
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 
 
 def test_records_lie_end_to_end(packed):

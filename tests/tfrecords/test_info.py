@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 from tfrecords.info import DatasetInfo, load_info
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfrecords import TFRecordsError, dataset, load_index, synthesize_clips
-from tfrecords.lookup import read_clips
+from tfrecords.records import read_clips
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ import soundfile
 
 from tests.hostile import mutated
 from tfrecords import load_index, pack_clips, verify_directory
-from tfrecords.decode import DecodeError, decode_clip
-from tfrecords.workers import CRASHED, HUNG
+from tfrecords.audio import AudioError as DecodeError
+from tfrecords.shard import decode_clip
+from tfrecords.pool import CRASHED, HUNG
 
 FILES = 1000
 RATE = 8000

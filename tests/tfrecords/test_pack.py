@@ -13,11 +13,11 @@ import pytest
 
 from tests.tfrecords.packing import contents
 from tfrecords import load_index, pack_clips, verify_directory
-from tfrecords.errors import TFRecordsError
-from tfrecords.hashing import hash_ids
-from tfrecords.pack_shard import map_ahead
+from tfrecords.storage import TFRecordsError
+from tfrecords.index import hash_ids
+from tfrecords.prefetch import prefetch
 from tfrecords.plan import order_clips
-from tfrecords.sources import Clip
+from tfrecords.manifest import Clip
 
 
 def test_bytes_depend_on_neither_workers_nor_row_order(source, packed, tmp_path, settings):

@@ -11,7 +11,7 @@ import soundfile
 import tfrecords
 from tfrecords import PackSettings, load_index, verify_directory
 from tfrecords.__main__ import main
-from tfrecords.pack_sets import pack_audioset
+from tfrecords.pack import pack_audioset
 
 RATE = 8000
 HEADER = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.permutation import hash_words, permute
+from tfrecords.sampling import hash_words, permute
 
 
 def whole(size: int, key: int) -> np.ndarray:

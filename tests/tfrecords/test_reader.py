@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import tfrecords
 from tfrecords import schema, storage
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 from tfrecords.index import Index, load_index
 from tfrecords.records import RecordReader
 from tfrecords.sampling import SAMPLINGS

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tfrecords
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 from tfrecords.index import load_index
 from tfrecords.sampling import RUN_CLIPS, WINDOW_CLIPS
 from tfrecords.storage import Files
@@ -29,7 +29,7 @@ def many(settings, tmp_path_factory) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "tfrecords.pack_shard.decode_clip",
+            "tfrecords.shard.decode_clip",
             lambda path, rate, samples: np.full(samples, int(Path(path).name[1:]), np.int16),
         )
         tfrecords.pack_clips(options, progress=False)

@@ -7,7 +7,7 @@ import pytest
 
 from tfrecords.info import DatasetInfo, ShardInfo
 from tfrecords.report import PackReport, read_rejected, write_missing, write_rejected
-from tfrecords.sources import Clip
+from tfrecords.manifest import Clip
 
 CLIPS = [Clip(f"c{number}", f"/audio/c{number}.wav", (number % 3,)) for number in range(9)]
 CLIPS.append(Clip("both, and", "/audio/ü.wav", (0, 2)))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tfrecords.sounds import SOUNDS, background
-from tfrecords.synthesize import render
+from tfrecords.synthetic import SOUNDS, background
+from tfrecords.synthetic import render
 
 
 def features(sound: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tfrecords.errors import TFRecordsError
-from tfrecords.sources import read_source
+from tfrecords.storage import TFRecordsError
+from tfrecords.manifest import read_manifest
 
 ESC50 = """filename,fold,target,category,esc10,src_file,take
 1-a.ogg,1,41,chainsaw,True,1,A
@@ -26,7 +26,7 @@ def read(folder: Path, text: str | bytes, **options):
     metadata = folder / "metadata.csv"
     metadata.write_bytes(text if isinstance(text, bytes) else text.encode())
     (folder / "audio").mkdir(exist_ok=True)
-    return read_source(metadata, folder / "audio", **options)
+    return read_manifest(metadata, folder / "audio", **options)
 
 
 def fails(folder: Path, text: str | bytes, *parts: str, **options) -> None:
@@ -149,11 +149,11 @@ def test_folds(tmp_path):
 
 def test_missing_paths_and_unknown_format(tmp_path):
     with pytest.raises(TFRecordsError, match=r"nix\.csv does not exist"):
-        read_source(tmp_path / "nix.csv", tmp_path)
+        read_manifest(tmp_path / "nix.csv", tmp_path)
     fails(tmp_path, ESC50, "must be one of", "'json'", format="json")
     fails(tmp_path, ESC50, "nix.txt does not exist", labels=tmp_path / "nix.txt")
     with pytest.raises(TFRecordsError, match=r"audio folder .* does not exist"):
-        read_source(tmp_path / "metadata.csv", tmp_path / "nowhere")
+        read_manifest(tmp_path / "metadata.csv", tmp_path / "nowhere")
 
 
 def test_label_files_with_mistakes(tmp_path):

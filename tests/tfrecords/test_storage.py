@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfrecords
 from tfrecords import storage
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 from tfrecords.sampling import SAMPLINGS
 from tfrecords.storage import MOST_BUFFERS, Files, is_remote, join
 

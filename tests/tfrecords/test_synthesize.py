@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from tfrecords import load_index, synthesize_clips, verify_directory
-from tfrecords.errors import TFRecordsError
-from tfrecords.sounds import SOUNDS
-from tfrecords.synthesize import assign_labels, class_counts
+from tfrecords.storage import TFRecordsError
+from tfrecords.synthetic import SOUNDS
+from tfrecords.synthetic import assign_labels, class_counts
 
 
 def make(folder, clips=20, **options):

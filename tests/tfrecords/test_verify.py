@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfrecords import load_index, pack_clips, verify_directory
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 from tfrecords.info import load_info
 from tfrecords.records import RecordReader
 

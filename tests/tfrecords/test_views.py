@@ -11,8 +11,8 @@ import tensorflow as tf
 import tfrecords
 from tfrecords import load_index, make_view, pack_clips, verify_directory
 from tfrecords.__main__ import main
-from tfrecords.errors import TFRecordsError
-from tfrecords.index import save_index_file
+from tfrecords.storage import TFRecordsError
+from tfrecords.index import Index
 
 
 def rows_of(directory: Path, **options) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
@@ -229,7 +229,7 @@ def test_in_a_folder_a_view_is_compared_with_what_it_is_of(packed, tmp_path):
     index = load_index(folder / "train")
     make_view(folder / "stale", [folder / "train"])
     replaced = replace(index, checksum=index.checksum + np.uint32(1))
-    save_index_file(replaced).info.save(folder / "train")
+    (replaced).info.save(folder / "train").save()
     problems = verify_directory(folder)
     assert sum("make the view anew" in problem for problem in problems) == 60 + len(
         load_index(folder / "half").clip_ids

@@ -14,7 +14,7 @@ import pytest
 
 from tests.tfrecords.packing import contents, pack_but_for
 from tfrecords import load_index, pack_clips, verify_directory
-from tfrecords.errors import TFRecordsError
+from tfrecords.storage import TFRecordsError
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 SPOILT_DECODER = """
 import os, time
 from pathlib import Path
-import tfrecords.pack_shard as module
+import tfrecords.shard as module
 
 decode = module.decode_clip
 
@@ -179,7 +179,7 @@ def test_interrupted_says_how_to_go_on(source, packed, tmp_path, spoil):
     packer.send_signal(signal.SIGINT)
     _, errors = packer.communicate(timeout=30)
     assert packer.returncode == 130
-    assert "the same command goes on with it" in errors
+    assert "interrupted; continue with: the same command" in errors
     assert not list((tmp_path / "out").glob(".*.tmp"))
 
 
