@@ -2,14 +2,20 @@
 
 import numpy as np
 
-from panns_tf.evaluation.facts import Facts
+from panns_tf.evaluation.class_metadata import ClassMetadata
 from panns_tf.evaluation.scores import Scores
 
 #: Names that would break a page or a CSV that does not escape them.
-LABELS = ["Dog, barking", 'A "quoted" one', "</script><script>alert(1)</script>", "<b>&amp;", "e"]
+LABELS = [
+    "Dog, barking",
+    'A "quoted" $1 one$',
+    "</script><script>alert(1)</script>",
+    "<b>&amp;",
+    "e",
+]
 
 
-def made_scores(
+def synthetic_scores(
     clips: int = 60, labels=LABELS, seed: int = 0, noise: float = 0.25, **meta
 ) -> Scores:
     """Scores in [0, 1] that are right more often than not; every class has clips."""
@@ -40,5 +46,5 @@ def made_scores(
     return Scores(ids, target, score.astype("float32"), {**base, **meta})
 
 
-def no_facts(classes: int = len(LABELS)) -> Facts:
-    return Facts(None, "unknown", None, [()] * classes)
+def no_metadata(classes: int = len(LABELS)) -> ClassMetadata:
+    return ClassMetadata(None, "unknown", None, [()] * classes, [])
