@@ -70,6 +70,7 @@ GRAPHS = _distinct(
 )
 
 TINY = (
+    Architecture("Small", frontend=FRONTEND_8K, widths=(4, 4), embedding_size=8),
     Architecture("Tiny", frontend=FRONTEND_8K, widths=(4, 4, 4, 8, 8, 8), embedding_size=8),
     Architecture(
         "Wavegram_Tiny",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.full]
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,7 +94,5 @@ def test_sound_can_be_played(shown):
     assert seconds[0] == pytest.approx(0.5, abs=0.01)
 
 
-def test_curves_settings_and_a_sweep(shown):
-    shown("pr_curves", "precision and recall/all classes")
+def test_settings(shown):
     shown("text", "configuration", "hard clips: what they are", "learning_rate")
-    shown("hparams", "rate-0.001", "rate-0.0001")

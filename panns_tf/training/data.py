@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from panns_tf.config import TrainConfig
 from panns_tf.layers import MixupLambda
 from panns_tf.training.distribution import Distribution
 from tfrecords import Damage, dataset, load_index, read_black_list, synthesize_clips
+from tfrecords.files import atomic_path
 from tfrecords.progress import logger
 
 #: int16 audio is stored times this.
@@ -214,15 +214,14 @@ def make_demo_data(run_dir: Path, sample_rate: int, seed: int) -> None:
                     f"{directory} is there and holds no packed records; the demo makes its own: "
                     "choose another --run-dir"
                 )
-            partial = directory.with_name(f".{split}.partial")
-            shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
-            synthesize_clips(
-                partial,
-                clips=clips,
-                clip_seconds=DEMO_SECONDS,
-                sample_rate=sample_rate,
-                seed=2 * seed + number,
-                split=split,
-            )
-            partial.rename(directory)
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(directory) as partial:
+                synthesize_clips(
+                    partial,
+                    clips=clips,
+                    clip_seconds=DEMO_SECONDS,
+                    sample_rate=sample_rate,
+                    seed=2 * seed + number,
+                    split=split,
+                )
         load_index(directory)

@@ -58,10 +58,7 @@ class Distribution:
 
     def sum_of_workers(self, value: int) -> int:
         """Adds a whole number over all workers; each must call this."""
-        if self.workers == 1:
-            return value
-        total = _all_sum(self.strategy, tf.constant(value, tf.int64))
-        return int(self.strategy.experimental_local_results(total)[0]) // self.local_replicas
+        return int(self.gather(np.array([value], np.int32)).sum())
 
     def check_same(self, settings: dict) -> None:
         """Checks that workers have the same settings; each must call this.
@@ -95,15 +92,6 @@ class Distribution:
         )
         joined = _all_rows(self.strategy, rows)
         return self.strategy.experimental_local_results(joined)[0].numpy()
-
-
-@tf.function(autograph=False)
-def _all_sum(strategy: tf.distribute.Strategy, value):
-    def each(value):
-        value = tf.identity(value)  # on the replica's device, where TensorFlow looks for it
-        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
-
-    return strategy.run(each, args=(value,))
 
 
 @tf.function(autograph=False)

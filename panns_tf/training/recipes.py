@@ -48,33 +48,18 @@ def read_recipe(name: str) -> dict:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {path} is no TOML: {error}") from error
-    check_train_settings(settings, f"recipe {path}")
-    return settings
-
-
-def check_train_settings(settings: dict, what: str, skip: tuple[str, ...] = _OF_A_RUN) -> None:
-    """Checks that these are settings of `TrainConfig`, each of a possible value.
-
-    Args:
-        settings: by name.
-        what: they are of, for the message.
-        skip: settings that have no place here.
-
-    Raises:
-        ValueError: if they are not.
-    """
-    names = [name for name in settings_of(TrainConfig) if name not in skip]
+    names = [name for name in settings_of(TrainConfig) if name not in _OF_A_RUN]
     for key in settings:
         if key not in names:
             near = difflib.get_close_matches(key.replace("-", "_"), names, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-            raise ValueError(f"{what} has an unknown key {key!r}; {hint}")
-    accumulate = settings.get("accumulate", 1)
+            raise ValueError(f"recipe {path} has an unknown key {key!r}; {hint}")
+    parts = settings.get("accumulate")
+    # Whether parts make a batch is checked when the flags are known.
+    whole = {"batch_size": parts} if isinstance(parts, int) and parts > 0 else {}
     try:
-        # Whether parts make a batch is checked when the flags are known.
-        batch_size = accumulate if isinstance(accumulate, int) else 1
-        TrainConfig(**{**settings, "batch_size": max(1, batch_size)})
-        TrainConfig(**{**settings, "accumulate": 1})
+        TrainConfig(**{**whole, **settings})
         find(settings.get("arch", TrainConfig.arch))
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from error
+        raise ValueError(f"recipe {path}: {error}") from error
+    return settings

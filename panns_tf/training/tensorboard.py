@@ -34,9 +34,9 @@ class TensorBoardImages(keras.callbacks.Callback):
     """Writes into ``tensorboard/`` of a run, at its start and after every evaluation.
 
     At the start: the settings as a text, and what the network sees of its first clips before and
-    after SpecAugment and mixup. After an evaluation: precision-recall curves, average precision
-    against training clips, the log-mel beside the learned wavegram, the first layer's filters, and
-    the held-out clips with the highest loss, to listen to. Besides, a profile of some steps.
+    after SpecAugment and mixup. After an evaluation: precision-recall curves, the log-mel beside
+    the learned wavegram, the first layer's filters, and the held-out clips with the highest loss,
+    to listen to. Besides, a profile of some steps.
 
     Args:
         trainer: of the run.
@@ -55,7 +55,7 @@ class TensorBoardImages(keras.callbacks.Callback):
         super().__init__()
         self._trainer, self._data, self._evaluator = trainer, data, evaluator
         self._config, self._network = trainer.config, trainer.network
-        self._labels, self._training_clips = list(trainer.network.labels), training_clips
+        self._labels = list(trainer.network.labels)
         wanted = self._config.watch_classes
         self._watched = watched_classes(self._labels, training_clips, wanted)
         self._folder = str(trainer.run_dir / "tensorboard")
@@ -103,9 +103,6 @@ class TensorBoardImages(keras.callbacks.Callback):
         predictions, rate = self._evaluator.predictions, self._network.row.frontend.sample_rate
         curves = draw_curves(predictions, self._labels, self._watched)
         image("classes/precision and recall", curves)
-        precision = self._evaluator.summary.average_precision
-        figure = draw_precision_by_size(precision, self._training_clips)
-        image("classes/average precision by training clips", figure)
         kernel = first_kernel(self._network)
         if kernel is not None:
             image("network/first layer", draw_kernel(kernel))
@@ -205,7 +202,7 @@ def front_end(network: Network) -> keras.Model | None:
         for name, layer in last.items()
         if name in network.row.inputs
     }
-    return keras.Model(network.inputs, outputs) if outputs else None
+    return keras.Model(network.inputs[0], outputs) if outputs else None
 
 
 #: Spectrograms in a row, each (frames, bins), and their titles.
@@ -342,16 +339,4 @@ def draw_curves(predictions: Predictions, labels: Sequence[str], classes: Sequen
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    return figure
-
-
-def draw_precision_by_size(average_precision: np.ndarray, sizes: np.ndarray) -> Figure:
-    """Average precision of every class against its training clips; undefined ones are left out."""
-    figure = _figure(7, 4.2)
-    axes = figure.subplots()
-    axes.scatter(np.maximum(sizes, 0.8), average_precision, s=18)
-    axes.set(xscale="log", ylim=(0, 1.02), xlabel="training clips", ylabel="average precision")
-    undefined = int(np.isnan(average_precision).sum())
-    axes.set_title(f"{len(sizes)} classes, {undefined} undefined", fontsize=9)
-    axes.grid(alpha=0.3)
     return figure

@@ -150,6 +150,7 @@ class Trainer:
         self._distribution = distribution or Distribution(tf.distribute.get_strategy())
         self._best_weights: list | None = None
         self._waited = 0  # evaluations since the best one
+        self._loss: float | None = None  # of the last log
         self._history: list[dict] = []
         if config.sync_batchnorm:
             share_statistics(network)
@@ -321,7 +322,7 @@ class Trainer:
                 values["damaged_clips"] = self._data.damaged_clips
             if not self._evaluate:
                 self._history.append({"step": values["step"], "loss": values["loss"]})
-        self._loss = logs[-1]["loss"] if logs else None
+            self._loss = values["loss"]
         return logs
 
     def evaluate(self) -> dict[str, float]:
