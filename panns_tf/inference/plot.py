@@ -59,27 +59,26 @@ class Spectrogram:
         """Takes the next samples, (n,) in [-1, 1]."""
         self.samples += len(samples)
         self._rest = np.concatenate([self._rest, samples])
-        size, hop = self.frontend.window_size, self.frontend.hop_size
-        if len(self._rest) >= size:
-            frames = np.lib.stride_tricks.sliding_window_view(self._rest, size)[::hop]
-            for start in range(0, len(frames), 1000):
-                self._power.append(self._mel_power(frames[start : start + 1000]))
-            self._rest = self._rest[len(frames) * hop :]
+        if len(self._rest) >= self.frontend.window_size:
+            power = self._mel_power(self._rest)
+            self._power.append(power)
+            self._rest = self._rest[len(power) * self.frontend.hop_size :]
 
-    def _mel_power(self, frames: np.ndarray) -> np.ndarray:
-        """(frames, window_size) to (frames, mel_bins)."""
-        spectrum = np.fft.rfft(frames * self._window).astype(np.complex64)
-        return (spectrum.real**2 + spectrum.imag**2) @ self._mel
+    def _mel_power(self, samples: np.ndarray) -> np.ndarray:
+        """Power (frames, mel_bins) of the frames that are whole."""
+        size, hop = self.frontend.window_size, self.frontend.hop_size
+        frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
+        parts = []
+        for start in range(0, len(frames), 1000):
+            spectrum = np.fft.rfft(frames[start : start + 1000] * self._window)
+            parts.append((abs(spectrum) ** 2).astype(np.float32) @ self._mel)
+        return np.concatenate(parts)
 
     def columns(self) -> tuple[np.ndarray, float]:
         """Returns decibels (columns, mel_bins) of all samples, and the seconds of a column."""
         hop = self.frontend.hop_size
-        missing = -(-self.samples // hop) - sum(map(len, self._power))
-        needed = (missing - 1) * hop + self.frontend.window_size
-        frames = np.lib.stride_tricks.sliding_window_view(
-            np.pad(self._rest, (0, max(0, needed - len(self._rest)))), self.frontend.window_size
-        )
-        power = np.concatenate([*self._power, self._mel_power(frames[::hop][:missing])])
+        last = self._mel_power(np.pad(self._rest, (0, self.frontend.window_size)))
+        power = np.concatenate([*self._power, last])[: -(-self.samples // hop)]
         power, factor = reduced(power)
         decibels = 10 * np.log10(np.maximum(power, SMALLEST_POWER))
         return decibels, factor * hop / self.frontend.sample_rate
@@ -240,7 +239,7 @@ def _set_time_axis(axis, seconds: float) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
     axis.set_label_text("time, s")
-    axis.set_major_locator(MaxNLocator(9))
+    axis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
     if seconds >= 120:
         steps = (20, 60, 120, 300, 600, 1200, 3600, 7200, 21600)
         axis.set_major_locator(
