@@ -14,8 +14,8 @@ from panns_tf.inference.model import InferenceModel
 from panns_tf.inference.plot import Spectrogram
 from panns_tf.inference.results import Detection, Event
 from panns_tf.inference.tagger import one_or_each
-from panns_tf.models import Network
 from panns_tf.models.heads import frames_per_segment
+from panns_tf.models.network import Network
 from panns_tf.windows import WindowCutter, Windows
 from tfrecords.audio import AudioError
 

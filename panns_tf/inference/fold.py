@@ -4,10 +4,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from panns_tf.layers import BatchNorm
-from panns_tf.models import Network
+from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.models.blocks import LayerFactory
-from panns_tf.models.network import all_outputs
+from panns_tf.models.network import Network, all_outputs
 
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from panns_tf.models import Network, find
+from panns_tf.models.network import Network
+from panns_tf.models.registry import find
 from panns_tf.run import BEST, FINAL
 from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network
 from tfrecords.classes import audioset_classes
@@ -83,8 +84,8 @@ def _by_name(name: str, weights: str | Path | None) -> Network:
     if weights in (None, AUDIOSET) or path.suffix not in _FILES or not path.is_file():
         return create_model(name, weights=weights)  # which refuses what is no file
     network = read_network(path, name if path.suffix in STATE_FILES else None)
-    if network.row.name != find(name).name:
-        raise ValueError(f"{path} holds a {network.row.name}, not a {find(name).name}")
+    if network.arch.name != find(name).name:
+        raise ValueError(f"{path} holds a {network.arch.name}, not a {find(name).name}")
     return network
 
 
@@ -140,14 +141,14 @@ def describe(network: Network) -> dict:
     ``sample_rate`` alone has a meaning, and for a ``wavegram`` the number of ``mel_bins``.
     ``frame_seconds`` lie between frames of ``framewise_output``; None if it has none.
     """
-    front = network.row.frontend
+    front = network.arch.frontend
     frames = "framewise_output" in network.output_shapes
     return {
-        "network": network.row.name,
+        "network": network.arch.name,
         "sample_rate": front.sample_rate,
         "num_classes": network.num_classes,
         "labels": list(network.labels) if network.labels else None,
-        "inputs": list(network.row.inputs),
+        "inputs": list(network.arch.inputs),
         "frontend": dataclasses.asdict(front),
         "frame_seconds": front.hop_size / front.sample_rate if frames else None,
         "overrides": {

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from panns_tf.models.blocks import LayerFactory
-from panns_tf.models.network import feature_maps
 from panns_tf.models.heads import pooled_outputs, step_outputs
+from panns_tf.models.network import feature_maps
 from panns_tf.models.registry import Architecture
 
 

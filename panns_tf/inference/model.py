@@ -12,8 +12,7 @@ import tensorflow as tf
 from panns_tf.inference.fold import FoldedLayers
 from panns_tf.inference.long_audio import SplitNetwork, StreamingEncoder, split_network
 from panns_tf.layers.cpu import traced_for
-from panns_tf.models import Network
-from panns_tf.models.network import all_outputs
+from panns_tf.models.network import Network, all_outputs
 
 #: Dtype policies by the names that commands use.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -52,7 +51,7 @@ class InferenceModel:
     def __init__(self, network: Network, precision: str = "float32", batch_size: int = 8):
         if batch_size < 1:
             raise ValueError(f"--batch-size must be at least 1; received {batch_size}")
-        self.network, self.arch = network, network.row
+        self.network, self.arch = network, network.arch
         self.sample_rate = self.arch.frontend.sample_rate
         self.embedding_size = network.output_shapes["embedding"][-1]
         self.labels = list(network.labels or map(str, range(network.num_classes)))

@@ -12,7 +12,7 @@ from panns_tf.inference.batching import Prediction, predict_each
 from panns_tf.inference.loading import load_network
 from panns_tf.inference.model import InferenceModel
 from panns_tf.inference.results import Embedding, Tagging, TagSettings, top_tags
-from panns_tf.models import Network
+from panns_tf.models.network import Network
 from panns_tf.windows import Windows
 from tfrecords.search import find_audio
 

@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from panns_tf.layers import BatchNorm
-from panns_tf.models import Network
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.models.network import Network
 from panns_tf.weights.loading import create_model
 
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.inference.fold import foldable, folded, folded_layer
-from panns_tf.layers import BatchNorm, Conv2D, DepthwiseConv
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.cpu import Conv2D, DepthwiseConv
 from tests.panns_tf.inference.support import sound, trained
 
 
@@ -35,7 +36,7 @@ def assert_same_folded(name):
     for clips, samples in ((1, 20000), (2, 45678)):
         x = sound(clips, samples)
         assert distance(model(x), network(x)) < 2e-6
-    kept = [name for name in norms(network) if name == "bn0" and "log_mel" in network.row.inputs]
+    kept = [name for name in norms(network) if name == "bn0" and "log_mel" in network.arch.inputs]
     assert norms(model) == kept
 
 

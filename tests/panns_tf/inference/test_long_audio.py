@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from panns_tf.inference.long_audio import StreamingEncoder, receptive_field, split_network
-from panns_tf.layers import BatchNorm
-from panns_tf.models import ARCHITECTURES
-from panns_tf.models.blocks import LayerBook
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.models.blocks import LayerFactory
+from panns_tf.models.registry import ARCHITECTURES
 from panns_tf.weights.loading import create_model
 from tests.panns_tf.inference.support import kept, noise
 
 #: A network for each field and backbone; widths change nothing, so they are small.
 FIELDS = {
-    (arch.body, arch.head == "clip", arch.inputs, arch.receptive_field): name
+    (arch.backbone, arch.head == "clip", arch.inputs, arch.receptive_field): name
     for name, arch in reversed(ARCHITECTURES.items())
     if not name.startswith(("Thin_", "Tiny", "Wavegram_Tiny"))
 }
@@ -36,7 +36,7 @@ def frames(monkeypatch, plain):
                 layer.kernel.assign(abs(layer.kernel.numpy()))
             elif isinstance(layer, BatchNorm):  # those that end a branch start with 0
                 layer.gamma.assign(np.ones(layer.gamma.shape))
-        return arch, split_network(narrow, LayerBook(network.layers), 3).encoder
+        return arch, split_network(narrow, LayerFactory(network.layers), 3).encoder
 
     return of
 
@@ -72,7 +72,7 @@ def test_a_frame_depends_on_its_receptive_field_alone(of_field, frames):
 def stream(name: str, splits=(), rest: int = 7777, shorten: int = 0):
     """Distances of a stream's outputs from those of the whole, by name."""
     network = kept(name)
-    split = split_network(network.row, LayerBook(network.layers), 3)
+    split = split_network(network.arch, LayerFactory(network.layers), 3)
     if shorten:
         field = dataclasses.replace(split.field, before=split.field.before - shorten)
         split = dataclasses.replace(split, field=field)
@@ -119,7 +119,7 @@ def test_blocks_of_the_stream_change_nothing(plain):
 
 def test_a_stream_holds_no_more_than_a_window(plain):
     network = kept("Thin_Cnn6")
-    split, lengths = split_network(network.row, LayerBook(network.layers), 3), []
+    split, lengths = split_network(network.arch, LayerFactory(network.layers), 3), []
 
     def run(waveforms):
         lengths.append(waveforms.shape[1])

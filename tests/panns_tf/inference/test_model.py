@@ -4,7 +4,7 @@ import pytest
 
 from panns_tf.inference import model as module
 from panns_tf.inference.model import MOST_CLIPS, InferenceModel, in_precision
-from panns_tf.models import Network
+from panns_tf.models.network import Network
 from tests.panns_tf.inference.support import kept, noise, trained
 
 
@@ -107,5 +107,5 @@ def test_long_recordings_of_a_task_are_predicted_as_whole(which, changes):
     encoder.finish()
     for key, value in encoder.pool.outputs().items():
         assert_close(value, whole[key][0])
-    if network.row.activation == "softmax":
+    if network.arch.activation == "softmax":
         assert whole["clipwise_output"].numpy().max() < 0.999, "nothing would be compared"

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from panns_tf.inference.plot import Spectrogram, draw_recording, picture_frontend, reduced
 from panns_tf.inference.results import Event
-from panns_tf.layers import LogMel
+from panns_tf.layers.log_mel import LogMel
 from tests.panns_tf.inference.support import noise
 
 LABELS = ["Bark", "Rain", "$a_b$", "x" * 500, "a\nb\x00\udcff"]
