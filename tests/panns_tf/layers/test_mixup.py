@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from panns_tf.layers import Mixup, MixupLambda, mix
+from panns_tf.layers.mixup import Mixup, MixupLambda, mix
 from tests.support import read_npz
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from panns_tf.layers import SpecAugment
+from panns_tf.layers.spec_augment import SpecAugment
 
 CLIPS = 20_000
 

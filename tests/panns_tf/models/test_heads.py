@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 import scipy.special
 
-from panns_tf.models import find
-from panns_tf.models.blocks import LayerBook
+from panns_tf.models.blocks import LayerFactory
 from panns_tf.models.heads import (
+    classify,
     clip_head,
-    decide,
-    decision_head,
     embed,
-    local_outputs,
     patch_head,
+    segment_head,
+    step_outputs,
 )
+from panns_tf.models.registry import find
 
 
 def test_pools_max_and_mean_over_time_of_the_mean_over_frequency():
-    layer = LayerBook()
+    layer = LayerFactory()
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype("float32")
     outputs = clip_head(find("Tiny"), layer, x, None, num_classes=6)
     frames = x.mean(axis=2)
@@ -31,22 +31,22 @@ def test_pools_max_and_mean_over_time_of_the_mean_over_frequency():
 
 
 def test_the_classifier_does_not_see_the_embeddings_dropout():
-    layer = LayerBook()
+    layer = LayerFactory()
     x = np.ones((200, 1, 1, 8), "float32")
-    row = find("Tiny")
-    clip_head(row, layer, x, None, num_classes=3)
+    arch = find("Tiny")
+    clip_head(arch, layer, x, None, num_classes=3)
     layer(None, "embedding.dropout").rate = 0.99
     layer(None, "fc1.dropout").rate = 0.0
-    outputs = clip_head(row, layer, x, None, num_classes=3)
+    outputs = clip_head(arch, layer, x, None, num_classes=3)
     assert np.ptp(np.asarray(outputs["logits"]), axis=0).max() < 1e-5
 
 
 def decided(head: str, segments: int = 3, samples: int = 8000):
     """The outputs of a decision-level head, its layers and what its classifier should see."""
-    layer = LayerBook()
-    row = dataclasses.replace(find("Tiny"), head=head)
+    layer = LayerFactory()
+    arch = dataclasses.replace(find("Tiny"), head=head)
     x = np.random.default_rng(0).normal(size=(2, segments, 2, 4)).astype("float32")
-    outputs = decision_head(row, layer, x, np.zeros((2, samples), "float32"), num_classes=6)
+    outputs = segment_head(arch, layer, x, np.zeros((2, samples), "float32"), num_classes=6)
     frames = x.mean(axis=2)
     padded = np.pad(frames, ((0, 0), (1, 1), (0, 0)))
     low = np.pad(frames, ((0, 0), (1, 1), (0, 0)), constant_values=-np.inf)
@@ -82,14 +82,14 @@ def test_frames_repeat_their_segment_and_the_last_one_fills_up():
 
 
 def test_attention_weighs_segments_by_clamped_scores():
-    layer = LayerBook()
-    row = dataclasses.replace(find("Tiny"), head="attention")
+    layer = LayerFactory()
+    arch = dataclasses.replace(find("Tiny"), head="attention")
     x = 50 * np.random.default_rng(0).normal(size=(2, 4, 2, 4)).astype("float32")
     waveform = np.zeros((2, 8000), "float32")
-    decision_head(row, layer, x, waveform, num_classes=6)
+    segment_head(arch, layer, x, waveform, num_classes=6)
     att, cla, fc1 = (layer(None, key) for key in ("att_block.att", "att_block.cla", "fc1"))
     seen = []
-    outputs = decision_head(row, SpyingBook(layer, seen), x, waveform, num_classes=6)
+    outputs = segment_head(arch, Spy(layer, seen), x, waveform, num_classes=6)
     (embedding,) = seen
     scores = embedding @ np.asarray(att.kernel)[0]
     assert np.abs(scores).max() > 20, "the clamp must matter here"
@@ -100,17 +100,17 @@ def test_attention_weighs_segments_by_clamped_scores():
     expected = (weights * segments).sum(axis=1)
     np.testing.assert_allclose(outputs["clipwise_output"], expected, atol=1e-5)
     assert np.max(outputs["clipwise_output"]) <= 1
-    assert fc1.units == row.embedding_size
+    assert fc1.units == arch.embedding_size
 
 
-class SpyingBook:
-    """A book that notes what the attention sees."""
+class Spy:
+    """A factory that notes what the attention sees."""
 
-    def __init__(self, book, seen):
-        self.book, self.seen = book, seen
+    def __init__(self, factory, seen):
+        self.factory, self.seen = factory, seen
 
     def __call__(self, kind, name, **settings):
-        layer = self.book(kind, name, **settings)
+        layer = self.factory(kind, name, **settings)
         if name != "att_block.att":
             return layer
 
@@ -122,11 +122,11 @@ class SpyingBook:
 
 
 def test_patches_are_averaged():
-    layer = LayerBook()
-    row = dataclasses.replace(find("Thin_VGGish"))
+    layer = LayerFactory()
+    arch = dataclasses.replace(find("Thin_VGGish"))
     x = np.random.default_rng(0).normal(size=(2, 3, 10)).astype("float32")
-    outputs = patch_head(row, layer, x, None, num_classes=6)
-    each = [patch_head(row, layer, x[:, i : i + 1], None, num_classes=6) for i in range(3)]
+    outputs = patch_head(arch, layer, x, None, num_classes=6)
+    each = [patch_head(arch, layer, x[:, i : i + 1], None, num_classes=6) for i in range(3)]
     for key in ("clipwise_output", "embedding"):
         expected = np.mean([np.asarray(part[key]) for part in each], axis=0)
         np.testing.assert_allclose(outputs[key], expected, atol=1e-6)
@@ -137,10 +137,10 @@ def dense(x, layer) -> np.ndarray:
 
 
 def test_softmax_shares_the_certainty_among_the_classes():
-    layer = LayerBook()
-    row = find("Tiny").override(activation="softmax")
+    layer = LayerFactory()
+    arch = find("Tiny").override(activation="softmax")
     x = 30 * np.random.default_rng(0).normal(size=(4, 5, 3, 4)).astype("float32")
-    outputs = clip_head(row, layer, x, None, num_classes=6)
+    outputs = clip_head(arch, layer, x, None, num_classes=6)
     probabilities, logits = np.asarray(outputs["clipwise_output"]), np.asarray(outputs["logits"])
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(probabilities, scipy.special.softmax(logits, axis=1), atol=1e-6)
@@ -152,10 +152,10 @@ def test_softmax_shares_the_certainty_among_the_classes():
 
 
 def test_hidden_layers_lie_between_embedding_and_classifier():
-    layer = LayerBook()
-    row = find("Tiny").override(hidden=(5, 7))
+    layer = LayerFactory()
+    arch = find("Tiny").override(hidden=(5, 7))
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype("float32")
-    outputs = clip_head(row, layer, x, None, num_classes=6)
+    outputs = clip_head(arch, layer, x, None, num_classes=6)
     seen = np.asarray(outputs["embedding"])
     for key, units in (("fc_hidden1", 5), ("fc_hidden2", 7)):
         seen = np.maximum(dense(seen, layer(None, key)), 0)
@@ -168,13 +168,13 @@ def test_hidden_layers_lie_between_embedding_and_classifier():
 
 @pytest.mark.parametrize("head", ["max", "average", "attention", "patches"])
 def test_hidden_layers_see_every_part_of_a_clip(head):
-    layer = LayerBook()
-    row = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
+    layer = LayerFactory()
+    arch = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
     shape = (2, 3, 8) if head == "patches" else (2, 3, 2, 4)
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    embedding = np.asarray(embed(row, layer, x))
+    embedding = np.asarray(embed(arch, layer, x))
     assert embedding.shape == (2, 3, 8)
-    parts = local_outputs(row, layer, x, num_classes=6)
+    parts = step_outputs(arch, layer, x, num_classes=6)
     hidden = np.maximum(dense(embedding, layer(None, "fc_hidden1")), 0)
     if head == "attention":
         att, cla = (layer(None, f"att_block.{key}") for key in ("att", "cla"))
@@ -188,13 +188,13 @@ def test_hidden_layers_see_every_part_of_a_clip(head):
 
 @pytest.mark.parametrize("head", ["clip", "max", "average", "attention", "patches"])
 def test_the_word_on_a_clip_is_that_of_embedding_and_decision(head):
-    layer = LayerBook()
-    row = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
-    make = {"clip": clip_head, "patches": patch_head}.get(head, decision_head)
+    layer = LayerFactory()
+    arch = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
+    make = {"clip": clip_head, "patches": patch_head}.get(head, segment_head)
     shape = (2, 3, 8) if head == "patches" else (2, 3, 2, 4)
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    outputs = make(row, layer, x, np.zeros((2, 8000), "float32"), num_classes=6)
-    apart = decide(row, layer, embed(row, layer, x), num_classes=6)
+    outputs = make(arch, layer, x, np.zeros((2, 8000), "float32"), num_classes=6)
+    apart = classify(arch, layer, embed(arch, layer, x), num_classes=6)
     assert apart.keys() <= outputs.keys() | {"logits"}
     assert ("logits" in apart) == (head in ("clip", "max"))
     for key, value in apart.items():
@@ -202,12 +202,12 @@ def test_the_word_on_a_clip_is_that_of_embedding_and_decision(head):
 
 
 def test_hidden_layers_are_dropped_out_as_fc1_is():
-    layer = LayerBook()
-    row = find("Tiny").override(hidden=(5,))
-    clip_head(row, layer, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
+    layer = LayerFactory()
+    arch = find("Tiny").override(hidden=(5,))
+    clip_head(arch, layer, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
     assert layer(None, "fc_hidden1.dropout").rate == layer(None, "fc1.dropout").rate == 0.5
-    bare = LayerBook()
-    row = find("Tiny").override(hidden=(5,), dropout=False)
-    clip_head(row, bare, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
+    bare = LayerFactory()
+    arch = find("Tiny").override(hidden=(5,), dropout=False)
+    clip_head(arch, bare, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
     with pytest.raises(TypeError):  # there is none, and no kind to make one of
         bare(None, "fc_hidden1.dropout")
