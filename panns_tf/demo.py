@@ -74,7 +74,7 @@ def run_demo(options: argparse.Namespace) -> None:
         contextlib.suppress(KeyboardInterrupt),
         served(network, options.host, options.port, options.max_mb, options.max_seconds) as address,
     ):
-        print(f"{network.row.name} is served at {address}    stop it with Ctrl-C", flush=True)
+        print(f"{network.arch.name} is served at {address}    stop it with Ctrl-C", flush=True)
         if not is_loopback(options.host):
             print("Whoever can reach this computer can use the page.", flush=True)
         threading.Event().wait()
@@ -151,7 +151,7 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
             gradio.Image(label="Spectrogram and events", show_label=False, buttons=[]),
             gradio.Dataframe(label="Events", headers=["from, s", "to, s", "class", "score"]),
         ],
-        title=network.row.name,
+        title=network.arch.name,
         description=f"{len(tagger.labels)} classes. Drop a recording or record one: up to "
         f"{max_mb:g} MB and {max_seconds:g} s.",
         flagging_mode="never",

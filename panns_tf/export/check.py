@@ -9,7 +9,7 @@ from panns_tf.export.precision import of_length
 from panns_tf.export.runtimes import open_exported
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
-from panns_tf.layers.compiled import without_xla
+from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 
 #: Seconds of the clips that are tried: extended by zeros, round and crooked.
@@ -145,7 +145,7 @@ def _outputs(call, network: Network, waveform: np.ndarray) -> tuple[dict, dict]:
         raise ValueError(
             f"the file fails on clips of {waveform.shape[1]} samples: {reason}"
         ) from error
-    with without_xla():
+    with traced_for("portable"):
         expected = network(waveform, training=False)
     expected = {name: np.asarray(value) for name, value in expected.items()}
     for name, value in expected.items():

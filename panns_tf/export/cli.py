@@ -173,7 +173,7 @@ def _export_file(kind: str, network, options: argparse.Namespace, files: list[Pa
     results: list[dict] = []
     settings = {
         "precision": options.precision,
-        "calibration": _read_beginnings(files, network.row.frontend.sample_rate),
+        "calibration": _read_beginnings(files, network.arch.frontend.sample_rate),
         "report": results.append,
     }
     if kind == "onnx":

@@ -18,7 +18,7 @@ from panns_tf.export.precision import checked_clips, front_layers, of_length
 from panns_tf.export.runtimes import KEY, NEEDED, SIGNATURE, litert, quiet
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
-from panns_tf.layers.compiled import without_xla
+from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 from tfrecords.files import atomic_path, check_output_file
 
@@ -102,7 +102,7 @@ def _converted(network: Network, samples: int | None) -> bytes:
     shape = (None, None) if samples is None else (1, samples)
     signature = [tf.TensorSpec(shape, tf.float32, name="waveform")]
     with tempfile.TemporaryDirectory() as folder:
-        with without_xla():
+        with traced_for("portable"):
             portable(network).export(folder, input_signature=signature, verbose=False)
         return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 

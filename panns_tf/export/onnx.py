@@ -17,7 +17,7 @@ from panns_tf.export.precision import checked_clips, front_layers, in_float16
 from panns_tf.export.runtimes import KEY, NEEDED, quiet
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
-from panns_tf.layers.compiled import without_xla
+from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 from tfrecords.files import atomic_path, check_output_file
 
@@ -112,7 +112,7 @@ def _converted(network: Network):
         return {name: tf.cast(value, tf.float32) for name, value in results.items()}
 
     function = tf.function(outputs, input_signature=signature, autograph=False)
-    with without_xla():
+    with traced_for("portable"):
         converted, _ = tf2onnx.convert.from_function(
             function, input_signature=signature, opset=OPSET
         )

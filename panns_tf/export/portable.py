@@ -10,7 +10,7 @@ from keras import layers, ops
 from panns_tf.config import Frontend
 from panns_tf.inference.fold import FoldedLayers, folded_graph
 from panns_tf.layers.log_mel import SMALLEST_POWER, LogMel, analysis_window, mel_matrix
-from panns_tf.layers.sizes import larger
+from panns_tf.layers.shapes import larger
 from panns_tf.models.network import Network
 
 #: Decibels are ten common logarithms; runtimes have the natural one.

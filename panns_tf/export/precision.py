@@ -60,7 +60,7 @@ def checked_clips(
             "int8 needs clips like those it is for, to measure the ranges of its activations: "
             "give calibration, 100 clips or so; or take dynamic_int8"
         )
-    return [_checked_clip(clip, network.row.frontend.sample_rate) for clip in clips]
+    return [_checked_clip(clip, network.arch.frontend.sample_rate) for clip in clips]
 
 
 def _checked_clip(clip, expected_rate: int) -> np.ndarray:

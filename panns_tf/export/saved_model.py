@@ -13,7 +13,7 @@ from panns_tf.export.check import excess
 from panns_tf.inference.fold import folded
 from panns_tf.inference.loading import DESCRIPTION, describe
 from panns_tf.inference.model import in_precision
-from panns_tf.layers.compiled import without_xla
+from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 from tfrecords.files import atomic_path, write_json
 
@@ -92,7 +92,7 @@ class _DiffersError(Exception):
 
 
 def _write(model: keras.Model, labels: Sequence[str], top_k: int, path: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder, without_xla():
+    with tempfile.TemporaryDirectory() as folder, traced_for("portable"):
         file = Path(folder) / LABELS.name
         # One a line, none of them empty.
         lines = (" ".join(label.split()) or f"class {i}" for i, label in enumerate(labels))
@@ -157,10 +157,10 @@ def difference(network: Network, path: Path) -> tuple[float, float]:
     rng = np.random.default_rng(0)
     distances, over = [0.0], [0.0]
     # On the CPU, where the order of sums is much the same with folding and without.
-    with tf.device("CPU:0"), without_xla(), _full_products():
+    with tf.device("CPU:0"), traced_for("portable"), _full_products():
         loaded = tf.saved_model.load(str(path))  # owns the weights
         for batch, seconds in CHECKS:
-            samples = round(seconds * network.row.frontend.sample_rate)
+            samples = round(seconds * network.arch.frontend.sample_rate)
             waveform = rng.uniform(-0.5, 0.5, (batch, samples)).astype("float32")
             expected = _arrays(network(waveform, training=False))
             for name, function in loaded.signatures.items():

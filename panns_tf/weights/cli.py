@@ -98,7 +98,7 @@ def convert(
     parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
     overrides = f", {network.overrides}" if network.overrides else ""
     return (
-        f"{output}: {network.row.name}, {network.num_classes} classes, {parameters:,} "
+        f"{output}: {network.arch.name}, {network.num_classes} classes, {parameters:,} "
         f"parameters{overrides}"
     )
 

@@ -82,13 +82,13 @@ def load_weights(network: Network, weights: str | Path) -> None:
         OSError: if the published checkpoint cannot be downloaded.
     """
     if weights == AUDIOSET:
-        published_file(network.row.name)
+        published_file(network.arch.name)
         if network.num_classes != 527:
             raise ValueError(
                 f"the published {network.name} has 527 classes; received num_classes="
                 f"{network.num_classes}"
             )
-        _load_state(network, fetch(network.row.name))
+        _load_state(network, fetch(network.arch.name))
         network.labels = list(audioset_classes().names)
         return
     path = Path(weights)
@@ -156,7 +156,7 @@ def describe_state(network: Network) -> dict[str, str]:
 
     It is one entry: `DESCRIPTION` and JSON of the arguments of `create_model`.
     """
-    arguments = {"name": network.row.name, "num_classes": network.num_classes}
+    arguments = {"name": network.arch.name, "num_classes": network.num_classes}
     return {DESCRIPTION: json.dumps({**arguments, **network.overrides})}
 
 
@@ -197,12 +197,12 @@ def _load_state(network: Network, path: Path) -> None:
         # What the entries do not tell: a decision-level head, a hop.
         overrides = {key: about[key] for key in about.keys() - {"name", "num_classes"}}
         arch = find(about["name"]).override(**overrides)
-        if _graph(arch) != _graph(network.row):
+        if _graph(arch) != _graph(network.arch):
             raise ValueError(
-                f"{path} holds a {arch.name} with {arch.frontend}, not a {network.row.name} with "
-                f"{network.row.frontend}"
+                f"{path} holds a {arch.name} with {arch.frontend}, not a {network.arch.name} with "
+                f"{network.arch.frontend}"
             )
-        _check_activation(path, arch, network.row)
+        _check_activation(path, arch, network.arch)
     try:
         load_torch_state(network, state)
     except ValueError as error:
@@ -215,7 +215,7 @@ def _load_state(network: Network, path: Path) -> None:
 
 
 def _graph(arch: Architecture) -> tuple:
-    return arch.body, arch.head, arch.frontend
+    return arch.backbone, arch.head, arch.frontend
 
 
 def _load_h5(network: Network, path: Path) -> None:
@@ -261,11 +261,12 @@ def _load_keras(network: Network, path: Path) -> None:
             f"weights: {path} holds {saved.name} with {saved.output_shapes}; expected "
             f"{network.name} with {network.output_shapes} and the same settings"
         )
-    if saved.row.frontend != network.row.frontend:
+    if saved.arch.frontend != network.arch.frontend:
         raise ValueError(
-            f"weights: {path} was trained on {saved.row.frontend}; expected {network.row.frontend}"
+            f"weights: {path} was trained on {saved.arch.frontend}; expected "
+            f"{network.arch.frontend}"
         )
-    _check_activation(path, saved.row, network.row)
+    _check_activation(path, saved.arch, network.arch)
     network.set_weights(saved.get_weights())
     network.labels = saved.labels
 

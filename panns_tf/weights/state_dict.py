@@ -74,7 +74,7 @@ def unused_entries(model: Network) -> dict[str, np.ndarray]:
     Convolutions, which start at random there, are zeros.
     """
     entries = {}
-    for module, shape in model.row.unused:
+    for module, shape in model.arch.unused:
         shape = tuple(model.num_classes if size is None else size for size in shape)
         if len(shape) == 1:  # a batch normalisation
             for leaf, value in (

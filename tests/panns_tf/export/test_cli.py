@@ -57,7 +57,7 @@ def calls(monkeypatch) -> list[dict]:
     found = []
 
     def export(network, path, report, **settings):
-        found.append({"network": network.row.name, "path": path, **settings})
+        found.append({"network": network.arch.name, "path": path, **settings})
         path.write_bytes(bytes(250_000))
         measured = {"largest": {"clipwise_output": 2e-3}, "mean": {"clipwise_output": 1e-4}}
         about = {"runtime": "a runtime", "precision": settings["precision"], "agreement": 0.955}

@@ -17,7 +17,7 @@ def test_every_runtime_gives_what_keras_gives(name_of_network, tmp_path):
     pytest.importorskip("ai_edge_litert")
     network = create_model(name_of_network)
     load_torch_state(network, reference_state(name_of_network, 0))
-    rate = network.row.frontend.sample_rate
+    rate = network.arch.frontend.sample_rate
     lengths = [round(seconds * rate) for seconds in (2, 3.22, 10)]
     for export, file in (
         (export_saved_model, "saved_model"),

@@ -51,7 +51,7 @@ def put(path: str, name: str = "Small", num_classes: int = 3) -> str:
 
 
 def assert_equal(network: Network, other: Network):
-    assert network.row == other.row
+    assert network.arch == other.arch
     assert_same(network, other)
 
 
@@ -147,8 +147,8 @@ def test_a_file_written_here_says_what_it_is(ending):
         *"abc"
     ]
     for file in ("z.keras", f"y{ending}"):
-        assert_equal(create_model(original.row.name, 3, weights=file, **settings), original)
-    for other, overrides in ((original.row.name, {"mel_bins": 32}), ("Small", settings)):
+        assert_equal(create_model(original.arch.name, 3, weights=file, **settings), original)
+    for other, overrides in ((original.arch.name, {"mel_bins": 32}), ("Small", settings)):
         with pytest.raises(ValueError, match=rf"y{ending} holds a Small_.* with Frontend.* not a"):
             create_model(other, 3, weights=f"y{ending}", **overrides)
 

@@ -65,7 +65,7 @@ def publish(monkeypatch, cache):
     """Puts a network's file into the cache, and the file's facts into the table."""
 
     def put(network: Network, **facts) -> Path:
-        name = network.row.name
+        name = network.arch.name
         path = write(cache / f"{name}_mAP=0.123.pth", network)
         facts = {"md5": hashlib.md5(path.read_bytes()).hexdigest(), **facts}
         monkeypatch.setitem(zoo.PUBLISHED, name, zoo.PublishedFile(name, path.name, **facts))
@@ -172,10 +172,10 @@ def test_a_files_name_or_the_caller_says_the_network(tmp_path):
     original = filled("Small_DecisionLevelMax", 527)
     path = write(tmp_path / "small_DecisionLevelMax_mAP%3D0.385 (1).pth", original)
     network = read_network(path)
-    assert network.row.name == "Small_DecisionLevelMax"
+    assert network.arch.name == "Small_DecisionLevelMax"
     assert_same(network, original)
     assert network.labels[:1] == ["Speech"]
-    assert read_network(path, "small").row.name == "Small"
+    assert read_network(path, "small").arch.name == "Small"
     with pytest.raises(ValueError, match=r"mine\.pth does not tell which network .* --arch"):
         read_network(path.rename(tmp_path / "mine.pth"))
     with pytest.raises(ValueError, match="unknown network 'Cnn15'; the nearest are"):
