@@ -312,12 +312,13 @@ def table_rows(grid: Grid, lines: Sequence[Line]) -> list[dict]:
 
 
 def _interval(name: str, found: Estimate | None) -> dict[str, str | None]:
-    values = dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    row = dict.fromkeys((name, f"{name}_low", f"{name}_high"))
     if found:
-        half = math.nan if found.half is None else found.half
-        ends = (found.mean, found.mean - half, found.mean + half)
-        values = dict(zip(values, (None if x != x else f"{x:.6f}" for x in ends), strict=True))
-    return values
+        row[name] = f"{found.mean:.6f}"
+    if found and found.half is not None:
+        row[f"{name}_low"] = f"{found.mean - found.half:.6f}"
+        row[f"{name}_high"] = f"{found.mean + found.half:.6f}"
+    return row
 
 
 def run_rows(plan: Plan, states: Mapping[tuple[str, int], State]) -> list[dict]:
