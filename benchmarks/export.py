@@ -61,14 +61,15 @@ def exported(network, folder: Path, precisions: list[str], clips: list[np.ndarra
 def latencies(network, files: dict[tuple, Path], clip: np.ndarray, rounds: int) -> dict:
     """Seconds of each round by runtime and precision, Keras among them."""
     import tensorflow as tf
+
     from panns_tf.export.runtimes import open_exported
-    from panns_tf.layers.cpu import without_xla
+    from panns_tf.layers.cpu import traced_for
 
     signature = [tf.TensorSpec((None, None), tf.float32)]
     function = tf.function(
         lambda x: network(x, training=False), input_signature=signature, autograph=False
     )
-    with without_xla():
+    with traced_for("portable"):
         in_keras = function.get_concrete_function()
     calls = {"Keras": lambda x: in_keras(tf.constant(x))["clipwise_output"].numpy()}
     calls |= {key: open_exported(path)[0] for key, path in files.items()}

@@ -237,8 +237,8 @@ def pair_of(models, name: str, precision: str, **overrides) -> tuple:
     keras.config.set_dtype_policy(precision)
     network = panns_tf.create_model(name, CLASSES, **overrides)
     keys = ("sample_rate", "window_size", "hop_size", "mel_bins", "fmin", "fmax")
-    settings = {key: getattr(network.row.frontend, key) for key in keys}
-    reference = getattr(models, network.row.name)(**settings, classes_num=CLASSES)
+    settings = {key: getattr(network.arch.frontend, key) for key in keys}
+    reference = getattr(models, network.arch.name)(**settings, classes_num=CLASSES)
     state = {k: torch.from_numpy(v) for k, v in panns_tf.to_torch_state(network).items()}
     reference.load_state_dict(state, strict=True)
     return network, reference
@@ -253,7 +253,7 @@ def compare_losses(models, name: str, seconds: float) -> None:
     """Prints the losses of three float32 steps, without what is random, on both sides."""
     network, reference = pair_of(models, name, "float32", dropout=False, spec_augment=False)
     reference.spec_augmenter = torch.nn.Identity()
-    batch = batch_of(2, round(min(seconds, 2) * network.row.frontend.sample_rate))
+    batch = batch_of(2, round(min(seconds, 2) * network.arch.frontend.sample_rate))
     allow_tf32(False)
     plain = mock.patch("torch.nn.functional.dropout", lambda x, *_, **__: x)
     # A gentle rate: Adam's first steps go by the sign of gradients, which rounding decides.

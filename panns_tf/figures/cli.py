@@ -148,10 +148,11 @@ def _complexity(args: argparse.Namespace) -> "Iterator[Chart | str]":
 
 
 def _complexity_chart(runs: "Sequence[Run]") -> "Chart":
+    from panns_tf.figures.complexity import complexity
     from tfrecords.quiet import import_tensorflow_quietly
 
-    import_tensorflow_quietly()
-    from panns_tf.figures.complexity import complexity
+    if runs:  # their operations are counted by Keras
+        import_tensorflow_quietly()
 
     return complexity(runs)
 

@@ -1,7 +1,6 @@
 """mAP against operations: the paper's Figure 5, with this project's own runs."""
 
 from collections.abc import Sequence
-from functools import cache
 
 from panns_tf.complexity import complexity as count_operations
 from panns_tf.config import OVERRIDES
@@ -52,7 +51,7 @@ def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> Chart:
 def published_rows() -> list[dict]:
     """The networks of Figure 5: those of Table XII, without variants of the front end."""
     return [
-        _row(_AUDIOSET, arch.name, _kind(arch), _counted(arch.name), arch.published_map)
+        _row(_AUDIOSET, arch.name, _kind(arch), arch, arch.published_map)
         for arch in ARCHITECTURES.values()
         if arch.published_map is not None and arch.head == "clip" and family(arch.name) is arch
     ]
@@ -72,17 +71,12 @@ def _row(panel: str, system: str, kind: str, counted, value: float, **own) -> di
     }
 
 
-@cache
-def _counted(name: str):
-    return count_operations(name, SECONDS)
-
-
 def _kind(arch: Architecture) -> str:
     if "wavegram" in arch.inputs:
         return "Wavegram"
     if "waveform" in arch.inputs:
         return "one-dimensional"
-    return {"cnn": "CNN", "resnet": "ResNet"}.get(arch.body, "MobileNet")
+    return {"cnn": "CNN", "resnet": "ResNet"}.get(arch.backbone, "MobileNet")
 
 
 def _is_audioset(run: Run) -> bool:

@@ -37,7 +37,7 @@ _FORMATS = {
     "embedding_size": lambda value: f"embedding {value}",
 }
 #: Fields of an architecture that its variants share: networks with the same layers.
-_LAYERS = ("body", "head", "inputs", "widths", "depths", "kernels", "bottleneck", "pool_last")
+_LAYERS = ("backbone", "head", "inputs", "widths", "depths", "kernels", "bottleneck", "pool_last")
 
 
 @dataclasses.dataclass(frozen=True)
