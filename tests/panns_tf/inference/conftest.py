@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.panns_tf.inference.support import kept, noise
+from tests.panns_tf.inference.support import kept, noise, outputs_of
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,6 @@ def scores():
 
     def of(number: int) -> np.ndarray:
         samples = noise(8000 + 1000 * (number % 3), number)
-        return kept("Tiny")(samples[None], training=False)["clipwise_output"][0].numpy()
+        return outputs_of(kept("Tiny"), samples[None])["clipwise_output"][0]
 
     return of

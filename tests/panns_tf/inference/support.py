@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 from panns_tf.weights.loading import create_model
 
@@ -35,6 +36,13 @@ def trained(name: str, num_classes: int = 3, **overrides) -> Network:
 def kept(name: str) -> Network:
     """A network of which several tests of a process make use; none changes it."""
     return trained(name)
+
+
+def outputs_of(network: Network, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+    """A network's outputs for (batch, samples), without compiling a layer for the length."""
+    with traced_for("portable"):
+        outputs = network(waveforms, training=False)
+    return {name: value.numpy() for name, value in outputs.items()}
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:

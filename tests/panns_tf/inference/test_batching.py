@@ -8,7 +8,7 @@ import soundfile
 from panns_tf.inference import batching
 from panns_tf.inference.batching import READ_AHEAD, predict_each, read_ahead
 from panns_tf.inference.model import InferenceModel
-from tests.panns_tf.inference.support import kept, noise
+from tests.panns_tf.inference.support import kept, noise, outputs_of
 from tfrecords.audio import AudioError
 
 
@@ -18,7 +18,7 @@ def model():
 
 
 def whole(model, samples):
-    return model.network(samples[None], training=False)["clipwise_output"][0].numpy()
+    return outputs_of(model.network, samples[None])["clipwise_output"][0]
 
 
 def test_recordings_are_read_in_order_whatever_fails(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import soundfile
 from panns_tf import EventSettings, SoundEventDetector
 from panns_tf.inference import batching
 from panns_tf.inference.events import find_events
-from tests.panns_tf.inference.support import kept, noise
+from tests.panns_tf.inference.support import kept, noise, outputs_of
 
 NATIVE = "Thin_Cnn14_DecisionLevelMax"
 
@@ -17,7 +17,7 @@ def test_frames_are_the_networks(kind):
     assert not detector.windowed
     for samples in (1, 9000, 100_000):
         detection = detector.detect(noise(samples), 32000, keep_frames=True)
-        expected = network(noise(samples)[None], training=False)["framewise_output"][0]
+        expected = outputs_of(network, noise(samples)[None])["framewise_output"][0]
         np.testing.assert_allclose(detection.framewise, expected, atol=1e-5)
         assert (detection.frame_seconds, detection.seconds) == (0.01, samples / 32000)
         for event in detection.events:
@@ -26,7 +26,7 @@ def test_frames_are_the_networks(kind):
 
 def test_events_are_those_of_the_segments():
     network, samples = kept(NATIVE), noise(300_000)
-    segments = network(samples[None], training=False)["segmentwise_output"][0].numpy()
+    segments = outputs_of(network, samples[None])["segmentwise_output"][0]
     rows = np.concatenate([segments, segments[-1:]])  # the last one lasts until the end
     middle = float(np.median(segments))
     settings = EventSettings(high=middle, low=middle * 0.99)
@@ -67,7 +67,7 @@ def test_windows_stand_for_their_middle():
     assert len(detection.framewise) == 16  # ceil(3.0625 / 0.2)
     starts = {0: 0, 2: 0, 3: 1600, 5: 4800, 12: 16000, 15: len(samples) - 8000}
     for step, start in starts.items():
-        expected = network(samples[None, start : start + 8000], training=False)
+        expected = outputs_of(network, samples[None, start : start + 8000])
         expected = expected["clipwise_output"][0]
         np.testing.assert_allclose(detection.framewise[step], expected, atol=1e-5)
 
@@ -81,7 +81,7 @@ def test_windows_cover_short_recordings():
         assert len(detection.framewise) == -(-samples // 4000)
         spans = {(event.onset, event.offset) for event in detection.events}
         assert spans == {(0.0, samples / 8000)}
-    padded = kept("Tiny")(np.pad(noise(1000), (0, 19000))[None])["clipwise_output"]
+    padded = outputs_of(kept("Tiny"), np.pad(noise(1000), (0, 19000))[None])["clipwise_output"]
     found = detector.detect(noise(1000), 8000, keep_frames=True).framewise
     np.testing.assert_allclose(found, padded, atol=1e-5)
 
