@@ -36,7 +36,7 @@ FRONT_ENDS = {
 
 def front_end_of(network: str) -> str:
     """The front end for a network, one of `FRONT_ENDS`."""
-    from panns_tf.models import find
+    from panns_tf.models.registry import find
 
     arch = find(network)
     if "log_mel" not in arch.inputs:

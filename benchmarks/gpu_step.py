@@ -40,8 +40,8 @@ from common import CLASSES, print_table, reference_flags, reference_module
 
 import panns_tf
 from panns_tf.complexity import complexity
-from panns_tf.layers import MixupLambda
-from panns_tf.models import find
+from panns_tf.layers.mixup import MixupLambda
+from panns_tf.models.registry import find
 from panns_tf.training.losses import binary_cross_entropy
 
 FRONT, FORWARD, BACKWARD, STEP = "front end", "forward", "forward and backward", "whole step"

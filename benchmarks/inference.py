@@ -21,7 +21,7 @@ def sides(name: str, models, clips: int) -> dict:
     import torch
 
     import panns_tf
-    from panns_tf.models import find
+    from panns_tf.models.registry import find
 
     frontend = find(name).frontend
     network = panns_tf.create_model(name)

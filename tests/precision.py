@@ -42,7 +42,7 @@ def losses(name: str, precision: str) -> np.ndarray:
     with numerics(precision, seed=0):
         network = create_model(name, num_classes=5, dropout=False, spec_augment=False)
         update = TrainStep(config, network, Distribution(tf.distribute.get_strategy()))
-        samples = network.row.frontend.sample_rate
+        samples = network.arch.frontend.sample_rate
         batch = {
             "waveform": tf.constant(hard_clips(samples)),
             "target": tf.constant(np.eye(5, dtype="float32")[np.arange(8) % 5]),

@@ -50,7 +50,7 @@ def test_leaves_what_the_documentation_names(finished, data):
     assert metrics["mAP"] == pytest.approx(lines[-1]["mAP"])
     network = keras.saving.load_model(finished / "final.keras")
     assert list(network.labels) == written["labels"]
-    frontend = network.row.frontend
+    frontend = network.arch.frontend
     assert (frontend.hop_size, frontend.mel_bins) == (160, 32)
     assert network.output_shapes["embedding"] == (None, 5)
 

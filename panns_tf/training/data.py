@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.layers import MixupLambda
+from panns_tf.layers.mixup import MixupLambda
 from panns_tf.training.distribution import Distribution
 from tfrecords import Damage, dataset, load_index, read_black_list, synthesize_clips
 from tfrecords.files import atomic_path

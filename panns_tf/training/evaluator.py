@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from panns_tf import metrics
 from panns_tf.config import TrainConfig
-from panns_tf.models import Network
+from panns_tf.models.network import Network
 from panns_tf.training.callbacks import to_json
 from panns_tf.training.data import readable_errors, reading, to_float
 from panns_tf.training.distribution import Distribution
@@ -59,7 +59,7 @@ class RecordEvaluator:
         on_damage: Callable | None = None,
     ):
         self._config, self._distribution = config, distribution
-        self._reading = reading(config, network.row.frontend.sample_rate)
+        self._reading = reading(config, network.arch.frontend.sample_rate)
         self._reading["on_damage"] = on_damage
         self._predictor = compiled_predictor(network, distribution)
         self._failed = False

@@ -10,7 +10,7 @@ import tensorflow as tf
 from panns_tf.config import TrainConfig
 from panns_tf.layers.cpu import traced_for
 from panns_tf.layers.mixup import mix
-from panns_tf.models import Network, training_model
+from panns_tf.models.network import Network, training_model
 from panns_tf.training.data import augment, to_float
 from panns_tf.training.distillation import Teacher
 from panns_tf.training.distribution import Distribution
@@ -55,7 +55,7 @@ class TrainStep:
         self._model = training_model(network)
         self._distribution = distribution
         self._teacher = teacher
-        self._loss = loss or loss_for(network.row.activation)
+        self._loss = loss or loss_for(network.arch.activation)
         self._seeds = [v.value for v in network.variables if "seed" in v.name and not v.trainable]
         self._statistics = [
             v.value for v in network.non_trainable_variables if v.dtype.startswith("float")
@@ -235,7 +235,7 @@ class TrainStep:
 
     def _inputs(self, batch: dict, seed) -> tuple[dict, tf.Tensor]:
         """Augmented, mixed inputs of the model, and its targets."""
-        config, arch = self.config, self._network.row
+        config, arch = self.config, self._network.arch
         waveform, target = to_float(batch["waveform"]), batch["target"]
         weight = batch.get("mixup_lambda")
         shift = round(config.time_shift * arch.frontend.sample_rate)

@@ -11,14 +11,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
-from panns_tf.layers import SpecAugment, mix
-from panns_tf.models import Network
+from panns_tf.layers.mixup import mix
+from panns_tf.layers.spec_augment import SpecAugment
+from panns_tf.models.network import Network
 from panns_tf.training.data import FULL_SCALE, RecordData, add_mixup, augment, to_float
 from panns_tf.training.evaluator import Predictions, RecordEvaluator
 from panns_tf.training.trainer import Trainer
 from tfrecords import load_index
-from tfrecords.records import read_clips
 from tfrecords.progress import logger
+from tfrecords.records import read_clips
 
 #: Clips of which there are pictures: training clips, in pairs, and held-out ones.
 TRAINING_CLIPS, HELD_OUT_CLIPS = 4, 2
@@ -94,13 +95,13 @@ class TensorBoardImages(keras.callbacks.Callback):
         settings = dataclasses.asdict(self._config).items()
         lines = [f"- {name}: {value}" for name, value in settings if value is not None]
         tf.summary.text("configuration", "\n".join(lines))
-        if self._config.pictures and "log_mel" in self._network.row.inputs:
+        if self._config.pictures and "log_mel" in self._network.arch.inputs:
             rows, seconds = augmented(self._network, self._config, self._data)
             figure = draw_spectrograms(rows, seconds, shared=True)
             image("clips/before and after SpecAugment and mixup", figure)
 
     def _after_an_evaluation(self) -> None:
-        predictions, rate = self._evaluator.predictions, self._network.row.frontend.sample_rate
+        predictions, rate = self._evaluator.predictions, self._network.arch.frontend.sample_rate
         curves = draw_curves(predictions, self._labels, self._watched)
         image("classes/precision and recall", curves)
         kernel = first_kernel(self._network)
@@ -200,7 +201,7 @@ def front_end(network: Network) -> keras.Model | None:
     outputs = {
         name: network.get_layer(layer).output
         for name, layer in last.items()
-        if name in network.row.inputs
+        if name in network.arch.inputs
     }
     return keras.Model(network.inputs[0], outputs) if outputs else None
 
@@ -217,7 +218,7 @@ def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], fl
     Returns:
         A row for each item that enters the backbone, and the seconds of a clip.
     """
-    arch, model = network.row, front_end(network)
+    arch, model = network.arch, front_end(network)
     rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS
     (batch,) = add_mixup(data.records(0, clips), config, clips=clips).take(1)
     weights = batch.get("mixup_lambda")

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import Network
+from panns_tf.models.network import Network
 from panns_tf.run import BEST, CHECKPOINTS, FINAL, RunError
 from panns_tf.training import checkpoint
 from panns_tf.training.callbacks import MetricsLogger, ProgressBar, StepLogger

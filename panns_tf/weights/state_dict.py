@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from panns_tf.layers import BatchNorm, LogMel
-from panns_tf.layers.log_mel import analysis_window, mel_matrix
+from panns_tf.layers.batch_norm import BatchNorm
+from panns_tf.layers.log_mel import LogMel, analysis_window, mel_matrix
 from panns_tf.models.network import Network
 from panns_tf.weights.torch_file import TorchState
 

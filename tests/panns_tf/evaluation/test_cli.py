@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from panns_tf.evaluation.scores import load_scores
-from panns_tf.models import create_model
+from panns_tf.weights.loading import create_model
 from tests import commands
 from tfrecords import load_index, synthesize_clips
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from panns_tf.config import Frontend
 from panns_tf.export.check import excess
 from panns_tf.export.portable import ConvolvedLogMel, DilatedConv1D, portable
-from panns_tf.layers import LogMel
+from panns_tf.layers.log_mel import LogMel
 from panns_tf.models.registry import FRONTEND_8K, FRONTEND_16K
 from tests.panns_tf.export.support import sound, trained
 from tests.support import GRAPHS

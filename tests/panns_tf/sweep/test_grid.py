@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from panns_tf.config import TrainConfig
-from panns_tf.models import ARCHITECTURES, find
+from panns_tf.models.registry import ARCHITECTURES, find
 from panns_tf.sweep.grid import find_grid, grid_names, read_grid
 from tfrecords.flags import add_flags
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
-from panns_tf.layers import MixupLambda
+from panns_tf.layers.mixup import MixupLambda
 from panns_tf.training import data as data_module
 from panns_tf.training.data import RecordData, add_mixup, augment, make_demo_data
 from panns_tf.training.distribution import Distribution

@@ -46,7 +46,7 @@ def run(data, folder, **settings) -> Trainer:
     index, one = load_index(config.data), Distribution(tf.distribute.get_strategy())
     network = create_model(config.arch, 12)
     network.labels = index.info.classes
-    records = RecordData(config, network.row.frontend.sample_rate, one)
+    records = RecordData(config, network.arch.frontend.sample_rate, one)
     evaluate = RecordEvaluator(config, network, one) if config.eval_data else None
     trainer = Trainer(config, network, records, evaluate=evaluate)
     trainer.callbacks.append(TensorBoardImages(trainer, records, evaluate, index.class_counts))
