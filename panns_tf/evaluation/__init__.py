@@ -1,1 +1,1 @@
-"""Evaluation of trained networks: scores, figures with their intervals, pages to read them on."""
+"""Evaluation of trained networks: scores, metrics with their intervals, reports, comparisons."""

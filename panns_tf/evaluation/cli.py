@@ -63,19 +63,19 @@ def add_evaluate_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> None:
     """Runs ``evaluate``."""
-    given = given_settings(args, Windows)
-    if "aggregate" in given and "window" not in given:
+    settings = given_settings(args, Windows)
+    if "aggregate" in settings and "window" not in settings:
         raise ValueError(
-            f"--aggregate {given['aggregate']} needs a --window: whole clips have no parts"
+            f"--aggregate {settings['aggregate']} needs a --window: whole clips have no parts"
         )
-    windows, options = Windows(**given), ReportOptions(**given_settings(args, ReportOptions))
-    given |= given_settings(args, EvalInput)
+    windows, options = Windows(**settings), ReportOptions(**given_settings(args, ReportOptions))
+    settings |= given_settings(args, EvalInput)
     records = None
     if args.data is not None:
         records = EvalInput(args.data, windows, **given_settings(args, EvalInput))
-    elif given:
+    elif settings:
         raise ValueError(
-            f"--{next(iter(given)).replace('_', '-')} needs --data: without it scores that are "
+            f"--{next(iter(settings)).replace('_', '-')} needs --data: without it scores that are "
             "there are compared"
         )
     if args.compare is None:

@@ -82,18 +82,17 @@ def mistake_blocks(
         audio: whether they can be played.
     """
     alarms, misses = find_mistakes(scores, count)
-    rate = scores.meta["sample_rate"]
-    waveforms = read_clips(
-        data, [scores.clip_ids[clip] for clip, _ in alarms + misses], rate, decimation
-    )
+    rate, clip_ids = scores.meta["sample_rate"], scores.clip_ids
+    wanted = [clip_ids[clip] for clip, _ in alarms + misses]
+    waveforms = read_clips(data, wanted, rate, decimation)
 
     def clips(mistakes: list[tuple[int, int]], what: str) -> list[Clip]:
-        made = [_clip(scores, clip, label, what) for clip, label in mistakes]
-        for place, (clip, _) in enumerate(mistakes):
-            waveform = waveforms.get(scores.clip_ids[clip])
-            if waveform is not None:
-                made[place] = with_media(made[place], waveform, rate, audio)
-        return made
+        cards = []
+        for clip, label in mistakes:
+            card, waveform = _clip(scores, clip, label, what), waveforms.get(clip_ids[clip])
+            readable = waveform is not None
+            cards.append(with_media(card, waveform, rate, audio) if readable else card)
+        return cards
 
     empty = "None: every clip with a label outscores those without."
     note = (
@@ -130,7 +129,7 @@ def read_clips(
 ) -> dict[bytes, np.ndarray]:
     """Reads clips of packed records: float32 (samples,) in [-1, 1] by clip id.
 
-    Clips that are not there or damaged are left out.
+    Missing and damaged clips are left out.
 
     Args:
         data: directory of the records.
@@ -140,10 +139,10 @@ def read_clips(
     """
     index = load_index(data)
     rows = {clip_id: row for row, clip_id in enumerate(index.clip_ids.tolist())}
-    known = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in rows]
-    if not known:
+    wanted = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in rows]
+    if not wanted:
         return {}
-    stored, damages = RecordReader(index).waveforms(np.array([rows[key] for key in known]))
+    stored, damages = RecordReader(index).waveforms(np.array([rows[clip_id] for clip_id in wanted]))
     waveforms = resample_clips(
         np.array(stored),
         stored=index.info.sample_rate,
@@ -152,7 +151,7 @@ def read_clips(
     )
     return {
         clip_id: waveforms[row].astype(np.float32) / 32767
-        for row, clip_id in enumerate(known)
+        for row, clip_id in enumerate(wanted)
         if row not in damages
     }
 

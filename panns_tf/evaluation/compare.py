@@ -104,7 +104,7 @@ def compare(
 def run_names(runs: Sequence[Path]) -> list[str]:
     """The shortest ends of paths that tell runs apart; a number where paths are the same."""
     parts = [run.absolute().parts for run in runs]
-    # A file's name alone, best.keras, says little.
+    # A file's name alone, best.keras, is too short.
     shortest = [1 + (run.is_file() or run.name == "saved_model") for run in runs]
     names: list[str] = []
     for more in range(max(map(len, parts))):
@@ -113,7 +113,7 @@ def run_names(runs: Sequence[Path]) -> list[str]:
         ]
         if len(set(names)) == len(set(parts)):
             break
-    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
     return [
         name if count == 1 else f"{name} ({count})"
         for name, count in zip(names, counts, strict=True)
@@ -151,7 +151,7 @@ def _common_scores(runs: Sequence[Path]) -> list[Scores]:
     candidates = [cached_scores(run) for run in runs]
     common = set.intersection(*({key(scores) for scores in each} for each in candidates))
     if len(common) == 1 or all(len(each) == 1 for each in candidates):
-        # One each may differ in clips or windows; what follows says in which.
+        # One each may differ in clips or windows; the comparison names the difference.
         return [next(x for x in each if len(each) == 1 or key(x) in common) for each in candidates]
     evaluations = "; ".join(
         f"{run}: {', '.join(sorted({str(scores.meta.get('data')) for scores in each}))}"
@@ -209,7 +209,7 @@ def compare_scores(
 
 def notes(compared: Sequence[Compared]) -> list[str]:
     """What a reader must know of runs that are compared."""
-    found = [
+    remarks = [
         f"unfinished: {run.name}, {run.scores.meta['unfinished']}"
         for run in compared
         if run.scores.meta.get("unfinished")
@@ -217,15 +217,15 @@ def notes(compared: Sequence[Compared]) -> list[str]:
     inputs = {run.name: run.scores.meta.get("heard", "") for run in compared}
     if len(set(inputs.values())) > 1:
         each = ", ".join(f"{name} {how}" for name, how in inputs.items())
-        found.append(f"the models were given the clips differently: {each}")
-    for place, run in enumerate(compared):
+        remarks.append(f"the models were given the clips differently: {each}")
+    for index, run in enumerate(compared):
         digest = run.scores.meta.get("model_sha256")
-        for other in compared[:place]:
+        for other in compared[:index]:
             same = digest and digest == other.scores.meta.get("model_sha256")
             if same and np.array_equal(run.scores.score, other.scores.score):
-                found.append(f"the same model: {other.name} and {run.name}")
+                remarks.append(f"the same model: {other.name} and {run.name}")
                 break
-    found += [
+    remarks += [
         f"scores outside [0, 1]: {run.name}, {run.scores.score.min():.3g} to "
         f"{run.scores.score.max():.3g}; only their order counts here"
         for run in compared
@@ -233,8 +233,8 @@ def notes(compared: Sequence[Compared]) -> list[str]:
     ]
     left_out = int((~compared[0].summary.defined).sum())
     if left_out:
-        found.append(f"{left_out} classes without positive or negative clips are left out")
-    return found
+        remarks.append(f"{left_out} classes without positive or negative clips are left out")
+    return remarks
 
 
 def meaning(compared: Sequence[Compared]) -> str:

@@ -60,7 +60,7 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
     write_report(output, measures.summary, scores.labels, extra, columns)
     values = finite({"accuracy": None, **measures.summary.as_dict(), **extra})
     if options.report:
-        sections = evaluation_sections(scores.labels, scores, measures, metadata, values)
+        sections = evaluation_sections(scores, measures, metadata, values)
         mistakes = mistake_blocks(
             scores, options.mistakes, records.data, records.decimation, options.audio
         )

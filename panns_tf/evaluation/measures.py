@@ -73,13 +73,12 @@ class Measures:
         summary, calibration = self.summary, self.calibration
         ap, auc = (self.class_interval(name) for name in ("average_precision", "auc"))
         unknown = [None] * len(summary.positives)
-        known = ~np.isnan(summary.average_precision)
         columns = {
             "ap_low": ap[:, 0],
             "ap_high": ap[:, 1],
             "auc_low": auc[:, 0],
             "auc_high": auc[:, 1],
-            "chance": np.where(known, summary.chance, np.nan),
+            "chance": np.where(summary.positives > 0, summary.chance, np.nan),
             "lift": summary.lift,
             "best_f1": self.f1,
             "f1_threshold": self.f1_threshold,

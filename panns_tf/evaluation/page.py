@@ -82,16 +82,11 @@ _TILES = (
 
 
 def evaluation_sections(
-    labels: Sequence[str],
-    scores: Scores,
-    measures: Measures,
-    metadata: ClassMetadata,
-    values: dict,
+    scores: Scores, measures: Measures, metadata: ClassMetadata, values: dict
 ) -> list[Section]:
     """Returns the sections that show metrics.
 
     Args:
-        labels: of the classes.
         scores: of the evaluation.
         measures: its metrics.
         metadata: of its classes.
@@ -103,13 +98,13 @@ def evaluation_sections(
         _mean_curve("Precision and recall", 0, curves, micro),
         _mean_curve("ROC", 1, curves, micro),
         _reliability(measures),
-        _training_clips(labels, measures, metadata),
+        _training_clips(scores.labels, measures, metadata),
     ]
     return [
         Section("Summary", [_tiles(measures, values)]),
         Section("Curves", charts, grid=True),
         Section("Groups of classes", _group_tables(measures.groups)),
-        Section("All classes", [_class_table(labels, measures, metadata, curves)]),
+        Section("All classes", [_class_table(scores.labels, measures, metadata, curves)]),
     ]
 
 
@@ -164,12 +159,12 @@ def thin(curve: np.ndarray, points: int = POINTS) -> np.ndarray:
 
 def _mean_curve(title: str, which: int, curves: list, micro: tuple | None) -> Chart:
     """Curve of this number: the mean over the classes at equal x, and of all pairs."""
-    known = [curve[which] for curve in curves if curve is not None]
+    defined = [curve[which] for curve in curves if curve is not None]
     if which == 0:  # precision at the first threshold that reaches a recall
-        at = [np.searchsorted(curve[:, 0], _GRID - 1e-9) for curve in known]
+        at = [np.searchsorted(curve[:, 0], _GRID - 1e-9) for curve in defined]
     else:  # recall at no more than so many false alarms
-        at = [np.searchsorted(curve[:, 0], _GRID + 1e-9) - 1 for curve in known]
-    mean = np.mean([curve[index, 1] for curve, index in zip(known, at, strict=True)], axis=0)
+        at = [np.searchsorted(curve[:, 0], _GRID + 1e-9) - 1 for curve in defined]
+    mean = np.mean([curve[index, 1] for curve, index in zip(defined, at, strict=True)], axis=0)
 
     def draw(axes) -> None:
         if which == 1:

@@ -218,10 +218,10 @@ class Chart:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A clip to look at and to play; without a picture it is said that it cannot be read.
+    """A clip to look at and to play; one without a picture cannot be read any more.
 
     Attributes:
-        title, subtitle: what is said of it.
+        title, subtitle: above its picture.
         name: of the clip.
         labels: it has.
         scores: label, score and whether it has the label.

@@ -1,4 +1,4 @@
-"""Scores of a model for packed records: predicted, kept in ``scores.npz``, and found again."""
+"""Scores of a model for packed records: predicted, kept in ``scores.npz``, and reused."""
 
 import dataclasses
 import hashlib
@@ -56,7 +56,7 @@ class Scores:
             names: of these and of the others, for the error.
 
         Raises:
-            ValueError: if clips, classes or targets differ; says which.
+            ValueError: if clips, classes or targets differ.
         """
         if self.labels != other.labels:
             where = f"{len(self.labels)} and {len(other.labels)}"
@@ -173,7 +173,7 @@ def windowed(predictor: Callable, windows: Windows, sample_rate: int) -> Callabl
 
 
 def _unfinished(model: Path, file: Path) -> str | None:
-    """What is said of a model whose run has not ended, or None."""
+    """The remark on a model whose run has not ended, or None."""
     run = run_of(model)
     if run is None or run.finished:
         return None

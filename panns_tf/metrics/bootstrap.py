@@ -92,8 +92,8 @@ class Bootstrap:
             spread = spread * np.sqrt(positives / (positives - 1.0)) / (estimate * (1 - estimate))
             half = special.ndtri((1 + level) / 2) * spread
             ends = [special.expit(special.logit(estimate) + sign * half) for sign in (-1, 1)]
-        known = (positives > 1) & (half > 0) & np.isfinite(half)
-        return np.where(known[:, None], np.stack(ends, axis=1), np.nan)
+        valid = (positives > 1) & (half > 0) & np.isfinite(half)
+        return np.where(valid[:, None], np.stack(ends, axis=1), np.nan)
 
     def minus(self, other: "Bootstrap") -> "Difference":
         """How much better these metrics are than another's, replicate by replicate.
@@ -255,11 +255,11 @@ def _sorter(hits: np.ndarray, values: np.ndarray, ones: np.ndarray) -> sparse.cs
     Of thresholds lowest first: positives there; negatives there; negatives between it and the next.
     Negatives below all positives count in no row. None for a class without positives.
     """
-    threshold, place = np.unique(values[hits], return_inverse=True)
+    threshold, index = np.unique(values[hits], return_inverse=True)
     if not threshold.size:
         return None
     row = np.empty(values.size, np.int64)
-    row[hits] = 3 * place
+    row[hits] = 3 * index
     negative = values[~hits]
     # Odd is a threshold's own score, even lies between two, 0 is below all.
     between = np.searchsorted(threshold, negative, "left")
@@ -321,11 +321,11 @@ def micro_replicates(target, score, replicates: int, seed: Seed = 0) -> np.ndarr
     end = last_of_tie[np.searchsorted(last_of_tie, hit)]
     last_hit = np.searchsorted(hit, end, "right") - 1
     replicates = min(replicates, max(_MICRO_REPLICATES, _MICRO_PAIRS // score.size))
-    found = []
+    values = []
     for _, counts in resample_counts(clips, replicates, seed, np.int64):
         for drawn in counts.T:
             called, gained = np.cumsum(drawn[clip])[end], drawn[clip[hit]]
             true = np.cumsum(gained)[last_hit]
             if gained.any():
-                found.append(np.sum(gained * (true / np.maximum(called, 1))) / gained.sum())
-    return np.array(found)
+                values.append(np.sum(gained * (true / np.maximum(called, 1))) / gained.sum())
+    return np.array(values)

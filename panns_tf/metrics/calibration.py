@@ -58,10 +58,10 @@ def calibration(target, score, bins: int = 15) -> Calibration:
     # Of each class: clips, sum of scores and positives in each bin.
     tables = np.empty((3, 1 if score.ndim == 1 else score.shape[1], bins))
     for number, (hits, values) in enumerate(class_rows(target, score)):
-        place = np.searchsorted(inner, values)
-        tables[0, number] = np.bincount(place, minlength=bins)
-        tables[1, number] = np.bincount(place, weights=values, minlength=bins)
-        tables[2, number] = np.bincount(place[hits], minlength=bins)
+        index = np.searchsorted(inner, values)
+        tables[0, number] = np.bincount(index, minlength=bins)
+        tables[1, number] = np.bincount(index, weights=values, minlength=bins)
+        tables[2, number] = np.bincount(index[hits], minlength=bins)
     count, confident, true = tables.sum(axis=1)
     with np.errstate(invalid="ignore"):
         return Calibration(

@@ -125,11 +125,11 @@ def by_label_quality(quality) -> list[ClassGroup]:
             f"{quality.shape}, from {np.min(quality, initial=1):g} to "
             f"{np.max(quality, initial=0):g}"
         )
-    place = np.searchsorted(_QUALITY_EDGES, quality, side="right")
-    place[np.isnan(quality)] = len(_QUALITY_NAMES) - 1
+    index = np.searchsorted(_QUALITY_EDGES, quality, side="right")
+    index[np.isnan(quality)] = len(_QUALITY_NAMES) - 1
     return [
-        ClassGroup("label quality", _QUALITY_NAMES[number], np.flatnonzero(place == number))
-        for number in np.unique(place).tolist()
+        ClassGroup("label quality", _QUALITY_NAMES[number], np.flatnonzero(index == number))
+        for number in np.unique(index).tolist()
     ]
 
 
@@ -173,8 +173,8 @@ def _branch_members(labels: Sequence[str], ontology: str | Path | None) -> dict[
     """For each top category, which labels lie under it: bool (labels,)."""
     entries = _read_ontology(_DATA / "ontology.json" if ontology is None else Path(ontology))
     keys = {entry["name"]: key for key, entry in entries.items()}
-    known = audioset_classes()
-    keys |= {name: key for name, key in zip(known.names, known.ids, strict=True) if key in entries}
+    names = zip(audioset_classes().names, audioset_classes().ids, strict=True)
+    keys |= {name: key for name, key in names if key in entries}
     members = {}
     for top in _tops(entries):
         below, waiting = {top}, [top]

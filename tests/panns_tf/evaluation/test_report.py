@@ -174,7 +174,7 @@ def report(tmp_path_factory):
     metadata = ClassMetadata(np.array([12, 340, 5600, 70, 9]), "x", quality, branches, [])
     measures = measure(scores, metadata, replicates=50)
     values = finite({**measures.summary.as_dict(), **measures.as_metrics()})
-    sections = evaluation_sections(LABELS, scores, measures, metadata, values)
+    sections = evaluation_sections(scores, measures, metadata, values)
     clip = with_media(Clip(LABELS[2], "", "a", "", []), np.zeros(4000, np.float32) + 0.1, 8000)
     sections.append(Section("Mistakes", [Clips([clip]), Clips([], empty="None.")]))
     render(path, "Made up", sections, notes=measures.notes)
