@@ -10,7 +10,7 @@ from panns_tf.export import cli as export
 from panns_tf.figures import cli as figures
 from panns_tf.inference import cli as inference
 from panns_tf.sweep import cli as sweep
-from panns_tf.transfer.commands import finetune, predict
+from panns_tf.transfer import cli as transfer
 from panns_tf.weights import cli as weights
 from tfrecords.progress import show_messages
 
@@ -19,6 +19,8 @@ MODULES = {
     "tag": inference,
     "detect": inference,
     "embed": inference,
+    "finetune": transfer,
+    "predict": transfer,
     "convert": weights,
     "export": export,
     "demo": demo,
@@ -59,8 +61,6 @@ def _parser() -> argparse.ArgumentParser:
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name)
     models.set_defaults(run=_models, form="text")
 
-    for command in (finetune, predict):
-        command.add_parser(commands)
     for name, module in MODULES.items():
         added = commands.add_parser(
             name, help=COMMANDS[name].help, formatter_class=argparse.RawDescriptionHelpFormatter

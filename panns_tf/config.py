@@ -346,6 +346,12 @@ class TrainConfig(FitSettings, NetworkOverrides):
                 "(accumulate)"
             )
 
+    @classmethod
+    def from_settings(cls, settings: FitSettings, **others) -> "TrainConfig":
+        """The configuration of a training with the settings that every training has."""
+        shared = {name: getattr(settings, name) for name in settings_of(FitSettings)}
+        return cls(**shared, **others)
+
     @property
     def profiled(self) -> tuple[int, int] | None:
         """The steps after which a profile begins and ends."""

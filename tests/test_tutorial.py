@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from panns_tf.__main__ import _parser, main
-from panns_tf.transfer.options import config_of
+from panns_tf.transfer.settings import finetune_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOTEBOOK = REPOSITORY / "docs" / "tutorial.ipynb"
@@ -64,7 +64,7 @@ def test_every_command_is_one_of_this_project(pretrained):
     for words in shown:
         options = _parser().parse_args(words)
         if words[0] == "finetune":
-            config = config_of(options, True)
+            config = finetune_config(options)
             assert config.strategy == options.strategy
     learns = _parser().parse_args(shown[0])
     assert (learns.strategy == "scratch") is not pretrained

@@ -316,6 +316,14 @@ def _add_shared_flags(
     forms: tuple[str, ...] = ("json", "csv"),
     model: str | None = None,
 ) -> None:
+    add_paths(parser, forms)
+    add_flags(parser, Windows, names=("window", "hop"))
+    add_flags(parser, OutputSettings, defaults={"output": f"none; {', '.join(suffixes)}"})
+    add_flags(parser, ModelSettings, defaults={"model": model} if model else None)
+
+
+def add_paths(parser: argparse.ArgumentParser, forms: tuple[str, ...] = ("json", "csv")) -> None:
+    """Adds the recordings and how results are printed."""
     parser.add_argument(
         "paths",
         nargs="+",
@@ -330,9 +338,6 @@ def _add_shared_flags(
             f"--{form}", dest="form", action="store_const", const=form, help=helps[form]
         )
     parser.set_defaults(form="text")
-    add_flags(parser, Windows, names=("window", "hop"))
-    add_flags(parser, OutputSettings, defaults={"output": f"none; {', '.join(suffixes)}"})
-    add_flags(parser, ModelSettings, defaults={"model": model} if model else None)
 
 
 def _shared_settings(args: argparse.Namespace, suffixes: tuple[str, ...], hop_alone: bool = False):

@@ -1,28 +1,30 @@
-"""Splits that keep classes in their shares and groups whole."""
+"""Splits by scikit-learn that keep the classes' shares and never divide a group."""
 
 import collections
 import dataclasses
-from collections.abc import Hashable, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from panns_tf.transfer.clips import Collection, LabelledClip, Split
-from panns_tf.transfer.stratify import assign_groups, group_numbers
+from panns_tf.transfer.dataset import Dataset, Split, fold_splits, some
 
-#: Draws among which the one that parts the rare classes best is taken.
-_DRAWS = 16
+#: Attempts at a split, of which the first is taken that leaves every class a training clip.
+_ATTEMPTS = 16
 
 
-def fold_numbers(
-    target: np.ndarray, groups: Sequence[Hashable | None], folds: int, seed: int
-) -> np.ndarray:
-    """Deals clips into folds of equal size and equal shares of each class, groups whole.
+def fold_numbers(dataset: Dataset, clips: Sequence[int], folds: int, seed: int) -> np.ndarray:
+    """Deals clips into folds of like size and like shares of each class, groups whole.
 
     Args:
-        target: (clips, classes) of 0 and 1.
-        groups: of each clip; None for a clip that shares nothing with others.
+        dataset: whose clips these are.
+        clips: their numbers.
         folds: how many, at least 2.
-        seed: for ties; the same seed gives the same folds.
+        seed: of the order in which groups are dealt.
 
     Returns:
         int64 (clips,), from 0 to folds - 1.
@@ -30,228 +32,220 @@ def fold_numbers(
     Raises:
         ValueError: if there are fewer groups than folds.
     """
-    target, numbers = _checked(target, groups)
-    most = int(numbers.max(initial=-1)) + 1
+    target = dataset.target()[list(clips)]
+    groups = group_numbers([dataset.clips[number].group for number in clips])
+    most = len(np.unique(groups))
     if not 2 <= folds <= most:
         raise ValueError(
-            f"{folds} folds of {len(numbers)} clips in {most} groups; expected from 2 to {most}"
+            f"{folds} folds of {len(clips)} clips in {most} groups; expected from 2 to {most}"
         )
-    return _best(target, numbers, np.full(folds, 1 / folds), seed)  # (clips,)
+    # A clip of several labels counts for its rarest one, which is the hardest to spread.
+    rarity = np.where(target > 0, target.sum(axis=0), np.inf)
+    label = np.where(target.any(axis=1), rarity.argmin(axis=1), -1)
+    numbers = np.zeros(len(clips), np.int64)
+    kind = StratifiedKFold if most == len(clips) else StratifiedGroupKFold  # the first is faster
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    if np.bincount(label + 1).max() < folds:
+        label = np.zeros_like(label)  # no class has a clip for each fold
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes that are not in every fold
+        for fold, (_, tested) in enumerate(splitter.split(numbers, label, groups)):
+            numbers[tested] = fold
+    return numbers
+
+
+def group_numbers(groups: Sequence[str | None]) -> np.ndarray:
+    """Numbers groups from 0 in order of appearance, None each time anew: int64 (clips,)."""
+    keys = [number if group is None else f"g{group}" for number, group in enumerate(groups)]
+    numbers = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)
 
 
 def make_splits(
-    collection: Collection,
+    dataset: Dataset,
     *,
     folds: int | None = None,
     test: float = 0.2,
     validation: float = 0.15,
     seed: int = 0,
-) -> Collection:
-    """Gives a collection its splits; those that it has are kept.
+) -> Dataset:
+    """Gives a data set its splits; those that it has are kept.
 
     Args:
-        collection: with or without splits.
+        dataset: with or without splits.
         folds: how many to make, each tested once; None for one split into training and test.
-        test: share of all clips that are tested, without folds.
-        validation: share of the training clips that becomes validation, in splits without any.
-        seed: for ties.
+        test: share of all clips that is tested, without folds.
+        validation: share of the training clips for validation, in splits without any.
+        seed: of the splits.
 
     Raises:
-        ValueError: if a share is out of range, or a part would be empty.
+        ValueError: if a share is out of range, a part would be empty, or a given split has a group
+            on two sides.
     """
     if not 0 < test < 1:
         raise ValueError(f"a test share of {test:g}; expected one between 0 and 1")
-    splits, notes = collection.splits, []
+    splits, notes = dataset.splits, []
     if splits and folds is not None and folds != len(splits):
         notes.append(
             f"the data have {len(splits)} splits of their own; {folds} folds were asked for"
         )
-    if not splits:
-        groups = [clip.group for clip in collection.clips]
-        target = collection.target()  # (clips, classes)
-        if folds is None:
-            target, numbers = _checked(target, groups)
-            dealt = _best(target, numbers, np.array([1 - test, test]), seed, least=1)
-            names = {1: "test"}
-        else:
-            dealt = fold_numbers(target, groups, folds, seed)
-            names = {number: str(number + 1) for number in range(folds)}
-        splits = tuple(
-            Split(
-                name,
-                tuple(np.flatnonzero(dealt != number).tolist()),
-                tuple(np.flatnonzero(dealt == number).tolist()),
-            )
-            for number, name in names.items()
-        )
-    splits = tuple(with_validation(split, collection, validation, seed) for split in splits)
-    made = dataclasses.replace(collection, splits=splits)
+    everything = range(len(dataset.clips))
+    if not splits and folds is None:
+        tested = _part(dataset, everything, test, seed)
+        splits = fold_splits(np.where(tested, "test", "train").tolist(), ("test",))
+    elif not splits:
+        numbers = fold_numbers(dataset, everything, folds, seed)
+        names = [str(number + 1) for number in range(folds)]
+        splits = fold_splits([names[number] for number in numbers], names)
+    splits = tuple(with_validation(split, dataset, validation, seed) for split in splits)
+    made = dataclasses.replace(dataset, splits=splits)
     check_splits(made)
-    return dataclasses.replace(made, notes=(*made.notes, *notes, *_lacking(made)))
+    return made.with_notes(*notes, *_absent_classes(made))
 
 
-def with_validation(split: Split, collection: Collection, fraction: float, seed: int) -> Split:
-    """Moves part of the training clips to validation, whole groups, in the shares of the classes.
+def with_validation(split: Split, dataset: Dataset, share: float, seed: int) -> Split:
+    """Moves training clips to validation, groups whole, in the classes' shares.
 
-    Every class keeps a training clip. A split that has validation clips is returned as it is.
+    Every class keeps a training clip. A split that has validation clips is returned as it is, and
+    so is one of a single group.
 
     Args:
-        split: of the collection.
-        collection: whose clips the split numbers.
-        fraction: of the training clips; 0 for none.
-        seed: for ties.
+        split: of the data set.
+        dataset: whose clips the split numbers.
+        share: of the training clips; 0 for none.
+        seed: of the choice.
 
     Raises:
-        ValueError: if the fraction is not from 0 to below 1.
+        ValueError: if the share is not from 0 to below 1.
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"a validation share of {fraction:g}; expected one from 0 to below 1")
-    if split.validation or not fraction:
+    if not 0 <= share < 1:
+        raise ValueError(f"a validation share of {share:g}; expected one from 0 to below 1")
+    if split.validation or not share:
         return split
     train = np.array(split.train)
-    groups = [collection.clips[number].group for number in split.train]
-    target, numbers = _checked(collection.target()[train], groups)
-    moved = _best(target, numbers, np.array([1 - fraction, fraction]), seed) == 1
-    for label in np.flatnonzero(target.any(0) & ~target[~moved].any(0)):
-        moved &= ~np.isin(numbers, numbers[target[:, label] > 0])
+    moved = _part(dataset, split.train, share, seed)
     return dataclasses.replace(
         split, train=tuple(train[~moved].tolist()), validation=tuple(train[moved].tolist())
     )
 
 
-def subset(split: Split, collection: Collection, clips_per_class: int, seed: int) -> Split:
-    """Keeps some training clips of each class, of different groups as far as there are.
+def _part(dataset: Dataset, clips: Sequence[int], share: float, seed: int) -> np.ndarray:
+    """Which clips make up a share of them, groups whole: bool (clips,).
 
-    With the same seed the clips of a smaller number are among those of a larger one. Of a class
-    with fewer clips all are kept, see `short_classes`. A clip of several classes counts for each;
-    one without any is not kept.
-
-    Args:
-        split: of the collection.
-        collection: whose clips the split numbers.
-        clips_per_class: at least 1.
-        seed: which clips.
-
-    Raises:
-        ValueError: if the number is below 1.
+    Folds are made of which some are taken. Where classes have enough groups, each is on both sides.
     """
-    if clips_per_class < 1:
-        raise ValueError(f"{clips_per_class} clips per class; expected at least 1")
-    allowed = set(split.train)
-    labelled = [collection.clips[number].labels for number in split.train]
-    counts = collections.Counter(label for labels in labelled for label in labels)
-    orders = {
-        label: [n for n in _order(collection, label, seed) if n in allowed]
-        for label in sorted(counts, key=lambda label: (counts[label], label))
-    }
-    kept: set[int] = set()
-    have: collections.Counter[int] = collections.Counter()
-    for wanted in range(1, clips_per_class + 1):  # in rounds, so that fewer are among more
-        for label, order in orders.items():
-            if have[label] >= min(wanted, counts[label]):
-                continue
-            clip = next(number for number in order if number not in kept)
-            kept.add(clip)
-            have.update(collection.clips[clip].labels)
-    return dataclasses.replace(split, train=tuple(sorted(kept)))
+    groups = group_numbers([dataset.clips[number].group for number in clips])
+    most = len(np.unique(groups))
+    if most < 2:
+        return np.zeros(len(clips), bool)
+    small = min(share, 1 - share)
+    ratio = Fraction(1, round(1 / small))
+    if small > 0.1:
+        ratio = Fraction(small).limit_denominator(10)
+    if ratio.denominator > most:
+        ratio = Fraction(1, most)
+    target = dataset.target()[list(clips)] > 0
+    for attempt in range(_ATTEMPTS):
+        numbers = fold_numbers(dataset, clips, ratio.denominator, seed + attempt * 10_007)
+        part = (numbers < ratio.numerator) == (share <= 0.5)
+        _cover(part, target, groups, True)
+        _cover(part, target, groups, False)
+        if (target[~part].any(axis=0) == target.any(axis=0)).all():
+            return part
+    # What cannot be on both sides is trained on.
+    for label in np.flatnonzero(target.any(axis=0) & ~target[~part].any(axis=0)):
+        part[np.isin(groups, groups[target[:, label]])] = False
+    return part
 
 
-def short_classes(split: Split, collection: Collection, clips_per_class: int) -> str | None:
-    """Returns a note on the classes that have fewer training clips than wanted, or None."""
-    counts = collection.target()[list(split.train)].sum(0)  # (classes,)
-    short = [
-        f"{name} ({int(count)})"
-        for name, count in zip(collection.classes, counts, strict=True)
-        if count < clips_per_class
-    ]
-    if not short:
-        return None
-    more = f" and {len(short) - 8} more" if len(short) > 8 else ""
-    return (
-        f"split {split.name}: {len(short)} of {len(counts)} classes have fewer than "
-        f"{clips_per_class} training clips: {', '.join(short[:8])}{more}"
-    )
+def _cover(part: np.ndarray, target: np.ndarray, groups: np.ndarray, side: bool) -> None:
+    """Moves a group to one side for each class of at least two groups that is not there."""
+    for label in np.flatnonzero(target.any(axis=0) & ~target[part == side].any(axis=0)):
+        having, counts = np.unique(groups[target[:, label]], return_counts=True)
+        for group in having[np.argsort(counts, kind="stable")] if len(having) > 1 else ():
+            members = groups == group
+            stays = target[(part != side) & ~members].any(axis=0)
+            if stays[target[members].any(axis=0)].all():  # takes no other class away
+                part[members] = side
+                break
 
 
-def check_splits(collection: Collection) -> None:
+def check_splits(dataset: Dataset) -> None:
     """Raises ValueError if a split has an empty part, or a clip or group in two of its parts."""
-    if not collection.splits:
-        raise ValueError(f"{collection.name} has no splits; make them first")
-    for split in collection.splits:
-        parts = {"training": split.train, "validation": split.validation, "test": split.test}
-        seen: dict[object, tuple[str, LabelledClip]] = {}
-        for part, numbers in parts.items():
+    if not dataset.splits:
+        raise ValueError(f"{dataset.name} has no splits; make them first")
+    for split in dataset.splits:
+        seen: dict[object, tuple[str, int]] = {}
+        for part, numbers in split.parts().items():
             if not numbers and part != "validation":
-                raise ValueError(f"{collection.name}, split {split.name}: there is no {part} clip")
+                raise ValueError(f"{dataset.name}, split {split.name}: there is no {part} clip")
             for number in numbers:
-                clip = collection.clips[number]
+                clip = dataset.clips[number]
                 key = number if clip.group is None else ("group", clip.group)
-                other, example = seen.setdefault(key, (part, clip))
+                other, example = seen.setdefault(key, (part, number))
                 if other != part:
-                    what = "" if clip.group is None else f" of group {clip.group}"
+                    what = " one clip" if clip.group is None else f" of group {clip.group}"
                     raise ValueError(
-                        f"{collection.name}, split {split.name}: {example.clip_id} in {other} and "
-                        f"{clip.clip_id} in {part} are{what or ' one clip'}; put them into one part"
+                        f"{dataset.name}, split {split.name}: {dataset.clips[example].clip_id} in "
+                        f"{other} and {clip.clip_id} in {part} are{what}; put them into one part"
                     )
 
 
-def _checked(target: np.ndarray, groups: Sequence) -> tuple[np.ndarray, np.ndarray]:
-    target = np.asarray(target, np.float64)
-    if target.ndim != 2 or len(target) != len(groups):
-        raise ValueError(
-            f"a target of shape {target.shape} for {len(groups)} groups; expected (clips, classes)"
-        )
-    return target, group_numbers(groups)
-
-
-def _best(
-    target: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int, least: float = 0
-) -> np.ndarray:
-    """The draw that leaves the fewest classes out of training and test, then the most even one."""
-    best, lowest = None, None
-    for draw in range(_DRAWS):
-        generator = np.random.default_rng([seed, draw])
-        dealt = assign_groups(target, groups, shares, generator, least)
-        counts = np.stack([target[dealt == part].sum(0) for part in range(len(shares))])
-        wanted = shares[:, None] * target.sum(0)  # (parts, classes)
-        total = target.sum(0)
-        # a class that one part holds whole cannot be trained and tested
-        whole = int(((counts == total) & (total > 0)).sum())
-        # the first part of unequal ones is training
-        lacking = int(((counts[0] == 0) & (total > 0)).sum())
-        sizes = np.bincount(dealt, minlength=len(shares))
-        empty = int((sizes == 0).sum())
-        uneven = float(np.abs(counts - wanted).sum() + np.abs(sizes - shares * len(dealt)).sum())
-        cost = (empty, lacking if len(set(shares)) > 1 else whole, whole, uneven)
-        if lowest is None or cost < lowest:
-            best, lowest = dealt, cost
-        if not any(cost[:3]) and np.abs(counts - wanted).max() < 1:
-            break  # as even as whole clips can be
-    return best
-
-
-def _order(collection: Collection, label: int, seed: int) -> list[int]:
-    """The clips of a class in an order of chance, the first ones of different groups."""
-    numbers = np.array([n for n, clip in enumerate(collection.clips) if label in clip.labels])
-    drawn = np.random.default_rng([seed, label]).permutation(numbers).tolist()
-    taken: collections.Counter[str] = collections.Counter()
-    rounds = []
-    for number in drawn:
-        group = collection.clips[number].group
-        rounds.append(taken[group] if group is not None else 0)
-        taken[group] += 1
-    return [number for _, number in sorted(zip(rounds, drawn, strict=True), key=lambda x: x[0])]
-
-
-def _lacking(collection: Collection) -> list[str]:
+def _absent_classes(dataset: Dataset) -> Iterator[str]:
     """Notes on classes that a split cannot train or test."""
-    notes = []
-    target = collection.target()
-    for split in collection.splits:
+    target = dataset.target() > 0
+    for split in dataset.splits:
         for part, numbers in (("training", split.train), ("test", split.test)):
-            without = np.flatnonzero(target.any(0) & ~target[list(numbers)].any(0))
-            if len(without):
-                names = ", ".join(collection.classes[label] for label in without[:5])
-                more = f" and {len(without) - 5} more" if len(without) > 5 else ""
-                notes.append(f"split {split.name} has no {part} clip of {names}{more}")
-    return notes
+            absent = np.flatnonzero(target.any(axis=0) & ~target[list(numbers)].any(axis=0))
+            if len(absent):
+                names = some([dataset.classes[label] for label in absent])
+                yield f"split {split.name} has no {part} clip of {names}"
+
+
+def group_duplicates(dataset: Dataset, hashes: Sequence[str]) -> Dataset:
+    """Puts clips of equal sound into one group, so that splits made later keep them together.
+
+    Groups that share a sound become one. A data set with splits keeps its groups; a note names the
+    sounds that are on two sides.
+
+    Args:
+        dataset: with or without splits.
+        hashes: of the sound of each clip.
+    """
+    alike = collections.defaultdict(list)
+    for number, key in enumerate(hashes):
+        alike[key].append(number)
+    alike = [numbers for numbers in alike.values() if len(numbers) > 1]
+    if not alike:
+        return dataset
+    clips, notes = list(dataset.clips), []
+    for split in dataset.splits:
+        tested, others = set(split.test), {*split.train, *split.validation}
+        pairs = [(tested.intersection(same), others.intersection(same)) for same in alike]
+        leaks = [f"{clips[min(a)].clip_id} is {clips[min(b)].clip_id}" for a, b in pairs if a and b]
+        if leaks:
+            sounds = "one tested sound is" if len(leaks) == 1 else f"{len(leaks)} tested sounds are"
+            notes.append(
+                f"split {split.name}: {sounds} also trained on or validated with: "
+                f"{some(leaks, 3, '; ')}"
+            )
+    if not dataset.splits:
+        # Clips are linked to their groups and to their sounds: what hangs together is one group.
+        size = len(clips)
+        groups = group_numbers([clip.group for clip in clips])
+        linked = np.concatenate([size + groups, 2 * size + group_numbers(hashes)])
+        edges = (np.ones(2 * size), (np.tile(np.arange(size), 2), linked))
+        graph = sparse.coo_array(edges, shape=(3 * size, 3 * size))
+        component = csgraph.connected_components(graph, directed=False)[1][:size]
+        for first in {int(component[same[0]]) for same in alike}:
+            members = np.flatnonzero(component == first)
+            named = sorted({clips[n].group for n in members if clips[n].group is not None})
+            name = named[0] if named else f"same sound as {clips[members[0]].clip_id}"
+            for member in members:
+                clips[member] = dataclasses.replace(clips[member], group=name)
+        what = "one sound" if len(alike) == 1 else f"{len(alike)} sounds"
+        notes.append(
+            f"{sum(map(len, alike))} clips are {what} under several names; each sound stays in "
+            "one part of a split"
+        )
+    return dataclasses.replace(dataset, clips=tuple(clips)).with_notes(*notes)

@@ -1,47 +1,46 @@
-"""The sound of a data set, decoded once, on disk rather than in memory."""
+"""The audio of a data set: decoded once, kept on disk, read in windows."""
 
+import collections
 import hashlib
+import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from panns_tf.inference.files import Decoded, decoded
-from panns_tf.training.data import FULL_SCALE
-from tfrecords.audio import AudioError
+from panns_tf.windows import window_starts
+from tfrecords.audio import AudioError, open_audio, to_int16
+from tfrecords.progress import progress
 
-#: Samples read of a long recording at a time.
+#: Samples decoded of a long recording at a time.
 _BLOCK = 2**20
+#: Clips whose headers tell how long the clips of a data set are.
+_SAMPLED = 500
 
 
-class SoundStore:
-    """Mono recordings of any lengths at one sample rate, int16, in a file that goes with it.
+class AudioStore:
+    """Mono recordings of any lengths at one sample rate, int16, in a file without a name.
+
+    The file is gone when the process is, however that ends. Two bytes a sample.
 
     Args:
         paths: of the recordings.
         sample_rate: Hz.
-        folder: where the file lies, without a name: it is gone when the process is, however that
-            ends. Two bytes a sample.
+        folder: of the file; None for the system's temporary folder.
         workers: threads that decode.
-        quiet: whether to show no progress.
 
     Attributes:
         sample_rate: Hz.
-        lengths: samples of each recording, int64; 0 of what cannot be read.
-        hashes: SHA-256 of each recording's samples, as text; equal for equal sound.
+        lengths: samples of each recording, int64; 0 where it cannot be read.
+        hashes: SHA-256 of each recording's samples; equal for equal sound.
         errors: why a recording cannot be read, by its number.
         notes: what a user should know of recordings that were read, a line each.
     """
 
     def __init__(
-        self,
-        paths: Sequence[Path],
-        sample_rate: int,
-        folder: Path | None = None,
-        workers: int = 2,
-        quiet: bool = False,
+        self, paths: Sequence[Path], sample_rate: int, folder: Path | None = None, workers: int = 2
     ):
         self.sample_rate = sample_rate
         self.errors: dict[int, str] = {}
@@ -49,47 +48,31 @@ class SoundStore:
         self.notes: list[str] = []
         lengths = []
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  lives as long as this
-        found = decoded(paths, sample_rate, workers)
-        bar = tqdm(found, total=len(paths), unit="clip", desc="decode", leave=False, disable=quiet)
-        for number, one in enumerate(bar):
-            length, digest = 0, hashlib.sha256()
-            try:
-                for part in self._parts(one):
-                    samples = np.rint(np.clip(part, -1, 1) * FULL_SCALE).astype("<i2")
-                    self._file.write(samples.data)
-                    digest.update(samples.data)
-                    length += len(samples)
-            except AudioError as error:
-                self.errors[number] = str(error)
-                self._file.seek(-2 * length, 1)
-                self._file.truncate()
-                length = 0
-            lengths.append(length)
-            self.hashes.append(digest.hexdigest())
-            self.notes += one.notes
+        with ThreadPoolExecutor(workers) as pool:
+            waiting: collections.deque = collections.deque()
+            remaining = iter(paths)
+            for number in progress(range(len(paths)), unit="clip", description="decode"):
+                while len(waiting) < 2 * workers and (path := next(remaining, None)) is not None:
+                    waiting.append(pool.submit(_decode, path, sample_rate))
+                samples, notes, error = waiting.popleft().result()
+                if error is not None:
+                    self.errors[number] = error
+                self._file.write(samples.data)
+                self.hashes.append(hashlib.sha256(samples.data).hexdigest())
+                self.notes += notes
+                lengths.append(len(samples))
         self._file.flush()
         self.lengths = np.array(lengths, np.int64)
-        ends = np.cumsum(self.lengths)
-        self._starts = ends - self.lengths
-        total = int(ends[-1]) if lengths else 0
+        self._starts = np.cumsum(self.lengths) - self.lengths
+        total = int(self.lengths.sum())
         empty = np.zeros(0, np.int16)
         self._samples = np.memmap(self._file, np.int16, "r", shape=(total,)) if total else empty
-
-    @staticmethod
-    def _parts(one: Decoded):
-        if one.error is not None:
-            raise one.error
-        if one.open_long is None:
-            yield one.samples
-            return
-        with one.open_long() as stream:
-            yield from stream.blocks(_BLOCK)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """Returns a recording, int16 (samples,)."""
+        """A recording, int16 (samples,)."""
         start = self._starts[number]
         return self._samples[start : start + self.lengths[number]]
 
@@ -98,3 +81,91 @@ class SoundStore:
         self._starts, self.lengths = self._starts[list(numbers)], self.lengths[list(numbers)]
         self.hashes = [self.hashes[number] for number in numbers]
         self.errors = {}
+
+    def windows(self, numbers: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
+        """All windows of recordings, by `panns_tf.windows`.
+
+        Args:
+            numbers: of the recordings.
+            size: samples of a window.
+
+        Returns:
+            int64 (windows, 2), recording and first sample of each; and int64 (windows,), the
+            position in ``numbers`` of its recording.
+        """
+        starts = [window_starts(int(self.lengths[number]), size, size) for number in numbers]
+        owner = np.repeat(np.arange(len(numbers)), [len(each) for each in starts])
+        places = np.column_stack([np.asarray(numbers, np.int64)[owner], np.concatenate(starts)])
+        return places.astype(np.int64), owner
+
+    def cut(self, number: int, start: int, size: int) -> np.ndarray:
+        """A window of a recording, int16 (size,), zeros after its end."""
+        part = self[number][start : start + size]
+        return np.pad(part, (0, size - len(part))) if len(part) < size else part
+
+    def predict(
+        self, function: Callable, places: np.ndarray, size: int, batch_size: int, unit: str = ""
+    ) -> np.ndarray:
+        """What a function gives for each window, a row each.
+
+        Args:
+            function: of int16 (batch_size, size), always full batches.
+            places: of `windows`.
+            size: samples of a window.
+            batch_size: windows at a time.
+            unit: shows progress in this unit; nothing is shown without.
+        """
+        firsts = range(0, len(places), batch_size)
+        rows = []
+        for first in progress(firsts, unit="batch", description=unit) if unit else firsts:
+            part = places[first : first + batch_size]
+            batch = np.zeros((batch_size, size), np.int16)
+            for row, (number, start) in zip(batch, part, strict=False):
+                row[:] = self.cut(number, start, size)
+            rows.append(np.asarray(function(batch))[: len(part)])
+        return np.concatenate(rows)
+
+
+def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, list[str], str | None]:
+    """Samples, notes, and why there are none."""
+    try:
+        with open_audio(path, sample_rate) as stream:
+            parts = [to_int16(block) for block in stream.blocks(_BLOCK)]
+            return np.concatenate(parts), stream.notes, None
+    except AudioError as error:
+        return np.zeros(0, np.int16), [], str(error)
+
+
+def mean_by_owner(values: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
+    """The mean of the rows of each of ``count`` owners, float32 (count, ...)."""
+    sums = np.zeros((count, *values.shape[1:]), np.float64)
+    np.add.at(sums, owner, values)
+    numbers = np.bincount(owner, minlength=count).reshape(-1, *(1,) * (values.ndim - 1))
+    return (sums / numbers).astype(np.float32)
+
+
+def window_seconds(paths: Sequence[Path], wanted: float | None = None) -> float:
+    """The window length for the clips of a data set: what nine of ten have at most.
+
+    Args:
+        paths: of the clips, of some hundred of which the headers are read.
+        wanted: that of a task; None for half seconds from 1 to 10, as the published networks were
+            trained on 10 s, or 5 where no header tells.
+
+    Returns:
+        Seconds. Where most clips are longer than that by less than a tenth, as those of a codec's
+        whole blocks are, it is their length, which spares each a second window.
+    """
+    lengths = []
+    for path in paths[:: max(1, len(paths) // _SAMPLED)]:
+        try:
+            with open_audio(path) as stream:
+                lengths.append(stream.seconds)
+        except AudioError:
+            continue
+    lengths = [seconds for seconds in lengths if seconds and seconds < 2**32]
+    if not lengths:
+        return wanted or 5.0
+    most = float(np.quantile(lengths, 0.9))
+    seconds = wanted or float(np.clip(np.ceil(2 * (most - 0.05)) / 2, 1.0, 10.0))
+    return math.ceil(100 * most) / 100 if seconds < most <= 1.1 * seconds else seconds

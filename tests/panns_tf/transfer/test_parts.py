@@ -1,146 +1,267 @@
-"""What is kept of finished trainings is theirs, whole, and of the same settings."""
-
-import json
+"""Audio store, embeddings, probes, networks and layer groups."""
 
 import numpy as np
 import pytest
+import soundfile
+from sklearn.linear_model import LogisticRegression
 
-from panns_tf.transfer.parts import PartBook
-from tests.panns_tf.transfer.support import multi_label, result, single_label
-
-IDENTITY = {"arch": "Tiny", "epochs": 30, "classes": ["a", "b"], "ema": None}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "out" / "parts" / "Tiny-finetune"
-
-
-def kept(**changes):
-    target, score = single_label(6, 3, 0)
-    groups = ("speaker 1", None) * 3
-    return result(target, score, groups, **{"seed": 2, "clips_per_class": 5, **changes})
-
-
-@pytest.mark.parametrize("make", [single_label, multi_label])
-@pytest.mark.parametrize("changes", [{}, {"clips_per_class": None, "notes": ("one; two", "née")}])
-def test_results_come_back_equal(folder, make, changes):
-    target, score = make(7, 4, 0)
-    before = result(target, score, ("a", None, "b", "c", None, None, "é"), seed=3, **changes)
-    PartBook(folder, IDENTITY).keep("all-seed3-fold1", before)
-    after = PartBook(folder, IDENTITY).get("all-seed3-fold1", before.clip_ids)
-    for name, value in vars(before).items():
-        found = getattr(after, name)
-        assert type(found) is type(value)
-        if isinstance(value, np.ndarray):
-            assert found.dtype == value.dtype
-            assert found.tobytes() == value.tobytes()
-        else:
-            assert found == value
-    hash((after.clip_ids, after.groups, after.notes))
-    assert sorted(path.name for path in folder.iterdir()) == ["all-seed3-fold1.npz", "plan.json"]
-
-
-def test_a_training_is_told_by_its_name_and_its_clips(folder):
-    book, before = PartBook(folder, IDENTITY), kept()
-    book.keep("one", before)
-    assert book.get("another", before.clip_ids) is None
-    assert book.get("one", before.clip_ids[::-1]) is None
-    assert book.get("one", before.clip_ids[:-1]) is None
-    assert book.get("one", before.clip_ids) is not None
-
-
-def test_the_later_result_stays(folder):
-    book = PartBook(folder, IDENTITY)
-    for steps in (100, 200):
-        book.keep("one", kept(steps=steps))
-    assert book.get("one", kept().clip_ids).steps == 200
-
-
-@pytest.mark.parametrize("part", [0.0, 0.3, 0.9, 0.99])
-def test_a_truncated_file_is_as_none(folder, part):
-    book, before = PartBook(folder, IDENTITY), kept()
-    book.keep("one", before)
-    path = folder / "one.npz"
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(part * len(whole))])
-    assert book.get("one", before.clip_ids) is None
-    path.write_bytes(whole)
-    assert book.get("one", before.clip_ids) is not None
-
-
-def test_a_file_with_other_bytes_in_it_is_as_none(folder):
-    book, before = PartBook(folder, IDENTITY), kept()
-    book.keep("one", before)
-    path = folder / "one.npz"
-    whole = path.read_bytes()
-    for place in range(60, len(whole), 97):
-        damaged = bytearray(whole)
-        damaged[place : place + 8] = b"\xff" * 8
-        path.write_bytes(damaged)
-        found = book.get("one", before.clip_ids)
-        if found is not None:  # of what no reader looks at
-            np.testing.assert_array_equal(found.score, before.score)
-            np.testing.assert_array_equal(found.target, before.target)
-
-
-@pytest.mark.parametrize("said", [{"fold": "1"}, {"clip_ids": [], "groups": [], "notes": []}])
-def test_a_file_of_another_version_is_as_none(folder, said):
-    book, before = PartBook(folder, IDENTITY), kept()
-    arrays = {"target": before.target, "score": before.score}
-    np.savez_compressed(folder / "one.npz", said=np.array(json.dumps(said)), **arrays)
-    assert book.get("one", before.clip_ids) is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"epochs": 31}, "epochs was 30, now 31"),
-        ({"ema": 0.99, "arch": "Cnn6"}, "arch was 'Tiny', now 'Cnn6'; ema was None, now 0.99"),
-        ({"classes": ["b", "a"]}, r"classes was \['a', 'b'\], now \['b', 'a'\]"),
-        ({"new": 1}, "new was None, now 1"),
-        ({"classes": ["line\nbreak"] * 99}, "classes was"),
-    ],
+from panns_tf.models.network import Network
+from panns_tf.transfer.embeddings import embed_windows
+from panns_tf.transfer.finetune import RandomCrops
+from panns_tf.transfer.model import (
+    CLASSIFIER,
+    check_overrides,
+    fingerprint,
+    layer_groups,
+    new_network,
+    probabilities,
+    read_pretrained,
+    trunk_and_head,
 )
-def test_other_settings_are_refused(folder, changes, message):
-    before = kept()
-    PartBook(folder, IDENTITY).keep("one", before)
-    with pytest.raises(ValueError, match=message) as caught:
-        PartBook(folder, {**IDENTITY, **changes})
-    said = str(caught.value)
-    assert said.startswith(f"{folder.parents[1]} holds results of other settings")
-    assert "--force" in said
-    assert "\n" not in said
-    assert len(said) < 600
-    assert "Tiny'," not in said or "arch" in changes, "what did not change is not told"
-    # Nothing is lost by asking.
-    assert PartBook(folder, IDENTITY).get("one", before.clip_ids) is not None
+from panns_tf.transfer.probe import (
+    PENALTIES,
+    LinearSolver,
+    choose_penalty,
+    class_weights,
+    fit_head,
+    fit_probe,
+    sample_order,
+)
+from panns_tf.transfer.settings import FinetuneConfig
+from panns_tf.transfer.store import AudioStore, mean_by_owner, window_seconds
+from tests.panns_tf.transfer.tones import RATE, tone
+
+HEADS = ("Tiny", "Thin_Cnn14_DecisionLevelMax", "Thin_Cnn14_DecisionLevelAtt", "Thin_VGGish")
 
 
-def test_force_forgets(folder):
-    before, other = kept(), {**IDENTITY, "epochs": 31}
-    PartBook(folder, IDENTITY).keep("one", before)
-    book = PartBook(folder, other, force=True)
-    assert book.get("one", before.clip_ids) is None
-    book.keep("two", before)
-    assert PartBook(folder, other).get("two", before.clip_ids) is not None
-    with pytest.raises(ValueError, match="epochs was 31, now 30"):
-        PartBook(folder, IDENTITY)
+def write(folder, lengths):
+    paths = []
+    for number, samples in enumerate(lengths):
+        paths.append(folder / f"{number}.wav")
+        soundfile.write(paths[-1], tone("low", number, samples / RATE), RATE)
+    return paths
 
 
-@pytest.mark.parametrize("content", [b"", b'{"arch": "Ti', b"[]", b"null"])
-def test_results_whose_settings_are_not_known_are_refused(folder, content):
-    before = kept()
-    PartBook(folder, IDENTITY).keep("one", before)
-    (folder / "plan.json").write_bytes(content)
-    with pytest.raises(ValueError, match="holds results of other settings"):
-        PartBook(folder, IDENTITY)
-    assert PartBook(folder, IDENTITY, force=True).get("one", before.clip_ids) is None
+# ---- audio
 
 
-def test_strategies_and_networks_do_not_meet(folder):
-    before = kept()
-    PartBook(folder, IDENTITY).keep("one", before)
-    beside = PartBook(folder.with_name("Tiny-scratch"), {**IDENTITY, "epochs": 1}, force=True)
-    assert beside.get("one", before.clip_ids) is None
-    assert PartBook(folder, IDENTITY).get("one", before.clip_ids) is not None
+def test_store_keeps_what_was_decoded(tmp_path):
+    paths = write(tmp_path, [800, 4000, 2500])
+    paths[1].write_bytes(b"no sound at all")
+    paths.append(tmp_path / "copy.wav")
+    paths[3].write_bytes(paths[0].read_bytes())
+    store = AudioStore(paths, RATE, tmp_path)
+    assert store.lengths.tolist() == [800, 0, 2500, 800]
+    assert list(store.errors) == [1]
+    assert "1.wav" in store.errors[1]
+    assert store.hashes[0] == store.hashes[3] != store.hashes[2]
+    np.testing.assert_allclose(store[0] / 32767, tone("low", 0, 0.1), atol=5e-5)
+    places, owner = store.windows([2, 0], 1000)
+    assert places.tolist() == [[2, 0], [2, 1000], [2, 1500], [0, 0]]
+    assert owner.tolist() == [0, 0, 0, 1]
+    assert store.cut(0, 0, 1000)[800:].any() == 0
+    seen = []
+    means = store.predict(lambda b: seen.append(b.shape) or b.mean(1), places, 1000, 3)
+    assert seen == [(3, 1000)] * 2
+    np.testing.assert_allclose(means[2], store[2][1500:].mean())
+    assert mean_by_owner(means, owner, 2)[1] == pytest.approx(means[3])
+    store.keep([0, 2, 3])
+    assert (len(store), store.errors, store.lengths.tolist()) == (3, {}, [800, 2500, 800])
+    assert len(AudioStore([], RATE)) == 0
+
+
+def test_window_lengths(tmp_path):
+    for seconds, wanted, expected in (
+        ([0.6] * 10, None, 1.0),
+        ([1.4] * 19 + [30], None, 1.5),
+        ([20] * 3, None, 10.0),
+        ([1.51] * 10, None, 1.51),
+        ([2.004] * 10, 2.0, 2.01),
+        ([2.5] * 10, 2.0, 2.0),
+        ([], None, 5.0),
+    ):
+        paths = write(tmp_path, [round(each * RATE) for each in seconds])
+        assert window_seconds(paths, wanted) == expected
+    assert window_seconds([tmp_path / "gone.wav"], 4.0) == 4.0
+
+
+def test_embeddings_are_kept_by_content(tmp_path, monkeypatch):
+    network = Network("Tiny", 3)
+    store = AudioStore(write(tmp_path, [2400, 900]), RATE)
+    places, _ = store.windows([0, 1], 2000)
+    first = embed_windows(network, store, places, 2000, tmp_path / "cache")
+    batch = np.stack([store.cut(*place, 2000) for place in places]) / np.float32(32767)
+    np.testing.assert_allclose(first, network(batch)["embedding"], atol=1e-5)
+    (path,) = (tmp_path / "cache").iterdir()
+    count = []
+    predict = AudioStore.predict
+    monkeypatch.setattr(AudioStore, "predict", lambda *a: count.append(len(a[2])) or predict(*a))
+    again = embed_windows(network, store, places[::-1], 2000, tmp_path / "cache")
+    np.testing.assert_array_equal(again, first[::-1])
+    assert count == []
+    path.write_bytes(path.read_bytes()[:500])  # cut off: made anew
+    assert len(embed_windows(network, store, places, 2000, tmp_path / "cache")) == len(count) * 3
+    network.get_layer("fc1").bias.assign(network.get_layer("fc1").bias + 1)
+    assert np.abs(embed_windows(network, store, places, 2000, tmp_path / "cache") - first).max()
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+# ---- probes
+
+
+def clusters(clips, classes, seed, width=12):
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(size=(classes, width))
+    labels = np.arange(clips) % classes
+    scale = np.linspace(0.01, 10, width)
+    embedded = (centres[labels] + rng.normal(size=(clips, width))) * scale
+    return embedded.astype(np.float32), np.eye(classes, dtype=np.float32)[labels]
+
+
+def test_solver_is_scikit_learns_and_its_odd_cases():
+    embedded, target = clusters(90, 3, 1)
+    kernel, bias = LinearSolver(embedded, target, softmax=True).solve(0.1)
+    x = (embedded - embedded.mean(0)) / embedded.std(0)
+    reference = LogisticRegression(C=1 / 9, max_iter=1000).fit(x, target.argmax(1))
+    expected = reference.predict_log_proba(x)
+    logits = embedded @ kernel + bias
+    logits -= np.log(np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(logits, expected, atol=2e-3)
+    for softmax in (True, False):
+        for columns in ([0, 1], [0, 1, 1]):  # two classes; the last without clips
+            few = target[:60, :2][np.ix_(range(60), columns)].copy()
+            few[np.arange(60), np.arange(60) % 2] = 1
+            few[:, 2:] = 0
+            few[np.arange(60), 1 - np.arange(60) % 2] = 0
+            kernel, bias = LinearSolver(embedded[:60], few, softmax).solve(0.1)
+            scores = embedded[:60] @ kernel + bias
+            assert np.isfinite(scores).all()
+            assert (scores.argmax(1) < 2).all()
+        one = np.eye(2, dtype=np.float32)[np.zeros(60, int)]
+        kernel, bias = LinearSolver(embedded[:60], one, softmax).solve(0.1)
+        assert (kernel == 0).all()
+        assert bias[0] > bias[1]
+
+
+def test_penalty_is_chosen_by_held_out_clips():
+    embedded, target = clusters(60, 3, 2, width=40)
+    noise = np.random.default_rng(0).permutation(target)
+    held_out = np.arange(60) % 4 == 0
+    assert choose_penalty(embedded, target, held_out, True) < PENALTIES[0]
+    assert choose_penalty(embedded, noise, held_out, True) >= 1
+    assert choose_penalty(embedded, target, held_out & False, True) in PENALTIES
+
+
+@pytest.mark.parametrize("arch", HEADS)
+def test_heads_are_cut_trained_and_put_back(arch):
+    pretrained = Network(arch, 7)
+    labels = ("a", "b", "c")
+    single = arch == "Tiny"
+    for strategy in ("freeze_l1", "freeze_l3"):
+        network = new_network(arch, labels, {}, strategy=strategy, pretrained=pretrained)
+        assert network.arch.activation == ("softmax" if single else "sigmoid")
+        sounds = np.stack([tone("low", 0), tone("high", 1)])
+        outputs = network(sounds)["clipwise_output"]
+        trunk, head = trunk_and_head(network)
+        embedded = trunk.predict(sounds, verbose=0)
+        np.testing.assert_allclose(probabilities(head, network.arch, embedded), outputs, atol=1e-5)
+    rng = np.random.default_rng(0)
+    target = np.eye(3, dtype=np.float32)[np.arange(48) % 3]
+    embedded = rng.normal(size=(48, *embedded.shape[1:])).astype(np.float32)
+    embedded[..., :3] += 3 * target.reshape(48, *(1,) * (embedded.ndim - 2), 3)
+    settings = {"sampling": "balanced", "class_weights": True, "label_smoothing": 0.05}
+    settings |= {"min_steps": 150, "epochs": 1, "learning_rate": 0.03}
+    config = FinetuneConfig(strategy="freeze_l1", **settings)
+    network = new_network(arch, labels, {}, pretrained=pretrained)
+    head = trunk_and_head(network)[1]
+    line = fit_head(head, network.arch, config, embedded, target)
+    assert line["step"] == 150
+    right = probabilities(head, network.arch, embedded).argmax(1) == target.argmax(1)
+    assert right.mean() > 0.9
+    held_out = np.arange(48) % 4 == 0
+    if single:
+        assert fit_probe(head, network.arch, embedded, target, held_out)["penalty"] in PENALTIES
+        right = probabilities(head, network.arch, embedded).argmax(1) == target.argmax(1)
+        assert right.mean() > 0.9
+    else:
+        with pytest.raises(ValueError, match="take --strategy freeze_l1"):
+            fit_probe(head, network.arch, embedded, target, held_out)
+
+
+def test_order_of_the_clips():
+    target = np.eye(3)[[0] * 6 + [1] * 2 + [2]]
+    shuffled = sample_order(range(9), target, 20, "shuffled", 0)
+    assert sorted(shuffled[:9]) == sorted(shuffled[9:18]) == list(range(9))
+    balanced = sample_order(range(9), target, 18, "balanced", 0)
+    labels = target.argmax(1)[balanced].reshape(-1, 3)
+    assert all(set(row) == {0, 1, 2} for row in labels)
+    assert len(set(balanced[labels.ravel() == 0])) == 6
+    assert (sample_order(range(9), target, 18, "balanced", 0) == balanced).all()
+    np.testing.assert_allclose(class_weights(target), [0.5, 1.5, 3])
+    assert class_weights(np.eye(3)[[0, 0, 1]])[2] == 0
+
+
+def test_crops_are_the_same_however_training_is_cut(tmp_path):
+    from panns_tf.config import TrainConfig
+
+    store = AudioStore(write(tmp_path, [2400, 900, 5000]), RATE)
+    config = TrainConfig(steps=6, batch_size=2, mixup="features", seed=3)
+    crops = RandomCrops(config, store, np.eye(3, dtype=np.float32), range(3), 1000, "shuffled")
+    whole = list(crops.batches(0))
+    assert len(whole) == 6
+    for batch, again in zip(whole[2:], crops.batches(2), strict=True):
+        assert batch["waveform"].shape == (4, 1000)
+        for name, value in batch.items():
+            np.testing.assert_array_equal(value, again[name])
+    assert len(crops.clip_ids(1)) == 4
+
+
+# ---- networks
+
+
+def test_new_network_takes_all_but_the_classifier():
+    pretrained = Network("Tiny", 7, hop_size=100)
+    network = new_network("Tiny", ("a", "b"), {"hop_size": 100}, pretrained=pretrained)
+    assert (network.labels, network.num_classes) == (["a", "b"], 2)
+    for layer in network.layers:
+        if layer.weights and not CLASSIFIER.fullmatch(layer.name):
+            for ours, theirs in zip(
+                layer.get_weights(), pretrained.get_layer(layer.name).get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(ours, theirs)
+    assert fingerprint(network) == fingerprint(pretrained) != fingerprint(Network("Tiny", 7))
+    with pytest.raises(ValueError, match="the pretrained Tiny differs from the new one in"):
+        new_network("Tiny", ("a",), {"embedding_size": 4}, pretrained=pretrained)
+    check_overrides(pretrained, {"hop_size": 100})
+    with pytest.raises(ValueError, match="--hop-size 7: the pretrained Tiny has 100; leave it out"):
+        check_overrides(pretrained, {"hop_size": 7})
+
+
+def test_layer_groups_hold_every_layer_once():
+    for name in ("Tiny", "Thin_ResNet22", "Thin_MobileNetV2", "Thin_Res1dNet31", *HEADS[1:]):
+        network = Network(name, 3)
+        groups = layer_groups(network)
+        layers = [layer for group in groups for layer in group]
+        assert [layer for layer in network.layers if layer.weights] == sorted(
+            layers, key=network.layers.index
+        )
+        assert len(groups) > 3
+        assert all(CLASSIFIER.fullmatch(layer.name) for layer in groups[-1])
+        assert groups[0][0].name != groups[0][-1].name  # bn0 and such are not alone
+
+
+def test_pretrained_networks_are_read_from_files_and_runs(tmp_path):
+    network = Network("Tiny", 7)
+    (tmp_path / "run").mkdir()
+    network.save(tmp_path / "run/final.keras")
+    for arch, weights in ((None, "run"), ("tiny", "run"), (None, "run/final.keras"),
+                          ("Tiny", "run/final.keras")):  # fmt: skip
+        assert read_pretrained(arch, str(tmp_path / weights)).row.name == "Tiny"
+    for arch, weights, error in (
+        ("Cnn6", "run", "holds a Tiny, not a Cnn6"),
+        ("Cnn6", "run/final.keras", "holds a Tiny, not a Cnn6"),
+        (None, "gone.keras", "no such file"),
+        ("cnn99", "run", "unknown network"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            read_pretrained(arch, str(tmp_path / weights))

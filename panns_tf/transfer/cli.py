@@ -1,0 +1,222 @@
+"""The commands `finetune` and `predict`."""
+
+import argparse
+import dataclasses
+import shlex
+from pathlib import Path
+
+from panns_tf.config import NetworkOverrides
+from panns_tf.inference.cli import (
+    ModelSettings,
+    OutputSettings,
+    add_paths,
+    quiet_tensorflow,
+    recordings_of,
+)
+from panns_tf.inference.output import TABLES, Output
+from panns_tf.run import FINAL
+from panns_tf.transfer.settings import (
+    FinetuneConfig,
+    Options,
+    finetune_config,
+    finetune_options,
+    given_overrides,
+)
+from tfrecords.files import check_output_file, check_output_folder
+from tfrecords.flags import add_flags, check_settings, given_settings, setting
+
+_FINETUNE = """\
+Train on a new task from a pretrained network, or from nothing, and report how well it went.
+
+--data is a data set of your own, a folder with one folder for each class, a CSV of files and
+labels, or a folder of files whose names --label-pattern reads; or, with --task, one of the paper's
+six data sets. The same command continues after a kill with the trainings that are missing.
+"""
+_FINETUNE_EXAMPLES = """\
+examples:
+  panns-tf finetune --data sounds/ --output runs/mine
+  panns-tf finetune --data clips.csv --audio sounds/ --strategy linear_probe
+  panns-tf finetune --data flat/ --label-pattern '(?P<label>[a-z]+)_\\d+'
+  panns-tf finetune --task esc50 --data ESC-50-master --strategy freeze_l1
+  panns-tf finetune --task gtzan --data GTZAN --weights Cnn14_mAP=0.431.pth
+  panns-tf finetune --task esc10 --data ESC-10 --arch MobileNetV1 --strategy scratch
+  panns-tf finetune --task esc50 --data ESC-50-master --clips-per-class 1,2,5,10,20,all \\
+    --seeds 5 --strategy linear_probe --output runs/esc50
+"""
+
+
+def add_finetune_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `finetune`."""
+    parser.description, parser.epilog = _FINETUNE, _FINETUNE_EXAMPLES
+    add_flags(parser, Options)
+    add_flags(parser, FinetuneConfig)
+    add_flags(parser, NetworkOverrides)
+
+
+def run_finetune(args: argparse.Namespace) -> None:
+    """Trains, tests, writes and prints."""
+    # What needs no TensorFlow is checked before it is imported.
+    options, config = finetune_options(args), finetune_config(args)
+    overrides = given_overrides(args)
+    if options.cache is not None and options.cache.exists() and not options.cache.is_dir():
+        raise ValueError(f"--cache {options.cache} is a file; name a folder")
+    if options.output is not None:
+        check_output_folder(options.output)
+    task, dataset = _dataset(options)
+    if dataset.multi_label and options.metric not in (None, "mAP"):
+        raise ValueError(f"--metric {options.metric} needs clips of one label each; take mAP")
+
+    quiet_tensorflow()
+    from panns_tf.models.registry import find
+    from panns_tf.training.distribution import numerics
+    from panns_tf.transfer import runner
+    from panns_tf.transfer.embeddings import cache_folder
+    from panns_tf.transfer.experiment import Experiment
+    from panns_tf.transfer.model import check_overrides, kept_overrides, read_pretrained
+    from panns_tf.transfer.results import check_folder, remove_others
+    from panns_tf.transfer.store import window_seconds
+
+    pretrained, arch = None, options.arch or "Cnn14"
+    if config.strategy == "scratch":
+        arch = find(arch).name
+    else:
+        pretrained = read_pretrained(options.arch, options.weights or "audioset")
+        check_overrides(pretrained, overrides)
+        overrides, arch = kept_overrides(pretrained), pretrained.arch.name
+    paths = [clip.path for clip in dataset.clips]
+    seconds = options.clip_seconds or window_seconds(paths, task.clip_seconds if task else None)
+    experiment = Experiment(dataset, task, arch, overrides, config, options, seconds)
+    output = options.output or Path("runs") / f"{_plain(dataset.name)}-{arch.lower()}"
+    check_output_folder(output)
+    for clip in dataset.clips:
+        if clip.path.resolve().is_relative_to(output.resolve()):
+            raise ValueError(
+                f"--output {output} holds clips of the data set, such as {clip.clip_id}; choose "
+                "another folder"
+            )
+    if options.force:
+        remove_others(output, experiment)
+    check_folder(output, experiment)
+    print(f"{experiment.title}: {arch}, {config.strategy}. Results go to {output}")
+    try:
+        with numerics(config.precision, config.seed):
+            done, results = runner.run(experiment, output, pretrained, cache_folder(options.cache))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command") from None
+    for line in runner.write_report(output, done, results):
+        print(line)
+    print(f"Results: {output / 'results.json'}, {output / 'report.html'}")
+    if (output / FINAL).is_file():
+        print(f"Next: panns-tf predict FILES --model {shlex.quote(str(output))}")
+
+
+def _dataset(options: Options):
+    """The task or None, and the data set."""
+    if options.task is not None:
+        from panns_tf.transfer.layouts import read_task
+        from panns_tf.transfer.tasks import find_task
+
+        task = find_task(options.task)
+        return task, read_task(options.data, task)
+    from panns_tf.transfer.user_dataset import read_dataset
+
+    return None, read_dataset(
+        options.data,
+        audio=options.audio,
+        labels_from=options.labels_from,
+        label_pattern=options.label_pattern,
+        group_pattern=options.group_pattern,
+        classes_file=options.classes,
+        drop_rare=options.drop_rare,
+    )
+
+
+def _plain(name: str) -> str:
+    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+    return kept.strip("-").lower() or "data"
+
+
+_PREDICT = """\
+Print the classes of new recordings by a network that was trained on a task.
+
+Where a clip has one label it is the most probable class, else every class that reaches
+--threshold. Recordings are predicted as in the training's test: in windows of its clips' length,
+over which probabilities are averaged; `tag --window` gives each window's. Files that cannot be read
+give an error of one line and exit status 1.
+"""
+_PREDICT_EXAMPLES = """\
+examples:
+  panns-tf predict new/*.wav --model runs/mine
+  panns-tf predict recordings/ --model runs/mine --output predictions.csv
+  panns-tf predict recordings/ --model runs/mine --top 3 --json
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictSettings:
+    """Which classes are shown."""
+
+    model: str = setting(
+        help="a run directory or a .keras file of a network that was trained on the task"
+    )
+    top: int | None = setting(
+        None,
+        "classes at most",
+        minimum=1,
+        metavar="N",
+        shown="1 where a clip has one label, else all above --threshold",
+    )
+    threshold: float = setting(
+        0.5,
+        "least probability where a clip may have several labels",
+        minimum=0,
+        maximum=1,
+        metavar="P",
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def add_predict_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `predict`."""
+    parser.description, parser.epilog = _PREDICT, _PREDICT_EXAMPLES
+    add_flags(parser, PredictSettings)
+    add_paths(parser)
+    add_flags(parser, OutputSettings, defaults={"output": f"none; {', '.join(TABLES)}"})
+    add_flags(parser, ModelSettings, names=("precision", "batch_size"))
+
+
+def run_predict(args: argparse.Namespace) -> int:
+    """Predicts recordings; the exit status is 1 if one could not be read."""
+    shown = PredictSettings(**given_settings(args, PredictSettings))
+    where = OutputSettings(**given_settings(args, OutputSettings))
+    model = ModelSettings(**given_settings(args, ModelSettings))
+    if where.output is not None:
+        check_output_file(where.output, force=where.force, suffixes=TABLES)
+    quiet_tensorflow()
+    from panns_tf.inference.tagger import AudioTagger
+    from panns_tf.transfer import predict
+
+    info = predict.read_transfer(shown.model)
+    tagger = AudioTagger(**model.arguments())
+    single_label = not info.multi_label
+    if info.multi_label is None:
+        single_label = tagger.model.network.arch.activation == "softmax"
+
+    def result(prediction) -> tuple:
+        row = predict.prediction_row(
+            prediction, tagger.labels, single_label, shown.top, shown.threshold
+        )
+        return row, predict.row_text(row, shown.threshold), None
+
+    settings = {"command": "predict", **model.identity(), **dataclasses.asdict(shown)}
+    settings["clip_seconds"] = info.clip_seconds
+    output = Output(
+        where.output, settings, where.force, args.form, predict.COLUMNS, predict.table_rows
+    )
+    return output.run(
+        recordings_of(args.paths),
+        lambda sources: predict.predict_recordings(tagger, info, sources, where.workers),
+        result,
+    )

@@ -1,0 +1,124 @@
+"""What a transfer run does: data set, network, settings; and what it is compared with."""
+
+import dataclasses
+import hashlib
+import json
+from importlib.resources import files
+
+from panns_tf.figures.fewshot import PUBLISHED
+from panns_tf.transfer.dataset import Dataset
+from panns_tf.transfer.settings import FinetuneConfig, Options, used_settings
+from panns_tf.transfer.tasks import Task
+from tfrecords.files import read_csv
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A data set, a network and how it is trained.
+
+    Attributes:
+        dataset: of a task, or of a user; the latter may still be without splits.
+        task: of the paper, or None.
+        arch: name of the network.
+        overrides: of the network, as for `panns_tf.create_model`.
+        config: of the trainings.
+        options: splits, numbers of clips, seeds and folds to run.
+        clip_seconds: length of the windows of test clips, whose predictions are averaged.
+        seconds: of the whole run, or None before its end.
+    """
+
+    dataset: Dataset
+    task: Task | None
+    arch: str
+    overrides: dict
+    config: FinetuneConfig
+    options: Options
+    clip_seconds: float
+    seconds: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The data set's name, for a person."""
+        return self.task.title if self.task else self.dataset.name
+
+    @property
+    def strategy(self) -> str:
+        """That of the trainings."""
+        return self.config.strategy
+
+    @property
+    def weights(self) -> str | None:
+        """Where the pretrained weights are from; None for random ones."""
+        return None if self.strategy == "scratch" else self.options.weights or "audioset"
+
+    @property
+    def metric(self) -> str:
+        """``accuracy``, ``mAP@3`` or ``mAP``."""
+        default = "mAP" if self.dataset.multi_label else "accuracy"
+        return self.options.metric or (self.task.metric if self.task else default)
+
+    @property
+    def settings(self) -> dict:
+        """The settings that change something, by name."""
+        used = used_settings(self.strategy) - {"strategy"}
+        settings = dataclasses.asdict(self.config).items()
+        found = {name: value for name, value in settings if name in used}
+        return found | {"clip seconds": self.clip_seconds, **self.overrides}
+
+    @property
+    def why_not(self) -> str:
+        """In what metric, clips or folds are not the paper's; empty if in nothing."""
+        if self.task is None:
+            return "no task of the paper"
+        if self.metric != self.task.metric:
+            return f"{self.metric} measured; the paper has {self.task.metric}"
+        clips, published = len(self.dataset.clips), sum(self.task.published.values())
+        if abs(clips - published) > 0.01 * published:
+            return f"{clips} clips, where the paper had {published}"
+        return "not all folds were run" if self.options.folds_to_run else ""
+
+    def paper(self, count: int | None) -> tuple[float | None, str]:
+        """The paper's result with so many clips of each class, or None and why there is none."""
+        known = PUBLISHED.get(self.task.name) if self.task else None
+        if known is None:
+            return None, ""
+        if self.why_not:
+            return None, f"not compared: {self.why_not}"
+        if count is not None:
+            return None, "not compared: it gives results with all clips"
+        if not hasattr(known, self.strategy):
+            return None, f"not compared: it has no {self.strategy}"
+        value = getattr(known, self.strategy)
+        return value, "not compared: its printed value is in doubt" if value is None else ""
+
+    def project(self, count: int | None) -> dict | None:
+        """This project's own result in ``data/transfer.csv``, a row, or None."""
+        if self.why_not or count is not None:
+            return None
+        wanted = (self.task.name, self.arch, self.strategy, self.metric)
+        names = ("task", "arch", "strategy", "metric")
+        rows = read_csv(files("panns_tf") / "data" / "transfer.csv", required=names)
+        rows = [row for row in rows if tuple(row[name] for name in names) == wanted]
+        rows.sort(key=lambda row: row["weights"] != (self.weights or ""))
+        return rows[0] if rows else None
+
+    def identity(self, fingerprint: str | None) -> dict:
+        """What decides the results, by which kept ones of the same run are recognised.
+
+        Args:
+            fingerprint: of the pretrained network, or None.
+        """
+        dataset, options = self.dataset, self.options
+        clips = [(clip.clip_id, clip.labels, clip.fold, clip.group) for clip in dataset.clips]
+        splits = [dataclasses.astuple(split) for split in dataset.splits]
+        labelling = json.dumps([dataset.multi_label, clips, splits])
+        return {
+            **dataclasses.asdict(self.config),
+            **{name: getattr(self, name) for name in ("arch", "overrides", "clip_seconds")},
+            **{name: getattr(options, name) for name in ("folds", "test", "validation")},
+            "metric": self.metric,
+            "fingerprint": fingerprint,
+            "classes": list(dataset.classes),
+            "clips": len(clips),
+            "labelling": hashlib.sha256(labelling.encode()).hexdigest()[:16],
+        }
