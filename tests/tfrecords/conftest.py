@@ -8,9 +8,9 @@ import soundfile
 
 from tfrecords.index import Index
 from tfrecords.info import DatasetInfo
+from tfrecords.manifest import Clip
 from tfrecords.pack import pack_clips
 from tfrecords.plan import PackSettings
-from tfrecords.manifest import Clip
 
 RATE = 8000
 

@@ -1,33 +1,28 @@
-"""The index: round trip, damage, targets, the inverse of the labels, selections."""
+"""The index, `dataset.json` and the hash of clip ids."""
 
+import json
 import shutil
-import time
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from tfrecords import load_index
+from tfrecords.index import hash_ids, load_index
+from tfrecords.info import load_info
 from tfrecords.storage import TFRecordsError
 
 
-def test_records_lie_end_to_end(packed):
-    index = load_index(packed)
-    assert index.num_clips == 60
-    assert index.num_classes == 4
-    for number, shard in enumerate(index.info.shards):
-        of_shard = index.shard == number
-        ends = np.cumsum(index.length[of_shard])
-        np.testing.assert_array_equal(index.offset[of_shard], np.append(0, ends[:-1]))
-        assert ends[-1] == shard.bytes == (packed / shard.name).stat().st_size
-
-
-def test_types(packed):
+def test_the_index_of_a_packed_directory(packed):
     index = load_index(packed)
     assert index.clip_ids.dtype.kind == "S"
     assert (index.shard.dtype, index.offset.dtype) == (np.int32, np.int64)
     assert (index.length.dtype, index.checksum.dtype) == (np.int32, np.uint32)
     assert (index.label_values.dtype, index.label_starts.dtype) == (np.uint16, np.int64)
+    for number, shard in enumerate(index.info.shards):
+        of_shard = index.shard == number
+        ends = np.cumsum(index.length[of_shard])
+        np.testing.assert_array_equal(index.offset[of_shard], np.append(0, ends[:-1]))
+        assert ends[-1] == shard.bytes == (packed / shard.name).stat().st_size
 
 
 def test_targets_and_inverse_agree(make_index):
@@ -36,40 +31,61 @@ def test_targets_and_inverse_agree(make_index):
     np.testing.assert_array_equal(index.targets(), targets)
     np.testing.assert_array_equal(index.targets([3, 1]), [targets[3], targets[1]])
     values, starts = index.clips_of_class
-    assert [values[a:b].tolist() for a, b in pairwise(starts)] == [
-        [0],
-        [3],
-        [0, 2, 3],
-        [],
-        [],
-    ]
+    assert [values[a:b].tolist() for a, b in pairwise(starts)] == [[0], [3], [0, 2, 3], [], []]
     np.testing.assert_array_equal(index.class_counts, [1, 1, 3, 0, 0])
     np.testing.assert_array_equal(index.count_classes(np.array([1, 3])), [0, 1, 1, 0, 0])
 
 
-def test_inverse_is_quick_for_a_big_index(make_index):
-    small = make_index([(0,)], num_classes=527)
-    clips = 500_000
-    labels = np.random.default_rng(0).integers(0, 527, 2 * clips).astype(np.uint16)
-    big = type(small)(
-        info=small.info,
-        directory=small.directory,
-        clip_ids=np.zeros(clips, "S11"),
-        shard=np.zeros(clips, np.int32),
-        offset=np.arange(clips),
-        length=np.ones(clips, np.int32),
-        checksum=np.zeros(clips, np.uint32),
-        label_values=labels,
-        label_starts=np.arange(0, 2 * clips + 1, 2),
-    )
-    start = time.perf_counter()
-    values, starts = big.clips_of_class
-    assert time.perf_counter() - start < 2
-    of_class = values[starts[7] : starts[8]]
-    np.testing.assert_array_equal(of_class, np.flatnonzero(labels == 7) // 2)
+def test_selection(make_index):
+    index = make_index([()] * 4000, num_classes=1)
+    kept = index.select(exclude=["clip0000001", b"clip0000003", "elsewhere"])
+    np.testing.assert_array_equal(kept, [0, 2, *range(4, 4000)])
+    half, most = (set(index.select(fraction=part)) for part in (0.5, 0.8))
+    assert half < most
+    assert len(half) == pytest.approx(2000, abs=150)
+    assert len(most) == pytest.approx(3200, abs=150)
+    # The choice of a clip does not depend on the others.
+    fewer = make_index([()] * 1000, num_classes=1)
+    assert set(fewer.select(fraction=0.5)) == {clip for clip in half if clip < 1000}
+    for options, part in (
+        ({"fraction": 0}, r"fraction must lie in \(0, 1\]"),
+        ({"fraction": 1.01}, "fraction"),
+        ({"fraction": float("nan")}, "fraction"),
+        ({"exclude": index.clip_ids.tolist()}, "no clips are left of the 4000"),
+        ({"exclude": "clip0000000"}, "collection of clip ids, got 'clip0000000'"),
+        ({"exclude": [5]}, "exclude must hold clip ids"),
+    ):
+        with pytest.raises(TFRecordsError, match=part):
+            index.select(**options)
 
 
-def test_damaged_or_missing_index(packed, tmp_path):
+def test_the_description(packed, tmp_path):
+    info = load_info(packed)
+    assert info.classes == ("a", "b", "c", "rare")
+    assert (info.split, info.sample_rate, info.clip_samples) == ("train", 8000, 2000)
+    assert (info.num_clips, info.clips_per_shard, info.codec) == (60, 16, "pcm16")
+    assert [shard.clips for shard in info.shards] == [16, 16, 16, 12]
+    assert info.shards[0].name == "train-00000-of-00004.tfrecord"
+    info.save(tmp_path)
+    assert load_info(tmp_path) == info
+    text = (packed / "dataset.json").read_text()
+    assert set(json.loads(text)["shards"][0]) == {"name", "clips", "bytes"}
+    for broken, part in (
+        ("", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"format_version": 2}', "another checksum"),
+        (text.replace('"format_version": 2', '"format_version": 7'), "version 7, .* version 2"),
+        (text.replace('"rare"', '"rarer"'), "another checksum"),
+        (text.replace('"num_clips": 60', '"num_clips": 61'), "another checksum"),
+    ):
+        (tmp_path / "dataset.json").write_text(broken)
+        with pytest.raises(TFRecordsError, match=part):
+            load_info(tmp_path)
+    with pytest.raises(TFRecordsError, match="not a packed directory"):
+        load_info(tmp_path / "nowhere")
+
+
+def test_a_damaged_or_missing_index(packed, tmp_path):
     copy = shutil.copytree(packed, tmp_path / "copy")
     content = bytearray((copy / "index.npz").read_bytes())
     content[len(content) // 2] ^= 1
@@ -81,32 +97,14 @@ def test_damaged_or_missing_index(packed, tmp_path):
         load_index(copy)
 
 
-def test_exclude_takes_text_and_bytes_and_unknown_ids(make_index):
-    index = make_index([()] * 4, num_classes=1)
-    kept = index.select(exclude=["clip0000001", b"clip0000003", "elsewhere"])
-    np.testing.assert_array_equal(kept, [0, 2])
-
-
-def test_fractions_are_nested_and_about_right(make_index):
-    index = make_index([()] * 4000, num_classes=1)
-    half, most = (set(index.select(fraction=part)) for part in (0.5, 0.8))
-    assert half < most
-    assert len(half) == pytest.approx(2000, abs=150)
-    assert len(most) == pytest.approx(3200, abs=150)
-    # A clip's place does not depend on the others.
-    fewer = make_index([()] * 1000, num_classes=1)
-    assert set(fewer.select(fraction=0.5)) == {clip for clip in half if clip < 1000}
-
-
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
-def test_fraction_outside(make_index, fraction):
-    with pytest.raises(TFRecordsError, match=r"fraction must lie in \(0, 1\]"):
-        make_index([()], num_classes=1).select(fraction=fraction)
-
-
-def test_nothing_left(make_index):
-    index = make_index([(0,)], num_classes=1)
-    with pytest.raises(TFRecordsError, match="no clips are left of the 1"):
-        index.select(exclude=["clip0000000"])
-    with pytest.raises(TFRecordsError, match="single text"):
-        index.select(exclude="clip0000000")
+def test_hashes_of_clip_ids():
+    # Packed data sets and fractions depend on these: they must never change.
+    ids = np.array([b"a", b"--PJHxphWEs", b"clip_001.wav"])
+    assert hash_ids(ids).tolist() == [198367012849983736, 2462063597073891377, 15896306682121811477]
+    assert hash_ids(ids[:1])[0] == hash_ids(np.array([b"a"]))[0]  # of any width
+    ids = np.array([b"clip%06d" % number for number in range(50000)])
+    first, second = hash_ids(ids) / 2.0**64, hash_ids(ids, 1) / 2.0**64
+    for values in (first, second):
+        counts = np.histogram(values, 100, (0, 1))[0]
+        assert ((counts - 500) ** 2 / 500).sum() < 160  # chi-square, 99 degrees of freedom
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.02

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from tfrecords import load_index, pack_clips, verify_directory
-from tfrecords.storage import TFRecordsError
 from tfrecords.info import load_info
 from tfrecords.records import RecordReader
 
@@ -24,10 +23,6 @@ def place_of(directory, shard: int, number: int):
     clip = np.flatnonzero(index.shard == shard)[number]
     path = directory / index.info.shards[shard].name
     return path, index.clip_ids[clip].decode(), index.offset[clip], index.length[clip]
-
-
-def test_whole(packed):
-    assert verify_directory(packed) == []
 
 
 def test_bit_flip_anywhere_in_a_record(copy):
@@ -81,15 +76,6 @@ def test_appended_and_exchanged_records(copy):
     assert any("found the record of clip" in problem for problem in verify_directory(copy))
 
 
-def test_index_and_description(copy):
-    (copy / "index.npz").write_bytes(b"damaged")
-    (problem,) = verify_directory(copy)
-    assert "index.npz is damaged" in problem
-    (copy / "dataset.json").unlink()
-    with pytest.raises(TFRecordsError, match="not a packed directory"):
-        verify_directory(copy)
-
-
 def test_counts_that_disagree(copy):
     replace(load_info(copy), num_clips=61).save(copy)
     assert verify_directory(copy) == ["index: 60 clips, dataset.json says 61"]
@@ -127,7 +113,7 @@ def test_a_flipped_bit_anywhere_in_a_shard_is_found_and_named(tiny):
     shard = tiny / index.info.shards[0].name
     ends = index.offset + index.length
     assert ends[-1] == shard.stat().st_size
-    for place in flipped(shard, 3):
+    for place in flipped(shard, 7):
         clip = int(np.searchsorted(ends, place, side="right"))
         name = f"shard {shard.name}, clip {index.clip_ids[clip].decode()}: "
         (problem,) = verify_directory(tiny, workers=1)
@@ -138,25 +124,18 @@ def test_a_flipped_bit_anywhere_in_a_shard_is_found_and_named(tiny):
     assert RecordReader(index).waveforms(np.arange(3))[1] == {}
 
 
-@pytest.mark.parametrize(("file", "step"), [("index.npz", 13), ("dataset.json", 5)])
-def test_a_flipped_bit_in_the_descriptions_is_one_line(tiny, file, step):
-    for _ in flipped(tiny / file, step):
-        (problem,) = verify_directory(tiny)
-        assert file in problem
-        assert "\n" not in problem
-        with pytest.raises(TFRecordsError, match=file):
-            load_index(tiny)
-    assert verify_directory(tiny) == []
-
-
-@pytest.mark.parametrize("file", ["index.npz", "dataset.json"])
-def test_descriptions_that_are_cut_short(tiny, file):
-    whole = (tiny / file).read_bytes()
-    for size in range(0, len(whole), 50):
-        (tiny / file).write_bytes(whole[:size])
-        (problem,) = verify_directory(tiny)
-        assert file in problem
-    (tiny / file).write_bytes(whole)
+def test_flipped_bits_and_cuts_in_the_descriptions_are_one_line(tiny):
+    for file, step in (("index.npz", 67), ("dataset.json", 23)):
+        for _ in flipped(tiny / file, step):
+            (problem,) = verify_directory(tiny)
+            assert file in problem
+            assert "\n" not in problem
+        whole = (tiny / file).read_bytes()
+        for size in range(0, len(whole), 150):
+            (tiny / file).write_bytes(whole[:size])
+            (problem,) = verify_directory(tiny)
+            assert file in problem
+        (tiny / file).write_bytes(whole)
     assert verify_directory(tiny) == []
 
 

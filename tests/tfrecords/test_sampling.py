@@ -1,4 +1,4 @@
-"""Permutations: bijective, uniform, quick."""
+"""Permutations of the sampler: bijective and uniform. `tests/contract` has the order of clips."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Packing by child processes: decoders that crash or hang, packers that are killed, full disks."""
+"""Packing in other processes: decoders that crash or hang, packers that are killed, full disks."""
 
 import csv
 import os
@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.tfrecords.packing import contents, pack_but_for
+from tests.hostile import hostile_inputs
+from tests.tfrecords.test_pack import contents
 from tfrecords import load_index, pack_clips, verify_directory
-from tfrecords.storage import TFRecordsError
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,29 +44,35 @@ module.decode_clip = spoilt
 
 
 @pytest.fixture
-def spoil(tmp_path, monkeypatch):
-    def spoil(seconds=0.0, crash=(), hang=(), crash_once=()):
-        folder = tmp_path / "spoilt"
+def in_children(tmp_path, monkeypatch):
+    """Has every Python process that is started run some lines first."""
+
+    def prepare(text: str) -> None:
+        folder = tmp_path / "sitecustomize"
         folder.mkdir(exist_ok=True)
-        text = SPOILT_DECODER.format(
-            seconds=seconds,
-            crash=crash,
-            hang=hang,
-            crash_once=crash_once,
-            marker=str(tmp_path / "crashed"),
-        )
         (folder / "sitecustomize.py").write_text(text)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(ROOT))))
+
+    return prepare
+
+
+@pytest.fixture
+def spoil(tmp_path, in_children):
+    def spoil(seconds=0.0, crash=(), hang=(), crash_once=()):
+        values = {"seconds": seconds, "crash": crash, "hang": hang, "crash_once": crash_once}
+        in_children(SPOILT_DECODER.format(**values, marker=str(tmp_path / "crashed")))
 
     return spoil
 
 
 def rejected(folder: Path) -> dict[str, str]:
-    with (folder / "rejected.csv").open() as file:
+    with (folder / "rejected.csv").open(encoding="utf-8") as file:
         return {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
 
 
-@pytest.mark.parametrize("workers", [1, 2, 9])
+@pytest.mark.parametrize(
+    "workers", [2, pytest.param(1, marks=pytest.mark.full), pytest.param(9, marks=pytest.mark.full)]
+)
 def test_clips_that_crash_or_hang_the_decoder_are_refused(
     source, tmp_path, settings, spoil, workers
 ):
@@ -81,52 +88,29 @@ def test_clips_that_crash_or_hang_the_decoder_are_refused(
     assert verify_directory(tmp_path / "out") == []
 
 
-def test_a_worker_that_is_killed_once_costs_no_clip(source, packed, tmp_path, settings, spoil):
+@pytest.mark.full
+def test_deaths_that_are_no_clips_fault(source, packed, tmp_path, settings, spoil, in_children):
     spoil(crash_once=("clip_011.wav",))
-    pack_clips(settings(source, tmp_path / "out", workers=2), progress=False)
+    pack_clips(settings(source, tmp_path / "once", workers=2), progress=False)
     assert (tmp_path / "crashed").exists()
-    assert contents(tmp_path / "out") == contents(packed)
-
-
-def test_workers_that_cannot_start_are_no_clips_fault(source, tmp_path, settings, monkeypatch):
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "sitecustomize.py").write_text("import os; os._exit(3)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
-    with pytest.raises(OSError, match="the processes that pack it die"):
-        pack_clips(settings(source, tmp_path / "out", workers=2), progress=False)
-
-
-def test_a_disk_that_stalls_is_no_clips_fault(source, packed, tmp_path, settings, monkeypatch):
-    folder = tmp_path / "stalls"
-    folder.mkdir()
-    text = (
+    assert contents(tmp_path / "once") == contents(packed)
+    (tmp_path / "crashed").unlink()
+    in_children(
+        "import os, pathlib\n"
+        f"marker = pathlib.Path({str(tmp_path / 'crashed')!r})\n"
+        "if not marker.exists():\n    marker.touch()\n    os.kill(os.getpid(), 9)\n"
+    )
+    pack_clips(settings(source, tmp_path / "start", workers=2), progress=False)
+    assert contents(tmp_path / "start") == contents(packed)
+    in_children(
         "import os, time\nfsync = os.fsync\nos.fsync = lambda file: (time.sleep(1), fsync(file))\n"
     )
-    (folder / "sitecustomize.py").write_text(text)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(ROOT))))
-    options = settings(source, tmp_path / "out", workers=2, clip_timeout=0.5)
+    options = settings(source, tmp_path / "stalls", workers=2, clip_timeout=0.5)
     pack_clips(options, progress=False)
-    assert contents(tmp_path / "out") == contents(packed)
-
-
-def test_a_worker_that_is_killed_at_its_start_costs_nothing(
-    source, packed, tmp_path, settings, monkeypatch
-):
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    marker = tmp_path / "died"
-    text = f"""
-import os
-from pathlib import Path
-if not Path({str(marker)!r}).exists():
-    Path({str(marker)!r}).touch()
-    os.kill(os.getpid(), 9)
-"""
-    (folder / "sitecustomize.py").write_text(text)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(ROOT))))
-    pack_clips(settings(source, tmp_path / "out", workers=2), progress=False)
-    assert marker.exists()
-    assert contents(tmp_path / "out") == contents(packed)
+    assert contents(tmp_path / "stalls") == contents(packed)
+    in_children("import os; os._exit(3)")
+    with pytest.raises(OSError, match="the processes that pack it die"):
+        pack_clips(settings(source, tmp_path / "out", workers=2), progress=False)
 
 
 def command(source: Path, output: Path) -> list[str]:
@@ -139,6 +123,15 @@ def run(words: list[str], **options) -> subprocess.CompletedProcess:
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, **options)
 
 
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{path} did not appear")
+        time.sleep(0.01)
+
+
+@pytest.mark.full
 def test_killed_at_any_moment_and_started_again(source, tmp_path, spoil):
     spoil(seconds=0.02)
     words = command(source, tmp_path / "out")
@@ -151,7 +144,6 @@ def test_killed_at_any_moment_and_started_again(source, tmp_path, spoil):
         time.sleep(rng.uniform(0.2, 0.9))
         packer.kill()
         kills += packer.wait() == -signal.SIGKILL
-        assert not (tmp_path / "out" / "dataset.json").exists() or kills == 6
         if packer.returncode == 0:
             break
         # What was finished stays finished.
@@ -165,7 +157,8 @@ def test_killed_at_any_moment_and_started_again(source, tmp_path, spoil):
     assert verify_directory(tmp_path / "out") == []
 
 
-def test_interrupted_says_how_to_go_on(source, packed, tmp_path, spoil):
+@pytest.mark.full
+def test_two_packers_and_an_interrupt(source, tmp_path, spoil):
     spoil(seconds=0.05)
     packer = subprocess.Popen(
         command(source, tmp_path / "out"),
@@ -175,28 +168,23 @@ def test_interrupted_says_how_to_go_on(source, packed, tmp_path, spoil):
         # Where the tests run in the background of a shell they ignore it, and so would the packer.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    wait_for(tmp_path / "out" / ".packing" / "plan.json")
-    packer.send_signal(signal.SIGINT)
-    _, errors = packer.communicate(timeout=30)
-    assert packer.returncode == 130
-    assert "interrupted; continue with: the same command" in errors
-    assert not list((tmp_path / "out").glob(".*.tmp"))
-
-
-def test_two_packers_on_one_output(source, tmp_path, spoil):
-    spoil(seconds=0.05)
-    first = subprocess.Popen(command(source, tmp_path / "out"), cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         wait_for(tmp_path / "out" / ".packing" / "plan.json")
         second = run(command(source, tmp_path / "out"))
         assert second.returncode == 2
         assert "another packer is at work in" in second.stderr.splitlines()[-1]
-        assert first.wait(timeout=60) == 0
+        packer.send_signal(signal.SIGINT)
+        _, errors = packer.communicate(timeout=30)
     finally:
-        first.kill()
+        packer.kill()
+    assert packer.returncode == 130
+    assert "interrupted; continue with: the same command" in errors
+    assert not list((tmp_path / "out").glob(".*.tmp"))
+    assert run(command(source, tmp_path / "out")).returncode == 0
     assert verify_directory(tmp_path / "out") == []
 
 
+@pytest.mark.full
 def test_no_room_in_the_middle_of_a_shard(source, tmp_path):
     def little_room():
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -211,33 +199,27 @@ def test_no_room_in_the_middle_of_a_shard(source, tmp_path):
     assert not list((tmp_path / "out").glob("*.tfrecord"))
     assert not list((tmp_path / "out").glob(".*.tmp"))
     assert run(words).returncode == 0
+
+
+def test_spoilt_files_are_packed_or_refused_with_a_reason(tmp_path, settings):
+    paths = [path for path in hostile_inputs(tmp_path / "audio", 700, 1) if path.suffix != ".raw"]
+    names = list(dict.fromkeys(path.name for path in paths if path.name.isascii()))
+    names = [
+        name for name in names if name.isprintable() and name.strip() == name and "\0" not in name
+    ]
+    rows = "\n".join(f"{name},{'ab'[number % 2]}" for number, name in enumerate(names))
+    (tmp_path / "metadata.csv").write_text(f"filename,labels\n{rows}\n")
+    options = settings(tmp_path, tmp_path / "out", clips_per_shard=300, workers=2)
+    report = pack_clips(options, progress=False)
+    refused = rejected(tmp_path / "out")
+    packed = {clip_id.decode() for clip_id in load_index(tmp_path / "out").clip_ids}
+    assert packed | set(refused) == set(names)
+    assert all(0 < len(reason) < 80 and "\n" not in reason for reason in refused.values())
+    assert report.rejected == Counter(refused.values())
+    assert not {"crashes the decoder", "hangs the decoder"} & set(refused.values())
+    # Both occur, and whole files are not refused.
+    assert min(len(packed), len(refused)) > len(names) / 5
+    assert {"16.wav", "x.flac", "x.mp3", "loud.wav", "silence.wav"} <= packed
+    assert refused["nan.wav"] == refused["infinite.wav"] == "not finite"
+    assert refused["none.wav"] == "empty"
     assert verify_directory(tmp_path / "out") == []
-
-
-def test_unfinished_packing_of_something_else(source, tmp_path, settings):
-    pack_but_for("_finish", settings(source, tmp_path / "out"))
-    with pytest.raises(TFRecordsError, match=r"clip_samples was 2000, now 1600"):
-        pack_clips(settings(source, tmp_path / "out", clip_seconds=0.2), progress=False)
-    exclude = ("clip_001.wav",)
-    with pytest.raises(TFRecordsError, match=r"\(other clips\)"):
-        pack_clips(settings(source, tmp_path / "out", exclude=exclude), progress=False)
-    pack_clips(settings(source, tmp_path / "out"), progress=False)
-    assert load_index(tmp_path / "out").num_clips == 60
-
-
-def test_a_shard_that_changed_since_is_packed_again(source, packed, tmp_path, settings):
-    pack_but_for("_finish", settings(source, tmp_path / "out"))
-    shards = sorted((tmp_path / "out").glob("*.tfrecord"))
-    shards[0].unlink()
-    shards[1].write_bytes(b"short")
-    (tmp_path / "out" / ".packing" / f"{shards[2].name}.json").write_text("{")
-    pack_clips(settings(source, tmp_path / "out"), progress=False)
-    assert contents(tmp_path / "out") == contents(packed)
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{path} did not appear")
-        time.sleep(0.01)

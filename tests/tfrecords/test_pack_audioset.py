@@ -80,10 +80,6 @@ def packed(root, tmp_path_factory):
     return output, pack_audioset(root, settings_for(root, output), progress=False)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def test_every_set_and_the_view_of_both_training_sets(packed):
     output, reports = packed
     assert sorted(reports) == sorted(SIZES)
@@ -129,29 +125,15 @@ def test_lacks_are_counted_by_class(packed):
     assert rows["Speech"]["mid"] == "/m/09x0r"
 
 
-def test_excluded_when_packed_or_when_drawn_is_the_same(root, packed, tmp_path):
+def test_excluded_when_packed_or_when_sampled_is_the_same(root, packed, tmp_path):
     excluded = (ids_of("balanced_train")[3], ids_of("unbalanced_train")[4], "not a clip")
     pack_audioset(root, settings_for(root, tmp_path, exclude=excluded), progress=False)
-    for name in (*SIZES, "full_train"):
-        early = list(tfrecords.dataset(tmp_path / name, batch_size=4))
-        late = list(tfrecords.dataset(packed[0] / name, batch_size=4, exclude=excluded))
-        control = list(tfrecords.dataset(packed[0] / name, batch_size=4))
-        for first, second in zip(early, late, strict=True):
-            for key in first:
-                np.testing.assert_array_equal(first[key], second[key])
-        clips = [sum(len(batch["clip_id"]) for batch in data) for data in (early, control)]
-        assert clips[1] - clips[0] == {"eval": 0, "full_train": 2}.get(name, 1)
-
-
-def test_once_more_changes_nothing(root, packed):
-    output, reports = packed
-    before = contents(output)
-    again = pack_audioset(root, settings_for(root, output), progress=False)
-    assert contents(output) == before
-    for name, report in again.items():
-        assert not report.new
-        assert report.rejected == reports[name].rejected
-        np.testing.assert_array_equal(report.class_counts, reports[name].class_counts)
+    for name, fewer in (("balanced_train", 1), ("eval", 0), ("full_train", 2)):
+        (early,) = tfrecords.dataset(tmp_path / name, batch_size=50)
+        (late,) = tfrecords.dataset(packed[0] / name, batch_size=50, exclude=excluded)
+        for key in early:
+            np.testing.assert_array_equal(early[key], late[key])
+        assert load_index(packed[0] / name).num_clips - len(early["clip_id"]) == fewer
 
 
 def test_sets_one_after_the_other_make_the_view_when_both_are_there(root, packed, tmp_path):
@@ -179,20 +161,6 @@ def test_the_command(root, packed, tmp_path, capfd):
     assert main(["verify", f"{tmp_path}/out"]) == 0
     assert capfd.readouterr().out.count("ok: ") == 4
     assert main(["info", f"{tmp_path}/out"]) == 0
-
-
-def test_mistakes_of_the_command(root, tmp_path, capfd):
-    for words, part in (
-        (["--root", f"{tmp_path}/nowhere"], "does not exist"),
-        (["--root", f"{tmp_path}"], "has no balanced_train_segments.csv"),
-        (["--root", f"{root}", "--sets", "test"], "no set 'test'"),
-        (["--root", f"{root}", "--exclude", f"{tmp_path}/x"], "does not exist"),
-    ):
-        assert main(["audioset", "--output", f"{tmp_path}/out", *words]) == 2
-        error = capfd.readouterr().err
-        assert part in error
-        assert error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_view_follows_a_part_that_is_packed_again(root, packed, tmp_path):
