@@ -109,8 +109,8 @@ def reading(config: TrainConfig, sample_rate: int) -> dict:
     """How a run reads records, as `tfrecords.dataset` takes it."""
     return {
         "sample_rate": sample_rate,
-        "decimation": config.decimation,
-        "damaged": config.damaged,
+        "resample": config.decimation,
+        "on_corrupt": config.damaged,
     }
 
 

@@ -169,7 +169,7 @@ def predict(
         data: the directory.
         batch_size: clips on a device at a time.
         distribution: the predictor's. Workers share the clips; each must call this.
-        options: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``damaged`` ...
+        options: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``on_corrupt`` ...
 
     Returns:
         The predictions of all workers.

@@ -1,17 +1,23 @@
-"""Recipes: settings of a run in a small file, with what is to be expected of it."""
+"""The configuration of a run, from flags, a recipe (a small file of settings) or an older run."""
 
+import dataclasses
 import difflib
+import time
 import tomllib
 from pathlib import Path
 
-from panns_tf.config import TrainConfig
+from panns_tf.config import BESIDES, TrainConfig, train_config
 from panns_tf.models.registry import find
+from panns_tf.run import CHECKPOINTS, CONFIG
+from tfrecords.files import read_json
 from tfrecords.flags import settings_of
 
 #: Where the recipes that come with the package lie.
 FOLDER = Path(__file__).parents[1] / "recipes"
 #: Settings of a single run, which have no place in a recipe.
 _OF_A_RUN = ("run_dir", "recipe", "demo")
+#: What a resumed run may change: how long it goes on, and what changes nothing of it.
+RESUMABLE = ("steps", "damaged", *(name for name in BESIDES if name != "recipe"))
 
 
 def recipe_names() -> list[str]:
@@ -63,3 +69,71 @@ def read_recipe(name: str) -> dict:
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
     return settings
+
+
+def demo_paths(run_dir: Path) -> dict[str, str]:
+    """Where a demo run keeps its data, as settings of the run."""
+    return {"data": str(run_dir / "data/train"), "eval_data": str(run_dir / "data/eval")}
+
+
+def configure(given: dict, resume: str | None, is_chief: bool = True) -> TrainConfig:
+    """Returns the configuration of a new run, or of the one to resume.
+
+    Args:
+        given: settings by name, as flags gave them.
+        resume: None, ``"always"``, or ``"auto"``: if there is a run.
+        is_chief: whether this process is the one that writes.
+
+    Raises:
+        ValueError: a run is there and not to be resumed, or the other way round; a resumed run
+            with other settings; an unknown network or recipe.
+    """
+    if resume and "run_dir" not in given:
+        raise ValueError("--resume needs --run-dir, the directory of the run to continue")
+    if resume == "always" or (resume and (Path(given["run_dir"]) / CONFIG).is_file()):
+        return _resumed(given)
+    given = {**(read_recipe(given["recipe"]) if "recipe" in given else {}), **given}
+    given["arch"] = find(given.get("arch", TrainConfig.arch)).name
+    if "run_dir" not in given:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        given["run_dir"] = str(Path("runs") / f"{given['arch'].lower()}-{stamp}")
+    run_dir = Path(given["run_dir"])
+    taken = (run_dir / CONFIG).exists() or (run_dir / CHECKPOINTS).exists()
+    if taken and is_chief:  # the others may come when the chief has begun
+        raise ValueError(
+            f"{run_dir} already holds a run; add --resume to continue it, or choose another"
+        )
+    if "data" not in given:
+        if "eval_data" in given:
+            raise ValueError("--eval-data needs --data; without both the demo makes its own")
+        if given.get("recipe", "demo") != "demo":
+            raise ValueError(
+                f"--recipe {given['recipe']} needs --data; without it the demo follows its own"
+            )
+        given = {**read_recipe("demo"), **demo_paths(run_dir), "demo": True, **given}
+    return TrainConfig(**given)
+
+
+def _resumed(given: dict) -> TrainConfig:
+    """The configuration that a run was started with, and what may change of it."""
+    path = Path(given["run_dir"]) / CONFIG
+    if not path.is_file():
+        raise ValueError(f"--resume: no run in {given['run_dir']}: it has no {CONFIG}")
+    try:
+        saved = train_config(read_json(path)["config"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"--resume: {path} is damaged: {error!r}") from error
+    if "recipe" in given:
+        given = {**read_recipe(given["recipe"]), **given}
+    if "arch" in given:
+        given["arch"] = find(given["arch"]).name
+    changed = [
+        f"{name} was {getattr(saved, name)!r}, now {value!r}"
+        for name, value in given.items()
+        if name not in RESUMABLE and value != getattr(saved, name)
+    ]
+    if changed:
+        raise ValueError(f"--resume with other settings: {'; '.join(changed)}; leave them out")
+    if saved.demo:  # its data lies within the run, which may have moved
+        given |= demo_paths(Path(given["run_dir"]))
+    return dataclasses.replace(saved, **given)

@@ -10,8 +10,14 @@ import pytest
 
 from panns_tf.config import TrainConfig
 from panns_tf.models.registry import find
-from panns_tf.training.cli import RESUMABLE, add_train_flags, configure
-from panns_tf.training.recipes import find_recipe, read_recipe, recipe_names
+from panns_tf.training.cli import add_train_flags
+from panns_tf.training.recipes import (
+    RESUMABLE,
+    configure,
+    find_recipe,
+    read_recipe,
+    recipe_names,
+)
 from tfrecords.flags import given_settings
 
 

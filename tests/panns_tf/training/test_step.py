@@ -208,7 +208,8 @@ def test_targets_are_smoothed_and_then_mixed(activation, uniform):
 
 @pytest.mark.parametrize("network_name", ["Small", "Thin_Cnn14_DecisionLevelAtt"])
 def test_a_training_leaves_no_graph_behind(network_name):
-    # Of networks with logits and without. Else many trainings in a process, folds or few-shot curves, take more memory with each.
+    # Networks with logits and without. Else many trainings in a process, folds or few-shot
+    # curves, take more memory with each.
     graphs = []
 
     def loss(target, outputs):
