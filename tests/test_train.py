@@ -12,11 +12,11 @@ from tests import commands
 from tfrecords import load_index, read_black_list, synthesize_clips
 
 
-def flags(data, run_dir, **more) -> list[str]:
+def flags(folder, run_dir, **more) -> list[str]:
     values = {
         "arch": "tiny",
-        "data": data / "train",
-        "eval-data": data / "eval",
+        "data": folder / "train",
+        "eval-data": folder / "eval",
         "run-dir": run_dir,
         "steps": 3,
         "batch-size": 4,
