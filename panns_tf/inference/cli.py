@@ -78,12 +78,12 @@ class OutputSettings:
 
 def add_tag_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``tag``."""
-    parser.description = (
-        "Print the classes of recordings, the most probable first. A recording of any length and "
-        "rate is predicted as a whole, mixed to mono and resampled; with --window each window by "
-        "itself. Files that cannot be read give an error of one line and exit status 1; the others "
-        "are tagged."
-    )
+    parser.description = """\
+Print the classes of recordings, the most probable first.
+
+A recording of any length and rate is predicted as a whole, mixed to mono and resampled; with
+--window each window by itself. Files that cannot be read give an error of one line and exit
+status 1; the others are tagged."""
     parser.epilog = """examples:
   panns-tf tag R9_ZSCveAHg_7s.wav
   panns-tf tag sounds/ --model runs/mine --top 3 --csv
@@ -96,40 +96,36 @@ def add_tag_flags(parser: argparse.ArgumentParser) -> None:
 def run_tag(args: argparse.Namespace) -> int:
     """Runs ``tag``."""
     shown = TagSettings(**given_settings(args, TagSettings))
-    columns = ("file", "start", "seconds", "label", "score")
+    where, model, windows = _shared_settings(args, TABLES)
+    quiet_tensorflow()
+    from panns_tf.inference.tagger import AudioTagger, taggings
 
-    def result(prediction, labels, window: float | None) -> tuple:
-        found = taggings(prediction, labels, shown, window)
+    tagger = AudioTagger(**model.arguments())
+
+    def result(prediction) -> tuple:
+        found = taggings(prediction, tagger.labels, shown, windows.window)
         row = found[0].as_dict()
-        if window is not None:
+        if windows.window is not None:
             parts = [{"start": tagging.start, **tagging.as_dict()} for tagging in found]
             row = {"file": row["file"], "windows": parts}
             for part in parts:
                 del part["file"]
         return row, _tag_text(prediction, found), None
 
-    where, model, windows = _shared_settings(args, TABLES)
-    quiet_tensorflow()
-    from panns_tf.inference.tagger import AudioTagger, taggings
-
-    output = Output(
-        where.output,
-        _identity("tag", model, shown, windows),
-        where.force,
-        args.form,
-        columns if windows.window else [name for name in columns if name != "start"],
-        _tag_rows,
-    )
-    tagger = AudioTagger(**model.arguments())
-    return _predict(args, where, windows, tagger, output, result)
+    columns = ["file", "start", "seconds", "label", "score"]
+    if windows.window is None:
+        columns.remove("start")
+    identity = _identity("tag", model, shown, windows)
+    output = Output(where.output, identity, where.force, args.form, columns, _tag_rows)
+    return _predict_all(args, where, windows, tagger, output, result)
 
 
-def _predict(args: argparse.Namespace, where, windows: Windows, tagger, output, result) -> int:
+def _predict_all(args, where, windows: Windows, tagger, output: Output, result) -> int:
     size_and_hop = windows.samples(tagger.sample_rate)
     return output.run(
         recordings_of(args.paths),
         lambda sources: tagger.predict_each(sources, workers=where.workers, windows=size_and_hop),
-        lambda prediction: result(prediction, tagger.labels, windows.window),
+        result,
     )
 
 
@@ -154,13 +150,12 @@ def _tag_text(prediction, taggings: list) -> str:
 
 def add_embed_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``embed``."""
-    parser.description = (
-        "Write recordings as vectors: the layer before the classifier, of Cnn14 2048 numbers. "
-        "FILE.npz holds `embedding` (n, width), `file`, `start` and `seconds`; FILE.parquet a "
-        "table of these (pip install pyarrow); FILE.npy the vectors alone, and FILE.csv beside it "
-        "the others, row by row. Files that cannot be read give an error of one line and exit "
-        "status 1."
-    )
+    parser.description = """\
+Write recordings as vectors: the layer before the classifier, of Cnn14 2048 numbers.
+
+FILE.npz holds `embedding` (n, width), `file`, `start` and `seconds`; FILE.parquet a table of these
+(pip install pyarrow); FILE.npy the vectors alone, and FILE.csv beside it the others, row by row.
+Files that cannot be read give an error of one line and exit status 1."""
     parser.epilog = """examples:
   panns-tf embed sounds/ --output sounds.npz
   panns-tf embed 'archive/**/*.flac' --model Cnn14_16k --output archive.parquet
@@ -185,7 +180,7 @@ def run_embed(args: argparse.Namespace) -> int:
 
     tagger = AudioTagger(**model.arguments())
 
-    def result(prediction, *_) -> tuple:
+    def result(prediction) -> tuple:
         found = embedding(prediction)
         if where.output is None:
             return found.as_dict(), "", None
@@ -195,25 +190,30 @@ def run_embed(args: argparse.Namespace) -> int:
 
     identity, width = _identity("embed", model, windows), tagger.model.embedding_size
     output = Output(where.output, identity, where.force, "json", width=width)
-    return _predict(args, where, windows, tagger, output, result)
+    return _predict_all(args, where, windows, tagger, output, result)
 
 
 def add_detect_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``detect``."""
-    parser.description = (
-        "Print sound events in recordings of any length, with onset and offset. Decision-level "
-        "networks give probabilities every 0.32 s; any other is run on windows (2.5 s every 0.5 s, "
-        "or --window and --hop). An event lasts while the probability of its class is at least "
-        "--low, and reaches --threshold within. Files that cannot be read give an error of one "
-        "line and exit status 1."
-    )
+    parser.description = """\
+Print sound events in recordings of any length, with onset and offset.
+
+Decision-level networks give probabilities every 0.32 s; any other is run on windows. An event
+lasts while the probability of its class is at least --low, and reaches --threshold within. Files
+that cannot be read give an error of one line and exit status 1."""
     parser.epilog = """examples:
   panns-tf detect R9_ZSCveAHg_7s.wav --plot pictures
   panns-tf detect street.flac --classes 'Siren;Car' --min-length 0.5 --merge-gap 1 --csv
   panns-tf detect field/ --model runs/mine --window 2 --output events.csv
   panns-tf detect talk.mp3 --audacity labels"""
     add_flags(parser, EventSettings)
-    _add_shared_flags(parser, TABLES, model=f"the published {DETECTION_MODEL}, downloaded once")
+    _add_shared_flags(
+        parser,
+        TABLES,
+        model=f"the published {DETECTION_MODEL}, downloaded once",
+        window="2.5; none for decision-level networks",
+        hop="a fifth of the window",
+    )
     files = parser.add_argument_group("a file for each recording")
     files.add_argument(
         "--audacity", type=Path, metavar="FOLDER", help="label tracks, NAME.txt for each"
@@ -314,12 +314,18 @@ def _add_shared_flags(
     parser: argparse.ArgumentParser,
     suffixes: tuple[str, ...],
     forms: tuple[str, ...] = ("json", "csv"),
-    model: str | None = None,
+    **defaults: str,
 ) -> None:
+    """Adds the flags that all commands have; ``defaults`` are stated in ``--help``."""
+    defaults = {
+        "window": "the whole recording",
+        "output": f"printed; FILE ends in {', '.join(suffixes)}",
+        **defaults,
+    }
     add_paths(parser, forms)
-    add_flags(parser, Windows, names=("window", "hop"))
-    add_flags(parser, OutputSettings, defaults={"output": f"none; {', '.join(suffixes)}"})
-    add_flags(parser, ModelSettings, defaults={"model": model} if model else None)
+    add_flags(parser, Windows, names=("window", "hop"), defaults=defaults)
+    add_flags(parser, OutputSettings, defaults=defaults)
+    add_flags(parser, ModelSettings, defaults=defaults)
 
 
 def add_paths(parser: argparse.ArgumentParser, forms: tuple[str, ...] = ("json", "csv")) -> None:

@@ -41,10 +41,20 @@ class EventSettings:
     """
 
     high: float = setting(
-        0.5, "probability that an event reaches", flag="--threshold", above=0, maximum=1
+        0.5,
+        "probability that an event reaches",
+        flag="--threshold",
+        metavar="P",
+        above=0,
+        maximum=1,
     )
     low: float | None = setting(
-        None, "probability that it keeps", above=0, maximum=1, shown="half the threshold"
+        None,
+        "probability that it keeps",
+        metavar="P",
+        above=0,
+        maximum=1,
+        shown="half the threshold",
     )
     smooth: float = setting(0.0, "median filter", metavar="SECONDS", minimum=0)
     minimum: float = setting(
