@@ -4,13 +4,19 @@ import argparse
 import contextlib
 import dataclasses
 import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from panns_tf.inference.events import EventSettings
-from panns_tf.inference.output import TABLES, VECTORS, Output, check_vectors, partial_path
+from panns_tf.inference.output import (
+    TABLES,
+    VECTORS,
+    Output,
+    check_vectors,
+    partial_path,
+    place_of,
+)
 from panns_tf.inference.results import TagSettings
 from panns_tf.windows import Windows
 from tfrecords.files import check_output_file, check_output_folder, write_atomic
@@ -387,23 +393,3 @@ def recordings_of(paths: Iterable[str]) -> Iterator:
     named = [path for path in paths if path != "-"]
     if named:
         yield from find_audio(named)
-
-
-def place_of(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
-    """Returns the file of a recording in a folder of results, laid out as the recordings are.
-
-    The folder stands for what all ``paths`` have in common.
-    """
-    if not isinstance(source, str | os.PathLike):
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"stdin{suffix}"
-    roots = []
-    for path in map(Path, paths):
-        fixed = path.absolute()
-        while not fixed.is_dir():  # a file or a pattern
-            fixed = fixed.parent
-        roots.append(os.path.normpath(fixed))
-    below = os.path.relpath(os.path.normpath(Path(source).absolute()), os.path.commonpath(roots))
-    place = folder / f"{below}{suffix}"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place

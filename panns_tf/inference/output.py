@@ -238,6 +238,26 @@ def check_vectors(output: Path) -> None:
         raise ValueError(f"{output}: Parquet needs pyarrow: pip install pyarrow")
 
 
+def place_of(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
+    """Returns the file of a recording in a folder of results, laid out as the recordings are.
+
+    The folder stands for what all ``paths`` have in common.
+    """
+    if not isinstance(source, str | os.PathLike):
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"stdin{suffix}"
+    roots = []
+    for path in map(Path, paths):
+        fixed = path.absolute()
+        while not fixed.is_dir():  # a file or a pattern
+            fixed = fixed.parent
+        roots.append(os.path.normpath(fixed))
+    below = os.path.relpath(os.path.normpath(Path(source).absolute()), os.path.commonpath(roots))
+    place = folder / f"{below}{suffix}"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def _write_vectors(path: Path, width: int, partial: PartialResults) -> None:
     """Writes ``.npy`` with a ``.csv`` beside it, ``.npz`` or ``.parquet``, in little memory."""
     rows: list[tuple[str, float, float]] = []

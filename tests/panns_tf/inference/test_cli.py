@@ -17,8 +17,8 @@ import soundfile
 
 from panns_tf import AudioTagger, EventSettings, SoundEventDetector
 from panns_tf.cli import main
-from panns_tf.inference.cli import place_of, recordings_of
-from panns_tf.inference.output import PartialResults
+from panns_tf.inference.cli import recordings_of
+from panns_tf.inference.output import PartialResults, place_of
 from tests.hostile import hostile_inputs
 from tests.panns_tf.inference.support import kept, noise
 
