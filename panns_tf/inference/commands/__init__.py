@@ -1,1 +1,0 @@
-"""`python -m panns_tf tag | detect | embed`."""
