@@ -2,15 +2,16 @@
 
 import argparse
 import contextlib
+import dataclasses
 import io
-import ipaddress
-import math
 import os
 import signal
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+from tfrecords.flags import add_flags, check_settings, given_settings, setting
 
 #: Of the decision-level networks the one with the highest published mAP.
 MODEL = "Cnn14_DecisionLevelAtt"
@@ -35,31 +36,35 @@ are run on windows.
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class DemoSettings:
+    """Which network is shown, where, and what recordings are taken."""
+
+    model: str = setting(MODEL, "what predicts", metavar="MODEL")
+    weights: str = setting(
+        "audioset",
+        "for the name of a network: the file of its weights",
+        metavar="FILE",
+        shown="the published ones",
+    )
+    host: str = setting("127.0.0.1", "address to listen at", shown="127.0.0.1, this computer alone")
+    port: int = setting(7860, "of it; 0 for any that is free", minimum=0, maximum=65535)
+    max_mb: float = setting(50.0, "the largest file taken", above=0)
+    max_seconds: float = setting(600.0, "the longest recording", above=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
 def add_demo_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `demo`."""
     parser.description = _DESCRIPTION
-    add = parser.add_argument
-    add("--model", default=MODEL, metavar="MODEL", help=f"default {MODEL}")
-    add(
-        "--weights",
-        default="audioset",
-        metavar="FILE",
-        help="for the name of a network: the file of its weights; default: the published ones",
-    )
-    add("--host", default="127.0.0.1", help="default 127.0.0.1: this computer alone")
-    add("--port", type=int, default=7860, help="default 7860; 0 for any that is free")
-    add("--max-mb", type=float, default=50.0, help="the largest file taken; default 50")
-    add("--max-seconds", type=float, default=600.0, help="the longest recording; default 600")
+    add_flags(parser, DemoSettings)
 
 
-def run_demo(options: argparse.Namespace) -> None:
+def run_demo(args: argparse.Namespace) -> None:
     """Serves the page until it is interrupted."""
-    for name in ("max_mb", "max_seconds"):
-        value = getattr(options, name)
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"--{name.replace('_', '-')} must be above 0; received {value:g}")
-    if not 0 <= options.port < 2**16:
-        raise ValueError(f"--port must be in 0 ... 65535; received {options.port}")
+    options = DemoSettings(**given_settings(args, DemoSettings))
 
     from tfrecords.quiet import import_tensorflow_quietly
 
@@ -75,17 +80,9 @@ def run_demo(options: argparse.Namespace) -> None:
         served(network, options.host, options.port, options.max_mb, options.max_seconds) as address,
     ):
         print(f"{network.arch.name} is served at {address}    stop it with Ctrl-C", flush=True)
-        if not is_loopback(options.host):
+        if options.host not in ("127.0.0.1", "::1", "localhost"):
             print("Whoever can reach this computer can use the page.", flush=True)
         threading.Event().wait()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this computer's alone."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _import_gradio():

@@ -1,20 +1,14 @@
 """The command `export`."""
 
 import argparse
+import dataclasses
 import itertools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from panns_tf.export.formats import FORMATS, PRECISIONS, format_of
 from tfrecords.files import check_output_file, check_output_folder, read_json
-
-if TYPE_CHECKING:
-    import numpy as np
-
-#: Endings of the files; what has none of them is a folder.
-ENDINGS = {"onnx": ".onnx", "litert": ".tflite"}
-FORMATS = ("savedmodel", *ENDINGS)
-PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
+from tfrecords.flags import add_flags, check_settings, given_settings, setting
 
 #: So many recordings are taken to calibrate, and so much of each.
 MOST_CALIBRATION_FILES = 100
@@ -38,44 +32,80 @@ examples:
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """What is exported, and how."""
+
+    model: str = setting(help="what to export", metavar="MODEL")
+    output: Path = setting(help="a folder, .onnx or .tflite", metavar="PATH")
+    weights: str = setting(
+        "audioset",
+        "for the name of a network: the file of its weights",
+        metavar="FILE",
+        shown="the published ones",
+    )
+    format: str | None = setting(None, "of the export", choices=FORMATS, shown="by the ending")
+    precision: str = setting("float32", "of .onnx and .tflite", choices=PRECISIONS)
+    calibration: list | None = setting(
+        None,
+        "recordings such as the file is for, files or folders, of which "
+        f"{MOST_CALIBRATION_FILES} at most are taken, the first {CALIBRATION_SECONDS:g} s of each; "
+        "int8 is fitted to them, and every .onnx and .tflite compared on them too",
+        metavar="PATH",
+        nargs="+",
+    )
+    top_k: int | None = setting(
+        None, "classes that a SavedModel's tag gives", metavar="K", minimum=1, shown="10"
+    )
+    clip_seconds: float | None = setting(
+        None,
+        "for LiteRT: the one length that the file takes",
+        metavar="S",
+        above=0,
+        shown="any length",
+    )
+    force: bool = setting(False, "replace what is at PATH", shown="")
+
+    def __post_init__(self) -> None:
+        """Refuses settings that would be without effect, too."""
+        check_settings(self)
+        kind, output = format_of(self.output, self.format), self.output
+        if kind == "savedmodel" and self.precision != "float32":
+            raise ValueError(
+                f"a SavedModel is float32; received --precision {self.precision}, which an "
+                "--output that ends with .onnx or .tflite can have"
+            )
+        for flag, value, kinds in (
+            ("--top-k", self.top_k, ("savedmodel",)),
+            ("--clip-seconds", self.clip_seconds, ("litert",)),
+            ("--calibration", self.calibration, ("onnx", "litert")),
+        ):
+            if value is not None and kind not in kinds:
+                raise ValueError(
+                    f"{flag} is for {' and '.join(kinds)}; --output {output} is {kind}"
+                )
+        if self.precision == "int8" and not self.calibration:
+            raise ValueError("--precision int8 needs --calibration: recordings it is fitted to")
+
+
 def add_export_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `export`."""
     parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
-    add = parser.add_argument
-    add("--model", required=True, metavar="MODEL", help="what to export")
-    add(
-        "--weights",
-        default="audioset",
-        metavar="FILE",
-        help="for the name of a network: the file of its weights; default: the published ones",
-    )
-    add("--output", required=True, type=Path, metavar="PATH", help="a folder, .onnx or .tflite")
-    add("--format", choices=FORMATS, help="default: by the ending of PATH")
-    add("--precision", choices=PRECISIONS, default="float32", help="default float32")
-    add(
-        "--calibration",
-        nargs="+",
-        type=Path,
-        metavar="PATH",
-        help="recordings such as the file is for, files or folders, of which "
-        f"{MOST_CALIBRATION_FILES} at most are taken, the first {CALIBRATION_SECONDS:g} s of each; "
-        "int8 is fitted to them, and every .onnx and .tflite compared on them too",
-    )
-    add("--top-k", type=int, metavar="K", help="classes that a SavedModel's tag gives; default 10")
-    add(
-        "--clip-seconds",
-        type=float,
-        metavar="S",
-        help="for LiteRT: the one length that the file takes; default: any length",
-    )
-    add("--force", action="store_true", help="replace what is at PATH")
+    add_flags(parser, ExportSettings)
 
 
 def run_export(options: argparse.Namespace) -> None:
     """Checks everything that can be before anything is loaded; then exports."""
-    kind = format_of(options.output, options.format)
-    _check_options(kind, options)
-    _check_output(kind, options.output, options.force)
+    settings = ExportSettings(**given_settings(options, ExportSettings))
+    kind, output = format_of(settings.output), settings.output
+    if kind != "savedmodel":
+        check_output_file(output, force=settings.force)
+    else:
+        if os.path.lexists(output) and not settings.force:
+            raise ValueError(f"--output {output} exists; remove it, or add --force to replace it")
+        if os.path.lexists(output) and not (output / "saved_model.pb").is_file():
+            raise ValueError(f"--output {output} exists and is no SavedModel; choose another place")
+        check_output_folder(output.parent)
 
     from tfrecords.quiet import import_tensorflow_quietly
 
@@ -83,107 +113,36 @@ def run_export(options: argparse.Namespace) -> None:
     from panns_tf.export.check import size_of
     from panns_tf.export.saved_model import TOP_K, export_saved_model
     from panns_tf.inference.loading import DESCRIPTION, load_network
+    from tfrecords.search import find_audio
 
-    files = _calibration_files(options.calibration) if options.calibration else []
-    network = load_network(options.model, options.weights)
+    recordings = find_audio(settings.calibration) if settings.calibration else ()
+    recordings = list(itertools.islice(recordings, MOST_CALIBRATION_FILES))
+    network = load_network(settings.model, settings.weights)
     if kind == "savedmodel":
-        export_saved_model(network, options.output, options.top_k or TOP_K)
-        distance = read_json(options.output / DESCRIPTION)["difference"]
+        export_saved_model(network, output, settings.top_k or TOP_K)
+        distance = read_json(output / DESCRIPTION)["difference"]
         report = f"differs from the network by at most {distance:.1e}, in all signatures, at "
         report += "three lengths"
     else:
-        report = _export_file(kind, network, options, files)
-    print(f"Written: {options.output} ({size_of(options.output) / 1e6:.1f} MB)\n{report}")
+        report = _export_file(network, settings, recordings)
+    print(f"Written: {output} ({size_of(output) / 1e6:.1f} MB)\n{report}")
 
 
-def format_of(path: Path, asked: str | None) -> str:
-    """Returns the format of an export.
-
-    Args:
-        path: where it goes.
-        asked: the format asked for, or None.
-
-    Raises:
-        ValueError: if the ending of the path says another than was asked for.
-    """
-    by_ending = {ending: name for name, ending in ENDINGS.items()}
-    kind = by_ending.get(path.suffix, "savedmodel")
-    if path.suffix.lower() in by_ending and path.suffix not in by_ending:
-        raise ValueError(f"--output {path}: write the ending as {path.suffix.lower()}")
-    if asked is None or asked == kind:
-        return kind
-    expected = f"the ending {ENDINGS[asked]}" if asked in ENDINGS else "a folder"
-    raise ValueError(f"--format {asked} needs {expected}; received --output {path}")
-
-
-def _check_options(kind: str, options: argparse.Namespace) -> None:
-    """Refuses options that would be without effect, and values that cannot be meant."""
-    for name, meant, value in (
-        ("--top-k", "savedmodel", options.top_k),
-        ("--clip-seconds", "litert", options.clip_seconds),
-    ):
-        if value is not None and kind != meant:
-            raise ValueError(f"{name} is for {meant}; --output {options.output} is {kind}")
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be above 0; received {value:g}")
-    if kind == "savedmodel" and options.precision != "float32":
-        raise ValueError(
-            f"a SavedModel is float32; received --precision {options.precision}, which an --output "
-            "that ends with .onnx or .tflite can have"
-        )
-    if options.precision == "int8" and not options.calibration:
-        raise ValueError("--precision int8 needs --calibration: recordings it is fitted to")
-    if options.calibration and kind == "savedmodel":
-        raise ValueError(
-            f"--calibration is for onnx and litert; --output {options.output} is savedmodel"
-        )
-
-
-def _check_output(kind: str, path: Path, force: bool) -> None:
-    if kind != "savedmodel":
-        check_output_file(path, force=force)
-        return
-    if os.path.lexists(path):
-        if not force:
-            raise ValueError(f"--output {path} exists; remove it, or add --force to replace it")
-        if not (path / "saved_model.pb").is_file():
-            raise ValueError(f"--output {path} exists and is no SavedModel; choose another place")
-    check_output_folder(path.parent)
-
-
-def _calibration_files(paths: list[Path]) -> list[Path]:
-    from tfrecords.search import find_audio
-
-    return list(itertools.islice(find_audio(paths), MOST_CALIBRATION_FILES))
-
-
-def _read_beginnings(files: list[Path], sample_rate: int) -> "list[np.ndarray] | None":
-    """The beginnings of recordings, (samples,) float32 each; None if there are none."""
+def _export_file(network, settings: ExportSettings, recordings: list[Path]) -> str:
+    """Exports to ONNX or LiteRT; returns what was measured, for a person."""
+    from panns_tf.export import litert, onnx
     from tfrecords.audio import open_audio
 
-    clips = []
-    for file in files:
-        with open_audio(file, sample_rate) as stream:
-            clips.append(stream.read(round(CALIBRATION_SECONDS * sample_rate)))
-    return clips or None
-
-
-def _export_file(kind: str, network, options: argparse.Namespace, files: list[Path]) -> str:
-    """Exports to ONNX or LiteRT; returns what was measured, for a person."""
-    results: list[dict] = []
-    settings = {
-        "precision": options.precision,
-        "calibration": _read_beginnings(files, network.arch.frontend.sample_rate),
-        "report": results.append,
-    }
-    if kind == "onnx":
-        from panns_tf.export.onnx import export_onnx
-
-        export_onnx(network, options.output, **settings)
+    clips, results = [], []
+    rate = network.arch.frontend.sample_rate
+    for recording in recordings:
+        with open_audio(recording, rate) as stream:
+            clips.append(stream.read(round(CALIBRATION_SECONDS * rate)))
+    common = (network, settings.output, settings.precision, clips or None)
+    if format_of(settings.output) == "onnx":
+        onnx.export_onnx(*common, report=results.append)
     else:
-        from panns_tf.export.litert import export_litert
-
-        export_litert(network, options.output, clip_seconds=options.clip_seconds, **settings)
+        litert.export_litert(*common, settings.clip_seconds, report=results.append)
     (measured,) = results
     lines = [f"in {measured['runtime']}, {measured['precision']}, differs from the network by"]
     for name, largest in measured["largest"].items():

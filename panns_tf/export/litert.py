@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.export.check import check_export
+from panns_tf.export.formats import KEY, NEEDED, SIGNATURE
 from panns_tf.export.portable import portable
 from panns_tf.export.precision import checked_clips, front_layers, of_length
-from panns_tf.export.runtimes import KEY, NEEDED, SIGNATURE, litert, quiet
+from panns_tf.export.runtimes import litert, quiet
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for

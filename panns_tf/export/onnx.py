@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.export.check import check_export
+from panns_tf.export.formats import KEY, NEEDED
 from panns_tf.export.portable import portable
 from panns_tf.export.precision import checked_clips, front_layers, in_float16
-from panns_tf.export.runtimes import KEY, NEEDED, quiet
+from panns_tf.export.runtimes import quiet
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from panns_tf.export.formats import PRECISIONS
 from panns_tf.models.network import Network
-
-#: ``dynamic_int8`` rounds weights to 8 bits, and activations by the range that each clip has;
-#: ``int8`` rounds activations by ranges that were measured on clips beforehand.
-PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
 
 def in_float16(network: Network) -> Network:

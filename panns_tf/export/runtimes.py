@@ -12,15 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from panns_tf.export.formats import KEY, NEEDED, SIGNATURE
 from panns_tf.inference.loading import load_any
-
-#: The entry of a file's metadata that describes its network.
-KEY = "panns_tf"
-
-#: The name under which a LiteRT file can be called.
-SIGNATURE = "serving_default"
-
-NEEDED = "pip install 'panns_tf[export]'"
 
 
 def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict]:

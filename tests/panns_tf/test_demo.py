@@ -62,22 +62,15 @@ def recording(path: Path, seconds: float) -> Path:
 
 def test_options_that_cannot_be(monkeypatch):
     for words, message in (
-        (("--max-mb", "0"), "--max-mb must be above 0; received 0"),
-        (("--max-seconds", "inf"), "--max-seconds must be above 0; received inf"),
-        (("--port", "70000"), "--port must be in 0 ... 65535; received 70000"),
+        (("--max-mb", "0"), "max_mb must be above 0; received 0"),
+        (("--max-seconds", "inf"), "max_seconds must be finite; received inf"),
+        (("--port", "70000"), r"port must lie in \[0, 65535\]; received 70000"),
     ):
         with pytest.raises(ValueError, match=message):
             main(["demo", *words])
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(ValueError, match=r"pip install 'panns_tf\[demo\]'"):
         main(["demo", "--model", "no such model"])
-
-
-def test_addresses_of_this_computer_alone():
-    for host in ("127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"):
-        assert demo.is_loopback(host)
-    for host in ("0.0.0.0", "192.168.0.7", "example.org"):
-        assert not demo.is_loopback(host)
 
 
 def test_what_a_recording_gives(network, tmp_path):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from panns_tf.cli import main
 from panns_tf.export import cli, litert, onnx
+from panns_tf.export.formats import format_of
 from panns_tf.export.runtimes import open_exported
 from panns_tf.inference.loading import load_network
 from panns_tf.weights.loading import create_model
@@ -48,7 +49,7 @@ def test_the_ending_says_the_format():
         ("net.v2", "savedmodel", "savedmodel"),
         ("a.tflite", "litert", "litert"),
     ):
-        assert cli.format_of(Path(path), asked) == kind
+        assert format_of(Path(path), asked) == kind
 
 
 @pytest.fixture
@@ -56,11 +57,11 @@ def calls(monkeypatch) -> list[dict]:
     """Has the two other formats only write down how they were called."""
     found = []
 
-    def export(network, path, report, **settings):
-        found.append({"network": network.arch.name, "path": path, **settings})
+    def export(network, path, precision, calibration, clip_seconds=None, *, report):
+        found.append((network.arch.name, path.name, precision, calibration, clip_seconds))
         path.write_bytes(bytes(250_000))
         measured = {"largest": {"clipwise_output": 2e-3}, "mean": {"clipwise_output": 1e-4}}
-        about = {"runtime": "a runtime", "precision": settings["precision"], "agreement": 0.955}
+        about = {"runtime": "a runtime", "precision": precision, "agreement": 0.955}
         report({**about, **measured})
 
     monkeypatch.setattr(onnx, "export_onnx", export)
@@ -72,11 +73,9 @@ def test_other_formats_get_what_was_asked_for(model, tmp_path, calls, capsys):
     export("--model", model, "--output", tmp_path / "a.onnx")
     words = ("--precision", "dynamic_int8", "--clip-seconds", 2.5)
     export("--model", model, "--output", tmp_path / "a.tflite", *words)
-    plain = {"network": "Tiny", "calibration": None}
-    eight = {"precision": "dynamic_int8", "clip_seconds": 2.5}
     assert calls == [
-        {**plain, "path": tmp_path / "a.onnx", "precision": "float32"},
-        {**plain, "path": tmp_path / "a.tflite", **eight},
+        ("Tiny", "a.onnx", "float32", None, None),
+        ("Tiny", "a.tflite", "dynamic_int8", None, 2.5),
     ]
     assert capsys.readouterr().out.splitlines()[-4:] == [
         f"Written: {tmp_path}/a.tflite (0.2 MB)",
@@ -110,7 +109,7 @@ def test_recordings_to_calibrate_on(model, tmp_path, calls, monkeypatch):
         soundfile.write(tmp_path / f"recordings/{number}.wav", samples, 16000)
     words = ("--model", model, "--output", tmp_path / "a.onnx", "--precision", "int8")
     export(*words, "--calibration", tmp_path / "recordings")
-    clips = calls[0]["calibration"]
+    clips = calls[0][3]
     assert [(clip.shape, clip.dtype) for clip in clips] == [
         ((samples,), np.float32) for samples in (80000, 8000, 4000)
     ]
@@ -133,13 +132,13 @@ def test_options_that_make_no_sense(tmp_path):
         ("out", ("--format", "onnx"), "--format onnx needs the ending .onnx; received --output"),
         ("out", ("--format", "litert"), "needs the ending .tflite"),
         ("out", ("--precision", "float16"), "a SavedModel is float32; received --precision"),
-        ("out", ("--top-k", "0"), "--top-k must be above 0; received 0"),
+        ("out", ("--top-k", "0"), "top_k must be at least 1; received 0"),
         ("out", ("--clip-seconds", "2"), "--clip-seconds is for litert; .* is savedmodel"),
         ("out", ("--calibration", "x"), "--calibration is for onnx and litert; .* is savedmodel"),
         ("a.TFLITE", (), "write the ending as .tflite"),
         ("a.onnx", ("--top-k", "3"), "--top-k is for savedmodel; .* is onnx"),
         ("a.onnx", ("--format", "savedmodel"), "--format savedmodel needs a folder"),
-        ("b.tflite", ("--clip-seconds", "nan"), "--clip-seconds must be above 0"),
+        ("b.tflite", ("--clip-seconds", "nan"), "clip_seconds must be above 0"),
         ("a.onnx", ("--precision", "int8"), "--precision int8 needs --calibration"),
         ("a.tflite", (), "a.tflite exists; remove it, or add --force"),
         ("folder", ("--force",), "exists and is no SavedModel"),
