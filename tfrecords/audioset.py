@@ -34,15 +34,10 @@ def is_clip_id(text: str) -> bool:
 
 
 def find_clips(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
-    """The audio file of each clip, wherever it lies in the folder.
+    """The audio file of each clip, wherever it lies in the folder; clips without one are absent.
 
-    Args:
-        folder: searched with all folders below it.
-        starts: by clip id, the second at which the clip begins in its video, if it is known. A
-            file whose name has another start is another clip's.
-
-    Returns:
-        Paths by clip id; clips without a file are absent.
+    `starts` has by clip id the second at which the clip begins in its video, if it is known. A
+    file whose name has another start is another clip's.
     """
     found: dict[str, tuple[int, str]] = {}
     for path in walk(str(folder), AUDIO_EXTENSIONS, set(), strict=True):
@@ -76,9 +71,6 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
     One clip a line, of which the first field (up to a tab or comma) counts: the id itself, or the
     name of a file of AudioSet, such as `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4,
     or `Y<id>.wav`. A text that may be either counts as both.
-
-    Raises:
-        TFRecordsError: no such file, not text, or nothing in it.
     """
     path = Path(path)
     if not path.is_file():
@@ -114,11 +106,7 @@ def split_names(text: str, is_known) -> list[str]:
 
 
 def sets_of(root: Path, wanted: Iterable[str] = ()) -> dict[str, Path]:
-    """The metadata files of AudioSet's sets below a root folder, by set.
-
-    Raises:
-        TFRecordsError: an unknown set, one without its file, or none at all.
-    """
+    """The metadata files of AudioSet's sets below a root folder, by set."""
     wanted = tuple(wanted)
     if unknown := [name for name in wanted if name not in SETS]:
         raise TFRecordsError(f"AudioSet has no set {unknown[0]!r}; it has {', '.join(SETS)}")

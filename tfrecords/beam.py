@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from tfrecords.pack import Runner, keep_result, load_result
-from tfrecords.plan import Plan
 from tfrecords.pool import pack_protected
 from tfrecords.shard import ShardResult, ShardTask
 from tfrecords.storage import TFRecordsError
@@ -35,20 +34,20 @@ def beam_runner(name: str, options: str = "") -> Runner:
         ) from None
 
     def run(
-        plan: Plan, pending: Sequence[int], done: Callable[[int], None]
-    ) -> Iterator[tuple[int, ShardResult]]:
+        tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
+    ) -> Iterator[ShardResult]:
         pipeline_options = PipelineOptions(shlex.split(options), runner=name)
-        pack = partial(_pack_and_keep, timeout=plan.settings.clip_timeout)
+        pack = partial(_pack_and_keep, timeout=timeout)
         with apache_beam.Pipeline(options=pipeline_options) as pipeline:
-            tasks = pipeline | apache_beam.Create([plan.task(number) for number in pending])
+            created = pipeline | apache_beam.Create(tasks)
             # Else the runner may take all of them for one piece of work.
-            _ = tasks | apache_beam.Reshuffle() | apache_beam.Map(pack)
-        for number in pending:
-            result = load_result(plan.shard_path(number))
+            _ = created | apache_beam.Reshuffle() | apache_beam.Map(pack)
+        for task in tasks:
+            result = load_result(task.path)
             if result is None:
-                raise OSError(f"the runner {name} did not write {plan.shard_path(number).name}")
-            done(len(plan.clips_of(number)))
-            yield number, result
+                raise OSError(f"the runner {name} did not write {task.path}")
+            done(len(task.clips))
+            yield result
 
     return run
 

@@ -106,17 +106,11 @@ class Index:
         return targets
 
     def select(self, exclude: Iterable[str | bytes] = (), fraction: float = 1.0) -> np.ndarray:
-        """The numbers of the clips that are neither excluded nor outside the fraction.
+        """The numbers, ascending int64, of clips neither excluded nor outside the fraction.
 
         A clip belongs to the fraction by a hash of its id, so a smaller fraction lies within a
         larger one and other clips do not matter. Ids that the index lacks are no error: lists of
         clips to exclude cover more than one data set.
-
-        Returns:
-            (n,) int64, ascending.
-
-        Raises:
-            TFRecordsError: the fraction is not in (0, 1], or no clip is left.
         """
         if not isinstance(fraction, int | float | np.number) or not 0 < fraction <= 1:
             raise TFRecordsError(f"fraction must lie in (0, 1], got {fraction!r}")

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tfrecords.audioset import find_clips, is_clip_id, split_names
@@ -15,12 +14,12 @@ from tfrecords.storage import TFRecordsError
 FORMATS = ("auto", "audioset", "esc50", "csv")
 
 _MOST_CLASSES = 2**16  # the index keeps labels in 16 bits
+# By format; the last one has the labels.
 _COLUMNS = {
     "audioset": ("YTID", "positive_labels"),
     "esc50": ("filename", "fold", "target", "category"),
     "csv": ("filename", "labels"),
 }
-_LABELS = {"esc50": "category", "csv": "labels", "audioset": "positive_labels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def read_manifest(
     table = _Table(Path(metadata))
     if format == "auto":
         format = _format_of(table)
-    if [name for name in _COLUMNS[format] if name not in table.columns]:
+    if not set(_COLUMNS[format]) <= set(table.columns):
         raise TFRecordsError(
             f"{table.path}: format {format} needs the columns {', '.join(_COLUMNS[format])}; "
             f"found {', '.join(table.columns) or 'none'}"
@@ -98,7 +97,7 @@ def read_manifest(
             "of every clip its own?"
         )
     if folds:
-        present = {row["fold"] for row in table}
+        present = {row["fold"] for _, row in table}
         if unknown := [fold for fold in folds if fold not in present]:
             raise TFRecordsError(
                 f"{table.path} has no fold {', '.join(unknown)}; it has "
@@ -130,21 +129,22 @@ def _read_clips(
     lines: dict[str, int] = {}
     excluded = 0
     numbers_of: dict[str, tuple[int, ...]] = {}  # two million clips share few sets of labels
-    for row in table:
+    for where, row in table:
         if folds and row["fold"] not in folds:
             continue
-        clip_id = _clip_id(format, row)
-        if lines.setdefault(clip_id, row.line) != row.line:
+        clip_id = _clip_id(format, where, row)
+        line = int(where.rsplit(" ", 1)[1])
+        if lines.setdefault(clip_id, line) != line:
             raise TFRecordsError(
-                f"{table.path}: lines {lines[clip_id]} and {row.line} are both clip {clip_id!r}; "
+                f"{table.path}: lines {lines[clip_id]} and {line} are both clip {clip_id!r}; "
                 "ids must be unique, remove one"
             )
         if clip_id in exclude:
             excluded += 1
             continue
-        text = row[_LABELS[format]]
+        text = row[_COLUMNS[format][-1]]
         if text not in numbers_of:
-            numbers_of[text] = _label_numbers(format, row, clip_id, text, classes)
+            numbers_of[text] = _label_numbers(format, where, clip_id, text, classes)
         labels_of[clip_id] = numbers_of[text]
         if format == "audioset":
             starts[clip_id] = _start(row)
@@ -152,56 +152,47 @@ def _read_clips(
 
 
 class _Table:
-    """A metadata file, read row by row, as often as it is iterated over."""
+    """A metadata file, read row by row, as often as it is iterated over.
+
+    Rows are pairs of the place in the file, for messages, and the cells by column name. AudioSet's
+    columns are named by the third comment line; the others are statistics.
+    """
 
     def __init__(self, path: Path):
         if not path.is_file():
             kind = "is a folder" if path.is_dir() else "does not exist"
             raise TFRecordsError(f"the metadata file {path} {kind}; give the file with --metadata")
         self.path = path
+        self.columns: tuple[str, ...] = ()
+        next(iter(self), None)  # the header comes before the first row
+        if not self.columns:
+            raise TFRecordsError(f"the metadata file {path} is empty; expected a header and rows")
 
-    @cached_property
-    def columns(self) -> dict[str, int]:
-        """Places of the columns, by name; of AudioSet's, from the third comment line."""
-        header: dict[str, int] = {}
-        next(self._rows(header), None)  # the header comes before the first row
-        if not header:
-            raise TFRecordsError(
-                f"the metadata file {self.path} is empty; expected a header and rows"
-            )
-        return header
-
-    def __iter__(self) -> Iterator["_Row"]:
-        return self._rows({})
-
-    def _rows(self, columns: dict[str, int]) -> Iterator["_Row"]:
+    def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
+        columns = ()
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(_comments_unquoted(file), skipinitialspace=True)
             for cells in self._lines(reader):
                 cells = [cell.strip() for cell in cells]
                 if not any(cells):
                     continue
-                where = f"{self.path}, line {reader.line_num}"
                 # Only before the header: a file may be called "#1.wav".
                 if cells[0].startswith("#") and (not columns or "YTID" in columns):
-                    # AudioSet's third comment line names the columns; the others are statistics.
-                    names = [cells[0].lstrip("# "), *cells[1:]]
-                    if "YTID" in names:
-                        columns.update((name, place) for place, name in enumerate(names))
-                elif not columns:
-                    columns.update((name, place) for place, name in enumerate(cells))
-                elif len(cells) < len(columns) or any(cells[len(columns) :]):
-                    hint = (
-                        ""
-                        if len(cells) < len(columns)
-                        else ("; labels with commas need quotation marks around them")
-                    )
+                    cells[0] = cells[0].lstrip("# ")
+                    if "YTID" in cells:
+                        self.columns = columns = tuple(cells)
+                    continue
+                if not columns:
+                    self.columns = columns = tuple(cells)
+                    continue
+                where = f"{self.path}, line {reader.line_num}"
+                if len(cells) < len(columns) or any(cells[len(columns) :]):
                     raise TFRecordsError(
                         f"{where}: {len(cells)} cells, expected {len(columns)} "
-                        f"({', '.join(columns)}){hint}"
+                        f"({', '.join(columns)}); labels with commas need quotation marks around "
+                        "them"
                     )
-                else:
-                    yield _Row(where, reader.line_num, columns, cells)
+                yield where, dict(zip(columns, cells, strict=False))
 
     def _lines(self, reader) -> Iterator[list[str]]:
         try:
@@ -216,21 +207,6 @@ class _Table:
             ) from None
 
 
-class _Row:
-    """One row of a metadata file: its line number (from 1) and its cells by column name."""
-
-    __slots__ = ("_cells", "_columns", "line", "where")
-
-    def __init__(self, where: str, line: int, columns: dict[str, int], cells: list[str]):
-        self.where, self.line, self._columns, self._cells = where, line, columns, cells
-
-    def __getitem__(self, name: str) -> str:
-        return self._cells[self._columns[name]]
-
-    def get(self, name: str) -> str:
-        return self[name] if name in self._columns else ""
-
-
 def _comments_unquoted(lines: Iterable[str]) -> Iterator[str]:
     """Lines for `csv.reader`; quotes mean nothing in the comment lines at the top."""
     at_top = True
@@ -241,7 +217,7 @@ def _comments_unquoted(lines: Iterable[str]) -> Iterator[str]:
 
 def _format_of(table: _Table) -> str:
     for name, columns in _COLUMNS.items():
-        if all(column in table.columns for column in columns):
+        if set(columns) <= set(table.columns):
             return name
     needed = "; ".join(f"{name}: {', '.join(columns)}" for name, columns in _COLUMNS.items())
     raise TFRecordsError(
@@ -261,20 +237,20 @@ def _classes(format: str, table: _Table, labels: str | Path | None) -> ClassList
     if format == "audioset":
         return audioset_classes()
     if format == "csv":
-        names = {name for row in table for name in _separated(row["labels"])}
+        names = {name for _, row in table for name in _separated(row["labels"])}
         if not names:
             raise TFRecordsError(
                 f"{table.path}: no row has a label; give the classes with --labels"
             )
         return ClassList(tuple(sorted(names)))
     targets: dict[int, str] = {}
-    for row in table:
+    for where, row in table:
         target, category = row["target"], row["category"]
         if not re.fullmatch(r"\d+", target):
-            raise TFRecordsError(f"{row.where}: target must be a whole number, got {target!r}")
+            raise TFRecordsError(f"{where}: target must be a whole number, got {target!r}")
         if targets.setdefault(int(target), category) != category:
             raise TFRecordsError(
-                f"{row.where}: target {target} is category {category!r} here and "
+                f"{where}: target {target} is category {category!r} here and "
                 f"{targets[int(target)]!r} before; one of them is wrong"
             )
     names = tuple(targets[target] for target in sorted(targets))
@@ -283,31 +259,29 @@ def _classes(format: str, table: _Table, labels: str | Path | None) -> ClassList
     return ClassList(names)
 
 
-def _clip_id(format: str, row: _Row) -> str:
+def _clip_id(format: str, where: str, row: dict[str, str]) -> str:
     if format == "audioset":
         if not is_clip_id(row["YTID"]):
             raise TFRecordsError(
-                f"{row.where}: {row['YTID']!r} is no YouTube id; expected 11 of A-Z a-z 0-9 - _"
+                f"{where}: {row['YTID']!r} is no YouTube id; expected 11 of A-Z a-z 0-9 - _"
             )
         return row["YTID"]
     name = row["filename"]
     if not name:
-        raise TFRecordsError(
-            f"{row.where}: the filename is empty; expected a file in the audio folder"
-        )
+        raise TFRecordsError(f"{where}: the filename is empty; expected a file in the audio folder")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise TFRecordsError(
-            f"{row.where}: the filename {name!r} leads out of the audio folder; "
-            "expected a path below it, without '..'"
+            f"{where}: the filename {name!r} leads out of the audio folder; expected a path below "
+            "it, without '..'"
         )
     return name
 
 
-def _start(row: _Row) -> float | None:
+def _start(row: dict[str, str]) -> float | None:
     """The second at which a clip of AudioSet starts in its video, if the file has it."""
     try:
-        return float(row.get("start_seconds"))
+        return float(row.get("start_seconds", ""))
     except ValueError:
         return None
 
@@ -317,17 +291,16 @@ def _separated(text: str) -> list[str]:
 
 
 def _label_numbers(
-    format: str, row: _Row, clip_id: str, text: str, classes: ClassList
+    format: str, where: str, clip_id: str, text: str, classes: ClassList
 ) -> tuple[int, ...]:
     if format == "audioset":  # names hold commas, and may stand in the place of machine ids
         names = split_names(text, lambda name: classes.number(name) is not None)
     else:
         names = [text] if format == "esc50" else _separated(text)
-    numbers = {classes.number(name) for name in names}
-    if None in numbers:
-        wrong = next(name for name in names if classes.number(name) is None)
-        raise TFRecordsError(
-            f"{row.where}: clip {clip_id!r} has the label {wrong!r}, which is "
-            f"not one of the {len(classes.names)} classes; nearest: {classes.nearest(wrong)}"
-        )
-    return tuple(sorted(numbers))
+    for name in names:
+        if classes.number(name) is None:
+            raise TFRecordsError(
+                f"{where}: clip {clip_id!r} has the label {name!r}, which is not one of the "
+                f"{len(classes.names)} classes; nearest: {classes.nearest(name)}"
+            )
+    return tuple(sorted({classes.number(name) for name in names}))

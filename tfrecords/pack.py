@@ -39,8 +39,8 @@ from tfrecords.views import make_view
 STATE_NAME = ".packing"
 FULL_TRAIN = "full_train"
 
-# Packs the shards of the given numbers; yields each number with its result.
-Runner = Callable[[Plan, Sequence[int], Callable[[int], None]], Iterator[tuple[int, ShardResult]]]
+# Packs shards, as `tfrecords.pool.pack_shards` does.
+Runner = Callable[..., Iterator[ShardResult]]
 
 
 class NothingPackedError(TFRecordsError):
@@ -103,7 +103,7 @@ def pack_clips(
         if not (state / "plan.json").exists():
             write_atomic(state / "plan.json", json.dumps(plan.described))
         try:
-            results = _pack(plan, progress, runner or _run_here)
+            results = _pack(plan, progress, runner or pack_shards)
         finally:
             _remove_leftovers(output)
         report = _finish(plan, results)
@@ -128,18 +128,15 @@ def _check_output(plan: Plan) -> None:
         except ValueError:
             before = {}
         if before != plan.described:
-            differing = [
-                name for name in plan.described if before.get(name) != plan.described[name]
+            changes = [
+                f"{name} was {before.get(name)!r}, now {value!r}"
+                for name, value in plan.described.items()
+                if before.get(name) != value and name not in ("clips", "classes")
             ]
-            changes = "; ".join(
-                f"{name} was {before.get(name)!r}, now {plan.described[name]!r}"
-                for name in differing
-                if name not in ("clips", "classes")
-            )
             raise TFRecordsError(
                 f"the output {output} holds an unfinished packing of something else "
-                f"({changes or f'other {differing[0]}' if differing else 'another plan'}); go on "
-                "with the same command, remove the folder or choose another"
+                f"({'; '.join(changes) or 'other clips or classes'}); go on with the same command, "
+                "remove the folder or choose another"
             )
         return
     if held := next(output.glob("*.tfrecord"), None):
@@ -151,40 +148,30 @@ def _check_output(plan: Plan) -> None:
 
 def _pack(plan: Plan, progress: bool, runner: Runner) -> list[ShardResult]:
     """Packs the shards that an earlier packer has not finished."""
-    output = Path(plan.settings.output)
-    _remove_leftovers(output)
-    results = {
-        number: result
-        for number in range(plan.num_shards)
-        if (result := load_result(plan.shard_path(number))) is not None
-    }
-    pending = [number for number in range(plan.num_shards) if number not in results]
-    ready = sum(len(plan.clips_of(number)) for number in results)
+    settings = plan.settings
+    _remove_leftovers(Path(settings.output))
+    results: dict[str, ShardResult] = {}
+    tasks = []
+    for task in map(plan.task, range(plan.num_shards)):
+        if (result := load_result(task.path)) is not None:
+            results[result.shard.name] = result
+        else:
+            tasks.append(task)
+    ready = len(plan.clips) - sum(len(task.clips) for task in tasks)
     with Progress(len(plan.clips), "clip", initial=ready) if progress else nullcontext() as bar:
         update = bar.update if bar is not None else lambda change: None
-        with closing(runner(plan, pending, update)) as packed:
-            for number, result in packed:
-                keep_result(plan.shard_path(number), result)
-                results[number] = result
-    return [results[number] for number in range(plan.num_shards)]
+        options = {"workers": settings.workers, "timeout": settings.clip_timeout, "done": update}
+        with closing(runner(tasks, **options)) as packed:
+            for result in packed:
+                keep_result(Path(settings.output, result.shard.name).absolute(), result)
+                results[result.shard.name] = result
+    return [results[plan.shard_path(number).name] for number in range(plan.num_shards)]
 
 
 def _remove_leftovers(output: Path) -> None:
     """Removes what processes that were killed had begun to write."""
     for leftover in (*output.glob(".*.tmp"), *(output / STATE_NAME).glob(".*.tmp")):
         leftover.unlink(missing_ok=True)
-
-
-def _run_here(
-    plan: Plan, pending: Sequence[int], done: Callable[[int], None]
-) -> Iterator[tuple[int, ShardResult]]:
-    settings = plan.settings
-    tasks = [plan.task(number) for number in pending]
-    number_of = {plan.shard_path(number).name: number for number in pending}
-    packed = pack_shards(tasks, workers=settings.workers, timeout=settings.clip_timeout, done=done)
-    with closing(packed):
-        for result in packed:
-            yield number_of[result.shard.name], result
 
 
 def keep_result(shard_path: str | Path, result: ShardResult) -> None:
@@ -295,29 +282,27 @@ def _finished_results(plan: Plan) -> tuple[Index, list[ShardResult]]:
 
 def _shards_to_redo(plan: Plan, results: list[ShardResult], retry_rejected: bool) -> list[int]:
     """The numbers of shards that are lost, or hold less than they could by now."""
+
+    def may_be_had(audio: Path, reason: str, packed: float) -> bool:
+        return audio.is_file() and (reason == "missing" or audio.stat().st_mtime > packed)
+
     redo = []
     for number, result in enumerate(results):
         path, clips = plan.shard_path(number), plan.clips_of(number)
+        status = path.stat() if path.is_file() else None
         if (
-            not path.is_file()
-            or path.stat().st_size != result.shard.bytes
+            status is None
+            or status.st_size != result.shard.bytes
             or (
                 retry_rejected
                 and any(
-                    _is_there_now(Path(clips[place].path), reason, path)
+                    may_be_had(Path(clips[place].path), reason, status.st_mtime)
                     for place, reason in result.rejected
                 )
             )
         ):
             redo.append(number)
     return redo
-
-
-def _is_there_now(audio: Path, reason: str, shard: Path) -> bool:
-    """Whether a file is there that was missing, or is newer than the shard that refused it."""
-    if not audio.is_file():
-        return False
-    return reason == "missing" or audio.stat().st_mtime > shard.stat().st_mtime
 
 
 def _reopen(plan: Plan, results: list[ShardResult], redo: list[int]) -> None:

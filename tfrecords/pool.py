@@ -32,7 +32,7 @@ _FIRST_EVENT = 2
 def pack_shards(
     tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
 ) -> Iterator[ShardResult]:
-    """Packs shards, in any order.
+    """Packs shards; yields each one's result as soon as it is written.
 
     Args:
         tasks: the shards to write.
@@ -40,9 +40,6 @@ def pack_shards(
         timeout: seconds after which a clip that is not decoded hangs.
         done: called with the change in the number of clips done; negative when a shard whose
             process died is begun again.
-
-    Yields:
-        Each shard's result as soon as it is written.
 
     Raises:
         OSError: a shard cannot be written.

@@ -113,17 +113,9 @@ def check_sampling(tables: SampleTables, sampling: str, start: int, batch_size: 
 def sample_indices(
     tables: SampleTables, sampling: str, seed: int, d: tf.Tensor, batch_size: int = 1
 ) -> tf.Tensor:
-    """The clips with the sample numbers `d`; works eagerly and in graphs.
+    """The clips, (n,) int64, of the sample numbers `d`, (n,) int64; eagerly and in graphs.
 
-    Args:
-        tables: of the index, by `sample_tables`.
-        sampling: one of `SAMPLINGS`.
-        seed: any integer; its lowest 64 bits count.
-        d: (n,) int64, not negative; for `sequential` below the number of clips.
-        batch_size: the length of the turns of `alternate`.
-
-    Returns:
-        (n,) int64 clip numbers.
+    `batch_size` is the length of the turns of `alternate`.
     """
     d = tf.cast(d, tf.int64)
     with tf.device("/CPU:0"):  # the shuffle has no GPU kernel
@@ -206,15 +198,10 @@ def _balanced(tables: SampleTables, seed: int, d: tf.Tensor) -> tf.Tensor:
 
 
 def permute(position: tf.Tensor, size: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """The values of seeded permutations at given positions.
+    """The values, (n,) int64, of seeded permutations at positions in [0, size), (n,) int64.
 
-    Args:
-        position: (n,) int64, each in [0, size).
-        size: (n,) int64, how many elements each permutation has, at least 1.
-        key: (n,) uint64, which permutation; see `hash_words`.
-
-    Returns:
-        (n,) int64 in [0, size). For a fixed key and size it is a bijection of the positions.
+    `size`, (n,) int64, is the number of elements of each permutation, `key`, (n,) uint64, which it
+    is. For a fixed key and size the values are a bijection of the positions.
     """
     is_small = tf.cast(size <= _FEW, tf.int32)
     large_at, small_at = tf.dynamic_partition(tf.range(tf.size(is_small)), is_small, 2)

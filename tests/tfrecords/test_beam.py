@@ -3,8 +3,8 @@
 import importlib.util
 
 import pytest
-from tests.tfrecords.packing import contents, pack_but_for
 
+from tests.tfrecords.test_pack import contents, pack_but_for
 from tfrecords import pack_clips
 from tfrecords.beam import beam_runner
 from tfrecords.storage import TFRecordsError

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 # Python runs this file of any child: decoding is slow, and some files are the end of it.
 SPOILT_DECODER = """
-import os, time
+import ctypes, os, time
 from pathlib import Path
 import tfrecords.shard as module
 
@@ -31,12 +31,13 @@ def spoilt(path, *arguments):
     name = Path(path).name
     time.sleep({seconds})
     if name in {crash}:
-        os.kill(os.getpid(), 11)
+        ctypes.string_at(0)
     if name in {hang}:
         time.sleep(1000)
     if name in {crash_once} and not Path({marker!r}).exists():
         Path({marker!r}).touch()
         os.kill(os.getpid(), 9)
+        time.sleep(10)  # the signal may come a moment later
     return decode(path, *arguments)
 
 module.decode_clip = spoilt
