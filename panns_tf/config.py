@@ -1,9 +1,8 @@
 """Settings in physical units, as frozen dataclasses; each is declared here once."""
 
 import dataclasses
-import typing
 
-from tfrecords.flags import Setting, check_setting, check_settings, redeclare, setting, settings_of
+from tfrecords.flags import check_settings, redeclare, setting, settings_of
 
 WINDOWS = ("hann", "hamming")
 
@@ -335,7 +334,6 @@ class TrainConfig(FitSettings, NetworkOverrides):
         changes_training=False,
     )
     demo: bool = setting(False, "whether the run made its own data", flag="")
-    cache: str | None = setting(None, "gone", flag="", changes_training=False)  # to be removed
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -389,21 +387,9 @@ def train_config(settings: dict) -> TrainConfig:
 REMOVED = ("cache",)
 
 #: Settings of the network that a run may change.
-OVERRIDES = tuple(settings_of(NetworkOverrides))
+NETWORK_SETTINGS = tuple(settings_of(NetworkOverrides))
 
-#: Settings of where a run lies and how it is watched and saved; none changes what it learns.
-BESIDES = tuple(
+#: Settings of where a run lies and how it is logged and saved; none changes what it learns.
+NON_LEARNING_SETTINGS = tuple(
     name for name, (_, about, _) in settings_of(TrainConfig).items() if not about.changes_training
 )
-
-#: Values allowed, by setting.
-CHOICES = {
-    name: about.choices
-    for name, (_, about, _) in settings_of(TrainConfig).items()
-    if about.choices is not None
-}
-
-
-def check_type(name: str, wanted: type, value) -> None:
-    """Raises ValueError unless a setting is of its type; whole numbers pass as fractions."""
-    check_setting(name, value, Setting(), typing.get_args(wanted) or (wanted,))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from panns_tf.complexity import complexity as count_operations
-from panns_tf.config import OVERRIDES
+from panns_tf.config import NETWORK_SETTINGS
 from panns_tf.figures.chart import Chart, point
 from panns_tf.figures.curves import run_notes
 from panns_tf.figures.grouping import differing, family, group_runs, label_groups, plain_path
@@ -92,7 +92,7 @@ def _own_rows(runs: Sequence[Run], title: str) -> tuple[list[dict], list[str]]:
     names = names if "arch" in names or not names else ["arch", *names]
     for group, label in zip(groups, label_groups(groups, names), strict=True):
         config = group.runs[0].config
-        overrides = {key: config[key] for key in OVERRIDES if config.get(key) is not None}
+        overrides = {key: config[key] for key in NETWORK_SETTINGS if config.get(key) is not None}
         classes = len(group.runs[0].labels)
         try:
             counted = count_operations(config["arch"], SECONDS, classes, **overrides)

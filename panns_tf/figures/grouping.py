@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from panns_tf.config import BESIDES, OVERRIDES, TrainConfig
+from panns_tf.config import NON_LEARNING_SETTINGS, NETWORK_SETTINGS, TrainConfig
 from panns_tf.models.registry import ARCHITECTURES, Architecture, find
 from panns_tf.run import Run, short_names
 
 #: Settings that do not tell one experiment from another.
-INCIDENTAL = {*BESIDES, "eval_data", "seed", "xla", "damaged", "demo"}
+INCIDENTAL = {*NON_LEARNING_SETTINGS, "eval_data", "seed", "xla", "damaged", "demo"}
 #: The panels of Figure 4 and Table VI, each with the settings that it compares.
 PANELS = {
     "architecture": ("arch",),
@@ -119,7 +119,7 @@ def comparable_settings(config: Mapping, folder: Path) -> dict:
         settings.pop("steps")  # how far training goes changes nothing before
     for name in ("data", "exclude", "distill"):
         settings[name] = plain_path(settings.get(name), folder)
-    overrides = {name: settings.pop(name, None) for name in OVERRIDES}
+    overrides = {name: settings.pop(name, None) for name in NETWORK_SETTINGS}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     try:
         network = _network_settings(str(config["arch"]), overrides)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from panns_tf.config import BESIDES
+from panns_tf.config import NON_LEARNING_SETTINGS
 from panns_tf.run import CONFIG, EVALUATION, is_finished, read_log
 from panns_tf.sweep.grid import Grid, Row
 from tfrecords.files import read_json, write_json
@@ -111,7 +111,7 @@ class Cell:
         changed = [
             f"{name} was {there[name]!r}, now {value!r}"
             for name, value in dataclasses.asdict(config).items()
-            if name in there and name not in BESIDES and there[name] != value
+            if name in there and name not in NON_LEARNING_SETTINGS and there[name] != value
         ]
         if changed:
             raise ValueError(

@@ -6,7 +6,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from panns_tf.config import BESIDES, TrainConfig, train_config
+from panns_tf.config import NON_LEARNING_SETTINGS, TrainConfig, train_config
 from panns_tf.models.registry import find
 from panns_tf.run import CHECKPOINTS, CONFIG
 from tfrecords.files import read_json
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 #: Settings of a single run, which have no place in a recipe.
 _OF_A_RUN = ("run_dir", "recipe", "demo")
 #: What a resumed run may change: how long it goes on, and what changes nothing of it.
-RESUMABLE = ("steps", "damaged", *(name for name in BESIDES if name != "recipe"))
+RESUMABLE = ("steps", "damaged", *(name for name in NON_LEARNING_SETTINGS if name != "recipe"))
 
 
 def recipe_names() -> list[str]:

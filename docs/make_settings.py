@@ -1,0 +1,38 @@
+"""Writes docs/settings.md: the settings of the commands, from their declarations in the code."""
+
+from pathlib import Path
+
+from panns_tf.config import TrainConfig
+from panns_tf.evaluation.options import EvalInput, ReportOptions
+from panns_tf.inference.cli import ModelSettings, OutputSettings, TagSettings
+from panns_tf.inference.events import EventSettings
+from panns_tf.transfer.settings import FinetuneConfig
+from panns_tf.windows import Windows
+from tfrecords.flags import markdown_table
+from tfrecords.plan import PackSettings
+
+SECTIONS = {
+    "train": (TrainConfig,),
+    "finetune": (FinetuneConfig,),
+    "evaluate": (Windows, EvalInput, ReportOptions),
+    "tag": (TagSettings, Windows, ModelSettings, OutputSettings),
+    "detect": (EventSettings,),
+    "pack": (PackSettings,),
+}
+
+
+def settings_page() -> str:
+    """The page as Markdown."""
+    parts = [
+        "# Settings of the commands",
+        "Made from the code by `python docs/make_settings.py`. `panns-tf COMMAND --help` has the "
+        "same, and the few flags that are no settings.",
+    ]
+    for command, classes in SECTIONS.items():
+        parts.append(f"## `panns-tf {command}`")
+        parts += [markdown_table(cls) for cls in classes]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "settings.md").write_text(settings_page(), encoding="utf-8")
