@@ -1,6 +1,6 @@
 """What to pack, and the plan of a packed directory: which clip goes into which shard."""
 
-# ruff: noqa: RUF009  # settings are fields
+# settings are fields
 
 import hashlib
 import json

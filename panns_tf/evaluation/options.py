@@ -49,20 +49,20 @@ class ReportOptions:
         metavar="N",
         group=_REPORT,
     )
-    training_clips: Path | None = setting(  # noqa: RUF009
+    training_clips: Path | None = setting(
         None,
         "training clips of each class: columns training_clips and index, display_name or label",
         metavar="CSV",
         group=_REPORT,
         shown="those of the run, or AudioSet's counts for AudioSet's classes",
     )
-    label_quality: Path | None = setting(  # noqa: RUF009
+    label_quality: Path | None = setting(
         None,
         "AudioSet's qa_true_counts.csv, for metrics by label quality",
         metavar="CSV",
         group=_REPORT,
     )
-    ontology: Path | None = setting(  # noqa: RUF009
+    ontology: Path | None = setting(
         None, "for metrics by branch", metavar="JSON", group=_REPORT, shown="AudioSet's ontology"
     )
     mistakes: int = setting(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from panns_tf.config import NON_LEARNING_SETTINGS, NETWORK_SETTINGS, TrainConfig
+from panns_tf.config import NETWORK_SETTINGS, NON_LEARNING_SETTINGS, TrainConfig
 from panns_tf.models.registry import ARCHITECTURES, Architecture, find
 from panns_tf.run import Run, short_names
 

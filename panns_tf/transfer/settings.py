@@ -124,16 +124,14 @@ class FinetuneConfig(FitSettings):
 class Options:
     """What `panns-tf finetune` is to do, besides the settings of learning."""
 
-    data: Path = setting(  # noqa: RUF009
-        help="a data set's folder, or a CSV", metavar="DIR", group=_DATA
-    )
+    data: Path = setting(help="a data set's folder, or a CSV", metavar="DIR", group=_DATA)
     task: str | None = setting(
         None,
         "esc50, dcase2019_task1, dcase2018_task2, msos, gtzan, ravdess, or esc10",
         group=_DATA,
         shown="user data",
     )
-    audio: Path | None = setting(  # noqa: RUF009
+    audio: Path | None = setting(
         None, "folder of the files that a CSV names", metavar="DIR", group=_USER
     )
     labels_from: str = setting(
@@ -155,7 +153,7 @@ class Options:
         metavar="REGEX",
         group=_USER,
     )
-    classes: Path | None = setting(  # noqa: RUF009
+    classes: Path | None = setting(
         None, "the labels in their order, one a line", metavar="FILE", group=_USER
     )
     drop_rare: bool = setting(False, "leave out classes of one clip", group=_USER)
@@ -207,7 +205,7 @@ class Options:
         group=_TRIALS,
         shown="the task's",
     )
-    output: Path | None = setting(  # noqa: RUF009
+    output: Path | None = setting(
         None,
         "folder of the results",
         metavar="DIR",
@@ -215,7 +213,7 @@ class Options:
         shown="runs/<data set>-<network>",
     )
     force: bool = setting(False, "give up results of other settings in --output", group=_RUN)
-    cache: Path | None = setting(  # noqa: RUF009
+    cache: Path | None = setting(
         None, "folder of embeddings", metavar="DIR", group=_RUN, shown="~/.cache/panns_tf"
     )
     workers: int = setting(
