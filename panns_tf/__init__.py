@@ -8,7 +8,7 @@ from importlib import import_module
 
 import wrapt
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "AudioTagger": "inference.tagger",
