@@ -3,13 +3,11 @@
 import dataclasses
 import hashlib
 import json
-from importlib.resources import files
 
 from panns_tf.figures.fewshot import PUBLISHED
 from panns_tf.transfer.dataset import Dataset
 from panns_tf.transfer.settings import FinetuneConfig, Options, used_settings
 from panns_tf.transfer.tasks import Task
-from tfrecords.files import read_csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +88,6 @@ class Experiment:
             return None, f"not compared: it has no {self.strategy}"
         value = getattr(known, self.strategy)
         return value, "not compared: its printed value is in doubt" if value is None else ""
-
-    def project(self, count: int | None) -> dict | None:
-        """This project's own result in ``data/transfer.csv``, a row, or None."""
-        if self.why_not or count is not None:
-            return None
-        wanted = (self.task.name, self.arch, self.strategy, self.metric)
-        names = ("task", "arch", "strategy", "metric")
-        rows = read_csv(files("panns_tf") / "data" / "transfer.csv", required=names)
-        rows = [row for row in rows if tuple(row[name] for name in names) == wanted]
-        rows.sort(key=lambda row: row["weights"] != (self.weights or ""))
-        return rows[0] if rows else None
 
     def identity(self, fingerprint: str | None) -> dict:
         """What decides the results, by which kept ones of the same run are recognised.

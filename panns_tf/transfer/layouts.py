@@ -110,20 +110,13 @@ def _ravdess(folder: Path, task: Task, folders: Folders):
 
     Actors 1 to 6 are fold 1 and so on. Which actors the paper put together is not published.
     """
-    pattern = re.compile(r"\d\d(-\d\d){6}")
+    pattern = re.compile(r"03-01(-\d\d){5}")  # audio alone, speech
     found: dict[str, Path] = {}
-    left_out: collections.Counter[str] = collections.Counter()
     others = []
     for path in audio_files(folder):  # the upper folders first
         name = stem(path.name)
-        if not pattern.fullmatch(name):
+        if not pattern.fullmatch(name) or name in found:
             others.append(path.name)
-        elif not name.startswith("03-"):
-            left_out["with video"] += 1
-        elif not name.startswith("03-01-"):
-            left_out["of song"] += 1
-        elif name in found:
-            left_out["that repeat others of the same name"] += 1
         else:
             found[name] = path
     if not found:
@@ -140,9 +133,12 @@ def _ravdess(folder: Path, task: Task, folders: Folders):
         label = task.classes[emotion - 1]
         listed.append(Entry(file, path, (label,), f"Actor_{group}", fold, group))
     others += sorted(path.name for path in found.values())
-    notes = [f"left out: {count} files {what}" for what, count in left_out.items()]
+    notes = []
     if others:
-        notes.append(f"left out, as not named like RAVDESS's 1440 files: {some(others)}")
+        notes.append(
+            f"left out: {len(others)} files that are not speech, repeat others, or are not named "
+            f"like RAVDESS's 1440 files: {some(others)}"
+        )
     parents = {clip.path.parent for clip in listed if clip.path}
     root = Path(os.path.commonpath(parents)) if len(parents) > 1 else folder
     return root, listed, notes
@@ -156,7 +152,7 @@ def _dcase2019(folder: Path, task: Task, folders: Folders):
     root = path.parent.parent
     meta = _table_of(root, "meta.csv")
     name, label, place = (meta.column(key) for key in ("filename", "scene_label", "identifier"))
-    known = {row[name]: (row[label], row[place], meta.place(n)) for n, row in enumerate(meta.rows)}
+    known = {row[name]: (row[label], row[place]) for row in meta.rows}
     # The parts of the archive may have been unpacked beside each other.
     beside = [path for path, _ in folders if path.name == "audio"] or [root]
     audio = AudioFinder(*([root / "audio"] if (root / "audio").is_dir() else beside))
@@ -165,19 +161,14 @@ def _dcase2019(folder: Path, task: Task, folders: Folders):
         table = _table_of(root, f"evaluation_setup/{file}")
         file_name, scene = table.column("filename"), table.column("scene_label")
         for number, row in enumerate(table.rows):
-            if row[file_name] not in known:
-                raise ValueError(
-                    f"{table.place(number)}: {row[file_name]} is not in {meta.path}, which has "
-                    "every clip's identifier; take both from one archive"
-                )
-            expected, group, line = known[row[file_name]]
+            clip, line = row[file_name], table.place(number)
+            expected, group = known.get(clip, ("", ""))
             if plain(row[scene]) != plain(expected):
                 raise ValueError(
-                    f"{table.place(number)}: {row[file_name]} is {row[scene]!r}, but {expected!r} "
-                    f"at {line}; take both from one archive"
+                    f"{line}: {clip} is {row[scene]!r}, but {expected!r} in {meta.path}; take both "
+                    "from one archive"
                 )
-            name, place = row[file_name], table.place(number)
-            listed.append(Entry(name, audio.find(name), (expected,), place, part, group))
+            listed.append(Entry(clip, audio.find(clip), (expected,), line, part, group))
     return root, listed
 
 

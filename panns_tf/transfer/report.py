@@ -71,9 +71,6 @@ def report_lines(
     paper, why_not = run.paper(count)
     if paper is not None or why_not:
         yield f"  paper (Cnn14): {why_not if paper is None else number(paper)}"
-    project = run.project(count)
-    if project:
-        yield f"  this project ({_project(project)}): {number(float(project['value']))}"
     yield f"  chance: {number(mean_chance(run.metric, shown))}"
     yield from (f"note: {note}" for note in _notes(run, results))
 
@@ -94,10 +91,6 @@ def _spreads(whole: Estimate) -> list[str]:
     spreads = {"folds": whole.fold_spread, "seeds": whole.seed_spread}
     known = {what: spread for what, spread in spreads.items() if not math.isnan(spread)}
     return [f"standard deviation over {what}: {number(value)}" for what, value in known.items()]
-
-
-def _project(row: dict) -> str:
-    return f"{row['arch']} from {row['weights']}" if row["weights"] else row["arch"]
 
 
 def _mean_of(whole: Estimate, count: int | None) -> str:
@@ -188,10 +181,6 @@ def _tiles(run: Experiment, shown: Sequence[FoldResult], count: int | None) -> b
     if paper is not None:
         add("The paper", paper, "Cnn14, the same strategy, clips and folds (Tables XIII to "
             "XVIII).", "paper")  # fmt: skip
-    project = run.project(count)
-    if project:
-        where = f"{_project(project)}, on {project['hardware']}."
-        add("This project", float(project["value"]), where, "project")
     add("Chance", mean_chance(run.metric, shown), "What random scores give.", "chance")
     if not run.dataset.multi_label:
         matrix = confusion([result for result in shown if result.seed == shown[0].seed])

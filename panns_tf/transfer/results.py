@@ -127,7 +127,6 @@ def records_of(run: Experiment, results: Sequence[FoldResult]) -> list[dict]:
     records = []
     for count, group in by_count(results).items():
         paper, why_not = run.paper(count)
-        project = run.project(count)
         for seed in dict.fromkeys(result.seed for result in group):
             folds = [result for result in group if result.seed == seed]
             whole = estimate(folds, run.metric)
@@ -146,7 +145,7 @@ def records_of(run: Experiment, results: Sequence[FoldResult]) -> list[dict]:
                 "fold_spread": whole.fold_spread,
                 "chance": mean_chance(run.metric, folds),
                 "paper": paper,
-                "project": float(project["value"]) if project else None,
+                "project": None,
                 "comparable": not run.why_not,
                 "why_not": why_not or run.why_not,
                 "folds": [_fold(run, result) for result in folds],

@@ -1,6 +1,5 @@
 """Splits by scikit-learn that keep the classes' shares and never divide a group."""
 
-import collections
 import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
@@ -203,49 +202,36 @@ def _absent_classes(dataset: Dataset) -> Iterator[str]:
 
 
 def group_duplicates(dataset: Dataset, hashes: Sequence[str]) -> Dataset:
-    """Puts clips of equal sound into one group, so that splits made later keep them together.
+    """Puts clips of equal sound, and their groups, into one group for the splits made later.
 
-    Groups that share a sound become one. A data set with splits keeps its groups; a note names the
-    sounds that are on two sides.
+    Of a data set with splits the clips stay as they are; notes name the sounds on two sides.
 
     Args:
         dataset: with or without splits.
         hashes: of the sound of each clip.
     """
-    alike = collections.defaultdict(list)
-    for number, key in enumerate(hashes):
-        alike[key].append(number)
-    alike = [numbers for numbers in alike.values() if len(numbers) > 1]
-    if not alike:
-        return dataset
+    size, sounds = len(hashes), group_numbers(hashes)
+    copies = np.bincount(sounds)[sounds] > 1
     clips, notes = list(dataset.clips), []
     for split in dataset.splits:
-        tested, others = set(split.test), {*split.train, *split.validation}
-        pairs = [(tested.intersection(same), others.intersection(same)) for same in alike]
-        leaks = [f"{clips[min(a)].clip_id} is {clips[min(b)].clip_id}" for a, b in pairs if a and b]
+        trained = {hashes[number]: number for number in (*split.train, *split.validation)}
+        leaks = [number for number in split.test if hashes[number] in trained]
+        names = [f"{clips[n].clip_id} is {clips[trained[hashes[n]]].clip_id}" for n in leaks]
         if leaks:
-            sounds = "one tested sound is" if len(leaks) == 1 else f"{len(leaks)} tested sounds are"
-            notes.append(
-                f"split {split.name}: {sounds} also trained on or validated with: "
-                f"{some(leaks, 3, '; ')}"
-            )
-    if not dataset.splits:
+            note = f"split {split.name}: {len(leaks)} test clips are also trained on or validated"
+            notes.append(f"{note} with: {some(names, 3, '; ')}")
+    if copies.any() and not dataset.splits:
         # Clips are linked to their groups and to their sounds: what hangs together is one group.
-        size = len(clips)
         groups = group_numbers([clip.group for clip in clips])
-        linked = np.concatenate([size + groups, 2 * size + group_numbers(hashes)])
+        linked = np.concatenate([size + groups, 2 * size + sounds])
         edges = (np.ones(2 * size), (np.tile(np.arange(size), 2), linked))
         graph = sparse.coo_array(edges, shape=(3 * size, 3 * size))
         component = csgraph.connected_components(graph, directed=False)[1][:size]
-        for first in {int(component[same[0]]) for same in alike}:
-            members = np.flatnonzero(component == first)
-            named = sorted({clips[n].group for n in members if clips[n].group is not None})
-            name = named[0] if named else f"same sound as {clips[members[0]].clip_id}"
-            for member in members:
-                clips[member] = dataclasses.replace(clips[member], group=name)
-        what = "one sound" if len(alike) == 1 else f"{len(alike)} sounds"
+        for number in np.flatnonzero(np.isin(component, component[copies])):
+            name = f"same sound {component[number]}"
+            clips[number] = dataclasses.replace(clips[number], group=name)
         notes.append(
-            f"{sum(map(len, alike))} clips are {what} under several names; each sound stays in "
-            "one part of a split"
+            f"copies of a sound under several names: {copies.sum()} clips, "
+            f"{len(set(sounds[copies]))} different; each sound stays in one part of a split"
         )
     return dataclasses.replace(dataset, clips=tuple(clips)).with_notes(*notes)

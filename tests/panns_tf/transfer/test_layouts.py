@@ -145,12 +145,8 @@ def test_ravdess_leaves_out_song_video_and_repeats(tmp_path):
         numbers = clip.path.stem.split("-")
         assert (clip.labels, clip.group) == ((int(numbers[2]) - 1,), numbers[6])
         assert clip.fold == str((int(numbers[6]) - 1) // 6 + 1)
-    assert sorted(read.notes) == [
-        "left out, as not named like RAVDESS's 1440 files: own.wav",
-        "left out: 1 files with video",
-        "left out: 1012 files of song",
-        "left out: 1440 files that repeat others of the same name",
-    ]
+    (note,) = read.notes
+    assert note.startswith("left out: 2454 files that are not speech, repeat others, or are not")
 
 
 @pytest.fixture
@@ -180,7 +176,7 @@ def test_scenes(scenes):
     crossing = [(*row[:2], row[2].replace("bus-1", "bus-0")) for row in rows]
     with pytest.raises(ValueError, match=r"split test: .* of group lyon-bus-0"):
         check_splits(read_task(write(crossing), SCENES))
-    with pytest.raises(ValueError, match=r"fold1_train.csv, line 2: .*'tram', but 'airport' at"):
+    with pytest.raises(ValueError, match=r"fold1_train.csv, line 2: .*'tram', but 'airport' in"):
         read_task(write(label="tram"), SCENES)
     root = write()
     (root / "meta.csv").unlink()

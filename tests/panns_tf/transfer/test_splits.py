@@ -127,24 +127,33 @@ def test_splits_that_leak_or_are_empty():
     assert made.notes == ("split test has no test clip of class0",)
 
 
+def fold_groups(data):
+    """The groups numbered by their first appearance."""
+    groups = [clip.group or clip.clip_id for clip in data.clips]
+    return [list(dict.fromkeys(groups)).index(group) for group in groups]
+
+
 def test_duplicates_stay_together():
     data = dataset([n % 2 for n in range(60)])
     hashes = [str(n // 6 if n % 2 else 100 + n // 6) for n in range(60)]  # three of each
     grouped = group_duplicates(data, hashes)
-    assert "60 clips are 20 sounds under several names" in grouped.notes[0]
+    assert "several names: 60 clips, 20 different; each sound" in grouped.notes[0]
     for split in make_splits(grouped, folds=4).splits:
         assert not {hashes[n] for n in split.test} & {hashes[n] for n in split.train}
-    chained = group_duplicates(dataset([0, 1, 0, 1, 0], ["b", "a", None, "c", None]), list("xxyyz"))
-    assert [clip.group for clip in chained.clips] == ["a", "a", "c", "c", None]
-    chained = group_duplicates(dataset([0, 1, 0, 1], ["b", "a", "b", None]), list("xyzy"))
-    assert [clip.group for clip in chained.clips] == ["b", "a", "b", "a"]
+    for groups, sounds, alike in (
+        (["b", "a", None, "c", None], "xxyyz", [0, 0, 1, 1, 2]),
+        (["b", "a", "b", None], "xyzy", [0, 1, 0, 1]),
+        (["b", "a", "b", None], "xxzz", [0, 0, 0, 0]),
+    ):
+        made = group_duplicates(dataset([0] * len(groups), groups), list(sounds))
+        assert fold_groups(made) == alike
     assert group_duplicates(data, [str(n) for n in range(60)]) == data
     splits = [Split("1", (0, 2), (1, 3)), Split("2", (0, 1), (2, 3))]
     given = dataset([0, 0, 1, 1], splits=splits)
     seen = group_duplicates(given, list("xxyz"))
     assert (seen.clips, seen.splits) == (given.clips, given.splits)
     assert seen.notes == (
-        "split 1: one tested sound is also trained on or validated with: 1.wav is 0.wav",
+        "split 1: 1 test clips are also trained on or validated with: 1.wav is 0.wav",
     )
 
 
