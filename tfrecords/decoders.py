@@ -90,8 +90,13 @@ def to_float(values: np.ndarray) -> np.ndarray:
     Raises:
         AudioError: for masked values, and types other than floats and those of `FULL_SCALE`.
     """
-    _check_type(values)
+    if np.ma.is_masked(values):
+        raise AudioError("masked values; fill them first")
     values = np.asarray(values)
+    if values.dtype.kind != "f" and values.dtype.name not in FULL_SCALE:
+        raise AudioError(
+            f"{values.dtype.name} values; expected {', '.join(FULL_SCALE)} or floats in [-1, 1]"
+        )
     with np.errstate(over="ignore"):  # infinite values are refused later, and counted
         samples = values.astype(np.float32)
     if values.dtype.kind == "u":
@@ -99,16 +104,6 @@ def to_float(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind != "f":
         samples /= FULL_SCALE[values.dtype.name]
     return samples
-
-
-def _check_type(values: object) -> None:
-    if np.ma.is_masked(values):
-        raise AudioError("masked values; fill them first")
-    kind = np.asarray(values).dtype
-    if kind.kind != "f" and kind.name not in FULL_SCALE:
-        raise AudioError(
-            f"{kind.name} values; expected {', '.join(FULL_SCALE)} or floats in [-1, 1]"
-        )
 
 
 def open_source(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
@@ -180,13 +175,15 @@ def _open_array(values: object, rate: int | None) -> Source:
         raise ValueError("an array needs rate=, its samples a second")
     if not isinstance(rate, numbers.Real):
         raise ValueError(f"rate must be a number of samples a second; received {rate!r}")
-    _check_type(values)
+    if np.ma.is_masked(values):
+        raise AudioError("masked values; fill them first")
     array = np.asarray(values)
     if array.ndim not in (1, 2):
         raise AudioError(
             f"of shape {array.shape}; expected (samples,), (samples, channels) or "
             "(channels, samples)"
         )
+    to_float(array[:0])  # refuses other types
     if array.size == 0:
         raise AudioError("empty")
     if array.ndim == 1:

@@ -21,7 +21,7 @@ from tfrecords.files import lock, write_atomic
 from tfrecords.index import INDEX_NAME, Index, load_index
 from tfrecords.info import FILE_NAME, DatasetInfo, load_info
 from tfrecords.manifest import Clip, read_manifest
-from tfrecords.plan import PackSettings, Plan, make_plan
+from tfrecords.plan import PackSettings, Plan, order_clips
 from tfrecords.pool import pack_shards
 from tfrecords.progress import Progress
 from tfrecords.report import (
@@ -80,7 +80,7 @@ def pack_clips(
         folds=settings.folds,
         exclude=settings.exclude,
     )
-    plan = make_plan(settings, manifest)
+    plan = Plan(settings, manifest, tuple(order_clips(manifest.clips)))
     output.mkdir(parents=True, exist_ok=True)
     _check_output(plan)
     state = output / STATE_NAME

@@ -181,10 +181,6 @@ class Plan:
         return hashlib.sha256(json.dumps(self.described).encode()).hexdigest()
 
 
-def make_plan(settings: PackSettings, manifest: Manifest) -> Plan:
-    return Plan(settings, manifest, tuple(order_clips(manifest.clips)))
-
-
 def order_clips(clips: Sequence[Clip]) -> list[Clip]:
     """Orders clips by a hash of their ids, so that any shard is a fair sample of the whole."""
     ids = np.array([clip.clip_id.encode() for clip in clips])
