@@ -35,17 +35,17 @@ def case_waveform(case: dict) -> np.ndarray:
     return recipe.reference_waveform(*(case[key] for key in keys))
 
 
-def _thin(row: Architecture) -> Architecture:
-    """The same graph with few channels and no more than two like blocks in a row."""
+def _thin(arch: Architecture) -> Architecture:
+    """The same graph with few channels and no more than two like blocks in a arch."""
     return dataclasses.replace(
-        row,
-        name=f"Thin_{row.name}",
+        arch,
+        name=f"Thin_{arch.name}",
         parameters=0,
         operations=0,
         multiply_adds=0,
         published_map=None,
-        widths=tuple(max(4, width // 32) for width in row.widths),
-        depths=tuple(min(2, depth) for depth in row.depths),
+        widths=tuple(max(4, width // 32) for width in arch.widths),
+        depths=tuple(min(2, depth) for depth in arch.depths),
         embedding_size=8,
     )
 
@@ -53,9 +53,9 @@ def _thin(row: Architecture) -> Architecture:
 def _distinct(rows: Iterable[Architecture], *but: str) -> tuple[Architecture, ...]:
     """The first of all rows that differ in nothing but names, figures and the fields ``but``."""
     first = {}
-    for row in rows:
-        key = {**dataclasses.asdict(row), "name": "", **dict.fromkeys(("receptive_field", *but))}
-        first.setdefault(str(key), row)
+    for arch in rows:
+        key = {**dataclasses.asdict(arch), "name": "", **dict.fromkeys(("receptive_field", *but))}
+        first.setdefault(str(key), arch)
     return tuple(first.values())
 
 
@@ -83,4 +83,4 @@ TINY = (
 
 def register_tiny() -> None:
     """Adds the small networks to the table, of this process only."""
-    ARCHITECTURES.update({row.name: dataclasses.replace(row) for row in (*TINY, *THIN)})
+    ARCHITECTURES.update({arch.name: dataclasses.replace(arch) for arch in (*TINY, *THIN)})
