@@ -45,8 +45,7 @@ def class_metadata(
         run: of the model, or None.
         training_clips: a CSV with a column ``training_clips`` and one of ``index``,
             ``display_name`` and ``label``. Without it: those of the run's ``config.json``, else of
-            its training data if they are still there, else, for AudioSet's classes, the counts
-            that this package carries.
+            its training data, else, for AudioSet's classes, the counts of this package.
         label_quality: AudioSet's ``qa_true_counts.csv``.
         ontology: AudioSet's ``ontology.json``.
 
@@ -64,17 +63,14 @@ def class_metadata(
         groups += class_groups.by_label_quality(quality)
     branches = class_groups.branches(labels, ontology)
     if ontology is not None and not any(branches):
-        raise ValueError(
-            f"none of the {len(labels)} classes is in {ontology}, the first being {labels[0]!r}; "
-            "expected an ontology that names them"
-        )
+        raise ValueError(f"none of the {len(labels)} classes is in {ontology}: {labels[0]!r} ...")
     groups += class_groups.by_branch(labels, ontology)
     return ClassMetadata(counts, source, quality, branches, groups)
 
 
 def _known_counts(labels: Sequence[str], run: Run | None) -> tuple[np.ndarray | None, str]:
-    if run is not None and (not run.labels or list(run.labels) == list(labels)):
-        if run.training_clips is not None and len(run.training_clips) == len(labels):
+    if run is not None and list(run.labels or labels) == list(labels):
+        if run.training_clips is not None:
             return np.array(run.training_clips), "the run's config.json"
         try:
             index = load_index(run.config["data"])
@@ -82,32 +78,24 @@ def _known_counts(labels: Sequence[str], run: Run | None) -> tuple[np.ndarray | 
             exclude = read_black_list(exclude) if exclude else ()
             if list(index.info.classes) == list(labels):
                 clips = index.select(exclude, run.config.get("fraction", 1.0))
-                source = f"the run's training data, {run.config['data']}"
-                return index.count_classes(clips), source
+                return index.count_classes(clips), f"the run's training data, {index.directory}"
         except (KeyError, OSError, TFRecordsError):
             pass  # they are gone
     counts = class_groups.audioset_training_clips(labels)
-    if counts is not None:
-        return counts, "AudioSet's training sets, as the paper counts them"
-    return None, "unknown"
+    if counts is None:
+        return None, "unknown"
+    return counts, "AudioSet's training sets, as the paper counts them"
 
 
 def _read_counts(path: Path, labels: Sequence[str]) -> np.ndarray:
-    rows = read_csv(path)
-    columns = list(rows[0]) if rows else []
-    key = next((name for name in ("index", "display_name", "label") if name in columns), None)
-    if key is None or "training_clips" not in columns:
-        raise ValueError(
-            f"{path} needs the column training_clips and one of index, display_name and label; "
-            f"it has {', '.join(sorted(columns)) or 'no row'}"
-        )
+    rows = read_csv(path, required=["training_clips"])
     try:
+        key = next(name for name in ("index", "display_name", "label") if name in rows[0])
         counts = {row[key]: int(row["training_clips"]) for row in rows}
-    except ValueError as error:
-        raise ValueError(f"{path}: training_clips must be whole numbers ({error})") from None
-    keys = [str(number) for number in range(len(labels))] if key == "index" else list(labels)
-    missing = [label for name, label in zip(keys, labels, strict=True) if name not in counts]
-    if missing or min(counts.values()) < 0:
-        what = f"lacks the class {missing[0]!r}" if missing else "has a count below 0"
-        raise ValueError(f"{path} {what}; expected a count for each of {len(labels)} classes")
-    return np.array([counts[name] for name in keys])
+        names = map(str, range(len(labels))) if key == "index" else labels
+        return np.array([counts[name] for name in names], np.uint64).astype(np.int64)
+    except (IndexError, StopIteration, KeyError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{path} needs a count of training_clips for each of {len(labels)} classes, by index, "
+            f"display_name or label ({error!r})"
+        ) from None

@@ -13,22 +13,15 @@ _DESCRIPTION = """Evaluates trained networks on packed records, and compares the
     panns-tf evaluate --model runs/mine --data packed/eval30 --window 10 --hop 5 --aggregate mean
     panns-tf evaluate --compare runs/a runs/b runs/c --data packed/eval
 
-The first prints mAP, mAUC, d-prime and more with their intervals, and writes into
-evaluation/<data's name> of the run
-
-    metrics.json    the metrics
-    per_class.csv   those of every class
-    scores.npz      the scores of every clip
-    report.html     all of it on one page: curves, a table of the classes, the most confident
-                    mistakes to look at and to listen to
+The first prints mAP, mAUC, d-prime and more with their intervals, and writes metrics.json,
+per_class.csv, scores.npz and report.html into evaluation/<data's name> of the run.
 
 Clips of any length pass the network whole; with --window they are cut into windows. The last one
 ends with the clip, so that all audio counts; a clip shorter than the window is padded with zeros.
 
---compare puts runs side by side: what each has over the first, with the interval of the difference
-over resamples of the same clips, and the same for every class in comparison.csv and
-comparison.html. Runs are run directories, models, or directories that hold scores.npz. Scores that
-were made by the same model of the same records are used again.
+--compare writes the differences to the first run, with their intervals over resamples of the same
+clips, into comparison.csv and comparison.html. Runs are run directories, models, or directories
+that hold scores.npz. Scores of the same model for the same records are used again.
 """
 
 
@@ -70,21 +63,18 @@ def run_evaluate(args: argparse.Namespace) -> None:
         )
     windows, options = Windows(**settings), ReportOptions(**given_settings(args, ReportOptions))
     settings |= given_settings(args, EvalInput)
-    records = None
-    if args.data is not None:
-        records = EvalInput(args.data, windows, **given_settings(args, EvalInput))
-    elif settings:
-        raise ValueError(
-            f"--{next(iter(settings)).replace('_', '-')} needs --data: without it scores that are "
-            "there are compared"
-        )
-    if args.compare is None:
-        missing = [name for name in ("model", "data") if getattr(args, name) is None]
-        if missing:
-            raise ValueError(f"--{' and --'.join(missing)} must be given, or --compare")
+    if args.data is None and settings:
+        name = next(iter(settings)).replace("_", "-")
+        raise ValueError(f"--{name} needs --data: without it scores that are there are compared")
+    missing = [name for name in ("model", "data") if getattr(args, name) is None]
+    if args.compare is None and missing:
+        raise ValueError(f"--{' and --'.join(missing)} must be given, or --compare")
     runs = [*([args.model] if args.model else []), *(args.compare or ())]
     if args.compare and len(runs) < 2:
         raise ValueError(f"--compare {runs[0]} needs another run to compare it with")
+    records = None
+    if args.data is not None:
+        records = EvalInput(args.data, windows, **given_settings(args, EvalInput))
 
     from tfrecords.quiet import import_tensorflow_quietly
 

@@ -17,7 +17,6 @@ from tfrecords.records import RecordReader
 
 #: Mistakes of one clip, and of one class, at most: else one odd clip would fill the page.
 _PER_CLIP, _PER_CLASS = 1, 2
-_CANDIDATES = 20_000
 #: A page plays and shows so many seconds of a clip, at most, at so many Hz.
 SECONDS, _PLAYED_RATE = 20.0, 16_000
 _COLUMNS, _TOP = 320, 4
@@ -55,10 +54,7 @@ def find_mistakes(
 def _most_confident(confidence: np.ndarray, count: int) -> list[tuple[int, int]]:
     """The highest of (clips, classes), few of a clip and of a class; -inf is no mistake."""
     flat = confidence.ravel()
-    order = np.arange(flat.size)
-    if flat.size > _CANDIDATES:
-        order = np.argpartition(-flat, _CANDIDATES)[:_CANDIDATES]
-    order = order[np.argsort(-flat[order], kind="stable")]
+    order = np.argsort(-flat, kind="stable")
     clips, labels, chosen = Counter(), Counter(), []
     for index in order[flat[order] > -np.inf]:
         clip, label = (int(x) for x in divmod(index, confidence.shape[1]))
@@ -72,15 +68,7 @@ def _most_confident(confidence: np.ndarray, count: int) -> list[tuple[int, int]]
 def mistake_blocks(
     scores: Scores, count: int, data: Path, decimation: str, audio: bool = True
 ) -> list[Clips]:
-    """Blocks of a page: false alarms and misses.
-
-    Args:
-        scores: of the evaluation.
-        count: of each kind.
-        data: directory of the records.
-        decimation: how they are brought to the model's sample rate.
-        audio: whether they can be played.
-    """
+    """Blocks of a page: so many false alarms and misses, with clips of packed records."""
     alarms, misses = find_mistakes(scores, count)
     rate, clip_ids = scores.meta["sample_rate"], scores.clip_ids
     wanted = [clip_ids[clip] for clip, _ in alarms + misses]
@@ -127,16 +115,7 @@ def _clip(scores: Scores, clip: int, label: int, what: str) -> Clip:
 def read_clips(
     data: Path, clip_ids: list[bytes], sample_rate: int, decimation: str
 ) -> dict[bytes, np.ndarray]:
-    """Reads clips of packed records: float32 (samples,) in [-1, 1] by clip id.
-
-    Missing and damaged clips are left out.
-
-    Args:
-        data: directory of the records.
-        clip_ids: of the clips.
-        sample_rate: of the model, in Hz.
-        decimation: how records are brought to that rate.
-    """
+    """Reads clips of packed records, except missing and damaged ones: float32 (samples,) by id."""
     index = load_index(data)
     rows = {clip_id: row for row, clip_id in enumerate(index.clip_ids.tolist())}
     wanted = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in rows]
@@ -157,14 +136,7 @@ def read_clips(
 
 
 def with_media(clip: Clip, waveform: np.ndarray, sample_rate: int, audio: bool = True) -> Clip:
-    """Returns a clip with the picture, and if wanted the sound, of its beginning.
-
-    Args:
-        clip: without them.
-        waveform: (samples,) float32 in [-1, 1].
-        sample_rate: Hz.
-        audio: whether it can be played.
-    """
+    """Returns a clip with the picture, and if wanted the sound, of its (samples,) float32."""
     shown = waveform[: round(SECONDS * sample_rate)]
     spectrogram = Spectrogram(sample_rate)
     spectrogram.feed(shown)

@@ -28,17 +28,11 @@ _SAME = ("index_sha256", "window", "hop", "aggregate", "decimation")
 
 
 class Compared:
-    """One run compared with the first.
-
-    Args:
-        name: short, of its own.
-        scores: with the clips in the order of the first run's.
-        replicates: of the bootstrap; 0 for no intervals.
-        first: that it is compared with; None for the first itself.
+    """One run compared with the first, whose clips are in the same order.
 
     Attributes:
         summary, boot: metrics of the scores, and their replicates or None.
-        intervals: of mAP, mAUC and d-prime, by name; empty without replicates.
+        intervals: of mAP, mAUC and d-prime; empty without replicates.
         differences, difference_intervals: to the first; empty for the first itself.
         class_difference: (classes,) of average precision, NaN where undefined; zeros for the first.
         class_interval: (classes, 2), NaN where unknown.
@@ -123,16 +117,7 @@ def run_names(runs: Sequence[Path]) -> list[str]:
 def scores_of(
     runs: Sequence[Path], records: EvalInput | None, options: ReportOptions
 ) -> list[Scores]:
-    """Returns the scores of each run.
-
-    Args:
-        runs: run directories, models, or directories that hold ``scores.npz``.
-        records: on which those without matching scores are evaluated, or None.
-        options: of these evaluations.
-
-    Raises:
-        ValueError: if scores are missing, and there are no records to make them, or not finite.
-    """
+    """Returns the scores of each run, for records or those that are there; as `compare`."""
     if records is not None:
         scores = [_scores_on_records(run, records, options) for run in runs]
     else:
@@ -143,8 +128,6 @@ def scores_of(
 
 
 def _common_scores(runs: Sequence[Path]) -> list[Scores]:
-    """The scores of the one evaluation that the runs have in common."""
-
     def key(scores: Scores) -> tuple:
         return tuple(scores.meta.get(name) for name in _SAME)
 
@@ -153,19 +136,13 @@ def _common_scores(runs: Sequence[Path]) -> list[Scores]:
     if len(common) == 1 or all(len(each) == 1 for each in candidates):
         # One each may differ in clips or windows; the comparison names the difference.
         return [next(x for x in each if len(each) == 1 or key(x) in common) for each in candidates]
-    evaluations = "; ".join(
-        f"{run}: {', '.join(sorted({str(scores.meta.get('data')) for scores in each}))}"
-        for run, each in zip(runs, candidates, strict=True)
-    )
-    what = "several evaluations" if common else "no evaluation"
     raise ValueError(
-        f"the runs have {what} in common ({evaluations}); say with --data and --window which one "
-        "is meant, or give the directories of their scores.npz"
+        f"the runs have {len(common)} evaluations in common, not one; choose with --data and "
+        "--window, or give the directories of their scores.npz"
     )
 
 
 def _scores_on_records(run: Path, records: EvalInput, options: ReportOptions) -> Scores:
-    """The scores a run has given to records, or gives now."""
     if (file := scores_file(run)) is not None:
         scores = load_scores(file)
         if all(scores.meta.get(name) == value for name, value in records.as_dict().items()):
@@ -190,12 +167,7 @@ def _scores_on_records(run: Path, records: EvalInput, options: ReportOptions) ->
 def compare_scores(
     names: Sequence[str], scores: Sequence[Scores], replicates: int
 ) -> list[Compared]:
-    """Evaluates scores of the same clips, and their differences to the first.
-
-    Args:
-        names: of the runs.
-        scores: of each, the clips in any order.
-        replicates: of the bootstrap, drawn alike for all; 0 for no intervals.
+    """Evaluates scores of the same clips, in any order, and their differences to the first.
 
     Raises:
         ValueError: if clips, labels or classes differ.
@@ -218,19 +190,6 @@ def notes(compared: Sequence[Compared]) -> list[str]:
     if len(set(inputs.values())) > 1:
         each = ", ".join(f"{name} {how}" for name, how in inputs.items())
         remarks.append(f"the models were given the clips differently: {each}")
-    for index, run in enumerate(compared):
-        digest = run.scores.meta.get("model_sha256")
-        for other in compared[:index]:
-            same = digest and digest == other.scores.meta.get("model_sha256")
-            if same and np.array_equal(run.scores.score, other.scores.score):
-                remarks.append(f"the same model: {other.name} and {run.name}")
-                break
-    remarks += [
-        f"scores outside [0, 1]: {run.name}, {run.scores.score.min():.3g} to "
-        f"{run.scores.score.max():.3g}; only their order counts here"
-        for run in compared
-        if not run.scores.in_unit_range
-    ]
     left_out = int((~compared[0].summary.defined).sum())
     if left_out:
         remarks.append(f"{left_out} classes without positive or negative clips are left out")
@@ -278,12 +237,7 @@ def class_order(compared: Sequence[Compared]) -> np.ndarray:
 
 
 def _write_classes(path: Path, compared: Sequence[Compared]) -> None:
-    """Writes ``comparison.csv``: the classes, and what each run has over the first.
-
-    Columns: ``index``, ``label``, ``positives``; ``average_precision`` of each run; ``difference``,
-    ``low`` and ``high`` of each but the first; a run's columns end in its name. Undefined values
-    are empty cells. Rows are those of the largest gain of the second run first.
-    """
+    """Writes ``comparison.csv``, a row a class; a run's columns end in its name."""
     names, columns = ["index", "label", "positives"], []
     for run in compared:
         names.append(f"average_precision {run.name}")
@@ -346,7 +300,6 @@ def _difference_column(name: str, values: Sequence) -> Column:
 
 
 def _chart(first: Compared, run: Compared) -> Chart:
-    """Average precision of every class against the first run's."""
     used = first.summary.defined
     kinds = (
         ("could be luck", ~(run.better | run.worse), LIGHT.muted),

@@ -41,11 +41,6 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
         labels, run, options.training_clips, options.label_quality, options.ontology
     )
     scores = predict_scores(model, records)
-    meta = scores.meta
-    if meta["unfinished"]:
-        print(f"unfinished: {meta['unfinished']}")
-    if damaged := meta["damaged_clips"]:
-        print(f"left out {len(damaged)} damaged clips, the first: {damaged[0]}")
     with Progress(options.bootstrap, "resample", "bootstrap") as shown:
         measures = measure(
             scores, metadata, options.bootstrap, lambda done: shown.update(done - shown.done)
@@ -57,32 +52,36 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
     if measures.accuracy is None:
         del extra["accuracy"]  # it has none where clips have several labels
     columns = measures.class_columns(metadata)
-    write_report(output, measures.summary, scores.labels, extra, columns)
+    write_report(output, measures.summary, labels, extra, columns)
     values = finite({"accuracy": None, **measures.summary.as_dict(), **extra})
+    remarks = []
+    if scores.meta["unfinished"]:
+        remarks.append(f"unfinished: {scores.meta['unfinished']}")
+    if damaged := scores.meta["damaged_clips"]:
+        remarks.append(f"left out {len(damaged)} damaged clips, the first: {damaged[0]}")
     if options.report:
         sections = evaluation_sections(scores, measures, metadata, values)
         mistakes = mistake_blocks(
             scores, options.mistakes, records.data, records.decimation, options.audio
         )
-        settings = Settings(_settings(scores, metadata, run, options))
+        settings = Settings(_settings(scores, run))
         sections += [Section("Mistakes", mistakes), Section("Settings", [settings])]
         clips, classes = scores.score.shape
         render(
             output / PAGE,
-            f"{meta['network']} on {Path(meta['data']).name}",
+            f"{scores.meta['network']} on {Path(scores.meta['data']).name}",
             sections,
-            lead=f"{clips:,} clips, {classes:,} classes; {meta['heard']}.",
-            notes=_notes(scores, measures),
+            lead=f"{clips:,} clips, {classes:,} classes; {scores.meta['heard']}.",
+            notes=[*remarks, *measures.notes],
         )
         written.append(output / PAGE)
-    for line in printed(scores, measures, values):
+    for line in [*remarks, *printed(scores, measures, values)]:
         print(line)
     print(f"Written: {', '.join(map(str, written))}")
     return scores
 
 
 def _provenance(scores: Scores, metadata: ClassMetadata) -> dict:
-    """What the metrics are of, for ``metrics.json``."""
     meta = scores.meta
     names = ("model", "model_sha256", "data", "index_sha256", "clip_seconds")
     values = {name: meta[name] for name in (*names, "window", "hop", "aggregate", "decimation")}
@@ -94,57 +93,28 @@ def _provenance(scores: Scores, metadata: ClassMetadata) -> dict:
     return values
 
 
-def _notes(scores: Scores, measures: Measures) -> list[str]:
-    notes, meta = list(measures.notes), scores.meta
-    if meta["unfinished"]:
-        notes.insert(0, f"unfinished: {meta['unfinished']}")
-    if meta["damaged_clips"]:
-        notes.append(f"{len(meta['damaged_clips'])} damaged clips were left out")
-    return notes
-
-
-def _settings(
-    scores: Scores, metadata: ClassMetadata, run: Run | None, options: ReportOptions
-) -> list[tuple[str, str]]:
-    """What decided the metrics, for the page."""
-    meta = scores.meta
-    resamples = f"{options.bootstrap:,} resamples of the clips" if options.bootstrap else "off"
-    rows = [
-        ("Network", f"{meta['network']}, {meta['sample_rate']:,} Hz"),
-        ("Model", meta["model"]),
-        ("SHA-256 of the model", meta["model_sha256"]),
-        ("Records", meta["data"]),
-        ("SHA-256 of their index", meta["index_sha256"]),
-        ("Input", meta["heard"]),
-        ("Lower sample rates by", meta["decimation"]),
-        ("Training clips from", metadata.training_source),
-        ("Label quality from", str(options.label_quality or "unknown")),
-        ("Bootstrap", resamples),
-    ]
+def _settings(scores: Scores, run: Run | None) -> list[tuple[str, object]]:
+    rows = [(name.replace("_", " ").capitalize(), value) for name, value in scores.meta.items()]
+    rows = [(name, value) for name, value in rows if not isinstance(value, list)]
     if run is not None:
         rows.append(("Run", f"{run.path}, {run.progress}"))
-        left_out = {"run_dir", "eval_data", "demo"}
-        rows += [
-            (f"Training: {name.replace('_', ' ')}", str(value))
-            for name, value in run.config.items()
-            if name not in left_out and value is not None
-        ]
+        rows += [(f"Training: {name.replace('_', ' ')}", run.config[name]) for name in run.config]
     return rows
 
 
 def printed(scores: Scores, measures: Measures, values: dict) -> list[str]:
     """The lines printed of an evaluation; ``values`` as in ``metrics.json``."""
     shown = [
-        ("mAP", "mAP", 4, f"chance {values['chance_mAP']:.4f}"),
-        ("mAUC", "mAUC", 4, "chance 0.5"),
-        ("d-prime", "d_prime", 3, "chance 0"),
+        ("mAP", "mAP", 4, f"   (chance {values['chance_mAP']:.4f})"),
+        ("mAUC", "mAUC", 4, "   (chance 0.5)"),
+        ("d-prime", "d_prime", 3, "   (chance 0)"),
         ("micro AP", "mAP_micro", 4, ""),
         ("weighted mAP", "mAP_weighted", 4, ""),
-        ("lift", "lift", 2, "times chance"),
+        ("lift", "lift", 2, "   (times chance)"),
         ("calibration error", "expected_calibration_error", 4, ""),
     ]
     if measures.accuracy is not None:
-        shown.append(("accuracy", "accuracy", 4, f"chance {1 / len(scores.labels):.4f}"))
+        shown.append(("accuracy", "accuracy", 4, f"   (chance {1 / len(scores.labels):.4f})"))
     lines = [
         f"{scores.meta['network']} on {len(scores.score)} clips of {scores.meta['data']}, "
         f"{scores.meta['heard']}"
@@ -152,13 +122,10 @@ def printed(scores: Scores, measures: Measures, values: dict) -> list[str]:
     for name, key, digits, remark in shown:
         value, ends = values[key], measures.intervals.get(key)
         text = "-" if value is None else f"{value:.{digits}f}"
-        if value is None:
-            remark = ""
-            if key == "d_prime" and np.isinf(measures.summary.as_dict()[key]):
-                text, remark = "infinite", "a perfect ranking"
+        if value is None and np.isinf(measures.summary.as_dict().get(key, 0)):
+            text = "infinite"  # a perfect ranking's d-prime, null in files
         between = f"{ends[0]:.{digits}f} to {ends[1]:.{digits}f}" if ends else ""
-        note = f"   ({remark})" if remark else ""
-        lines.append(f"  {name:18} {text:>8}   {between:18}{note}".rstrip())
+        lines.append(f"  {name:18} {text:>8}   {between:18}{remark}".rstrip())
     if measures.bootstrap is not None:
         count = len(measures.bootstrap.auc)
         lines.append(f"  ({100 * LEVEL:.0f} % intervals from {count:,} resamples of the clips)")

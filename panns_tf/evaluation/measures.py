@@ -9,12 +9,14 @@ from scipy import stats
 from panns_tf import metrics
 from panns_tf.evaluation.class_metadata import ClassMetadata
 from panns_tf.evaluation.scores import Scores
-from panns_tf.metrics.bootstrap import micro_replicates, share_around
 from panns_tf.metrics.class_groups import group_rows
 
 #: Of every interval.
 LEVEL = 0.95
 _SEED = 0
+# Each replicate of micro AP passes over all pairs of clip and class: so many in all, but no fewer
+# than 100 replicates.
+_MICRO_PAIRS, _MICRO_REPLICATES = 200_000_000, 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +98,10 @@ def measure(
     replicates: int = 1000,
     progress: Callable[[int], None] | None = None,
 ) -> Measures:
-    """Computes all metrics.
+    """Computes all metrics of finite scores.
 
     Args:
-        scores: finite ones.
+        scores: of the evaluation.
         metadata: of the classes.
         replicates: of the bootstrap over clips; 0 for no intervals.
         progress: see `panns_tf.metrics.bootstrap`.
@@ -108,18 +110,14 @@ def measure(
         ValueError: if no class has both positive and negative clips.
     """
     target, score = scores.target, scores.score
-    summary = metrics.summarise(target, score)
-    micro = metrics.micro_average_precision(target, score)
-    hits = None
-    if (target.sum(axis=1) == 1).all():
-        # With one label a clip the most likely class is right or wrong.
+    summary, hits, boot = metrics.summarise(target, score), None, None
+    if (target.sum(axis=1) == 1).all():  # the most likely class is right or wrong
         hits = score.argmax(axis=1) == target.argmax(axis=1)
-    unknown = np.full(len(scores.labels), np.nan)
-    calibration, threshold, f1 = None, unknown, unknown
+    calibration, threshold, f1 = None, *np.full((2, len(scores.labels)), np.nan)
     if scores.in_unit_range:
         calibration = metrics.calibration(target, score)
         threshold, f1 = metrics.best_f1(target, score)
-    boot, intervals = None, {}
+    intervals = {}
     if replicates:
         # Draws depend on the seed and the number of clips alone, so that runs compare in pairs.
         boot = metrics.bootstrap(target, score, replicates, _SEED, progress)
@@ -127,10 +125,17 @@ def measure(
         chance = summary.as_dict()["chance_mAP"]
         intervals["lift"] = tuple(end / chance for end in intervals["mAP"])
         intervals["mAP_weighted"] = boot.interval("mAP_weighted", LEVEL)
-        resampled = micro_replicates(target, score, replicates, _SEED)
-        intervals["mAP_micro"] = share_around(micro, resampled, LEVEL)
+        clips, classes = target.shape
+        pairs = metrics.bootstrap(
+            target.reshape(-1, 1),
+            score.reshape(-1, 1),
+            min(replicates, max(_MICRO_REPLICATES, _MICRO_PAIRS // score.size)),
+            _SEED,
+            clusters=np.repeat(np.arange(clips), classes),
+        )
+        intervals["mAP_micro"] = pairs.interval("mAP", LEVEL)
         if hits is not None:
-            share = stats.binomtest(int(hits.sum()), len(hits))
+            share = stats.binomtest(int(hits.sum()), clips)
             intervals["accuracy"] = tuple(share.proportion_ci(LEVEL, method="wilson"))
         # Without any spread, as of a perfect ranking, there is no interval.
         intervals = {name: ends for name, ends in intervals.items() if not np.isnan(ends).any()}
@@ -138,7 +143,7 @@ def measure(
         summary=summary,
         bootstrap=boot,
         intervals=intervals,
-        micro=micro,
+        micro=metrics.micro_average_precision(target, score),
         accuracy=None if hits is None else float(hits.mean()),
         calibration=calibration,
         f1_threshold=threshold,

@@ -13,12 +13,7 @@ _INPUT, _REPORT = "how clips are given to the network", "what is reported"
 
 @dataclasses.dataclass(frozen=True)
 class EvalInput:
-    """Packed records, and how they are given to a model.
-
-    Args:
-        data: directory of the records.
-        windows: how clips are cut.
-    """
+    """A directory of packed records, and how they are given to a model."""
 
     data: Path
     windows: Windows = dataclasses.field(default_factory=Windows)

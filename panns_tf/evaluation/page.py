@@ -28,53 +28,18 @@ _GRID = np.linspace(0, 1, POINTS)
 _FRAMES = (("Recall", "Precision"), ("False alarms", "Recall"))
 _GROUPS = {"branch": "by branch of the ontology"}
 _TILES = (
+    Tile("mAP", meaning="Mean of the classes' average precision; {chance} at random.", key="mAP"),
+    Tile("mAUC", meaning="Mean area under the ROC curve; 0.5 at random.", key="mAUC"),
+    Tile("d-prime", meaning="Of the mean AUC; 0 at random.", digits=2, bar=False, key="d_prime"),
     Tile(
-        "mAP",
-        meaning="Mean over the classes of average precision: how high up in a ranking by the "
-        "score the clips with the class stand. At random it would be {chance}.",
-        key="mAP",
+        "Accuracy", meaning="Clips whose label scores highest; {guess} at random.", key="accuracy"
     ),
-    Tile(
-        "mAUC",
-        meaning="Mean area under the ROC curve: how often a clip with the class outscores one "
-        "without. At random 0.5.",
-        key="mAUC",
-    ),
-    Tile(
-        "d-prime",
-        meaning="The mean AUC on the scale of two bell curves: their distance in standard "
-        "deviations. At random 0.",
-        digits=2,
-        bar=False,
-        key="d_prime",
-    ),
-    Tile(
-        "Accuracy",
-        meaning="Share of clips whose one label has the highest score. At random {guess}.",
-        key="accuracy",
-    ),
-    Tile(
-        "Micro AP",
-        meaning="All pairs of clip and class in one ranking: common classes count more, and "
-        "scores must compare between classes.",
-        key="mAP_micro",
-    ),
-    Tile(
-        "Weighted mAP",
-        meaning="Average precision where every class counts by its clips.",
-        key="mAP_weighted",
-    ),
-    Tile(
-        "Lift",
-        meaning="How many times the mAP of a random ranking.",
-        digits=1,
-        bar=False,
-        key="lift",
-    ),
+    Tile("Micro AP", meaning="Of all pairs of clip and class in one ranking.", key="mAP_micro"),
+    Tile("Weighted mAP", meaning="Classes weighted by their clips.", key="mAP_weighted"),
+    Tile("Lift", meaning="mAP over that at random.", digits=1, bar=False, key="lift"),
     Tile(
         "Calibration error",
-        meaning="How far scores lie from how often they come true, on average over all pairs. 0 "
-        "is best; rare classes keep it low.",
+        meaning="Mean distance of scores from the share that has the class.",
         bar=False,
         key="expected_calibration_error",
     ),
@@ -84,14 +49,7 @@ _TILES = (
 def evaluation_sections(
     scores: Scores, measures: Measures, metadata: ClassMetadata, values: dict
 ) -> list[Section]:
-    """Returns the sections that show metrics.
-
-    Args:
-        scores: of the evaluation.
-        measures: its metrics.
-        metadata: of its classes.
-        values: what ``metrics.json`` holds.
-    """
+    """Returns the sections that show metrics; ``values`` are what ``metrics.json`` holds."""
     curves = [_curves(rank(*row)) for row in class_rows(scores.target, scores.score)]
     micro = _curves(rank(scores.target.ravel(), scores.score.flatten()))
     charts = [
@@ -125,9 +83,7 @@ def _tiles(measures: Measures, values: dict) -> Tiles:
     if measures.bootstrap is not None:
         note = (
             f"Intervals of {100 * LEVEL:.0f} % from {len(measures.bootstrap.auc):,} resamples of "
-            "the clips. They show how much the choice of clips matters, not how much another "
-            "training run would differ; those of single classes are too narrow below about 10 "
-            "clips."
+            "the clips: of the choice of clips, not of another training run."
         )
     return Tiles(tiles, note)
 
@@ -148,7 +104,7 @@ def _curves(ranks: Ranks) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def thin(curve: np.ndarray, points: int = POINTS) -> np.ndarray:
-    """Keeps both ends and at most so many points, evenly spaced along the curve's length."""
+    """Keeps both ends and at most so many points, evenly spaced along the curve."""
     if len(curve) <= points:
         return curve
     steps = np.hypot(*np.diff(curve, axis=0).T)
@@ -158,7 +114,6 @@ def thin(curve: np.ndarray, points: int = POINTS) -> np.ndarray:
 
 
 def _mean_curve(title: str, which: int, curves: list, micro: tuple | None) -> Chart:
-    """Curve of this number: the mean over the classes at equal x, and of all pairs."""
     defined = [curve[which] for curve in curves if curve is not None]
     if which == 0:  # precision at the first threshold that reaches a recall
         at = [np.searchsorted(curve[:, 0], _GRID - 1e-9) for curve in defined]
@@ -175,8 +130,7 @@ def _mean_curve(title: str, which: int, curves: list, micro: tuple | None) -> Ch
         _unit_square(axes, *_FRAMES[which])
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
-    alt = f"{title}: the mean over the classes, and all pairs of clip and class in one ranking"
-    return Chart(title, draw, alt)
+    return Chart(title, draw, f"{title}: mean over the classes, and all pairs in one ranking")
 
 
 def _unit_square(axes, x: str, y: str) -> None:
@@ -206,8 +160,7 @@ def _reliability(measures: Measures) -> Chart | Text:
         draw,
         "Calibration: mean score and share of positives in bins of the score; expected error "
         f"{number(calibration.expected_error)}",
-        "Pairs of clip and class in bins of the score; on the dotted line scores are "
-        "probabilities. Larger dots hold more pairs, by powers of ten.",
+        "Pairs of clip and class in bins of the score; larger dots hold more of them.",
         {"bins": tooltips},
     )
 
@@ -217,12 +170,8 @@ def _training_clips(
 ) -> Chart | Text:
     counts, ap = metadata.training_clips, measures.summary.average_precision
     if counts is None:
-        return Text(
-            "Average precision by training clips is not shown: how many clips each class was "
-            "trained on is not known. Give them with --training-clips."
-        )
+        return Text("Training clips of the classes are not known: see --training-clips.")
     shown = measures.summary.defined & (counts > 0)
-    without = int((measures.summary.defined & (counts == 0)).sum())
 
     def draw(axes) -> None:
         axes.set_xscale("log")
@@ -237,13 +186,11 @@ def _training_clips(
         f"{labels[n]}: AP {number(ap[n])}, {counts[n]:,} training clips"
         for n in np.flatnonzero(shown)
     ]
-    left_out = f" {without} without any training clip are not shown." if without else ""
     return Chart(
         "Average precision and training clips",
         draw,
-        f"Average precision by training clips of {int(shown.sum())} classes, on a logarithmic "
-        "scale",
-        f"A dot for each class; point at it for its name.{left_out}",
+        f"Average precision by training clips of {shown.sum()} classes",
+        "A dot for each class with training clips; point at it for its name.",
         {"classes": tooltips},
     )
 
@@ -269,16 +216,15 @@ def _class_table(
     labels: Sequence[str], measures: Measures, metadata: ClassMetadata, curves: list
 ) -> Table:
     summary = measures.summary
-    interval = measures.class_interval("average_precision")
-    auc_interval = measures.class_interval("auc")
-    ap = list(zip(summary.average_precision, *interval.T, strict=True))
+    ap, auc = (
+        list(zip(getattr(summary, name), *measures.class_interval(name).T, strict=True))
+        for name in ("average_precision", "auc")
+    )
     columns = {
-        Column("Class", hint="its name; press it for its curves"): labels,
-        Column("AP", "number", f"average precision and its {100 * LEVEL:.0f} % interval"): ap,
-        Column("AP, 0 to 1", "bar", "average precision with its interval"): ap,
-        Column("AUC", "number", "area under the ROC curve and its interval"): list(
-            zip(summary.auc, *auc_interval.T, strict=True)
-        ),
+        Column("Class", hint="press a name for its curves"): labels,
+        Column("AP", "number", "average precision and its interval"): ap,
+        Column("AP, 0 to 1", "bar", "average precision and its interval"): ap,
+        Column("AUC", "number", "area under the ROC curve and its interval"): auc,
         Column("Lift", "number", "average precision over chance", digits=1): summary.lift,
         Column("F1", "number", "best F1 over all thresholds"): measures.f1,
         Column("Positives", "count", "evaluated clips with the class"): summary.positives,
@@ -305,7 +251,6 @@ def _class_table(
 
 
 def _detail(n: int, measures: Measures, curves: tuple | None) -> tuple[str, list[np.ndarray]]:
-    """What a class has no column for."""
     summary, calibration = measures.summary, measures.calibration
     positives, clips = int(summary.positives[n]), summary.num_clips
     words = f"{positives:,} of {clips:,} clips have it."

@@ -59,10 +59,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A cell as the template shows it: texts, a key to sort by, and a bar in percent of its width.
-
-    ``kind`` is ``"better"`` or ``"worse"`` for a difference whose interval leaves out 0.
-    """
+    """Texts, the script's key to sort by, and a bar in percent of its width."""
 
     text: str
     sort: str
@@ -103,7 +100,6 @@ class Tile:
 
     @property
     def cell(self) -> Cell:
-        """Its text and bar, as a cell of a table."""
         return _cell(Column("", "bar", digits=self.digits), (self.value, *self.interval))
 
 
@@ -125,11 +121,11 @@ class Table:
         caption: above the table.
         sortable: whether a press on a heading sorts.
         search: whether a box filters by the first column.
-        least: name of a count column that a box filters by its minimum.
-        choose: name of a text column that a selection filters by.
+        least, choose: name of a count column with a box for its minimum, and of a text column
+            whose tuples are chosen from.
         only: a check box: its text, and of each row whether it stays.
-        details: what a press on a row's name opens: a text, and curves (points, 2) in unit squares.
-        frames: names of the two axes of each curve.
+        details: what a press on a row's name opens: a text, and curves (points, 2) in unit
+            squares whose axes ``frames`` name.
     """
 
     template: ClassVar[str] = "table"
@@ -145,16 +141,13 @@ class Table:
     frames: Sequence[tuple[str, str]] = ()
 
     def cells(self, row: Sequence) -> list[Cell]:
-        """A row's cells as the template shows them."""
         return [_cell(column, value) for column, value in zip(self.columns, row, strict=True)]
 
     def column(self, name: str) -> int:
-        """The number of a column."""
         return [column.name for column in self.columns].index(name)
 
     @property
     def choices(self) -> list[str]:
-        """All texts of the column ``choose``, whose cells are tuples."""
         return sorted({text for row in self.rows for text in row[self.column(self.choose)]})
 
     @property
@@ -190,7 +183,6 @@ class Chart:
 
     @property
     def svg(self) -> markupsafe.Markup:
-        """The drawing as an element of the page."""
         figure, buffer = Figure(figsize=self.size, layout="constrained"), io.StringIO()
         with styled(LIGHT):
             self.draw(figure.add_subplot())
@@ -218,17 +210,7 @@ class Chart:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A clip to look at and to play; one without a picture cannot be read any more.
-
-    Attributes:
-        title, subtitle: above its picture.
-        name: of the clip.
-        labels: it has.
-        scores: label, score and whether it has the label.
-        picture: of its sound.
-        audio: a data URI, or None.
-        note: below them.
-    """
+    """A clip with its labels, scores (label, score, whether right), picture and audio data URI."""
 
     title: str
     subtitle: str
@@ -269,7 +251,6 @@ class Section:
 
     @property
     def key(self) -> str:
-        """Its anchor."""
         return re.sub(r"\W+", "-", self.title.lower())
 
 
@@ -282,9 +263,7 @@ def render(
     lead: str = "",
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes a page, whole or not at all.
-
-    A browser may load nothing for it, and run the script of this package alone.
+    """Writes a page, whole or not at all; a browser loads nothing for it.
 
     Args:
         path: of the file; its folder is made.

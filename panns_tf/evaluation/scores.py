@@ -23,14 +23,9 @@ _REQUIRED = ("labels", "model", "model_sha256", "index_sha256", "heard")
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Scores of a model for clips.
+    """Scores of a model for clips: clip_ids (clips,), target and score (clips, classes).
 
-    Attributes:
-        clip_ids: (clips,) bytes.
-        target: (clips, classes) bool.
-        score: (clips, classes) float32.
-        meta: ``labels`` (classes,), and of what the scores are: ``model``, ``model_sha256``,
-            ``data``, ``index_sha256``, ``window``, ``hop``, ``aggregate`` and more.
+    ``meta`` holds the labels and what the scores are of: model, records, windows and more.
     """
 
     clip_ids: np.ndarray
@@ -40,7 +35,6 @@ class Scores:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the classes in order."""
         return self.meta["labels"]
 
     @property
@@ -49,42 +43,30 @@ class Scores:
         return bool(((self.score >= 0) & (self.score <= 1)).all())
 
     def ordered_as(self, other: "Scores", names: tuple[str, str]) -> "Scores":
-        """Returns these scores with the clips in the order of others.
-
-        Args:
-            other: of the same clips and classes.
-            names: of these and of the others, for the error.
+        """Returns these scores with the clips in the order of others, by their two names.
 
         Raises:
             ValueError: if clips, classes or targets differ.
         """
+        both = f"{names[0]} and {names[1]}"
         if self.labels != other.labels:
-            where = f"{len(self.labels)} and {len(other.labels)}"
-            for number, (a, b) in enumerate(zip(self.labels, other.labels, strict=False)):
-                if a != b:
-                    where = f"they differ first at {number}: {a!r} and {b!r}"
-                    break
-            raise ValueError(f"{names[0]} and {names[1]} have other classes: {where}")
+            differing = sorted(set(self.labels) ^ set(other.labels))
+            raise ValueError(f"{both} have other classes, or another order: {first_few(differing)}")
         mine, theirs = (np.argsort(x.clip_ids, kind="stable") for x in (self, other))
         if not np.array_equal(self.clip_ids[mine], other.clip_ids[theirs]):
-            ids = [set(scores.clip_ids.tolist()) for scores in (self, other)]
-            only = [
-                f"{len(extra)} only in {name}" + (f" ({first_few(sorted(extra))})" if extra else "")
-                for name, extra in zip(names, (ids[0] - ids[1], ids[1] - ids[0]), strict=True)
-            ]
+            only = sorted(set(self.clip_ids.tolist()) ^ set(other.clip_ids.tolist()))
             raise ValueError(
-                f"{names[0]} and {names[1]} were evaluated on other clips: {', '.join(only)}; "
-                "evaluate both on the same records with --data"
+                f"{both} were evaluated on other clips: {len(only)} only in one of them "
+                f"({first_few(only)}); evaluate both on the same records with --data"
             )
         order = np.empty_like(mine)
         order[theirs] = mine
         target, score = self.target[order], self.score[order]
-        differing = (target != other.target).any(axis=1)
-        if differing.any():
+        if not np.array_equal(target, other.target):
+            clips = (target != other.target).any(axis=1)
             raise ValueError(
-                f"{names[0]} and {names[1]} have other labels for {int(differing.sum())} clips, "
-                f"{first_few(other.clip_ids[differing])}; evaluate both on the same records with "
-                "--data"
+                f"{both} have other labels for {clips.sum()} clips; evaluate both on the same "
+                "records with --data"
             )
         return Scores(self.clip_ids[order], target, score, self.meta)
 
@@ -103,11 +85,7 @@ class Scores:
 
 
 def predict_scores(model: Path, records: EvalInput) -> Scores:
-    """Runs a model on all clips of packed records.
-
-    Args:
-        model: a run directory, a ``.keras`` file or a SavedModel.
-        records: the clips.
+    """Runs a model, a run directory, a ``.keras`` file or a SavedModel, on all clips.
 
     Raises:
         ValueError: if there is no model, the records do not fit it, or its scores are not finite.
@@ -151,13 +129,7 @@ def predict_scores(model: Path, records: EvalInput) -> Scores:
 
 
 def windowed(predictor: Callable, windows: Windows, sample_rate: int) -> Callable:
-    """Returns a predictor of clips from one of windows.
-
-    Args:
-        predictor: from TensorFlow's waveforms (batch, samples) to probabilities (batch, classes).
-        windows: how clips are cut.
-        sample_rate: Hz.
-    """
+    """A predictor of TensorFlow's waveforms (batch, samples) from one of their windows."""
     import tensorflow as tf
 
     cut = windows.samples(sample_rate)
@@ -197,7 +169,7 @@ def model_sha256(path: Path) -> str:
 
 
 def save_scores(directory: Path, scores: Scores) -> Path:
-    """Writes ``scores.npz``, whole or not at all; returns its path."""
+    """Writes ``scores.npz`` into a directory; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE_NAME
     with atomic(path) as file:
@@ -221,17 +193,13 @@ def load_scores(path: Path) -> Scores:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             scores = Scores(file["clip_id"], file["target"], file["score"], meta)
-        shape = (len(scores.clip_ids), len(meta["labels"]))
-        kinds = (scores.clip_ids.dtype.kind, scores.target.dtype.kind, scores.score.dtype.kind)
-        if kinds != ("S", "b", "f"):
-            raise ValueError(f"clip_id, target and score are of kinds {', '.join(kinds)}")
         if missing := [name for name in _REQUIRED if name not in meta]:
             raise ValueError(f"its meta lacks {', '.join(missing)}")
-        if not scores.target.shape == scores.score.shape == shape:
-            raise ValueError(
-                f"targets {scores.target.shape} and scores {scores.score.shape} of {shape[0]} "
-                f"clips and {shape[1]} classes"
-            )
+        shape = (len(scores.clip_ids), len(meta["labels"]))
+        arrays = (scores.clip_ids, scores.target, scores.score)
+        kinds = [(array.dtype.kind, array.shape) for array in arrays]
+        if kinds != [("S", shape[:1]), ("b", shape), ("f", shape)]:
+            raise ValueError(f"clip_id, target and score are of kinds and shapes {kinds}")
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read ({' '.join(str(error).split())}); run evaluate.py again"
@@ -257,13 +225,7 @@ def default_output(model: Path, data: Path, windows: Windows | None = None) -> P
 
 
 def matching_scores(directory: Path, model: Path, records: EvalInput) -> Scores | None:
-    """Returns the scores that a model has given to the same records in the same way, if any.
-
-    Args:
-        directory: of an evaluation.
-        model: as of `panns_tf.run.find_model`.
-        records: the clips.
-    """
+    """Returns scores of the same model for the same records and windows in a folder, if any."""
     path = directory / FILE_NAME
     if not path.is_file():
         return None
@@ -280,10 +242,7 @@ def matching_scores(directory: Path, model: Path, records: EvalInput) -> Scores 
 
 
 def cached_scores(run: Path) -> list[Scores]:
-    """Returns all scores that a run's present model has given.
-
-    Args:
-        run: a run directory, a model, or a directory that holds ``scores.npz``.
+    """Returns all scores of a run's present model, or those in a folder of ``scores.npz``.
 
     Raises:
         ValueError: if there are none.

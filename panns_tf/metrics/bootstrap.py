@@ -17,17 +17,15 @@ from panns_tf.metrics.ranking import checked, class_rows, d_prime
 from panns_tf.metrics.summary import Summary, summarise
 
 # Replicates at a time: their counts of 18,887 clips are 5 MB, most of a processor's cache.
-_BLOCK = 64
+_BLOCK, _LARGEST_BLOCK = 64, 2**26
 _NAMES = ("mAP", "mAUC", "d_prime", "mAP_weighted")
-#: Pairs of clip and class that micro average precision is resampled over, in all replicates.
-_MICRO_PAIRS, _MICRO_REPLICATES = 200_000_000, 100
 
 Seed = int | Sequence[int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Bootstrap:
-    """Metrics of every replicate.
+    """Metrics of every replicate; their names are mAP, mAUC, d_prime and mAP_weighted.
 
     Attributes:
         average_precision, auc: float32 (replicates, classes), exact; NaN where a replicate has no
@@ -42,31 +40,28 @@ class Bootstrap:
     seed: Seed
 
     def estimate(self, name: str) -> float:
-        """``mAP``, ``mAUC``, ``d_prime`` or ``mAP_weighted`` of the clips themselves."""
+        """A metric of the clips themselves."""
         if _checked_name(name, _NAMES) == "mAP_weighted":
             return self.summary.weighted_average_precision
         return self.summary.as_dict()[name]
 
     def replicates(self, name: str) -> np.ndarray:
-        """``mAP``, ``mAUC``, ``d_prime`` or ``mAP_weighted`` of each: float64 (replicates,)."""
-        _checked_name(name, _NAMES)
-        weighted = name == "mAP_weighted"
+        """A metric of every replicate: float64 (replicates,)."""
+        weighted = _checked_name(name, _NAMES) == "mAP_weighted"
         values = self.average_precision if name.startswith("mAP") else self.auc
         used = np.isfinite(self.average_precision if weighted else self.auc)
         weights = np.where(used, self.summary.positives if weighted else 1, 0)
         count = weights.sum(axis=1)
-        total = np.where(used, values, 0).astype(np.float64)
-        total = (total * weights).sum(axis=1)
+        total = (np.where(used, values, 0).astype(np.float64) * weights).sum(axis=1)
         means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         return d_prime(means) if name == "d_prime" else means
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """The interval of ``mAP``, ``mAUC``, ``d_prime`` or ``mAP_weighted``.
+        """The interval of a metric: of what another evaluation of as many clips gives on average.
 
-        It is of what another evaluation of as many clips would give on average. Replicates hold
-        clips twice, which lifts their average precision above that of the clips themselves; so
-        their spread is laid around the estimate. NaN where replicates do not differ, as those of a
-        perfect ranking.
+        Replicates hold clips twice, which lifts their average precision above that of the clips
+        themselves; so their spread is laid around the estimate. NaN where replicates do not
+        differ, as those of a perfect ranking.
         """
         if _checked_name(name, _NAMES) == "d_prime":
             low, high = self.interval("mAUC", level)
@@ -116,37 +111,24 @@ class Bootstrap:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Paired differences of two bootstraps: the first less the second."""
+    """Paired differences of two bootstraps, the first less the second; methods as `Bootstrap`'s."""
 
     first: Bootstrap
     second: Bootstrap
 
-    @property
-    def average_precision(self) -> np.ndarray:
-        """float32 (replicates, classes)."""
-        return self.first.average_precision - self.second.average_precision
-
-    @property
-    def auc(self) -> np.ndarray:
-        """float32 (replicates, classes)."""
-        return self.first.auc - self.second.auc
-
     def estimate(self, name: str) -> float:
-        """The difference of a metric on the clips themselves; names as `Bootstrap.estimate`."""
         return self.first.estimate(name) - self.second.estimate(name)
 
     def replicates(self, name: str) -> np.ndarray:
-        """The difference in every replicate: float64 (replicates,)."""
         with np.errstate(invalid="ignore"):  # the d-primes of two perfect rankings
             return self.first.replicates(name) - self.second.replicates(name)
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """The interval of the difference; NaN where a d-prime is infinite."""
         return around(self.estimate(name), self.replicates(name), level)
 
     def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
-        """Intervals of differences of ``average_precision`` or ``auc``: float64 (classes, 2)."""
-        values = getattr(self, _checked_name(name, ("average_precision", "auc")))
+        _checked_name(name, ("average_precision", "auc"))
+        values = getattr(self.first, name) - getattr(self.second, name)
         estimates = getattr(self.first.summary, name) - getattr(self.second.summary, name)
         return np.array([around(*pair, level) for pair in zip(estimates, values.T, strict=True)])
 
@@ -163,15 +145,9 @@ def _check_level(level: float) -> None:
 
 
 def around(estimate: float, replicates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The middle of replicates, moved so that their mean is the estimate.
+    """The middle ``level`` of replicates, (replicates,), moved so that their mean is the estimate.
 
-    Args:
-        estimate: a metric of the clips themselves.
-        replicates: (replicates,); NaN is left out.
-        level: share of the replicates between the ends.
-
-    Returns:
-        ``low`` and ``high``; NaN where the estimate or a replicate is infinite, or all are NaN.
+    NaN replicates are left out. The ends are NaN where anything is infinite, or all are NaN.
     """
     _check_level(level)
     values = np.asarray(replicates, np.float64)
@@ -191,19 +167,19 @@ def share_around(
 
 
 def resample_counts(
-    units: int, replicates: int, seed: Seed, dtype: np.dtype = np.float32
+    units: int, replicates: int, seed: Seed, dtype: np.dtype = np.float32, block: int = _BLOCK
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yields which replicates, and (units, of them) how often each drew each unit.
 
     The draws depend on the seed and the number of units alone.
     """
     rng = np.random.default_rng(seed)
-    for start in range(0, replicates, _BLOCK):
-        block = slice(start, min(start + _BLOCK, replicates))
-        counts = np.empty((block.stop - start, units), dtype)
+    for start in range(0, replicates, block):
+        which = slice(start, min(start + block, replicates))
+        counts = np.empty((which.stop - start, units), dtype)
         for row in counts:
             row[:] = np.bincount(rng.integers(units, size=units), minlength=units)
-        yield block, np.ascontiguousarray(counts.T)
+        yield which, np.ascontiguousarray(counts.T)
 
 
 def bootstrap(
@@ -232,20 +208,20 @@ def bootstrap(
     summary = summarise(target, score)
     target, score = checked(target, score)
     clips = len(target)
-    units = clips if clusters is None else int(np.max(clusters)) + 1
+    sizes = np.ones(clips, int) if clusters is None else np.bincount(clusters)
     # A sum never exceeds the number of clips drawn, so float32, the fastest, is exact to 2 ** 24.
-    most = clips if clusters is None else units * np.bincount(clusters).max()
-    ones = np.ones(clips, np.float32 if most < 2**24 else np.float64)
+    ones = np.ones(clips, np.float32 if len(sizes) * sizes.max() < 2**24 else np.float64)
     sorters = [_sorter(hits, values, ones) for hits, values in class_rows(target, score)]
     results = np.full((2, replicates, len(sorters)), np.nan, np.float32)
-    for block, counts in resample_counts(units, replicates, seed, ones.dtype):
+    block = max(1, min(_BLOCK, _LARGEST_BLOCK // clips))
+    for which, counts in resample_counts(len(sizes), replicates, seed, ones.dtype, block):
         weights = counts if clusters is None else np.ascontiguousarray(counts[clusters])
-        drawn = weights.sum(axis=0, dtype=np.float64)
+        drawn = sizes @ counts.astype(np.float64)
         for number, sorter in enumerate(sorters):
             if sorter is not None:
-                results[:, block, number] = _evaluate(sorter @ weights, drawn)
+                results[:, which, number] = _evaluate(sorter @ weights, drawn)
         if progress:
-            progress(block.stop)
+            progress(which.stop)
     return Bootstrap(results[0], results[1], summary, seed)
 
 
@@ -299,33 +275,3 @@ def mean_replicates(
     total, size = np.bincount(clusters, values), np.bincount(clusters).astype(np.float64)
     drawn = resample_counts(len(total), replicates, seed)
     return np.concatenate([(total @ counts) / (size @ counts) for _, counts in drawn])
-
-
-def micro_replicates(target, score, replicates: int, seed: Seed = 0) -> np.ndarray:
-    """Micro average precision of resamples of the clips: float64 (replicates,).
-
-    Every replicate passes over all pairs of clip and class, so large sets get fewer of them, at
-    least 100.
-
-    Args:
-        target, score: (clips, classes), as `bootstrap`.
-        replicates, seed: as `bootstrap`.
-    """
-    target, score = checked(target, score, ndims=(2,))
-    clips, classes = score.shape
-    order = np.argsort(-score, axis=None, kind="stable")
-    clip, ordered = (order // classes).astype(np.int32), score.ravel()[order]
-    hit = np.flatnonzero(target.ravel()[order])
-    # Of each positive: the last pair of its score, and the last positive among those.
-    last_of_tie = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    end = last_of_tie[np.searchsorted(last_of_tie, hit)]
-    last_hit = np.searchsorted(hit, end, "right") - 1
-    replicates = min(replicates, max(_MICRO_REPLICATES, _MICRO_PAIRS // score.size))
-    values = []
-    for _, counts in resample_counts(clips, replicates, seed, np.int64):
-        for drawn in counts.T:
-            called, gained = np.cumsum(drawn[clip])[end], drawn[clip[hit]]
-            true = np.cumsum(gained)[last_hit]
-            if gained.any():
-                values.append(np.sum(gained * (true / np.maximum(called, 1))) / gained.sum())
-    return np.array(values)

@@ -33,11 +33,7 @@ class ClassGroup:
 
 
 def audioset_training_clips(labels: Sequence[str]) -> np.ndarray | None:
-    """How many clips of AudioSet's training set each class has: int64 (classes,).
-
-    None unless the labels are AudioSet's 527 display names, in any order: of other data these
-    counts would say nothing.
-    """
+    """Training clips in AudioSet, int64 (classes,); None unless the labels are its 527 names."""
     rows = read_csv(_DATA / "training_clips_per_class.csv")
     counts = {row["display_name"]: int(row["training_clips"]) for row in rows}
     if sorted(labels) != sorted(counts):
@@ -89,42 +85,21 @@ def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
     return quality
 
 
-def by_training_clips(counts) -> list[ClassGroup]:
-    """Classes of 1 to 9 training clips, 10 to 99, and so on by powers of ten; none of them empty.
-
-    Args:
-        counts: int (classes,).
-    """
-    counts = np.asarray(counts)
-    if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts < 0).any():
-        raise ValueError(
-            f"expected a count of training clips for each class; received {counts.dtype} of shape "
-            f"{counts.shape}"
-        )
+def by_training_clips(counts: np.ndarray) -> list[ClassGroup]:
+    """Classes of 1 to 9 training clips, 10 to 99 and so on, of int (classes,); none is empty."""
     digits = np.array([len(str(count)) if count else 0 for count in counts.tolist()], np.int64)
-    names = {
-        power: f"{10 ** (power - 1):,} to {10**power - 1:,}" if power else "none"
-        for power in np.unique(digits).tolist()
-    }
     return [
-        ClassGroup("training clips", name, np.flatnonzero(digits == power))
-        for power, name in names.items()
+        ClassGroup(
+            "training clips",
+            f"{10 ** (power - 1):,} to {10**power - 1:,}" if power else "none",
+            np.flatnonzero(digits == power),
+        )
+        for power in np.unique(digits).tolist()
     ]
 
 
-def by_label_quality(quality) -> list[ClassGroup]:
-    """Classes by the share of their labels that raters found right; none of the groups empty.
-
-    Args:
-        quality: float (classes,), in [0, 1]; NaN, where nothing was rated, makes a group.
-    """
-    quality = np.asarray(quality, np.float64)
-    if quality.ndim != 1 or ((quality < 0) | (quality > 1)).any():
-        raise ValueError(
-            "expected a label quality in [0, 1] or NaN for each class; received shape "
-            f"{quality.shape}, from {np.min(quality, initial=1):g} to "
-            f"{np.max(quality, initial=0):g}"
-        )
+def by_label_quality(quality: np.ndarray) -> list[ClassGroup]:
+    """Classes by label quality, float (classes,) in [0, 1] or NaN; no group is empty."""
     index = np.searchsorted(_QUALITY_EDGES, quality, side="right")
     index[np.isnan(quality)] = len(_QUALITY_NAMES) - 1
     return [
@@ -160,61 +135,43 @@ def by_branch(labels: Sequence[str], ontology: str | Path | None = None) -> list
     them there are no groups.
     """
     members = _branch_members(labels, ontology)
-    members = {name: inside for name, inside in members.items() if inside.any()}
-    if not members:
-        return []
     rest = ~np.any(list(members.values()), axis=0)
-    if rest.any():
-        members["not in the ontology"] = rest
-    return [ClassGroup("branch", name, np.flatnonzero(inside)) for name, inside in members.items()]
+    if rest.all():
+        return []
+    members["not in the ontology"] = rest
+    return [
+        ClassGroup("branch", name, np.flatnonzero(inside))
+        for name, inside in members.items()
+        if inside.any()
+    ]
 
 
 def _branch_members(labels: Sequence[str], ontology: str | Path | None) -> dict[str, np.ndarray]:
     """For each top category, which labels lie under it: bool (labels,)."""
-    entries = _read_ontology(_DATA / "ontology.json" if ontology is None else Path(ontology))
-    keys = {entry["name"]: key for key, entry in entries.items()}
-    names = zip(audioset_classes().names, audioset_classes().ids, strict=True)
-    keys |= {name: key for name, key in names if key in entries}
-    members = {}
-    for top in _tops(entries):
-        below, waiting = {top}, [top]
-        while waiting:
-            new = set(entries[waiting.pop()]["child_ids"]) - below
-            below |= new
-            waiting += new
-        inside = [keys.get(label) in below for label in labels]
-        members[entries[top]["name"]] = np.array(inside, bool)
-    return members
-
-
-def _tops(entries: dict[str, dict]) -> list[str]:
-    children = {child for entry in entries.values() for child in entry["child_ids"]}
-    return [key for key in entries if key not in children]
-
-
-def _read_ontology(path: Path) -> dict[str, dict]:
+    path = _DATA / "ontology.json" if ontology is None else Path(ontology)
     rows = read_json(path)
-    expected = "expected a list of objects with id, name and child_ids, as AudioSet's ontology.json"
-    if not isinstance(rows, list) or not rows:
-        raise ValueError(f"{path} is no ontology: {expected}")
-    for number, row in enumerate(rows):
-        try:
-            texts = [row["id"], row["name"], *row["child_ids"]]
-        except (TypeError, KeyError):
-            texts = [None]
-        if not all(isinstance(text, str) for text in texts) or isinstance(row["child_ids"], str):
-            raise ValueError(f"{path} is no ontology, entry {number} is malformed: {expected}")
-    entries = {row["id"]: row for row in rows}
-    if len(entries) < len(rows):
-        raise ValueError(f"{path}: {len(rows) - len(entries)} ids occur twice; remove one of each")
-    missing = {child for row in rows for child in row["child_ids"]} - entries.keys()
-    if missing:
+    try:
+        children = {row["id"]: set(row["child_ids"]) for row in rows}
+        keys = {row["name"]: row["id"] for row in rows}
+        tops = [row for row in rows if not any(row["id"] in below for below in children.values())]
+        names = zip(audioset_classes().names, audioset_classes().ids, strict=True)
+        keys |= {name: key for name, key in names if key in children}
+        members = {}
+        for top in tops:
+            below, waiting = {top["id"]}, [top["id"]]
+            while waiting:
+                new = children[waiting.pop()] - below
+                below |= new
+                waiting += new
+            members[top["name"]] = np.array([keys.get(label) in below for label in labels], bool)
+    except (TypeError, KeyError):
+        members = {}
+    if not members or len(children) < len(rows):
         raise ValueError(
-            f"{path}: {len(missing)} child ids are no entry's id, such as {min(missing)!r}"
+            f"{path} is no ontology: expected a list of objects with id, name and child_ids, as "
+            "AudioSet's ontology.json"
         )
-    if not _tops(entries):
-        raise ValueError(f"{path}: every entry is another's child, so there is no top category")
-    return entries
+    return members
 
 
 def group_rows(summary: Summary, groups: Sequence[ClassGroup]) -> list[dict]:

@@ -17,11 +17,6 @@ _BLOCK = 32
 def checked(target, score, ndims: tuple[int, ...] = (1, 2)) -> tuple[np.ndarray, np.ndarray]:
     """Returns targets as bool and scores as float32 or float64, without loss of order.
 
-    Args:
-        target: (clips,) or (clips, classes), of 0 and 1 or bool.
-        score: the same shape.
-        ndims: numbers of axes that are allowed.
-
     Raises:
         ValueError: if shapes differ, scores are not finite, or targets are not 0 and 1.
     """
@@ -44,14 +39,10 @@ def checked(target, score, ndims: tuple[int, ...] = (1, 2)) -> tuple[np.ndarray,
             f"infinite values, the first of clip {clip} and class {number[0] if number else 0} "
             "(counted from 0); nothing can be ranked by them"
         )
-    if target.dtype != bool:
-        hits = target == 1
-        if not (hits | (target == 0)).all():
-            raise ValueError(
-                "expected targets of 0 and 1; mixed or soft targets have no exact metric"
-            )
-        target = hits
-    return target, score
+    hits = target == 1
+    if not (hits | (target == 0)).all():
+        raise ValueError("expected targets of 0 and 1; mixed or soft targets have no exact metric")
+    return hits, score
 
 
 def class_rows(target: np.ndarray, score: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -65,15 +56,15 @@ def class_rows(target: np.ndarray, score: np.ndarray) -> Iterator[tuple[np.ndarr
 
 
 class Ranks(NamedTuple):
-    """The thresholds at which a class gains positives, lowest first; counts of clips there.
+    """Counts at the thresholds where a class gains positives, lowest first: (thresholds,) each.
 
     Attributes:
-        threshold: (thresholds,), the distinct scores of positives.
+        threshold: the distinct scores of positives.
         gained: positives of just that score.
         true: positives of that score or above.
         called: clips of that score or above.
         above: clips above that score.
-        num_clips: all clips.
+        num_clips: all clips, an int.
     """
 
     threshold: np.ndarray
@@ -85,19 +76,16 @@ class Ranks(NamedTuple):
 
     @property
     def positives(self) -> int:
-        """All positives."""
         return int(self.true[0]) if self.true.size else 0
 
     @property
     def average_precision(self) -> float:
-        """NaN without positives."""
         if not self.positives:
             return np.nan
         return float((self.gained * (self.true / self.called)).sum() / self.positives)
 
     @property
     def auc(self) -> float:
-        """NaN without positives or without negatives."""
         negatives = self.num_clips - self.positives
         if not self.positives or not negatives:
             return np.nan
@@ -108,7 +96,6 @@ class Ranks(NamedTuple):
 
     @property
     def best_f1(self) -> tuple[float, float]:
-        """The threshold and its F1; NaN without positives."""
         if not self.positives:
             return np.nan, np.nan
         # A threshold between scores of positives only adds false ones.
@@ -164,40 +151,30 @@ def roc_auc(target, score):
 
 
 def best_f1(target, score):
-    """The threshold at which F1, the harmonic mean of precision and recall, is highest.
+    """Threshold and value of the highest F1, each a float or float64 (classes,).
 
-    Args as `average_precision`.
-
-    Returns:
-        ``threshold`` and ``f1``, floats or float64 (classes,). A clip is called positive where its
-        score is at least the threshold, the highest of those that do equally well. NaN for a class
-        without positives. Chosen on the clips it is measured on, the F1 is an upper bound.
+    Args as `average_precision`. Clips of at least the threshold are called positive; it is the
+    highest of those that do equally well. NaN for a class without positives. Chosen on the clips
+    it is measured on, the F1 is an upper bound.
     """
     both = by_class(lambda ranks: ranks.best_f1, target, score)
-    if isinstance(both, tuple):
-        return both
-    return tuple(both.reshape(-1, 2).T)
+    return both if isinstance(both, tuple) else tuple(both.reshape(-1, 2).T)
 
 
 def micro_average_precision(target, score) -> float:
-    """Average precision over all pairs of clip and class as one ranking; NaN without positives.
-
-    Sorts all scores at once: on 18,887 x 527 that takes longer than all classes one by one.
-    """
+    """Average precision over all pairs of clip and class as one ranking; NaN without positives."""
     target, score = checked(target, score)
     return rank(target.ravel(), score.flatten()).average_precision
 
 
 def weighted_average_precision(target, score) -> float:
     """Mean average precision over classes, each weighted by its number of positives."""
-    target, score = checked(target, score)
-    if target.ndim == 1:
-        return average_precision(target, score)
-    return weighted_mean(average_precision(target, score), target.sum(axis=0))
+    return weighted_mean(average_precision(target, score), np.sum(target, axis=0))
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
     """The mean over classes of positive weight; NaN where there are none."""
+    values, weights = np.atleast_1d(values), np.atleast_1d(weights)
     used = weights > 0
     return float(np.average(values[used], weights=weights[used])) if used.any() else np.nan
 
@@ -216,15 +193,7 @@ def d_prime(auc):
 
 
 def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision and recall when clips of at least a threshold are called positive.
-
-    Args:
-        target: (clips,), of 0 and 1 or bool.
-        score: (clips,), finite.
-
-    Returns:
-        ``precision`` and ``recall``, float64 (thresholds + 1,), whose last point is 1 and 0, and
-        ``threshold`` (thresholds,), the distinct scores, rising: those of scikit-learn.
+    """Precision, recall and thresholds of one class, (clips,): scikit-learn's.
 
     Raises:
         ValueError: if no clip is positive.
@@ -241,14 +210,7 @@ def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False and true positive rates when clips of at least a threshold are called positive.
-
-    Args as `precision_recall_curve`.
-
-    Returns:
-        ``false_rate`` and ``true_rate``, float64 (thresholds + 1,), from 0 to 1, and ``threshold``
-        (thresholds + 1,), infinite and then the distinct scores, falling: those of scikit-learn
-        with ``drop_intermediate=False``.
+    """False and true positive rates and thresholds of one class, (clips,): scikit-learn's.
 
     Raises:
         ValueError: if no clip is positive, or none is negative.

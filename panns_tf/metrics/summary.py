@@ -8,8 +8,7 @@ import numpy as np
 from panns_tf.metrics.ranking import by_class, checked, d_prime, weighted_mean
 
 #: Below so many positive clips the metrics of a class are mostly luck.
-FEW_CLIPS = 5
-_FEW_NAMES = 5
+_FEW_CLIPS, _FEW_NAMES = 5, 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,24 +103,23 @@ def remarks(target, score, labels: Sequence[str] | None = None) -> list[str]:
     """
     target, score = checked(target, score, ndims=(2,))
     positives, clips = target.sum(axis=0), len(target)
+    defined = (positives > 0) & (positives < clips)
     left_out = (
         "they have no AP and no AUC and are left out of the means over classes; micro AP and "
         "calibration take in their scores"
     )
-    defined = (positives > 0) & (positives < clips)
-    few = defined & (positives < FEW_CLIPS)
-    kinds = (
-        (positives == 0, f"have no positive clip: {left_out}"),
-        ((positives == clips) & (clips > 0), f"have no negative clip: {left_out}"),
-        (few, f"have fewer than {FEW_CLIPS} positive clips"),
-        (defined & (score == score[:1]).all(axis=0), "have one score for all clips"),
-    )
+    kinds = {
+        f"have no positive clip: {left_out}": positives == 0,
+        f"have no negative clip: {left_out}": positives == clips,
+        f"have fewer than {_FEW_CLIPS} positive clips": defined & (positives < _FEW_CLIPS),
+        "have one score for all clips": defined & (score == score[:1]).all(axis=0),
+    }
     notes = []
-    for chosen, what in kinds:
-        if chosen.any():
-            which = np.flatnonzero(chosen)
-            names = f" ({first_few([labels[number] for number in which])})" if labels else ""
-            notes.append(f"{len(which)} of {len(positives)} classes {what}{names}")
+    for what, which in kinds.items():
+        if which.any():
+            names = [labels[number] for number in np.flatnonzero(which)] if labels else []
+            names = f" ({first_few(names)})" if names else ""
+            notes.append(f"{which.sum()} of {len(positives)} classes {what}{names}")
     if score.size and (score.min() < 0 or score.max() > 1):
         notes.append(
             f"scores lie outside [0, 1] (from {score.min():.4g} to {score.max():.4g}): they are "

