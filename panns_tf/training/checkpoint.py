@@ -126,25 +126,15 @@ def save_keras(network: keras.Model, path: Path) -> None:
         network.optimizer = optimizer
 
 
-class Received:
-    """SIGINT or SIGTERM, once the process was asked to stop.
-
-    Attributes:
-        signal: its number, or None.
-    """
-
-    signal: int | None = None
-
-
 @contextlib.contextmanager
-def deferred_signals() -> Iterator[Received]:
-    """Notes the first SIGINT or SIGTERM, which the training loop obeys between two steps.
+def deferred_signals() -> Iterator[list[int]]:
+    """Lists the first SIGINT or SIGTERM, which the training loop obeys between two steps.
 
     An exception in the midst of a step could leave weights that are one update ahead of the step
     counter, and a checkpoint of those would not resume to the same bits. A second signal acts as
     it would have without this.
     """
-    received = Received()
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received  # only the main thread may set handlers
         return
@@ -155,7 +145,7 @@ def deferred_signals() -> Iterator[Received]:
             signal.signal(number, handler)
 
     def handle(number, frame) -> None:
-        received.signal = number
+        received.append(number)
         restore()
 
     for number in before:

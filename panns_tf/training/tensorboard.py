@@ -27,8 +27,6 @@ TRAINING_CLIPS, HELD_OUT_CLIPS = 4, 2
 HARD_CLIPS, HARD_SECONDS = 3, 10
 #: Classes with curves, from the largest to the smallest.
 WATCHED = 6
-#: Channels of the wavegram that are shown by themselves, besides their mean.
-CHANNELS = 3
 
 
 class TensorBoardImages(keras.callbacks.Callback):
@@ -36,8 +34,8 @@ class TensorBoardImages(keras.callbacks.Callback):
 
     At the start: the settings as a text, and what the network sees of its first clips before and
     after SpecAugment and mixup. After an evaluation: precision-recall curves, the log-mel beside
-    the learned wavegram, the first layer's filters, and the held-out clips with the highest loss,
-    to listen to. Besides, a profile of some steps.
+    the learned wavegram, and the held-out clips with the highest loss, to listen to. Besides, a
+    profile of some steps.
 
     Args:
         trainer: of the run.
@@ -104,9 +102,6 @@ class TensorBoardImages(keras.callbacks.Callback):
         predictions, rate = self._evaluator.predictions, self._network.arch.frontend.sample_rate
         curves = draw_curves(predictions, self._labels, self._watched)
         image("classes/precision and recall", curves)
-        kernel = first_kernel(self._network)
-        if kernel is not None:
-            image("network/first layer", draw_kernel(kernel))
         index, decimation = load_index(self._config.eval_data), self._config.decimation
         model = front_end(self._network)
         if model is not None:
@@ -247,34 +242,17 @@ def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], fl
 
 
 def feature_rows(features: dict[str, np.ndarray], names: Sequence[str]) -> list[Row]:
-    """The log-mel of clips beside their wavegram: its mean over channels, and its strongest."""
+    """The log-mel of clips beside their wavegram, the mean over its channels."""
     columns = [("log-mel", features["log_mel"])] if "log_mel" in features else []
     if "wavegram" in features:
         wave = features["wavegram"]  # (clips, steps, frequencies, channels)
-        deviation = wave.std(axis=(0, 1))  # over time, (frequencies, channels)
         # Each frequency by itself, as bn0 does for the log-mel: else offsets hide the sound.
-        wave = (wave - wave.mean(axis=(0, 1))) / (deviation + 1e-6)
-        columns.append(("wavegram, mean", wave.mean(axis=-1)))
-        for channel in np.argsort(-deviation.mean(axis=0))[:CHANNELS]:
-            columns.append((f"wavegram, channel {channel}", wave[..., channel]))
+        wave = (wave - wave.mean(axis=(0, 1))) / (wave.std(axis=(0, 1)) + 1e-6)
+        columns.append(("wavegram", wave.mean(axis=-1)))
     return [
         [(values[clip], f"{name}: {title}") for title, values in columns]
         for clip, name in enumerate(names)
     ]
-
-
-def first_kernel(network: Network) -> np.ndarray | None:
-    """The kernel of the layer that sees the sound, or its spectrogram, or None.
-
-    That is the first convolution of one channel: (height, width, filters) over a log-mel,
-    (samples, filters) over a waveform. Of a network that has both, the one over the waveform.
-    """
-    kernels = [
-        np.asarray(v)[..., 0, :]
-        for v in network.trainable_variables
-        if v.path.endswith("kernel") and len(v.shape) in (3, 4) and v.shape[-2] == 1
-    ]
-    return min(kernels, key=lambda kernel: kernel.ndim) if kernels else None
 
 
 def image(tag: str, figure: Figure) -> None:
@@ -303,26 +281,6 @@ def draw_spectrograms(rows: Sequence[Row], seconds: float, shared: bool = False)
         axes[0].set_ylabel("bin")
     for each in grid[-1]:
         each.set_xlabel("seconds")
-    return figure
-
-
-def draw_kernel(kernel: np.ndarray) -> Figure:
-    """Filters over a log-mel as tiles; over a waveform side by side, sorted by frequency."""
-    if kernel.ndim == 2:
-        peaks = np.abs(np.fft.rfft(kernel, 256, axis=0)).argmax(axis=0)
-        picture, label = kernel[:, np.argsort(peaks, kind="stable")], "filter, by its frequency"
-    else:
-        side = int(np.ceil(np.sqrt(kernel.shape[-1])))
-        tiles = np.pad(kernel, ((0, 1), (0, 1), (0, side * side - kernel.shape[-1])))
-        tiles = tiles.transpose(2, 1, 0)  # time goes to the right
-        tiles = tiles.reshape(side, side, *tiles.shape[1:])
-        picture, label = np.concatenate(np.concatenate(tiles, axis=1), axis=1), "filters"
-    figure = _figure(6, 5)
-    axes = figure.subplots()
-    most = np.abs(kernel).max() or 1.0
-    shown = axes.imshow(picture, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
-    axes.set(xticks=[], yticks=[], xlabel=label)
-    figure.colorbar(shown, ax=axes)
     return figure
 
 

@@ -16,7 +16,7 @@ from panns_tf.models.network import Network
 from panns_tf.run import BEST, CHECKPOINTS, FINAL, RunError
 from panns_tf.training import checkpoint
 from panns_tf.training.callbacks import MetricsLogger, ProgressBar, StepLogger
-from panns_tf.training.checkpoint import NotFiniteError, Received, deferred_signals, save_keras
+from panns_tf.training.checkpoint import NotFiniteError, deferred_signals, save_keras
 from panns_tf.training.data import TrainingData, readable_errors
 from panns_tf.training.distillation import Teacher
 from panns_tf.training.distribution import Distribution, WorkerLostError
@@ -174,6 +174,12 @@ class Trainer:
     def _checkpoints(self) -> list[Path]:
         return checkpoint.checkpoints(self.run_dir / CHECKPOINTS) if self.run_dir else []
 
+    @property
+    def _last_checkpoint(self) -> str:
+        """A phrase for messages."""
+        paths = self._checkpoints
+        return f"the last checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
+
     def train(self) -> TrainResult:
         """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
 
@@ -209,15 +215,19 @@ class Trainer:
             network.optimizer = None
             for layer, flag in trainable:
                 layer.trainable = flag
-        if received.signal == signal.SIGINT:
+        if signal.SIGINT in received:
             raise KeyboardInterrupt
-        if not received.signal:
+        if not received:
             self._finish()
-        seconds = time.monotonic() - began
-        history = tuple(self._history)
-        return TrainResult(self.step, seconds, self.best_step, history, received.signal)
+        return TrainResult(
+            steps=self.step,
+            seconds=time.monotonic() - began,
+            best_step=self.best_step,
+            history=tuple(self._history),
+            signal=received[0] if received else None,
+        )
 
-    def _take_steps(self, callbacks: keras.callbacks.CallbackList, received: Received) -> int:
+    def _take_steps(self, callbacks: keras.callbacks.CallbackList, received: list[int]) -> int:
         """Takes updates until the last or a signal; returns the step of the last checkpoint."""
         config = self.config
         saved, epoch, ended = self.step, 0, self.step == config.steps
@@ -279,17 +289,16 @@ class Trainer:
         remaining += [step - self.step for step in self.stops if step > self.step]
         return min(config.steps_per_call or most, config.steps - self.step, *remaining)
 
-    def _asked_to_end(self, received: Received, at_log: bool) -> bool:
-        asked = received.signal is not None or self.network.stop_training
+    def _asked_to_end(self, received: list[int], at_log: bool) -> bool:
+        asked = bool(received) or self.network.stop_training
         if self._distribution.workers == 1:
             return asked
         # All workers must end at the same step, so they ask each other now and then.
         if not at_log:
             return False
-        signals = self._distribution.sum_of_workers(int(received.signal is not None))
-        if signals:
-            received.signal = received.signal or signal.SIGTERM
-        return bool(signals or self._distribution.sum_of_workers(int(asked)))
+        if self._distribution.sum_of_workers(len(received)) and not received:
+            received.append(signal.SIGTERM)
+        return bool(received or self._distribution.sum_of_workers(int(asked)))
 
     def _checkpoint_due(self, last_save: float, at_log: bool) -> bool:
         config = self.config
@@ -414,15 +423,12 @@ class Trainer:
         except OSError as error:
             if self.config.full_disk == "stop":
                 raise
-            paths = self._checkpoints
-            last = f"the last checkpoint is {paths[-1].name}" if paths else "no checkpoint yet"
-            logger.warning(f"{what}: {error}; {last}. Training goes on.")
+            logger.warning(f"{what}: {error}; {self._last_checkpoint}. Training goes on.")
 
     def _not_finite(self, reason: str) -> NotFiniteError:
-        paths = self._checkpoints
-        kept = f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
+        last = f"; {self._last_checkpoint}" if self.run_dir else ""
         advice = "try a lower --learning-rate, a smaller --gain or --precision float32"
-        return NotFiniteError("; ".join([reason, *([kept] if self.run_dir else []), advice]))
+        return NotFiniteError(f"{reason}{last}; {advice}")
 
     @contextlib.contextmanager
     def _advice(self, what: str) -> Iterator[None]:
@@ -430,10 +436,9 @@ class Trainer:
         try:
             yield
         except OSError as error:
-            paths = self._checkpoints
             raise OSError(
                 f"{what} could not be written to {self.run_dir}: {error}; make room, then go on "
-                f"with --resume from {paths[-1].name if paths else 'the start'}"
+                f"with --resume; {self._last_checkpoint}"
             ) from error
 
     @contextlib.contextmanager
@@ -452,10 +457,9 @@ class Trainer:
                     "memory: lower --batch-size, or raise --accumulate, which cuts it into parts"
                 ) from error
             if self._distribution.workers > 1 and isinstance(error, _LOST):
-                paths = self._checkpoints
                 raise WorkerLostError(
                     f"another worker is gone ({type(error).__name__}); start all of them again "
-                    f"with --resume; the last checkpoint is {paths[-1] if paths else 'none yet'}"
+                    f"with --resume; {self._last_checkpoint}"
                 ) from error
             raise
 
