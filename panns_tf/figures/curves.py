@@ -91,7 +91,7 @@ def curves(
     notes += [f"{run.name}: no {what}; left out" for run in runs if run not in usable]
     if not usable:
         raise ValueError(f"none of the {len(runs)} runs has {what}: {'; '.join(notes)}")
-    notes += require_same(usable, evaluated=split == "held-out")
+    require_same(usable, evaluated=split == "held-out")
     chosen, left_out = choose_panels(group_runs(usable), tuple(by), panels)
     drawn = [(panel.title, _lines(panel, key)) for panel in chosen]
     rows = [

@@ -158,12 +158,9 @@ def _parse(name: str, content: dict, common: Mapping) -> Grid:
     rows = content.get("row")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise ValueError("it has no [[row]]")
-    texts = {key: content.get(key, "") for key in ("title", "source", "shows")}
-    for key, text in texts.items():
-        if not isinstance(text, str):
-            raise ValueError(f"{key} must be a text; received {text!r}")
+    texts = {key: str(content.get(key, "")) for key in ("title", "source", "shows")}
     factors = content.get("factors", [])
-    if not isinstance(factors, list) or not all(isinstance(name, str) for name in factors):
+    if not isinstance(factors, list):
         raise ValueError(f"factors must be a list of settings; received {factors!r}")
     varied = tuple(dict.fromkeys(key for row in rows for key in row if key not in _ROW_KEYS))
     for key in common:

@@ -75,22 +75,15 @@ class Cell:
     def state(self) -> State:
         """Reads how far the run is."""
         outcome = _read_object(self.outcome)
+        message, seconds = str(outcome.get("said", "")), float(outcome.get("seconds", 0.0))
         lines, _ = read_log(self.folder)
-        step = lines[-1]["step"] if lines else 0
+        step, steps = lines[-1]["step"] if lines else 0, self.row.config().steps
         metrics = _read_object(self.folder / EVALUATION / "metrics.json")
-        status = "unfinished" if step or self.folder.exists() else "not started"
         if is_finished(self.folder) and "mAP" in metrics:
-            status = "finished"
-        elif outcome.get("failed"):
-            status = "failed"
-        return State(
-            status,
-            step,
-            self.row.config().steps,
-            metrics if status == "finished" else {},
-            str(outcome.get("said", "")),
-            float(outcome.get("seconds", 0.0)),
-        )
+            return State("finished", step, steps, metrics, message, seconds)
+        status = "unfinished" if step or self.folder.exists() else "not started"
+        status = "failed" if outcome.get("failed") else status
+        return State(status, step, steps, {}, message, seconds)
 
     def flags(self, eval_data: str) -> list[str]:
         """The flags of `panns-tf train` for the run."""
