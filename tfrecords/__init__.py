@@ -10,7 +10,7 @@ _MODULES = {
     "Damage": "records",
     "DatasetInfo": "info",
     "Index": "index",
-    "PackReport": "report",
+    "PackReport": "pack",
     "PackSettings": "plan",
     "TFRecordsError": "storage",
     "dataset": "reader",

@@ -5,11 +5,10 @@ the commands of `panns-tf` call them.
 """
 
 import argparse
-import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfrecords.flags import add_flags, given_settings
@@ -25,6 +24,8 @@ COMMANDS = {
     "verify": "check every record of a packed directory",
     "synthesize": "a small data set of synthetic sounds",
 }
+# Classes that `info` lists unasked.
+_SHORT_TABLE = 20
 _COMMON = ("output", "sample_rate", "clip_seconds", "clips_per_shard", "workers")
 
 
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as error:
-        print("interrupted", *error.args, sep="; continue with: ", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
         return 130
 
 
@@ -67,17 +68,8 @@ by class. A packing that was interrupted goes on with the same command.
 
 formats of the metadata file:
   esc50     a CSV with the columns filename, fold, target, category
-  audioset  AudioSet's segment lists: YTID, start_seconds, end_seconds, positive_labels (mids or
-            names); the audio lies anywhere in the audio folder as Y<YTID>.wav, <YTID>.wav,
-            <YTID>_<start>.wav or <YTID>_<start>_<end>.wav (or flac, ogg, mp3, m4a ...)
+  audioset  AudioSet's segment lists: YTID, start_seconds, end_seconds, positive_labels
   csv       a CSV with the columns filename, labels; several labels are separated by ';'
-"""
-    parser.epilog = """\
-examples:
-  python -m tfrecords pack --metadata esc50.csv --audio audio --folds 1,2,3,4 \\
-      --clip-seconds 5 --output packed/train
-  python -m tfrecords pack --metadata eval_segments.csv --audio audios/eval_segments \\
-      --split eval --output packed/eval
 """
     add_flags(parser, PackSettings)
     _add_packing_flags(parser)
@@ -86,10 +78,8 @@ examples:
 def run_pack(args: argparse.Namespace) -> None:
     from tfrecords.pack import pack_clips
 
-    report = _resumable(
-        pack_clips, _settings(args), runner=_runner(args), retry_rejected=args.retry_rejected
-    )
-    print(report.summary())
+    settings, runner = _settings(args), _runner(args)
+    print(pack_clips(settings, runner=runner, retry_rejected=args.retry_rejected).summary())
 
 
 def add_audioset_flags(parser: argparse.ArgumentParser) -> None:
@@ -119,14 +109,12 @@ def run_audioset(args: argparse.Namespace) -> None:
     from tfrecords.pack import FULL_TRAIN, pack_audioset
 
     args.audio = args.audio or args.root
-    reports = _resumable(
-        pack_audioset,
+    reports = pack_audioset(
         args.root,
         _settings(args, metadata=""),
         sets=tuple(args.sets),
         runner=_runner(args),
         retry_rejected=args.retry_rejected,
-        on_empty=lambda name, message: print(f"{name}: left out: {message}\n"),
     )
     for name, report in reports.items():
         print(f"{name}: {report.summary()}\n")
@@ -174,14 +162,46 @@ def add_info_flags(parser: argparse.ArgumentParser) -> None:
 def run_info(args: argparse.Namespace) -> None:
     from tfrecords.index import load_index
     from tfrecords.info import packed_directories
-    from tfrecords.report import summary_dict, summary_text
 
     indices = [load_index(part) for part in packed_directories(args.directory)]
     if args.json:
-        data = [summary_dict(index) for index in indices]
+        data = [_described(index) for index in indices]
         print(json.dumps(data if len(data) > 1 else data[0], indent=2, ensure_ascii=False))
-    else:
-        print("\n\n".join(summary_text(index, classes=args.classes) for index in indices))
+        return
+    for index in indices:
+        data = _described(index)
+        counts = data["classes"]
+        print(
+            f"{index.directory}: split {data['split']}, from {data['source']}\n"
+            f"{data['num_clips']} clips of {data['clip_seconds']:g} s at {data['sample_rate']} Hz "
+            f"({data['codec']}) in {index.info.shards_text}, {data['bytes'] / 1e6:.1f} MB\n"
+            f"{data['num_classes']} classes of {min(counts.values())} to {max(counts.values())} "
+            f"clips, {data['labels_per_clip']:.2f} labels a clip"
+        )
+        if args.classes or len(counts) <= _SHORT_TABLE:
+            for number, (name, count) in enumerate(counts.items()):
+                print(f"{number:5d}  {count:8d}  {name}")
+
+
+def _described(index) -> dict:
+    """What a packed directory holds, as plain data."""
+    info = index.info
+    return {
+        "split": info.split,
+        "source": info.source,
+        "format_version": info.format_version,
+        "num_clips": info.num_clips,
+        "num_classes": info.num_classes,
+        "sample_rate": info.sample_rate,
+        "clip_samples": info.clip_samples,
+        "clip_seconds": info.clip_seconds,
+        "codec": info.codec,
+        "num_shards": len(info.shards),
+        "clips_per_shard": info.clips_per_shard,
+        "bytes": sum(shard.bytes for shard in info.shards),
+        "labels_per_clip": len(index.label_values) / max(1, index.num_clips),
+        "classes": dict(zip(info.classes, index.class_counts.tolist(), strict=True)),
+    }
 
 
 def add_verify_flags(parser: argparse.ArgumentParser) -> None:
@@ -211,10 +231,7 @@ def run_verify(args: argparse.Namespace) -> int:
         return 1
     for part in packed_directories(args.directory):
         info = load_info(part)
-        size = sum(shard.bytes for shard in info.shards) / 1e6
-        print(
-            f"ok: {part}: {info.num_clips} clips in {info.shards_text}, {size:.1f} MB, all intact"
-        )
+        print(f"ok: {part}: {info.num_clips} clips in {info.shards_text}, all intact")
     return 0
 
 
@@ -263,7 +280,7 @@ def _add_packing_flags(parser: argparse.ArgumentParser) -> None:
         "--runner-options",
         default="",
         metavar="TEXT",
-        help="the runner's own options, as one text: '--project=p --region=r'",
+        help="the runner's options in one text: '--project=p --region=r'",
     )
 
 
@@ -277,18 +294,6 @@ def _add_exclude_flag(parser: argparse.ArgumentParser) -> None:
         help="a list of clips to leave out: an id a line, or AudioSet's <id>_<start>_<end>.wav; "
         "may be given several times",
     )
-
-
-def _resumable(pack: Callable, *args, **options):
-    """Packs; a full disk or an interrupt names the way to go on."""
-    try:
-        return pack(*args, **options)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(f"{error}; free some and give the same command, which goes on") from error
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command") from None
 
 
 def _settings(args: argparse.Namespace, **more) -> PackSettings:

@@ -5,38 +5,34 @@ every finished shard a small file with what the index needs of it. A packer that
 where the last one ended, however it ended. `dataset.json` is written last.
 """
 
+import csv
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from tfrecords.audioset import sets_of
-from tfrecords.files import lock, write_atomic
+from tfrecords.files import check_output_folder, lock, write_atomic, write_csv
 from tfrecords.index import INDEX_NAME, Index, load_index
 from tfrecords.info import FILE_NAME, DatasetInfo, load_info
 from tfrecords.manifest import Clip, read_manifest
 from tfrecords.plan import PackSettings, Plan, order_clips
 from tfrecords.pool import pack_shards
-from tfrecords.progress import Progress
-from tfrecords.report import (
-    MISSING_NAME,
-    REJECTED_NAME,
-    PackReport,
-    read_rejected,
-    write_missing,
-    write_rejected,
-)
+from tfrecords.progress import Progress, logger
 from tfrecords.shard import ShardResult
 from tfrecords.storage import TFRecordsError
 from tfrecords.views import make_view
 
 STATE_NAME = ".packing"
+REJECTED_NAME = "rejected.csv"
+MISSING_NAME = "missing_by_class.csv"
 FULL_TRAIN = "full_train"
 
 # Packs shards, as `tfrecords.pool.pack_shards` does.
@@ -45,6 +41,49 @@ Runner = Callable[..., Iterator[ShardResult]]
 
 class NothingPackedError(TFRecordsError):
     """Not one clip of those that were listed could be packed."""
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """The result of a packing.
+
+    Attributes:
+        info: of the packed directory, which is `output`.
+        class_counts: (classes,) packed clips of each class.
+        rejected_clips: the clips that gave no record, with the reasons.
+        excluded: how many clips were excluded; None where there was no list of them.
+        new: False when the directory was finished before.
+    """
+
+    info: DatasetInfo
+    output: Path
+    class_counts: np.ndarray
+    rejected_clips: tuple[tuple[Clip, str], ...]
+    excluded: int | None = None
+    new: bool = True
+
+    @cached_property
+    def rejected(self) -> dict[str, int]:
+        """Rejected clips by reason, the most frequent first."""
+        return dict(Counter(reason for _, reason in self.rejected_clips).most_common())
+
+    def summary(self) -> str:
+        """A few lines of text."""
+        info = self.info
+        lines = [
+            f"{'packed' if self.new else 'already packed:'} {info.num_clips} clips of "
+            f"{info.clip_seconds:g} s at {info.sample_rate} Hz in {info.shards_text}; "
+            f"{len(self.rejected_clips)} rejected"
+        ]
+        if self.rejected:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.items())
+            lines[0] += f" ({reasons}; see {REJECTED_NAME} and {MISSING_NAME})"
+        if self.excluded is not None:
+            lines.append(f"excluded by the given lists: {self.excluded} clips")
+        if self.rejected and not self.new:
+            lines.append("--retry-rejected adds clips that have come or changed since")
+        lines.append(f"output: {self.output}")
+        return "\n".join(lines)
 
 
 def pack_clips(
@@ -70,8 +109,7 @@ def pack_clips(
         OSError: a file cannot be written.
     """
     output = Path(settings.output)
-    if output.exists() and not output.is_dir():
-        raise TFRecordsError(f"the output {output} is a file; expected a folder, or nothing yet")
+    check_output_folder(output)
     manifest = read_manifest(
         settings.metadata,
         settings.audio,
@@ -84,22 +122,26 @@ def pack_clips(
     output.mkdir(parents=True, exist_ok=True)
     _check_output(plan)
     state = output / STATE_NAME
-    # Without the lock: it may be a folder that must not be written.
-    if (output / FILE_NAME).exists() and not state.exists():
-        index, results = _finished_results(plan)
-        if not _shards_to_redo(plan, results, retry_rejected):
-            return _report(plan, index, results, new=False)
     busy = f"another packer is at work in {output}; wait for it, or choose another folder"
     with lock(state / "lock", busy):
-        # Another packer may have finished between the check and the lock.
         if (output / FILE_NAME).exists():
-            _check_output(plan)
             index, results = _finished_results(plan)
-            redo = _shards_to_redo(plan, results, retry_rejected)
+            redo = [
+                number
+                for number, result in enumerate(results)
+                if _is_to_be_redone(plan, number, result, retry_rejected)
+            ]
             if not redo:
-                shutil.rmtree(state, ignore_errors=True)
+                shutil.rmtree(state)
                 return _report(plan, index, results, new=False)
-            _reopen(plan, results, redo)
+            # The shards that stay are kept as if they had just been packed.
+            write_atomic(state / "plan.json", json.dumps(plan.described))
+            for number, result in enumerate(results):
+                if number not in redo:
+                    keep_result(plan.shard_path(number), result)
+            (output / FILE_NAME).unlink()
+            for number in redo:
+                plan.shard_path(number).unlink(missing_ok=True)
         if not (state / "plan.json").exists():
             write_atomic(state / "plan.json", json.dumps(plan.described))
         try:
@@ -114,36 +156,28 @@ def pack_clips(
 def _check_output(plan: Plan) -> None:
     """Raises TFRecordsError for an output folder that holds anything but this plan's records."""
     output = Path(plan.settings.output)
-    if (output / FILE_NAME).exists():
-        if load_info(output).plan != plan.digest:
-            raise TFRecordsError(
-                f"the output {output} already holds other records; choose another folder or remove "
-                "them"
-            )
-        return
     begun = output / STATE_NAME / "plan.json"
-    if begun.exists():
-        try:
-            before = json.loads(begun.read_bytes())
-        except ValueError:
-            before = {}
-        if before != plan.described:
-            changes = [
-                f"{name} was {before.get(name)!r}, now {value!r}"
-                for name, value in plan.described.items()
-                if before.get(name) != value and name not in ("clips", "classes")
-            ]
-            raise TFRecordsError(
-                f"the output {output} holds an unfinished packing of something else "
-                f"({'; '.join(changes) or 'other clips or classes'}); go on with the same command, "
-                "remove the folder or choose another"
-            )
+    if (output / FILE_NAME).exists():
+        if load_info(output).plan == plan.digest:
+            return
+        held = "other records"
+    elif begun.exists():
+        before = json.loads(begun.read_bytes())
+        changes = [
+            f"{name} was {before.get(name)}, now {value}"
+            for name, value in plan.described.items()
+            if before.get(name) != value
+        ]
+        if not changes:
+            return
+        held = f"an unfinished packing of something else ({'; '.join(changes)})"
+    elif any(output.glob("*.tfrecord")):
+        held = "records"
+    else:
         return
-    if held := next(output.glob("*.tfrecord"), None):
-        raise TFRecordsError(
-            f"the output {output} already holds records ({held.name}); choose another folder or "
-            "remove them"
-        )
+    raise TFRecordsError(
+        f"the output {output} already holds {held}; choose another folder or remove it"
+    )
 
 
 def _pack(plan: Plan, progress: bool, runner: Runner) -> list[ShardResult]:
@@ -204,7 +238,8 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
             packed.append(clips[place])
             places.append((number, *record))
     rejected = _rejected(plan, results)
-    write_rejected(output / REJECTED_NAME, rejected)
+    rows = ((clip.clip_id, Path(clip.path).name, reason) for clip, reason in rejected)
+    write_csv(output / REJECTED_NAME, ("clip_id", "filename", "reason"), rows)
     if not packed:
         for result in results:
             (output / result.shard.name).unlink(missing_ok=True)
@@ -228,14 +263,34 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         shards=tuple(result.shard for result in results),
         index_name=INDEX_NAME,
         index_sha256="",
-        source=plan.description,
+        source=plan.source,
         plan=plan.digest,
     )
     index = Index.from_clips(info, output, packed, places).save()
-    report = _report(plan, index, results, new=True)
-    write_missing(output / MISSING_NAME, report)
+    _write_missing(plan, index, rejected)
     index.info.save(output)
-    return report
+    return _report(plan, index, results, new=True)
+
+
+def _write_missing(plan: Plan, index: Index, rejected: Sequence[tuple[Clip, str]]) -> None:
+    """Writes, class by class, how many clips are listed, packed, without a file, and refused."""
+
+    def counts(clips: Sequence[Clip]) -> list[int]:
+        numbers = np.fromiter((k for clip in clips for k in clip.labels), np.int64)
+        return np.bincount(numbers, minlength=index.num_classes).tolist()
+
+    rows = zip(
+        range(index.num_classes),
+        index.info.class_ids or ("",) * index.num_classes,
+        index.info.classes,
+        counts(plan.clips),
+        index.class_counts.tolist(),
+        counts([clip for clip, reason in rejected if reason == "missing"]),
+        counts([clip for clip, reason in rejected if reason != "missing"]),
+        strict=True,
+    )
+    columns = ("index", "mid", "display_name", "listed", "packed", "missing", "refused")
+    write_csv(Path(plan.settings.output, MISSING_NAME), columns, rows)
 
 
 def _rejected(plan: Plan, results: Sequence[ShardResult]) -> tuple[tuple[Clip, str], ...]:
@@ -252,7 +307,6 @@ def _report(plan: Plan, index: Index, results: Sequence[ShardResult], new: bool)
         output=Path(plan.settings.output),
         class_counts=index.class_counts,
         rejected_clips=_rejected(plan, results),
-        listed=plan.clips,
         excluded=plan.manifest.excluded,
         new=new,
     )
@@ -262,7 +316,10 @@ def _finished_results(plan: Plan) -> tuple[Index, list[ShardResult]]:
     """The index of a finished directory, and the result of each of its shards."""
     output = Path(plan.settings.output)
     index = load_index(output)
-    reasons = read_rejected(output / REJECTED_NAME)
+    reasons = {}
+    if (output / REJECTED_NAME).is_file():
+        with (output / REJECTED_NAME).open(newline="", encoding="utf-8") as file:
+            reasons = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
     starts = np.searchsorted(index.shard, np.arange(len(index.info.shards) + 1))
     results = []
     for number, shard in enumerate(index.info.shards):
@@ -280,44 +337,19 @@ def _finished_results(plan: Plan) -> tuple[Index, list[ShardResult]]:
     return index, results
 
 
-def _shards_to_redo(plan: Plan, results: list[ShardResult], retry_rejected: bool) -> list[int]:
-    """The numbers of shards that are lost, or hold less than they could by now."""
-
-    def may_be_had(audio: Path, reason: str, packed: float) -> bool:
-        return audio.is_file() and (reason == "missing" or audio.stat().st_mtime > packed)
-
-    redo = []
-    for number, result in enumerate(results):
-        path, clips = plan.shard_path(number), plan.clips_of(number)
-        status = path.stat() if path.is_file() else None
-        if (
-            status is None
-            or status.st_size != result.shard.bytes
-            or (
-                retry_rejected
-                and any(
-                    may_be_had(Path(clips[place].path), reason, status.st_mtime)
-                    for place, reason in result.rejected
-                )
-            )
-        ):
-            redo.append(number)
-    return redo
-
-
-def _reopen(plan: Plan, results: list[ShardResult], redo: list[int]) -> None:
-    """Makes a finished directory one whose shards `redo` are not packed yet.
-
-    What the index has of the shards that stay is kept as if they had just been packed.
-    """
-    output = Path(plan.settings.output)
-    write_atomic(output / STATE_NAME / "plan.json", json.dumps(plan.described))
-    for number, result in enumerate(results):
-        if number not in redo:
-            keep_result(plan.shard_path(number), result)
-    (output / FILE_NAME).unlink()
-    for number in redo:
-        plan.shard_path(number).unlink(missing_ok=True)
+def _is_to_be_redone(plan: Plan, number: int, result: ShardResult, retry_rejected: bool) -> bool:
+    """Whether a shard is lost, or holds less than it could by now."""
+    path = plan.shard_path(number)
+    if not path.is_file() or path.stat().st_size != result.shard.bytes:
+        return True
+    if retry_rejected:
+        for place, reason in result.rejected:
+            audio = Path(plan.clips_of(number)[place].path)
+            if audio.is_file() and (
+                reason == "missing" or audio.stat().st_mtime > path.stat().st_mtime
+            ):
+                return True
+    return False
 
 
 def pack_audioset(
@@ -328,7 +360,6 @@ def pack_audioset(
     progress: bool = True,
     runner: Runner | None = None,
     retry_rejected: bool = False,
-    on_empty: Callable[[str, str], None] = lambda name, message: None,
 ) -> dict[str, PackReport]:
     """Packs AudioSet as it lies on a disk, any part of it.
 
@@ -339,7 +370,6 @@ def pack_audioset(
         sets: of `balanced_train`, `unbalanced_train` and `eval`; default: those whose metadata
             are there.
         progress, runner, retry_rejected: as in `pack_clips`.
-        on_empty: called with the name of a set of which no clip could be packed, and a message.
 
     Returns:
         Reports by set. `balanced_train` and `unbalanced_train` together make the view
@@ -361,15 +391,11 @@ def pack_audioset(
             )
         except NothingPackedError as error:
             empty.append(error)
-            on_empty(name, str(error))
+            logger.warning("%s: left out: %s", name, error)
     if not reports:
         raise empty[0]
     parts = [output / name for name in ("balanced_train", "unbalanced_train")]
     if all((part / FILE_NAME).exists() for part in parts):
-        view = output / FULL_TRAIN
-        try:
-            # Anew each time: it takes seconds, and the parts may have been packed again.
-            make_view(view, parts, renew=True)
-        except TFRecordsError as error:
-            raise TFRecordsError(f"{view} cannot be made: {error}") from None
+        # Anew each time: it takes seconds, and the parts may have been packed again.
+        make_view(output / FULL_TRAIN, parts, renew=True)
     return reports

@@ -1,7 +1,5 @@
 """What to pack, and the plan of a packed directory: which clip goes into which shard."""
 
-# settings are fields
-
 import hashlib
 import json
 import math
@@ -169,11 +167,11 @@ class Plan:
             "codec": settings.codec,
             "classes": hashlib.sha256(repr((classes.names, classes.ids)).encode()).hexdigest(),
             "clips": f"{len(self.clips)} {digest.hexdigest()}",
-            "source": self.description,
+            "source": self.source,
         }
 
     @property
-    def description(self) -> str:
+    def source(self) -> str:
         return self.settings.description or Path(self.settings.metadata).name
 
     @cached_property

@@ -12,10 +12,9 @@ import soundfile
 
 from tfrecords.files import write_csv
 from tfrecords.info import FILE_NAME
-from tfrecords.pack import pack_clips
+from tfrecords.pack import PackReport, pack_clips
 from tfrecords.plan import PackSettings
 from tfrecords.progress import progress as shown
-from tfrecords.report import PackReport
 from tfrecords.storage import TFRecordsError
 
 #: Fills an array of a length with a sound at a sample rate; its parameters vary modestly.

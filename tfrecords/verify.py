@@ -58,18 +58,13 @@ def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) ->
         for state in sorted(Path(directory).glob(f"*/{STATE_NAME}")):
             if not (state.parent / FILE_NAME).exists():
                 yield f"{state.parent}: an unfinished packing; go on with the command that began it"
-    # Views last: what they show of directories that were just read need not be read again.
-    owners: dict[str, tuple[Index, int]] = {}
     with Progress(sum(index.num_clips for index in indices), "clip") as bar:
         update = bar.update if progress else lambda count: None
-        for index in sorted(indices, key=lambda index: index.info.view):
+        for index in indices:
             yield from _check_index(index)
             if not is_remote(index.directory):
                 yield from _check_files(index)
-            yield from _check_shards(index, owners, update, workers)
-            if not index.info.view and not is_remote(directory):
-                for number in range(len(index.info.shards)):
-                    owners[os.path.realpath(index.shard_path(number))] = (index, number)
+            yield from _check_shards(index, update, workers)
 
 
 def _check_index(index: Index) -> Iterator[str]:
@@ -110,22 +105,14 @@ def _check_files(index: Index) -> Iterator[str]:
         yield f"{path.name}: left by an interrupted run; remove it"
 
 
-def _check_shards(
-    index: Index,
-    owners: dict[str, tuple[Index, int]],
-    update: Callable[[int], None],
-    workers: int,
-) -> Iterator[str]:
+def _check_shards(index: Index, update: Callable[[int], None], workers: int) -> Iterator[str]:
     files = Files()
 
     def check(number: int) -> tuple[int, list[str]]:
         clips = np.flatnonzero(index.shard == number)
         if index.info.view and not len(clips):  # a view may leave whole shards out
             return 0, []
-        owner = owners.get(os.path.realpath(index.shard_path(number)))
-        if owner is None:
-            return len(clips), list(_check_shard(index, number, clips, files))
-        return len(clips), list(_compare(index, number, clips, *owner))
+        return len(clips), list(_check_shard(index, number, clips, files))
 
     for count, problems in prefetch(check, range(len(index.info.shards)), workers, 2 * workers):
         update(count)
@@ -183,25 +170,6 @@ def _check_record(index: Index, clip: int, record: memoryview) -> Iterator[str]:
         decode_audio(audio, index.info.codec, np.empty(index.info.clip_samples, np.int16))
     except ValueError as error:
         yield str(error)
-
-
-def _compare(
-    view: Index, number: int, clips: np.ndarray, owner: Index, owned: int
-) -> Iterator[str]:
-    """As `_check_shard`, for a view of a shard that was read: whether the indices agree."""
-    theirs = np.flatnonzero(owner.shard == owned)
-    for clip in clips:
-        place = np.searchsorted(owner.offset[theirs], view.offset[clip])
-        other = theirs[min(place, len(theirs) - 1)]
-        same = all(
-            getattr(view, name)[clip] == getattr(owner, name)[other]
-            for name in ("offset", "length", "checksum", "clip_ids")
-        )
-        if not same or not np.array_equal(view.labels_of(clip), owner.labels_of(other)):
-            yield (
-                f"{_place(view, number, clip)}: {owner.directory} has another record there; make "
-                "the view anew"
-            )
 
 
 def _place(index: Index, number: int, clip: int) -> str:

@@ -23,7 +23,7 @@ def test_pack_info_verify(arguments, tmp_path, capfd):
     assert main(["info", f"{tmp_path}/out"]) == 0
     out = capfd.readouterr().out
     assert "60 clips of 0.25 s at 8000 Hz" in out
-    assert "4 classes, 1.05 labels a clip; clips per class: min 3, median 20, max 20" in out
+    assert "4 classes of 3 to 20 clips, 1.05 labels a clip" in out
     assert "3         3  rare" in out
     assert main(["info", f"{tmp_path}/out", "--json"]) == 0
     data = json.loads(capfd.readouterr().out)

@@ -13,11 +13,9 @@ import pytest
 
 from tfrecords import PackSettings, load_index, pack_clips, shard, verify_directory
 from tfrecords.index import hash_ids
-from tfrecords.info import DatasetInfo, ShardInfo
 from tfrecords.manifest import Clip
 from tfrecords.plan import order_clips
 from tfrecords.prefetch import prefetch
-from tfrecords.report import PackReport, read_rejected, write_missing, write_rejected
 from tfrecords.storage import TFRecordsError
 
 
@@ -93,10 +91,10 @@ def test_output_that_holds_records_is_left_alone(source, packed, tmp_path, setti
     assert contents(packed) == before
     (tmp_path / "stray").mkdir()
     (tmp_path / "stray" / "x.tfrecord").touch()
-    with pytest.raises(TFRecordsError, match=r"already holds records \(x\.tfrecord\)"):
+    with pytest.raises(TFRecordsError, match="already holds records;"):
         pack_clips(settings(source, tmp_path / "stray"), progress=False)
     (tmp_path / "file").touch()
-    with pytest.raises(TFRecordsError, match="is a file"):
+    with pytest.raises(ValueError, match="is a file"):
         pack_clips(settings(source, tmp_path / "file"), progress=False)
 
 
@@ -141,7 +139,7 @@ def test_interruption_leaves_no_half_shard_and_no_data_set(
         load_index(tmp_path / "out")
     with pytest.raises(TFRecordsError, match=r"clip_samples was 2000, now 1600"):
         pack_clips(settings(source, tmp_path / "out", clip_seconds=0.2), progress=False)
-    with pytest.raises(TFRecordsError, match=r"\(other clips or classes\)"):
+    with pytest.raises(TFRecordsError, match=r"something else \(clips was"):
         pack_clips(settings(source, tmp_path / "out", exclude=("clip_001.wav",)), progress=False)
     shards = sorted((tmp_path / "out").glob("*.tfrecord"))
     shards[0].write_bytes(b"short")
@@ -189,7 +187,7 @@ def test_clips_that_came_or_changed_later_are_added_when_asked_for(
     pack_clips(options, progress=False)
     kept.rename(later)
     report = pack_clips(options, progress=False)
-    assert "--retry-rejected adds them" in report.summary()
+    assert "--retry-rejected adds" in report.summary()
     assert report.rejected == {"missing": 1, "not audio": 1}
     report = pack_clips(options, progress=False, retry_rejected=True)
     assert report.rejected == {"not audio": 1}
@@ -202,55 +200,11 @@ def test_clips_that_came_or_changed_later_are_added_when_asked_for(
     assert contents(tmp_path / "out") == contents(packed)
 
 
-def test_excluded_clips_are_counted_and_lists_that_name_none_are_doubted(
-    source, tmp_path, settings
-):
+def test_excluded_clips_are_counted(source, tmp_path, settings):
     options = settings(source, tmp_path / "out", exclude=("clip_001.wav", "elsewhere"))
     report = pack_clips(options, progress=False)
     assert "excluded by the given lists: 1 clips\n" in report.summary()
     assert load_index(tmp_path / "out").num_clips == 59
-    options = replace(options, output=tmp_path / "other", exclude=("elsewhere",))
-    report = pack_clips(options, progress=False)
-    assert "0 clips; do the lists name clips of these metadata?" in report.summary()
-
-
-def test_report(tmp_path):
-    clips = [Clip(f"c{number}", f"/audio/c{number}.wav", (number % 3,)) for number in range(9)]
-    clips.append(Clip("both, and", "/audio/ü.wav", (0, 2)))
-    info = DatasetInfo(
-        split="train",
-        sample_rate=8000,
-        clip_samples=2000,
-        codec="pcm16",
-        classes=("a", "b", "c", "d, e"),
-        class_ids=("/m/a", "/m/b", "/m/c", "/m/d"),
-        num_clips=7,
-        clips_per_shard=10,
-        shards=(ShardInfo("x", 7, 1),),
-        index_name="",
-        index_sha256="",
-    )
-    rejected = ((clips[0], "missing"), (clips[1], "missing"), (clips[4], 'needs "x", y'))
-    report = PackReport(info, tmp_path, np.array([3, 1, 4, 0]), rejected, clips)
-    assert report.summary().splitlines() == [
-        "packed 7 clips of 0.25 s at 8000 Hz in 1 shard; 3 rejected (2 missing, 1 needs "
-        f'"x", y; listed in {tmp_path / "rejected.csv"})',
-        "clips per class: min 0, median 2, max 4 (4 classes)",
-        "classes without clips: 1: d, e",
-        f"classes that lack most: b 67%; a 25%; all in {tmp_path / 'missing_by_class.csv'}",
-        f"output: {tmp_path}",
-    ]
-    write_missing(tmp_path / "missing.csv", report)
-    assert (tmp_path / "missing.csv").read_text().splitlines()[1:] == [
-        "0,/m/a,a,4,3,1,0",
-        "1,/m/b,b,3,1,1,1",
-        "2,/m/c,c,4,4,0,0",
-        '3,/m/d,"d, e",0,0,0,0',
-    ]
-    write_rejected(tmp_path / "rejected.csv", [*rejected, (clips[9], "empty")])
-    reasons = {clip.clip_id: reason for clip, reason in rejected} | {"both, and": "empty"}
-    assert read_rejected(tmp_path / "rejected.csv") == reasons
-    assert read_rejected(tmp_path / "nowhere.csv") == {}
 
 
 def test_prefetch_is_in_order_and_bounded():

@@ -188,8 +188,8 @@ def test_sets_without_any_audio_are_left_out(root, tmp_path, capfd):
     shutil.rmtree(tmp_path / "root" / "audios" / "balanced_train_segments")
     words = f"audioset --root {tmp_path}/root --output {tmp_path}/out --sample-rate {RATE}"
     assert main([*words.split(), "--clip-seconds", "0.25", "--workers", "0"]) == 0
-    out = capfd.readouterr().out
-    assert "balanced_train: left out: none of the 10 clips could be packed" in out
+    error = capfd.readouterr().err
+    assert "balanced_train: left out: none of the 10 clips could be packed" in error
     assert load_index(tmp_path / "out" / "eval").num_clips == 6
     assert not (tmp_path / "out" / "full_train").exists()
     shutil.rmtree(tmp_path / "root" / "audios")
