@@ -25,7 +25,7 @@ def settings_page() -> str:
     """The page as Markdown."""
     parts = [
         "# Settings of the commands",
-        "Made from the code by `python docs/make_settings.py`. `panns-tf COMMAND --help` has the "
+        "Made from the code by `python docs/make_settings.py`. `panns-tf COMMAND --help` has the\n"
         "same, and the few flags that are no settings.",
     ]
     for command, classes in SECTIONS.items():
