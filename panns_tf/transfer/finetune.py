@@ -76,11 +76,7 @@ class Finetuner:
     """
 
     def __init__(
-        self,
-        experiment: Experiment,
-        store: AudioStore,
-        pretrained: Network | None,
-        cache: Path,
+        self, experiment: Experiment, store: AudioStore, pretrained: Network | None, cache: Path
     ):
         self._experiment, self._config, self._store = experiment, experiment.config, store
         self._pretrained, self._cache = pretrained, cache

@@ -32,10 +32,7 @@ PROBE_VALIDATION = 0.25
 
 
 def run(
-    experiment: Experiment,
-    output: Path,
-    pretrained: Network | None,
-    cache: Path,
+    experiment: Experiment, output: Path, pretrained: Network | None, cache: Path
 ) -> tuple[Experiment, list[FoldResult]]:
     """Trains and tests what is missing of an experiment.
 

@@ -123,12 +123,7 @@ def class_scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
     right, clips, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         f1 = np.where(clips > 0, 2 * right / (clips + predicted), np.nan)
-        return {
-            "clips": clips,
-            "recall": right / clips,
-            "precision": right / predicted,
-            "f1": f1,
-        }
+        return {"clips": clips, "recall": right / clips, "precision": right / predicted, "f1": f1}
 
 
 def macro_f1(matrix: np.ndarray) -> float:

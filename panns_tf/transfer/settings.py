@@ -91,10 +91,7 @@ class FinetuneConfig(FitSettings):
     )
     class_weights: bool = setting(False, "weigh classes by their rarity", group=_LEARNING)
     sampling: str = setting(
-        "shuffled",
-        "order of the training clips",
-        choices=("shuffled", "balanced"),
-        group=_CLIPS,
+        "shuffled", "order of the training clips", choices=("shuffled", "balanced"), group=_CLIPS
     )
     crop_seconds: float | None = setting(
         None,
@@ -206,11 +203,7 @@ class Options:
         shown="the task's",
     )
     output: Path | None = setting(
-        None,
-        "folder of the results",
-        metavar="DIR",
-        group=_RUN,
-        shown="runs/<data set>-<network>",
+        None, "folder of the results", metavar="DIR", group=_RUN, shown="runs/<data set>-<network>"
     )
     force: bool = setting(False, "give up results of other settings in --output", group=_RUN)
     cache: Path | None = setting(

@@ -326,11 +326,7 @@ def _grouped(entries: _Entries, pattern: str) -> _Entries:
 
 
 def _dataset(
-    data: Path,
-    entries: _Entries,
-    classes_file: Path | None,
-    drop_rare: bool,
-    audio: Path | None,
+    data: Path, entries: _Entries, classes_file: Path | None, drop_rare: bool, audio: Path | None
 ) -> Dataset:
     notes = list(entries.notes)
     listed = without_repeats(entries.clips)

@@ -14,13 +14,7 @@ from panns_tf.transfer.results import ResultStore, check_folder, remove_others, 
 from panns_tf.transfer.runner import write_report
 from panns_tf.transfer.scores import estimate
 from panns_tf.transfer.settings import Options
-from tests.panns_tf.transfer.support import (
-    experiment,
-    multi_label,
-    result,
-    results,
-    single_label,
-)
+from tests.panns_tf.transfer.support import experiment, multi_label, result, results, single_label
 
 IDENTITY = {"arch": "Tiny", "epochs": 30, "classes": ["a", "b"], "ema": None}
 
