@@ -54,15 +54,7 @@ def convert(
     arch: str | None = None,
     force: bool = False,
 ) -> str:
-    """Converts published checkpoints and state dicts to Keras, or a network to a state dict.
-
-    Args:
-        source: the name of a network with a published checkpoint, or the path of a ``.pth``,
-            ``.safetensors`` or ``.keras`` file.
-        output: ``.keras``, ``.weights.h5``, ``.pth`` or ``.safetensors``. None for a ``.keras``
-            of the source's name in the working directory.
-        arch: the network that a state dict is of; None where the file says it.
-        force: whether ``output`` may exist.
+    """Converts a file or a published checkpoint; see the flags of `convert`.
 
     Returns:
         A line that says what was written.
@@ -73,14 +65,13 @@ def convert(
     """
     path = Path(source)
     is_file = path.suffix in (".keras", ".pth", ".pt", ".safetensors")
-    expected = "expected a network's name, a .pth, a .safetensors or a .keras file"
-    if path.is_dir():
-        raise ValueError(f"{expected}; {path} is a folder")
-    if not is_file and (path.suffix or path.exists()):
-        raise ValueError(f"{expected}; received {source}")
+    if path.is_dir() or (not is_file and (path.suffix or path.exists())):
+        raise ValueError(
+            f"expected a network's name, a .pth, a .safetensors or a .keras file; received {source}"
+        )
     if is_file and not path.is_file():
         raise ValueError(f"no such file: {path}")
-    output = Path(output or f"{path.name.removesuffix(path.suffix) if is_file else path}.keras")
+    output = Path(output or f"{path.stem if is_file else path}.keras")
     if not output.name.endswith(OUTPUTS) or output.name in OUTPUTS:
         raise ValueError(f"--output must end in {', '.join(OUTPUTS)}; received {output}")
     check_output_file(output, force=force)
@@ -104,12 +95,11 @@ def convert(
 
 
 def _save(network, path: Path) -> None:
-    """Writes a network in the format that the ending of a path says."""
     import safetensors.numpy
 
     from panns_tf.weights.loading import describe_state
     from panns_tf.weights.state_dict import to_torch_state
-    from panns_tf.weights.torch_writer import write_torch_state
+    from panns_tf.weights.torch_file import write_torch_state
 
     if path.suffix in (".pth", ".pt"):
         write_torch_state(path, {**describe_state(network), "model": to_torch_state(network)})

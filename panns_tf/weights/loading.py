@@ -1,8 +1,7 @@
 """Weights from files into networks: published, the reference's, and Keras' own."""
 
 import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import h5py
@@ -81,6 +80,8 @@ def load_weights(network: Network, weights: str | Path) -> None:
             or of other settings.
         OSError: if the published checkpoint cannot be downloaded.
     """
+    path = Path(weights)
+    expected = "expected None, 'audioset', or a .pth, .safetensors, .keras or .weights.h5 file"
     if weights == AUDIOSET:
         published_file(network.arch.name)
         if network.num_classes != 527:
@@ -90,24 +91,21 @@ def load_weights(network: Network, weights: str | Path) -> None:
             )
         _load_state(network, fetch(network.arch.name))
         network.labels = list(audioset_classes().names)
-        return
-    path = Path(weights)
-    if not path.is_file():
-        raise ValueError(
-            f"weights: no such file: {path}; expected None, {AUDIOSET!r}, a .pth, a .safetensors, "
-            "a .keras or a .weights.h5"
-        )
-    if path.suffix in STATE_FILES:
+    elif not path.is_file():
+        raise ValueError(f"weights: no such file: {path}; {expected}")
+    elif path.suffix in STATE_FILES:
         _load_state(network, path)
     elif path.suffix == ".keras":
-        _load_keras(network, path)
+        saved = _read_keras(path)
+        _check_settings(path, saved.arch, saved.num_classes, network)
+        if saved.name != network.name:
+            raise ValueError(f"{path} holds a {saved.name}, not a {network.name}")
+        _load(network, path, lambda: network.set_weights(saved.get_weights()))
+        network.labels = saved.labels
     elif path.name.endswith(".weights.h5"):
-        _load_h5(network, path)
+        _load(network, path, lambda: _load_h5(network, path))
     else:
-        raise ValueError(
-            "weights: expected a .pth, a .safetensors, a .keras or a .weights.h5 file; received "
-            f"{path}"
-        )
+        raise ValueError(f"weights: {expected}; received {path}")
 
 
 def read_network(path: str | Path, arch: str | None = None) -> Network:
@@ -163,7 +161,15 @@ def describe_state(network: Network) -> dict[str, str]:
 def _read_state(path: Path) -> tuple[Mapping, dict | None]:
     """Returns the state dict of a file, and the arguments of `create_model` if it has them."""
     if path.suffix == ".safetensors":
-        state, extra = _read_safetensors(path)
+        try:
+            with safetensors.safe_open(path, "np") as file:
+                extra = file.metadata() or {}
+            state = safetensors.numpy.load_file(path)
+        except Exception as error:  # its own class, and what NumPy raises at unknown types
+            raise ValueError(f"{path} is refused: {one_line(error)}") from error
+        for name, array in state.items():
+            if array.dtype.kind == "V":  # NumPy has no bfloat16 of its own
+                state[name] = array.astype("float32")
     else:
         state = read_torch_state(path)
         extra = state.extra
@@ -174,17 +180,6 @@ def _read_state(path: Path) -> tuple[Mapping, dict | None]:
     return state, about if isinstance(about, dict) and "name" in about else None
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        with safetensors.safe_open(path, "np") as file:
-            extra = file.metadata() or {}
-        state = safetensors.numpy.load_file(path)
-    except Exception as error:  # its own class, and what NumPy raises at unknown types
-        raise ValueError(f"{path} is refused: {one_line(error)}") from error
-    # NumPy has no bfloat16 of its own.
-    return {k: a.astype("float32") if a.dtype.kind == "V" else a for k, a in state.items()}, extra
-
-
 def _classes_of(state: Mapping) -> int | None:
     """The number of classes of a state dict, None if it has no classifier."""
     shapes = [np.shape(state[name]) for name in CLASSIFIERS if name in state]
@@ -193,47 +188,55 @@ def _classes_of(state: Mapping) -> int | None:
 
 def _load_state(network: Network, path: Path) -> None:
     state, about = _read_state(path)
+    arch, classes = network.arch, _classes_of(state) or network.num_classes
     if about is not None:
         # What the entries do not tell: a decision-level head, a hop.
         overrides = {key: about[key] for key in about.keys() - {"name", "num_classes"}}
         arch = find(about["name"]).override(**overrides)
-        if _graph(arch) != _graph(network.arch):
-            raise ValueError(
-                f"{path} holds a {arch.name} with {arch.frontend}, not a {network.arch.name} with "
-                f"{network.arch.frontend}"
-            )
-        _check_activation(path, arch, network.arch)
+    _check_settings(path, arch, classes, network)
     try:
         load_torch_state(network, state)
     except ValueError as error:
-        if (classes := _classes_of(state)) not in (None, network.num_classes):
-            raise ValueError(
-                f"{path} holds a network of {classes} classes; received num_classes="
-                f"{network.num_classes}"
-            ) from error
         raise ValueError(f"{path}: {error}") from error
 
 
-def _graph(arch: Architecture) -> tuple:
-    return arch.backbone, arch.head, arch.frontend
+def _check_settings(path: Path, arch: Architecture, classes: int, network: Network) -> None:
+    """Compares what arrays do not tell, and the number of classes, which says more than shapes."""
+    for name in ("backbone", "head", "frontend", "activation"):
+        found, expected = getattr(arch, name), getattr(network.arch, name)
+        if found != expected:
+            raise ValueError(
+                f"{path} holds a {arch.name} with {name}={found!r}, not a {network.arch.name} with "
+                f"{name}={expected!r}"
+            )
+    if classes != network.num_classes:
+        raise ValueError(
+            f"{path} holds a network of {classes} classes; received num_classes="
+            f"{network.num_classes}"
+        )
+
+
+def _load(network: Network, path: Path, load: Callable[[], None]) -> None:
+    """Loads all values or none, which a reader of Keras does not promise."""
+    before = network.get_weights()
+    try:
+        load()
+    except Exception as error:  # HDF5 and Keras raise whatever they meet
+        network.set_weights(before)
+        raise ValueError(
+            f"weights: {path} is damaged or of another network or settings than {network.name} "
+            f"with {network.num_classes} classes: {one_line(error)}"
+        ) from error
 
 
 def _load_h5(network: Network, path: Path) -> None:
     """Keras finds layers in such a file by class and order, so no more must be in it either."""
-    before = network.get_weights()
-    try:
-        with h5py.File(path) as file:
-            arrays = []
-            file.visititems(lambda _, item: arrays.append(item) if hasattr(item, "shape") else None)
-            if len(arrays) != len(network.weights):
-                raise ValueError(f"it holds {len(arrays)} arrays, expected {len(network.weights)}")
-        network.load_weights(path)
-    except Exception as error:  # HDF5 and Keras raise whatever they meet
-        network.set_weights(before)
-        raise ValueError(
-            f"weights: {path} is damaged or of another network or number of classes than "
-            f"{network.name} with {network.num_classes}: {one_line(error)}"
-        ) from error
+    arrays = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, item: arrays.append(item) if hasattr(item, "shape") else None)
+        if len(arrays) != len(network.weights):
+            raise ValueError(f"it holds {len(arrays)} arrays, expected {len(network.weights)}")
+    network.load_weights(path)
 
 
 def one_line(error: Exception) -> str:
@@ -242,8 +245,6 @@ def one_line(error: Exception) -> str:
 
 
 def _read_keras(path: Path) -> Network:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} cannot be loaded: it is truncated, or no .keras file")
     try:
         network = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
@@ -251,29 +252,3 @@ def _read_keras(path: Path) -> Network:
     if not isinstance(network, Network):
         raise ValueError(f"{path} holds no network of this project but a {type(network).__name__}")
     return network
-
-
-def _load_keras(network: Network, path: Path) -> None:
-    saved = _read_keras(path)
-    shapes, expected = ([tuple(w.shape) for w in m.weights] for m in (saved, network))
-    if saved.name != network.name or shapes != expected:
-        raise ValueError(
-            f"weights: {path} holds {saved.name} with {saved.output_shapes}; expected "
-            f"{network.name} with {network.output_shapes} and the same settings"
-        )
-    if saved.arch.frontend != network.arch.frontend:
-        raise ValueError(
-            f"weights: {path} was trained on {saved.arch.frontend}; expected "
-            f"{network.arch.frontend}"
-        )
-    _check_activation(path, saved.arch, network.arch)
-    network.set_weights(saved.get_weights())
-    network.labels = saved.labels
-
-
-def _check_activation(path: Path, found: Architecture, expected: Architecture) -> None:
-    if found.activation != expected.activation:
-        raise ValueError(
-            f"weights: {path} was trained with activation={found.activation!r}; expected "
-            f"{expected.activation!r}"
-        )

@@ -1,10 +1,11 @@
-"""Checkpoints of PyTorch, read without PyTorch and without running anything they hold."""
+"""Checkpoints of PyTorch, read and written without it, and without running what they hold."""
 
 import contextlib
-import dataclasses
 import io
+import math
 import mmap
 import os
+import pickle
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -13,13 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from panns_tf.weights.torch_pickle import STORAGES, Storage, Tensor, read_pickle, shown
+from panns_tf.weights.torch_pickle import (
+    STORAGES,
+    RefusedError,
+    Storage,
+    Tensor,
+    read_pickle,
+    shown,
+)
 
 #: What a member of a zip archive begins with, and a pickle of protocol 2 or later.
 ZIP_MAGIC, PICKLE_MAGIC = b"PK\3\4", b"\x80"
 
 #: The two numbers that begin a file of the layout before PyTorch 1.6.
 LEGACY_HEAD = (0x1950A86A20F9469CFC6C, 1001)
+
+#: PyTorch's names of what is written here.
+WRITTEN = {"float32": "FloatStorage", "int64": "LongStorage"}
 
 #: Bytes of a zip archive's table of contents, which takes some 100 per storage.
 MAX_CONTENTS = 2**22
@@ -33,9 +44,9 @@ class TorchState(Mapping):
             ``iteration``.
     """
 
-    def __init__(self, path: str | os.PathLike, starts: dict, tensors: dict, extra: dict):
-        self._path = Path(path)
-        self._modified = self._path.stat().st_mtime_ns
+    def __init__(self, path: Path, starts: dict, tensors: dict, extra: dict):
+        self._path = path
+        self._modified = path.stat().st_mtime_ns
         self._starts: dict[str, int] = starts
         self._tensors: dict[str, Tensor] = tensors
         self.extra: dict[str, Any] = extra
@@ -49,35 +60,17 @@ class TorchState(Mapping):
     def __contains__(self, name: object) -> bool:
         return name in self._tensors
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Returns the shape of a tensor; nothing is read."""
-        return self._tensors[name].shape
-
-    def dtype(self, name: str) -> np.dtype:
-        """Returns the type that a tensor is returned in; nothing is read."""
-        return np.dtype(STORAGES[self._tensors[name].storage.kind][1])
-
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns a tensor of the file, as an array of its own."""
-        return self._read(self._tensors[name])
-
-    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Returns ``state[name][start:stop]`` and reads no more than that."""
         tensor = self._tensors[name]
-        start, stop, _ = slice(start, stop).indices(tensor.shape[0])
-        offset = tensor.offset + start * tensor.strides[0]
-        shape = (max(0, stop - start), *tensor.shape[1:])
-        return self._read(dataclasses.replace(tensor, offset=offset, shape=shape))
-
-    def _read(self, tensor: Tensor) -> np.ndarray:
         storage = tensor.storage
-        start = self._starts[storage.key] + tensor.offset * storage.stored.itemsize
+        start = self._starts[storage.key] + tensor.offset * storage.itemsize
         with _explained(self._path):
             if self._path.stat().st_mtime_ns != self._modified:
-                raise ValueError("it has changed since it was opened")
-            flat = np.fromfile(self._path, storage.stored, tensor.span, offset=start)
+                raise RefusedError("it has changed since it was opened")
+            flat = np.fromfile(self._path, STORAGES[storage.kind][0], tensor.span, offset=start)
             if flat.size != tensor.span:
-                raise ValueError("it is truncated: a tensor ends beyond it")
+                raise RefusedError("it has changed since it was opened")
             if storage.kind == "BFloat16Storage":
                 flat = (flat.astype(np.uint32) << 16).view(np.float32)
             elif storage.kind == "BoolStorage":
@@ -88,15 +81,17 @@ class TorchState(Mapping):
 
 
 @contextlib.contextmanager
-def _explained(path: str | os.PathLike):
+def _explained(path: Path) -> Iterator[None]:
     """Turns what reading a corrupt file raises into one line that begins with the path."""
     try:
         yield
-    except MemoryError as error:
-        raise ValueError(f"{os.fspath(path)} is refused: it does not fit in memory") from error
-    except (ValueError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{os.fspath(path)} is refused: {reason}") from error
+    except OSError:
+        raise
+    except RefusedError as error:
+        raise ValueError(f"{path} is refused: {error}") from error
+    except Exception as error:  # readers of pickles and archives raise whatever they meet
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ValueError(f"{path} is refused: it is corrupt or truncated ({reason})") from error
 
 
 def read_torch_state(path: str | os.PathLike) -> TorchState:
@@ -120,14 +115,11 @@ def read_torch_state(path: str | os.PathLike) -> TorchState:
             tensor raises it too, if the file has changed meanwhile.
         OSError: if the file cannot be opened or read.
     """
-    with _explained(path), Path(path).open("rb") as file:
-        head = file.read(512)
-        if head[257:262] == b"ustar":
-            raise ValueError("it has the tar layout of old PyTorch; save it anew with a later one")
-        if not head:
-            raise ValueError("it is empty")
+    path = Path(path)
+    with _explained(path), path.open("rb") as file:
+        head = file.read(12)
         if not head.startswith((ZIP_MAGIC, PICKLE_MAGIC)):
-            raise ValueError(f"it is no file of torch.save; it begins with {head[:12]!r}")
+            raise RefusedError(f"it is no file of torch.save; it begins with {head!r}")
         read = _read_zip if head.startswith(ZIP_MAGIC) else _read_legacy
         # A mapped file gives no more than there is, whatever length an opcode claims.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -137,23 +129,18 @@ def read_torch_state(path: str | os.PathLike) -> TorchState:
 
 def _read_zip(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
     """Returns the object of a file of torch >= 1.6, and where its storages start."""
-    try:
-        members = _zip_members(file)
-    except Exception as error:  # zipfile raises whatever it meets
-        raise ValueError(f"it is a corrupt or truncated zip archive: {error}") from error
+    members = _zip_members(file)
     roots = [name[:-8] for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(roots) != 1:
-        raise ValueError("it is a zip archive, but none of torch.save: it has no single data.pkl")
+        raise RefusedError("it is a zip archive, but none of torch.save: it has no single data.pkl")
     if (order := members.get(f"{roots[0]}byteorder")) and file[slice(*order)] != b"little":
-        raise ValueError("its numbers are not little-endian; save it anew on a usual machine")
-    storages: dict[str, Storage] = {}
-    value = read_pickle(io.BytesIO(file[slice(*members[f"{roots[0]}data.pkl"])]), storages)
+        raise RefusedError("its numbers are not little-endian; save it anew on a usual machine")
+    value, storages = read_pickle(io.BytesIO(file[slice(*members[f"{roots[0]}data.pkl"])]))
     starts = {}
     for key, storage in storages.items():
-        start, end = members.get(f"{roots[0]}data/{key}", (0, -1))
-        if storage.size * storage.stored.itemsize > end - start:
-            raise ValueError(f"its storage {shown(key)} is missing or shorter than it claims")
-        starts[key] = start
+        starts[key], end = members.get(f"{roots[0]}data/{key}", (0, -1))
+        if storage.size * storage.itemsize > end - starts[key]:
+            raise RefusedError(f"its storage {shown(key)} is missing or shorter than it claims")
     return value, starts
 
 
@@ -166,13 +153,12 @@ def _zip_members(file: mmap.mmap) -> dict[str, tuple[int, int]]:
         name, size = info.filename, info.file_size
         stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == size
         if not stored or info.flag_bits & 1:
-            raise ValueError(f"its member {shown(name)} is compressed; torch.save only stores")
+            raise RefusedError(f"its member {shown(name)} is compressed; torch.save only stores")
         header = file[info.header_offset : info.header_offset + zipfile.sizeFileHeader]
-        if len(header) < zipfile.sizeFileHeader or not header.startswith(ZIP_MAGIC):
-            raise ValueError(f"its member {shown(name)} is not where the archive says")
-        start = info.header_offset + len(header) + sum(struct.unpack_from("<HH", header, 26))
-        if start + size > len(file) or name in members:
-            raise ValueError(f"its member {shown(name)} leaves the file or is there twice")
+        lengths = struct.unpack_from("<HH", header, 26)
+        start = info.header_offset + len(header) + sum(lengths)
+        if not header.startswith(ZIP_MAGIC) or start + size > len(file) or name in members:
+            raise RefusedError(f"its member {shown(name)} is not where the archive says")
         members[name] = start, start + size
     return members
 
@@ -185,34 +171,32 @@ class _Bounded:
 
     def read(self, size: int = MAX_CONTENTS) -> bytes:
         if not 0 <= size <= MAX_CONTENTS:
-            raise ValueError(f"its table of contents takes {size} bytes")
+            raise RefusedError(f"its table of contents takes {size} bytes")
         return self._read(size)
 
 
 def _read_legacy(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
     """Returns the object of a file of torch < 1.6, and where its storages start."""
     for expected in LEGACY_HEAD:
-        if read_pickle(file) != expected:
-            raise ValueError("it is a pickle, but none of torch.save")
-    system = read_pickle(file)
+        if read_pickle(file)[0] != expected:
+            raise RefusedError("it is a pickle, but none of torch.save")
+    system, _ = read_pickle(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise ValueError("its numbers are not little-endian; save it anew on a usual machine")
-    storages: dict[str, Storage] = {}
-    value = read_pickle(file, storages)
-    keys = read_pickle(file)
-    if type(keys) is not list or sorted(map(repr, keys)) != sorted(map(repr, storages)):
-        raise ValueError("its list of storages is not that of its tensors")
+        raise RefusedError("its numbers are not little-endian; save it anew on a usual machine")
+    value, storages = read_pickle(file)
+    keys, _ = read_pickle(file)
+    named = type(keys) is list and all(type(key) is str for key in keys)
+    if not named or sorted(keys) != sorted(storages):
+        raise RefusedError("its list of storages is not that of its tensors")
     starts = {}
     for key in keys:
-        if int.from_bytes(file.read(8), "little", signed=True) != storages[key].size:
-            raise ValueError(f"its storage {shown(key)} is not as long as it claims")
+        storage: Storage = storages[key]
+        if int.from_bytes(file.read(8), "little", signed=True) != storage.size:
+            raise RefusedError(f"its storage {shown(key)} is not as long as it claims")
         starts[key] = file.tell()
-        end = starts[key] + storages[key].size * storages[key].stored.itemsize
-        if end > len(file):
-            raise ValueError(f"it is truncated: its storage {shown(key)} ends beyond it")
-        file.seek(end)
+        file.seek(starts[key] + storage.size * storage.itemsize)  # which fails beyond the end
     if left := len(file) - file.tell():
-        raise ValueError(f"it goes on for {left} bytes behind its last storage")
+        raise RefusedError(f"it goes on for {left} bytes behind its last storage")
     return value, starts
 
 
@@ -222,13 +206,85 @@ def _state_of(checkpoint: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     nested = [whole[key] for key in ("model", "state_dict") if isinstance(whole.get(key), dict)]
     state, extra = nested[0] if nested else whole, whole if nested else {}
     if not any(type(value) is Tensor for value in state.values()):
-        raise ValueError("there is no state dict in it")
+        raise RefusedError("there is no state dict in it")
     for name, value in state.items():
-        if type(name) is not str:
-            raise ValueError("a name in its state dict is no string")
-        if type(value) is not Tensor:
-            raise ValueError(f"{shown(name)} in its state dict is no tensor")
+        if type(name) is not str or type(value) is not Tensor:
+            what = shown(name) if type(name) is str else "a key"
+            raise RefusedError(f"{what} in its state dict is no name of a tensor")
     if all(name.startswith("module.") for name in state):  # saved as a DataParallel
         state = {name.removeprefix("module."): value for name, value in state.items()}
     scalars = (bool, int, float, str)
     return state, {k: v for k, v in extra.items() if type(k) is str and type(v) in scalars}
+
+
+def write_torch_state(path: str | os.PathLike, checkpoint: Mapping) -> None:
+    """Writes a checkpoint in the zip layout of ``torch.save``; equal ones make equal files.
+
+    ``torch.load(path, weights_only=True)`` reads it.
+
+    Args:
+        path: of the file, replaced if it exists.
+        checkpoint: from strings to numbers or to state dicts: mappings from names to arrays,
+            float32 or int64.
+
+    Raises:
+        ValueError: for arrays of another type, and for what is none of these.
+    """
+    arrays: list[np.ndarray] = []
+    content = b"\x80\x02" + _opcodes(dict(checkpoint), arrays) + b"."
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        _store(archive, "archive/data.pkl", content)
+        _store(archive, "archive/byteorder", b"little")
+        for number, array in enumerate(arrays):
+            # A view, not a copy: bytes as they lie.
+            data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            _store(archive, f"archive/data/{number}", data.reshape(-1).view("uint8").data)
+        _store(archive, "archive/version", b"3\n")
+
+
+def _store(archive: zipfile.ZipFile, name: str, data) -> None:
+    info = zipfile.ZipInfo(name)  # dated 1980
+    start = archive.fp.tell() + zipfile.sizeFileHeader + len(name.encode()) + 4
+    # PyTorch maps files and wants storages at multiples of 64: an extra field of padding.
+    info.extra = struct.pack("<HH", 0x4246, -start % 64) + bytes(-start % 64)
+    archive.writestr(info, data)
+
+
+def _opcodes(value: Any, arrays: list[np.ndarray]) -> bytes:
+    """Returns the opcodes that make a value, of protocol 2; its arrays join ``arrays``."""
+    if isinstance(value, Mapping):
+        items = b"".join(_opcodes(k, arrays) + _opcodes(v, arrays) for k, v in value.items())
+        return b"}(" + items + b"u"
+    if isinstance(value, tuple):
+        return b"(" + b"".join(_opcodes(item, arrays) for item in value) + b"t"
+    if isinstance(value, _Opcodes):
+        return value
+    if isinstance(value, np.ndarray):
+        return _tensor(value, arrays)
+    if type(value) not in (str, int, float, bool):
+        raise ValueError(
+            f"a checkpoint holds strings, numbers, arrays and mappings; received {type(value)}"
+        )
+    return pickle.dumps(value, protocol=2)[2:-1]
+
+
+def _tensor(array: np.ndarray, arrays: list[np.ndarray]) -> bytes:
+    """``torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)``."""
+    kind = WRITTEN.get(array.dtype.name)
+    if kind is None:
+        raise ValueError(f"arrays must be of {' or '.join(WRITTEN)}; received {array.dtype}")
+    strides = tuple(math.prod(array.shape[axis + 1 :]) for axis in range(array.ndim))
+    identity = ("storage", _name("torch", kind), str(len(arrays)), "cpu", array.size)
+    arrays.append(array)
+    storage = _Opcodes(_opcodes(identity, arrays) + b"Q")
+    hooks = _Opcodes(_name("collections", "OrderedDict") + b")R")
+    arguments = _opcodes((storage, 0, array.shape, strides, False, hooks), arrays)
+    return _name("torch._utils", "_rebuild_tensor_v2") + arguments + b"R"
+
+
+class _Opcodes(bytes):
+    """What makes a value already."""
+
+
+def _name(module: str, name: str) -> _Opcodes:
+    return _Opcodes(b"c" + f"{module}\n{name}\n".encode())

@@ -1,14 +1,11 @@
 """Pickles of PyTorch state dicts, read without importing or calling anything they name."""
 
-import dataclasses
 import io
 import math
 import pickle
 import pickletools
 from collections.abc import Callable
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any, BinaryIO, NamedTuple
 
 #: A state dict of a thousand tensors takes some 50 000; each can take about 80 bytes of memory.
 MAX_OPCODES = 2**22
@@ -49,15 +46,8 @@ class RefusedError(ValueError):
     """Says why a file is refused, in words that need no more."""
 
 
-class _Stateless:
-    """What no BUILD of a pickle can change, which would reach past frozen fields."""
-
-    def __setstate__(self, state: Any) -> None:
-        raise RefusedError("its pickle is corrupt: it gives a state to what has none")
-
-
-@dataclasses.dataclass(frozen=True)
-class Storage(_Stateless):
+# These three are tuples: they have no attributes that a BUILD of a pickle could set.
+class Storage(NamedTuple):
     """A run of numbers in the file."""
 
     key: str
@@ -65,12 +55,11 @@ class Storage(_Stateless):
     size: int
 
     @property
-    def stored(self) -> np.dtype:
-        return np.dtype(STORAGES[self.kind][0])
+    def itemsize(self) -> int:
+        return int(STORAGES[self.kind][0][-1])
 
 
-@dataclasses.dataclass(frozen=True)
-class Tensor(_Stateless):
+class Tensor(NamedTuple):
     """A part of a storage; ``offset``, ``strides`` and ``span`` count elements."""
 
     storage: Storage
@@ -86,27 +75,37 @@ class Tensor(_Stateless):
         return 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
 
 
-def read_pickle(file: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
-    """Reads one pickle from where a file stands, up to its STOP.
+class _Function(NamedTuple):
+    function: Callable
 
-    Args:
-        file: in memory, or mapped into it.
-        storages: takes the storages that the pickle names, by key. None where none may occur.
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
+class _Placeholder:
+    """Stands for anything that is no part of a state dict; nothing is kept of it."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Dict(_Placeholder, dict):
+    """An OrderedDict, of which PyTorch's ``_metadata`` is dropped."""
+
+
+def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+    """Reads one pickle from where a file, in memory or mapped into it, stands.
 
     Returns:
         Numbers, strings, tuples, lists and dicts as they are, tensors as `Tensor`, and
-        placeholders for everything else.
+        placeholders for everything else; and the storages that the pickle names, by key.
     """
     start = file.tell()
-    try:
-        _check_opcodes(file)
-        length = file.tell() - start
-        file.seek(start)
-        return _Unpickler(file.read(length), storages).load()
-    except (RefusedError, MemoryError):
-        raise
-    except Exception as error:  # both readers of pickles raise whatever they meet
-        raise RefusedError(f"its pickle is corrupt or truncated: {error}") from error
+    _check_opcodes(file)
+    length = file.tell() - start
+    file.seek(start)
+    unpickler = _Unpickler(io.BytesIO(file.read(length)), encoding="latin1")
+    return unpickler.load(), unpickler.storages
 
 
 def _check_opcodes(file: BinaryIO) -> None:
@@ -124,8 +123,6 @@ def _check_opcodes(file: BinaryIO) -> None:
             raise RefusedError(f"it uses the pickle opcode {name}, which no state dict needs")
         if count >= MAX_OPCODES:
             raise RefusedError(f"its pickle has more than {MAX_OPCODES} opcodes")
-        if name == "GLOBAL":
-            _check_name(argument)
         if name == "MARK":
             marks.append(len(sizes))
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -146,20 +143,16 @@ def _check_opcodes(file: BinaryIO) -> None:
             sizes[first:] = [size] * len(opcode.stack_after)
 
 
-def _check_name(name: str) -> str:
-    if name not in NAMES:
-        asked = shown(name.replace(" ", "."))
-        raise RefusedError(f"it asks for {asked}, which no state dict needs")
-    return name
-
-
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, content: bytes, storages: dict[str, Storage] | None):
-        super().__init__(io.BytesIO(content), encoding="latin1")
-        self._storages = storages
+    def __init__(self, file: BinaryIO, **settings):
+        super().__init__(file, **settings)
+        self.storages: dict[str, Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        return NAMES[_check_name(f"{module} {name}")]
+        if f"{module} {name}" not in NAMES:
+            asked = shown(f"{module}.{name}")
+            raise RefusedError(f"it asks for {asked}, which no state dict needs")
+        return NAMES[f"{module} {name}"]
 
     def persistent_load(self, identity: Any) -> Storage:
         """Returns the storage of an id: (storage, type, key, location, numel[, None])."""
@@ -167,36 +160,10 @@ class _Unpickler(pickle.Unpickler):
         named = type(kind) is str and kind in STORAGES and type(key) is str
         if word != "storage" or not named or not _is_count(size) or view not in ([], [None]):
             raise RefusedError("its pickle is corrupt: no id of a storage")
-        if self._storages is None:
-            raise RefusedError("its pickle is corrupt: a storage out of place")
         storage = Storage(key, kind, size)
-        if self._storages.setdefault(key, storage) != storage:
+        if self.storages.setdefault(key, storage) != storage:
             raise RefusedError(f"its storage {shown(key)} is of two types or lengths")
         return storage
-
-
-class _Dict(dict):
-    """An OrderedDict, of which PyTorch's ``_metadata`` is dropped."""
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _Placeholder:
-    """Stands for anything that is no part of a state dict; nothing is kept of it."""
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _Function(_Stateless):
-    """What a pickle may call."""
-
-    def __init__(self, function: Callable):
-        self._function = function
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
 
 
 def _is_count(value: Any) -> bool:
@@ -217,24 +184,11 @@ def _rebuild_tensor(storage, offset, shape, strides, requires_grad=False, hooks=
         raise RefusedError("a tensor's shape is absurd")
     if 0 in shape:
         return Tensor(storage, 0, shape, (0,) * len(shape))
-    if math.prod(shape) > storage.size:
-        raise RefusedError(f"a tensor has more elements than its storage {shown(storage.key)}")
     strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
     tensor = Tensor(storage, offset, shape, strides)
-    if offset + tensor.span > storage.size:
+    if max(math.prod(shape), offset + tensor.span) > storage.size:
         raise RefusedError(f"a tensor leaves its storage {shown(storage.key)}")
     return tensor
-
-
-def _first(kind: type) -> Callable:
-    """Returns a function that gives back its first argument, which must be of a kind."""
-
-    def first(value: Any, *_: Any) -> Any:
-        if type(value) is not kind:
-            raise RefusedError(f"its pickle is corrupt: {type(value).__name__} for {kind.__name__}")
-        return value
-
-    return first
 
 
 #: What arrays, scalars and bytes beside the model ask for, and PyTorch's types of numbers.
@@ -254,8 +208,8 @@ NAMES = {
     "collections OrderedDict": _Function(lambda: _Dict()),
     "torch._utils _rebuild_tensor": _Function(_rebuild_tensor),
     "torch._utils _rebuild_tensor_v2": _Function(_rebuild_tensor),
-    "torch._utils _rebuild_parameter": _Function(_first(Tensor)),
-    "torch Size": _Function(_first(tuple)),
+    "torch._utils _rebuild_parameter": _Function(lambda tensor, *_: tensor),
+    "torch Size": _Function(lambda sizes: sizes),
     **dict.fromkeys(_PLACEHOLDERS, _Function(lambda *_: _Placeholder())),
     **{f"torch {kind}": kind for kind in STORAGES},
     "torch.storage UntypedStorage": "UntypedStorage",

@@ -21,10 +21,6 @@ MIRROR = "PANNS_TF_MIRROR"
 TIMEOUT = 30
 
 
-class DownloadError(OSError):
-    """A file cannot be downloaded now; one line says why and what to do."""
-
-
 @dataclasses.dataclass(frozen=True)
 class PublishedFile:
     """A published checkpoint.
@@ -43,11 +39,8 @@ class PublishedFile:
 
     @property
     def url(self) -> str:
-        """The address it was published at."""
-        return self.url_in(RECORD)
-
-    def url_in(self, base: str) -> str:
-        """Returns its address below another base address."""
+        """The address, of the record or of a mirror of it."""
+        base = (os.environ.get(MIRROR) or RECORD).rstrip("/")
         return f"{base}/{urllib.parse.quote(self.file)}?download=1"
 
 
@@ -131,7 +124,7 @@ def fetch(network: str) -> Path:
     Raises:
         ValueError: if the network has no published checkpoint, the cache folder cannot be
             written, or the file is another one than the published: one found in the cache stays.
-        DownloadError: an OSError; the file cannot be downloaded now.
+        OSError: if the file cannot be downloaded now.
     """
     import pooch  # which takes longer to import than this table is needed for elsewhere
 
@@ -152,27 +145,22 @@ def fetch(network: str) -> Path:
 def _download(file: PublishedFile, path: Path) -> None:
     import pooch
 
-    base = os.environ.get(MIRROR) or RECORD
-    parts = urllib.parse.urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"{MIRROR} must be an http or https address; it is {base!r}")
-    url = file.url_in(base.rstrip("/"))
     check_output_folder(path.parent, "PANNS_TF_CACHE")
-    logger.info("downloading %s from %s to %s", file.file, url, path.parent)
+    logger.info("downloading %s from %s to %s", file.file, file.url, path.parent)
     pooch.get_logger().setLevel(logging.ERROR)
     shown = logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
     downloader = pooch.HTTPDownloader(progressbar=shown, timeout=TIMEOUT)
     elsewhere = f"download it elsewhere and put {file.file} into {path.parent}"
+    known = file.md5 and f"md5:{file.md5}"
     try:
         # The file gets its name when it is whole and its hash right.
-        known = file.md5 and f"md5:{file.md5}"
-        pooch.retrieve(url, known, path.name, path.parent, downloader=downloader)
+        pooch.retrieve(file.url, known, path.name, path.parent, downloader=downloader)
+        with path.open("rb") as stream:
+            head = stream.read(2)
+        if not head.startswith((b"PK", b"\x80")):
+            path.unlink()  # a sign-in page, where no hash is known
+            raise OSError(f"no checkpoint but {head!r} ...")
+    except OSError as error:  # those of requests are such, and some of them ValueErrors too
+        raise OSError(f"cannot download {file.url} ({error}); {elsewhere}") from error
     except ValueError as error:
-        raise ValueError(f"{url} is not the published file: {error}; {elsewhere}") from error
-    except OSError as error:  # those of requests are such
-        raise DownloadError(f"cannot download {url} ({error}); {elsewhere}") from error
-    with path.open("rb") as stream:
-        head = stream.read(4)
-    if not head.startswith((b"PK", b"\x80")):  # a sign-in page, where no hash is known
-        path.unlink()
-        raise DownloadError(f"{url} gives no checkpoint but {head!r} ...; {elsewhere}")
+        raise ValueError(f"{file.url} is not the published file: {error}; {elsewhere}") from error

@@ -14,7 +14,7 @@ import pytest
 
 from panns_tf import to_torch_state
 from panns_tf.__main__ import main
-from panns_tf.weights.torch_writer import write_torch_state
+from panns_tf.weights.torch_file import write_torch_state
 from panns_tf.weights.zoo import cache_folder, published_file
 from tests.panns_tf.inference.support import kept
 from tests.support import FIXTURES

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import pickletools
 import zipfile
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from panns_tf.cli import main
 from panns_tf.models.network import Network
 from panns_tf.weights import cli, zoo
 from panns_tf.weights.cli import convert
-from panns_tf.weights.loading import create_model, describe_state
+from panns_tf.weights.loading import create_model
 from panns_tf.weights.state_dict import COUNTER, to_torch_state
-from panns_tf.weights.torch_file import read_torch_state
-from panns_tf.weights.torch_writer import write_torch_state
+from panns_tf.weights.torch_file import read_torch_state, write_torch_state
 from tests.panns_tf.weights.support import assert_same, filled, use_small_networks
 from tfrecords.classes import audioset_classes
 
@@ -122,18 +120,6 @@ def test_there_and_back_bit_for_bit(kind, ending):
         np.testing.assert_array_equal(state[name], array)
 
 
-def test_the_state_is_where_the_reference_looks_for_it():
-    """It loads ``checkpoint["model"]``; and equal networks make equal files."""
-    convert(put("x.keras"), "net.pth")
-    with zipfile.ZipFile("net.pth") as archive:
-        (pickled,) = (archive.read(name) for name in archive.namelist() if name.endswith(".pkl"))
-    strings = [argument for _, argument, _ in pickletools.genops(pickled) if type(argument) is str]
-    assert strings[strings.index("model") + 1] == next(iter(to_torch_state(filled("Small"))))
-    network = filled("Small")
-    write_torch_state("b.pth", {**describe_state(network), "model": to_torch_state(network)})
-    assert Path("net.pth").read_bytes() == Path("b.pth").read_bytes()
-
-
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 def test_a_file_written_here_says_what_it_is(ending):
     settings = {"hop_size": 100, "mel_bins": 32}
@@ -149,7 +135,7 @@ def test_a_file_written_here_says_what_it_is(ending):
     for file in ("z.keras", f"y{ending}"):
         assert_equal(create_model(original.arch.name, 3, weights=file, **settings), original)
     for other, overrides in ((original.arch.name, {"mel_bins": 32}), ("Small", settings)):
-        with pytest.raises(ValueError, match=rf"y{ending} holds a Small_.* with Frontend.* not a"):
+        with pytest.raises(ValueError, match=rf"y{ending} holds a Small_.* with \w+=.*, not a"):
             create_model(other, 3, weights=f"y{ending}", **overrides)
 
 
@@ -162,7 +148,7 @@ def test_a_tasks_classifier_goes_to_pytorch_and_back():
     assert "hidden" in convert("task.pth", "back.keras")
     assert_equal(network, keras.saving.load_model("back.keras"))
     assert_equal(network, create_model("Small", 3, weights="task.pth", **task))
-    with pytest.raises(ValueError, match="trained with activation='softmax'; expected 'sigmoid'"):
+    with pytest.raises(ValueError, match="with activation='softmax', not a Small with"):
         create_model("Small", 3, weights="task.pth", hidden=(6, 4))
 
 
@@ -220,7 +206,7 @@ def test_an_impossible_source():
     assert "mine.pth does not tell which network it holds" in refusal("mine.pth")
     assert "mine.pth: this is no state of Small_5x5: missh" in refusal("mine.pth", arch="Small_5x5")
     Path("folder.pth").mkdir()
-    assert "is a folder" in refusal("folder.pth")
+    assert "expected a network's name" in refusal("folder.pth")
 
 
 def test_a_damaged_source():

@@ -15,7 +15,7 @@ from panns_tf.models.registry import ARCHITECTURES
 from panns_tf.weights import zoo
 from panns_tf.weights.loading import create_model, load_weights, read_network
 from panns_tf.weights.state_dict import frozen_entries, to_torch_state
-from panns_tf.weights.torch_writer import write_torch_state
+from panns_tf.weights.torch_file import write_torch_state
 from tests.panns_tf.weights.support import SMALL, assert_same, filled, use_small_networks
 from tfrecords.classes import audioset_classes
 
@@ -131,14 +131,6 @@ def test_half_precision_from_safetensors(tmp_path):
     assert_same(create_model("Small", 3, weights=path), original)
 
 
-def test_networks_with_the_same_entries_load_each_others_files(tmp_path):
-    original = filled("Small")
-    network = create_model("Small_DecisionLevelMax", 3, weights=write(tmp_path / "x.pth", original))
-    np.testing.assert_array_equal(
-        network.get_layer("fc_audioset").kernel, original.get_layer("fc_audioset").kernel
-    )
-
-
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 @pytest.mark.parametrize(
     ("entry", "array", "fault"),
@@ -224,7 +216,7 @@ def test_a_keras_file_of_another_network_or_setting(other, num_classes, settings
     untouched(other, num_classes, **settings).save(path)
     message = refusal(untouched("Small", 3), path)
     assert str(path) in message
-    assert f"holds {other}" in message or "was trained on Frontend(" in message
+    assert f"holds a {other} with" in message or "of 4 classes" in message or "another" in message
     if not settings and other != "Small_16k":  # values alone do not tell these apart
         path = tmp_path / "x.weights.h5"
         untouched(other, num_classes).save_weights(path)
@@ -316,4 +308,4 @@ def test_paths_that_are_no_file_of_weights(tmp_path):
     for name in ("x.h5", "x.npz", "pth"):
         (tmp_path / name).write_bytes(b"something")
         message = refusal(untouched("Small", 3), tmp_path / name)
-        assert message.startswith("weights: expected a .pth, a .safetensors, a .keras or a .weig")
+        assert message.startswith("weights: expected None, 'audioset', or a .pth, .safetens")

@@ -184,10 +184,8 @@ def test_arrays_come_as_they_were_written(write, tmp_path):
         assert list(state) == list(KINDS)
         assert "Complex" not in state
         for name, array in arrays.items():
-            assert state.shape(name) == array.shape
-            assert state.dtype(name) == state[name].dtype == array.dtype
+            assert state[name].dtype == array.dtype
             np.testing.assert_array_equal(state[name], array)
-            np.testing.assert_array_equal(state.rows(name, 1, 5), array[1:5])
 
 
 @layouts
@@ -214,8 +212,6 @@ def test_views_and_odd_shapes(write, tmp_path):
     for name, view in views.items():
         np.testing.assert_array_equal(state[name], view)
         assert state[name].shape == view.shape
-        if view.ndim:
-            np.testing.assert_array_equal(state.rows(name, 1, 3), view[1:3])
         if view.size:  # elements of its own, each
             array, expected = state[name], view.copy()
             array.flat[0] = expected.flat[0] = -1
@@ -233,7 +229,7 @@ def test_bfloat16_and_odd_truth_values(write, tmp_path):
         "u": tensor(upper.view(np.uint8), "Untyped"),
     }
     state = read_torch_state(write(tmp_path / "x.pth", model))
-    assert state.dtype("b") == state["b"].dtype == np.float32
+    assert state["b"].dtype == np.float32
     np.testing.assert_array_equal(state["b"], (upper.astype(np.uint32) << 16).view(np.float32))
     assert state["t"].tobytes() == b"\0\1\1\1"
     assert state["u"].tobytes() == upper.tobytes()
@@ -286,7 +282,7 @@ def test_tensors_are_read_when_asked_for(tmp_path):
     path = write_zip(tmp_path / "x.pth", {"a": tensor(floats(2**20)), "b": tensor(floats(2))})
     assert peak_of(read_torch_state, path) < 2**20
     state = read_torch_state(path)
-    assert peak_of(state.rows, "a", 0, 10) < 2**18
+    assert peak_of(state.get, "b") < 2**18
     path.write_bytes(path.read_bytes())
     os.utime(path, ns=(0, 0))
     with pytest.raises(ValueError, match=r"x\.pth is refused: it has changed"):
@@ -308,8 +304,8 @@ def wrong(**changes: object) -> dict:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (wrong(shape=(7,)), "more elements than its storage 0"),
-        (wrong(shape=(2**20, 2**20), strides=(0, 0)), "more elements than its storage 0"),
+        (wrong(shape=(7,)), "leaves its storage 0"),
+        (wrong(shape=(2**20, 2**20), strides=(0, 0)), "leaves its storage 0"),
         (wrong(shape=(2**31, 2**31), strides=(0, 0)), "absurd"),
         (wrong(shape=(0, 2**62), strides=(1, 1)), "absurd"),
         (wrong(shape=(1,) * 33, strides=(1,) * 33), "absurd"),
@@ -318,13 +314,13 @@ def wrong(**changes: object) -> dict:
         (wrong(shape=(2, 2), strides=(2**62, 1)), "leaves its storage 0"),
         (wrong(strides=(-1,)), "negative"),
         (wrong(storage=Storage("Float", floats(6), numel=2**40)), "storage 0 is"),
-        (wrong(storage=Storage("Double", floats(6))), "storage 0 is|ends beyond"),
+        (wrong(storage=Storage("Double", floats(6))), "storage 0 is|corrupt"),
         (wrong(storage=Storage("Float", floats(6), key="9")), "storage 9|list of storages"),
         (wrong(storage=Storage("Float", floats(6), key="../version")), "storage|list"),
         (wrong(storage=Storage("Float", floats(6), key=b"0")), "no id of a storage"),
         (wrong(storage=Storage("ComplexFloat", floats(6))), "asks for torch.ComplexFloatStorage,"),
-        ({"w": tensor(floats(6)), "n\n2": np.zeros(3)}, r"'n\n2' in its state dict is no tensor"),
-        ({"w": tensor(floats(6)), 3: tensor(floats(6))}, "a name in its state dict is no string"),
+        ({"w": tensor(floats(6)), "n\n2": np.zeros(3)}, r"'n\n2' in its state dict is no name"),
+        ({"w": tensor(floats(6)), 3: tensor(floats(6))}, "a key in its state dict is no name"),
         ({"model": {"a": {"w": tensor(floats(6))}}}, "no state dict in it"),
         ([tensor(floats(6))], "no state dict in it"),
         (7, "no state dict in it"),
@@ -357,10 +353,10 @@ LIVE = {
     "eval": (pickle.dumps(Runs(builtins.eval, EVALUATED), 4), "builtins.eval"),
     "exec": (pickle.dumps(Runs(builtins.exec, TOUCH), 2), "__builtin__.eval|__builtin__.exec"),
     "inst": (b"\x80\x02(" + COMMAND + b"ios\nsystem\n.", "opcode INST"),
-    "obj": (b"\x80\x02(cos\nsystem\n" + COMMAND + b"o.", "os.system"),
+    "obj": (b"\x80\x02(cos\nsystem\n" + COMMAND + b"o.", "opcode OBJ"),
     "value": (pickle.dumps({"model": {"w": Runs(builtins.eval, EVALUATED)}}, 2), "eval"),
     "in_array": (pickle.dumps(np.array([Runs(builtins.eval, EVALUATED)], object), 2), "eval"),
-    "popped": (b"\x80\x02cos\nsystem\n" + COMMAND + b"\x85R0N.", "os.system"),
+    "popped": (b"\x80\x02cos\nsystem\n" + COMMAND + b"\x85R0N.", "opcode POP"),
 }
 DEAD = {
     "newobj": (b"\x80\x02ccollections\nOrderedDict\n)\x81.", "opcode NEWOBJ"),
@@ -398,10 +394,12 @@ def test_nothing_is_run(place, tmp_path, monkeypatch):
 
 def test_a_state_is_given_to_nothing(tmp_path):
     """BUILD sets attributes, of frozen objects too: a tensor would leave its storage by it."""
-    tampered = {"offset": 2**40, "shape": (2**40,), "_function": 3}
+    tampered = {"offset": 2**40, "shape": (2**40,), "function": 3}
     rebuild, arguments = tensor(floats(6)).reduced
     with_state = Call(rebuild, *arguments, state=tampered)
-    assert "gives a state" in refusal(write_zip(tmp_path / "x.pth", {"w": with_state}))
+    assert "corrupt" in refusal(write_zip(tmp_path / "x.pth", {"w": with_state}))
+    with_slots = Call(rebuild, *arguments, state=(None, {"offset": 2**40}))
+    assert "corrupt" in refusal(write_zip(tmp_path / "x.pth", {"w": with_slots}))
     for stream in (
         b"ctorch._utils\n_rebuild_tensor_v2\n",
         b"ccollections\nOrderedDict\n",
@@ -410,7 +408,7 @@ def test_a_state_is_given_to_nothing(tmp_path):
         b"}",
     ):
         stream += pickle.dumps(tampered, 2)[2:-1] + b"b."
-        assert "its pickle is corrupt" in refusal(write_zip(tmp_path / "x.pth", stream))
+        assert "corrupt" in refusal(write_zip(tmp_path / "x.pth", stream))
     assert not refusal(write_zip(tmp_path / "x.pth", small()))
 
 
@@ -516,10 +514,10 @@ def test_random_opcodes_raise_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "it is empty"),
+        (b"", "begins with b''"),
         (b"<!DOCTYPE html>\n<html>", "begins with b'<!DOCTYPE ht'"),
-        (bytes(257) + b"ustar\0" + bytes(300), "the tar layout"),
-        (b"PK\3\4" + bytes(100), "zip archive"),
+        (bytes(257) + b"ustar\0" + bytes(300), "no file of torch.save"),
+        (b"PK\3\4" + bytes(100), "corrupt or truncated (BadZipFile"),
         (b"\x80\x02K\x07.", "a pickle, but none of torch.save"),
         (pickle.dumps({"weights": np.zeros(3)}), "a pickle, but none of torch.save"),
     ],
@@ -527,6 +525,10 @@ def test_random_opcodes_raise_nothing_else(tmp_path):
 def test_other_files_are_refused(content, message, tmp_path):
     (tmp_path / "x.pth").write_bytes(content)
     assert message in refusal(tmp_path / "x.pth")
+
+
+#: Lists that hold the one before twice: none of their members may be printed.
+DOUBLES = b"\x80\x02]q\x00" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(64)) + b"."
 
 
 @pytest.mark.parametrize(
@@ -537,6 +539,7 @@ def test_other_files_are_refused(content, message, tmp_path):
         ({"version": 1000}, "none of torch.save"),
         ({"keys": ["0", "1", "1"]}, "list of storages is not that"),
         ({"keys": [["0"], "1"]}, "list of storages is not that"),
+        ({"keys": DOUBLES}, "list of storages is not that"),
         ({"keys": ["0", "1"]}, "not as long as it claims"),  # written the other way round
         ({"keys": ["1", "0"]}, ""),
     ],
@@ -579,7 +582,7 @@ def patched(path: Path, name: bytes, offset: int, form: str, *values: int) -> Pa
 def test_lying_archives_are_refused(tmp_path):
     path, name = tmp_path / "x.pth", b"net/data/0"
     for message, *change in (
-        ("leaves the file", 20, "<II", 2**30, 2**30),
+        ("is not where the archive says", 20, "<II", 2**30, 2**30),
         ("is missing or shorter", 20, "<II", 20, 20),
         ("is compressed", 24, "<I", 2**30),
         ("is compressed", 8, "<H", 1),  # encrypted
@@ -642,8 +645,8 @@ def test_equal_to_torch(new, tmp_path):
         assert list(state) == list(model)
         for name, value in model.items():
             array = (value.float() if value.dtype is torch.bfloat16 else value).detach().numpy()
-            assert state[name].dtype == state.dtype(name) == array.dtype
-            assert state[name].shape == state.shape(name) == array.shape
+            assert state[name].dtype == array.dtype
+            assert state[name].shape == array.shape
             np.testing.assert_array_equal(state[name], array)
     torch.save(net, path, _use_new_zipfile_serialization=new)
     assert "asks for torch.nn.modules.container.Sequential, which" in refusal(path)

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from panns_tf.weights.torch_file import read_torch_state
-from panns_tf.weights.torch_writer import write_torch_state
+from panns_tf.weights.torch_file import read_torch_state, write_torch_state
 
 RNG = np.random.default_rng(0)
 
@@ -50,7 +49,7 @@ def test_what_is_written_is_read(tmp_path):
     assert list(state) == list(ARRAYS)
     assert state.extra == EXTRA
     for name, array in ARRAYS.items():
-        assert state.dtype(name) == array.dtype.newbyteorder("=")
+        assert state[name].dtype == array.dtype.newbyteorder("=")
         assert state[name].shape == array.shape
         np.testing.assert_array_equal(state[name], array)
     assert np.signbit(state["limits"][2])
