@@ -21,16 +21,11 @@ SETS = {
     "unbalanced_train": "unbalanced_train_segments.csv",  # last: it takes a hundred times as long
 }
 
-_ID = r"[A-Za-z0-9_-]{11}"
+CLIP_ID = r"[A-Za-z0-9_-]{11}"
 _TIMES = r"(?:_(\d+(?:\.\d+)?))?(?:_(\d+(?:\.\d+)?))?"
 # Without the Y first: an id may begin with one.
-_NAMES = (re.compile(rf"({_ID}){_TIMES}"), re.compile(rf"Y({_ID}){_TIMES}"))
-_LISTED = re.compile(rf"Y?({_ID}){_TIMES}(?:\.\w+)?")
-
-
-def is_clip_id(text: str) -> bool:
-    """Whether a text may be the id of a video, 11 of A-Z a-z 0-9 - _."""
-    return re.fullmatch(_ID, text) is not None
+_NAMES = (re.compile(rf"({CLIP_ID}){_TIMES}"), re.compile(rf"Y({CLIP_ID}){_TIMES}"))
+_LISTED = re.compile(rf"Y?({CLIP_ID}){_TIMES}(?:\.\w+)?")
 
 
 def find_clips(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:

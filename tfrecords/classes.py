@@ -1,12 +1,12 @@
 """Class lists: names in label order, and AudioSet's machine ids."""
 
-import csv
 import difflib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tfrecords.files import read_csv
 from tfrecords.storage import TFRecordsError
 
 
@@ -38,20 +38,23 @@ def read_class_list(path: str | Path) -> ClassList:
     the order), or plain text with one name a line.
 
     Raises:
-        TFRecordsError: missing, empty or contradictory file.
+        ValueError: missing, empty or contradictory file.
     """
     path = Path(path)
     if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "does not exist"
-        raise TFRecordsError(f"the class list {path} {kind}; give the file with --labels")
-    lines = [line for line in read_lines(path) if line.strip()]
-    if not lines:
+        raise TFRecordsError(f"the class list {path} does not exist; give it with --labels")
+    lines = [line.strip() for line in read_lines(path) if line.strip()]
+    classes = ClassList(tuple(lines))
+    if lines and "display_name" in lines[0]:
+        table = read_csv(path)
+        if table and "index" in table[0]:
+            if sorted(row["index"] for row in table) != sorted(map(str, range(len(table)))):
+                raise TFRecordsError(f"{path}: index must hold 0 to {len(table) - 1}, each once")
+            table.sort(key=lambda row: int(row["index"]))
+        ids = tuple(row["mid"] for row in table if "mid" in row)
+        classes = ClassList(tuple(row["display_name"] for row in table), ids)
+    if not classes.names:
         raise TFRecordsError(f"the class list {path} is empty; expected one name a line or a CSV")
-    columns = [name.strip() for name in next(csv.reader(lines))]
-    if "display_name" in columns:
-        classes = _from_rows(path, columns, list(csv.reader(lines[1:], skipinitialspace=True)))
-    else:
-        classes = ClassList(tuple(line.strip() for line in lines))
     for kind, keys in (("name", classes.names), ("mid", classes.ids)):
         repeated = sorted(key for key, count in Counter(keys).items() if count > 1)
         if repeated:
@@ -74,22 +77,3 @@ def read_lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise TFRecordsError(f"{path} is not UTF-8 text ({error}); convert it first") from None
-
-
-def _from_rows(path: Path, columns: list[str], rows: list[list[str]]) -> ClassList:
-    if not rows:
-        raise TFRecordsError(f"the class list {path} is empty: it has a header and no rows")
-    short = next((row for row in rows if len(row) < len(columns)), None)
-    if short is not None:
-        raise TFRecordsError(
-            f"{path}: the row {','.join(short)!r} has {len(short)} cells, expected {len(columns)}"
-        )
-    table = [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]
-    if "index" in columns:
-        if sorted(row["index"] for row in table) != sorted(map(str, range(len(table)))):
-            raise TFRecordsError(
-                f"{path}: the column index must hold 0 to {len(table) - 1}, each once"
-            )
-        table.sort(key=lambda row: int(row["index"]))
-    ids = tuple(row["mid"] for row in table) if "mid" in columns else ()
-    return ClassList(tuple(row["display_name"] for row in table), ids)

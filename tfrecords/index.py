@@ -2,7 +2,6 @@
 
 import io
 import os
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -112,14 +111,10 @@ class Index:
         larger one and other clips do not matter. Ids that the index lacks are no error: lists of
         clips to exclude cover more than one data set.
         """
-        if not isinstance(fraction, int | float | np.number) or not 0 < fraction <= 1:
+        if not 0 < fraction <= 1:
             raise TFRecordsError(f"fraction must lie in (0, 1], got {fraction!r}")
-        if isinstance(exclude, str | bytes) or not isinstance(exclude, Iterable):
+        if isinstance(exclude, str | bytes):
             raise TFRecordsError(f"exclude must be a collection of clip ids, got {exclude!r}")
-        exclude = tuple(exclude)
-        wrong = [item for item in exclude if not isinstance(item, str | bytes)]
-        if wrong:
-            raise TFRecordsError(f"exclude must hold clip ids, text or bytes, got {wrong[0]!r}")
         keep = np.ones(self.num_clips, bool)
         if fraction < 1:
             keep &= hash_ids(self.clip_ids, _FRACTION_SALT) / 2.0**64 < fraction
@@ -201,17 +196,12 @@ def load_index(directory: str | os.PathLike) -> Index:
     if not exists(path):
         raise TFRecordsError(f"the index {path} is missing; {restore}")
     content = read_bytes(path)
-    found = sha256(content).hexdigest()
-    if found != info.index_sha256:
+    if sha256(content).hexdigest() != info.index_sha256:
         raise TFRecordsError(
-            f"the index {path} is damaged: its SHA-256 begins {found[:12]}, "
-            f"dataset.json says {info.index_sha256[:12]}; {restore}"
+            f"the index {path} is damaged: its SHA-256 is not that in dataset.json; {restore}"
         )
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as data:
-            arrays = {name: data[name] for name in _TYPES}
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise TFRecordsError(f"the index {path} cannot be read ({error}); {restore}") from None
+    with np.load(io.BytesIO(content), allow_pickle=False) as data:
+        arrays = {name: data[name] for name in _TYPES}
     return Index(info=info, directory=str(directory), **arrays)
 
 
@@ -221,10 +211,7 @@ def hash_ids(ids: np.ndarray, salt: int = 0) -> np.ndarray:
     It is the same on every machine and in every version, and decides the order of clips in shards
     and which clips belong to a fraction of the data.
     """
-    ids = np.ascontiguousarray(ids)
-    if ids.dtype.kind != "S":
-        raise TypeError(f"ids must be a numpy array of bytes, got dtype {ids.dtype}")
-    columns = ids.view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
+    columns = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
     state = np.full(len(ids), _FNV_OFFSET ^ np.uint64(salt))
     with np.errstate(over="ignore"):
         for column in columns.T:

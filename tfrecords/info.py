@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tfrecords.files import write_atomic
@@ -11,7 +11,6 @@ from tfrecords.storage import TFRecordsError, exists, is_remote, join, read_byte
 
 FORMAT_VERSION = 2
 FILE_NAME = "dataset.json"
-_CHECKSUM = "sha256"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class DatasetInfo:
     def to_json(self) -> str:
         """The text of the file; its last entry is a checksum of the others."""
         data = asdict(self)
-        return _dump({**data, _CHECKSUM: _checksum(data)})
+        return _dump({**data, "sha256": _checksum(data)})
 
     def save(self, directory: str | os.PathLike) -> None:
         """Writes `dataset.json`, whole or not at all."""
@@ -113,19 +112,14 @@ def load_info(directory: str | os.PathLike) -> DatasetInfo:
     if version != FORMAT_VERSION:
         raise TFRecordsError(
             f"{path} has format version {version!r}, this program reads version {FORMAT_VERSION}; "
-            "pack the data again or use the program that wrote it"
+            "pack the data again"
         )
-    if data.pop(_CHECKSUM, None) != _checksum(data):
+    if data.pop("sha256", None) != _checksum(data):
         raise TFRecordsError(f"{path} is damaged: its content has another checksum; {restore}")
-    names = {field.name for field in fields(DatasetInfo)}
-    try:
-        data = {name: value for name, value in data.items() if name in names}
-        data["classes"] = tuple(data["classes"])
-        data["class_ids"] = tuple(data["class_ids"])
-        data["shards"] = tuple(ShardInfo(**shard) for shard in data["shards"])
-        return DatasetInfo(**data)
-    except (TypeError, KeyError) as error:
-        raise TFRecordsError(f"{path} is incomplete ({error}); {restore}") from None
+    data["classes"] = tuple(data["classes"])
+    data["class_ids"] = tuple(data["class_ids"])
+    data["shards"] = tuple(ShardInfo(**shard) for shard in data["shards"])
+    return DatasetInfo(**data)
 
 
 def packed_directories(directory: str | os.PathLike) -> list[str]:

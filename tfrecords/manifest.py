@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tfrecords.audioset import find_clips, is_clip_id, split_names
+from tfrecords.audioset import CLIP_ID, find_clips, split_names
 from tfrecords.classes import ClassList, audioset_classes, read_class_list
 from tfrecords.storage import TFRecordsError
 
@@ -67,8 +67,6 @@ def read_manifest(
     Raises:
         TFRecordsError: any mistake in the files or the arguments, in one line.
     """
-    if format not in FORMATS:
-        raise TFRecordsError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     audio = Path(audio)
     table = _Table(Path(metadata))
     if format == "auto":
@@ -80,33 +78,19 @@ def read_manifest(
         )
     folds = tuple(str(fold).strip() for fold in folds)
     if folds and format != "esc50":
-        raise TFRecordsError(
-            f"folds {','.join(folds)} were given, but only the format esc50 has folds and "
-            f"{table.path} is {format}; leave --folds out"
-        )
-    if next(iter(table), None) is None:
-        raise TFRecordsError(f"{table.path} lists no clips: it has a header and no rows")
+        raise TFRecordsError(f"only the format esc50 has folds and {table.path} is {format}")
     if not audio.is_dir():
-        kind = "is a file" if audio.exists() else "does not exist"
-        raise TFRecordsError(f"the audio folder {audio} {kind}; give the folder with --audio")
+        raise TFRecordsError(f"the audio folder {audio} does not exist; give it with --audio")
 
     classes = _classes(format, table, labels)
     if len(classes.names) > _MOST_CLASSES:
-        raise TFRecordsError(
-            f"expected at most {_MOST_CLASSES} classes, got {len(classes.names)}; are the labels "
-            "of every clip its own?"
-        )
-    if folds:
-        present = {row["fold"] for _, row in table}
-        if unknown := [fold for fold in folds if fold not in present]:
-            raise TFRecordsError(
-                f"{table.path} has no fold {', '.join(unknown)}; it has "
-                f"{', '.join(sorted(present))}"
-            )
+        raise TFRecordsError(f"expected at most {_MOST_CLASSES} classes, got {len(classes.names)}")
+    if folds and (unknown := set(folds) - {row["fold"] for _, row in table}):
+        raise TFRecordsError(f"{table.path} has no fold {', '.join(sorted(unknown))}")
     exclude = frozenset(exclude)
     labels_of, starts, excluded = _read_clips(format, table, classes, folds, exclude)
     if not labels_of:
-        raise TFRecordsError(f"{table.path}: every clip it lists is excluded; exclude fewer")
+        raise TFRecordsError(f"{table.path} lists no clips, or none that is not excluded")
     paths = find_clips(audio, starts) if format == "audioset" else {}
     # No Path objects: those of two million clips would take half a minute.
     before, after = (
@@ -126,21 +110,16 @@ def _read_clips(
     were excluded."""
     labels_of: dict[str, tuple[int, ...]] = {}
     starts: dict[str, float | None] = {}
-    lines: dict[str, int] = {}
-    excluded = 0
+    excluded: set[str] = set()
     numbers_of: dict[str, tuple[int, ...]] = {}  # two million clips share few sets of labels
     for where, row in table:
         if folds and row["fold"] not in folds:
             continue
         clip_id = _clip_id(format, where, row)
-        line = int(where.rsplit(" ", 1)[1])
-        if lines.setdefault(clip_id, line) != line:
-            raise TFRecordsError(
-                f"{table.path}: lines {lines[clip_id]} and {line} are both clip {clip_id!r}; "
-                "ids must be unique, remove one"
-            )
+        if clip_id in labels_of or clip_id in excluded:
+            raise TFRecordsError(f"{where}: clip {clip_id!r} a second time; ids must be unique")
         if clip_id in exclude:
-            excluded += 1
+            excluded.add(clip_id)
             continue
         text = row[_COLUMNS[format][-1]]
         if text not in numbers_of:
@@ -148,7 +127,7 @@ def _read_clips(
         labels_of[clip_id] = numbers_of[text]
         if format == "audioset":
             starts[clip_id] = _start(row)
-    return labels_of, starts, excluded
+    return labels_of, starts, len(excluded)
 
 
 class _Table:
@@ -160,8 +139,9 @@ class _Table:
 
     def __init__(self, path: Path):
         if not path.is_file():
-            kind = "is a folder" if path.is_dir() else "does not exist"
-            raise TFRecordsError(f"the metadata file {path} {kind}; give the file with --metadata")
+            raise TFRecordsError(
+                f"the metadata file {path} does not exist; give it with --metadata"
+            )
         self.path = path
         self.columns: tuple[str, ...] = ()
         next(iter(self), None)  # the header comes before the first row
@@ -170,49 +150,31 @@ class _Table:
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
         columns = ()
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(_comments_unquoted(file), skipinitialspace=True)
-            for cells in self._lines(reader):
-                cells = [cell.strip() for cell in cells]
-                if not any(cells):
-                    continue
-                # Only before the header: a file may be called "#1.wav".
-                if cells[0].startswith("#") and (not columns or "YTID" in columns):
-                    cells[0] = cells[0].lstrip("# ")
-                    if "YTID" in cells:
-                        self.columns = columns = tuple(cells)
-                    continue
-                if not columns:
-                    self.columns = columns = tuple(cells)
-                    continue
-                where = f"{self.path}, line {reader.line_num}"
-                if len(cells) < len(columns) or any(cells[len(columns) :]):
-                    raise TFRecordsError(
-                        f"{where}: {len(cells)} cells, expected {len(columns)} "
-                        f"({', '.join(columns)}); labels with commas need quotation marks around "
-                        "them"
-                    )
-                yield where, dict(zip(columns, cells, strict=False))
-
-    def _lines(self, reader) -> Iterator[list[str]]:
         try:
-            yield from reader
-        except csv.Error as error:
-            raise TFRecordsError(
-                f"{self.path}, line {reader.line_num}: {error}; is a quotation mark left open?"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise TFRecordsError(
-                f"{self.path} is not UTF-8 text ({error}); convert it first"
-            ) from None
-
-
-def _comments_unquoted(lines: Iterable[str]) -> Iterator[str]:
-    """Lines for `csv.reader`; quotes mean nothing in the comment lines at the top."""
-    at_top = True
-    for line in lines:
-        at_top = at_top and line.startswith("#")
-        yield line.replace('"', "") if at_top else line
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(file, skipinitialspace=True)
+                for cells in reader:
+                    cells = [cell.strip() for cell in cells]
+                    if not any(cells):
+                        continue
+                    # Only before the header: a file may be called "#1.wav".
+                    if cells[0].startswith("#") and (not columns or "YTID" in columns):
+                        cells[0] = cells[0].lstrip("# ")
+                        if "YTID" in cells:
+                            self.columns = columns = tuple(cells)
+                        continue
+                    if not columns:
+                        self.columns = columns = tuple(cells)
+                        continue
+                    where = f"{self.path}, line {reader.line_num}"
+                    if len(cells) < len(columns) or any(cells[len(columns) :]):
+                        raise TFRecordsError(
+                            f"{where}: {len(cells)} cells, expected {len(columns)}; labels with "
+                            "commas need quotation marks around them"
+                        )
+                    yield where, dict(zip(columns, cells, strict=False))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise TFRecordsError(f"{self.path} is no CSV file in UTF-8: {error}") from None
 
 
 def _format_of(table: _Table) -> str:
@@ -243,38 +205,25 @@ def _classes(format: str, table: _Table, labels: str | Path | None) -> ClassList
                 f"{table.path}: no row has a label; give the classes with --labels"
             )
         return ClassList(tuple(sorted(names)))
-    targets: dict[int, str] = {}
-    for where, row in table:
-        target, category = row["target"], row["category"]
-        if not re.fullmatch(r"\d+", target):
-            raise TFRecordsError(f"{where}: target must be a whole number, got {target!r}")
-        if targets.setdefault(int(target), category) != category:
-            raise TFRecordsError(
-                f"{where}: target {target} is category {category!r} here and "
-                f"{targets[int(target)]!r} before; one of them is wrong"
-            )
-    names = tuple(targets[target] for target in sorted(targets))
-    if len(set(names)) < len(names):
-        raise TFRecordsError(f"{table.path}: one category has several targets; expected one each")
+    targets = {(row["target"], row["category"]) for _, row in table}
+    try:
+        names = tuple(name for _, name in sorted((int(target), name) for target, name in targets))
+    except ValueError as error:
+        raise TFRecordsError(f"{table.path}: a target is no whole number: {error}") from None
+    if not len({target for target, _ in targets}) == len(set(names)) == len(targets):
+        raise TFRecordsError(f"{table.path}: expected one target for each category, and one only")
     return ClassList(names)
 
 
 def _clip_id(format: str, where: str, row: dict[str, str]) -> str:
     if format == "audioset":
-        if not is_clip_id(row["YTID"]):
-            raise TFRecordsError(
-                f"{where}: {row['YTID']!r} is no YouTube id; expected 11 of A-Z a-z 0-9 - _"
-            )
+        if not re.fullmatch(CLIP_ID, row["YTID"]):
+            raise TFRecordsError(f"{where}: {row['YTID']!r} is no YouTube id of 11 characters")
         return row["YTID"]
     name = row["filename"]
-    if not name:
-        raise TFRecordsError(f"{where}: the filename is empty; expected a file in the audio folder")
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise TFRecordsError(
-            f"{where}: the filename {name!r} leads out of the audio folder; expected a path below "
-            "it, without '..'"
-        )
+    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise TFRecordsError(f"{where}: the filename {name!r} is none below the audio folder")
     return name
 
 

@@ -30,8 +30,6 @@ _SAMPLE_BLOCK = 256
 _PARALLEL_BATCHES = max(2, min(8, os.cpu_count() or 1))
 ON_CORRUPT = ("raise", "skip")
 FLAC_DECODERS = ("libsndfile", "tensorflow-io")
-# Keywords of version 0.1.0.
-_RENAMED = {"damaged": "on_corrupt", "decimation": "resample"}
 
 
 def dataset(
@@ -92,23 +90,17 @@ def dataset(
     >>> for batch in tfrecords.dataset("packed/train", batch_size=32, sampling="balanced"):
     ...     audio = tf.cast(batch["waveform"], tf.float32) / 32767
     """
-    on_corrupt, resample = _with_renamed(on_corrupt, resample, renamed)
+    if unknown := set(renamed) - {"damaged", "decimation"}:
+        raise TypeError(f"dataset() got an unexpected keyword argument {unknown.pop()!r}")
+    on_corrupt = renamed.get("damaged", on_corrupt)
+    resample = renamed.get("decimation", resample)
     batch_size, seed, start, workers, worker = _whole(
         batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
     )
-    if not isinstance(path, str | os.PathLike):
-        raise TFRecordsError(f"path must be that of a packed directory, got {path!r}")
-    if workers < 1:
-        raise TFRecordsError(f"workers must be at least 1, got {workers}")
     if not 0 <= worker < workers:
         raise TFRecordsError(f"worker must lie in 0 to workers - 1, got {worker} of {workers}")
     if start % workers:
-        raise TFRecordsError(
-            f"start counts the clips of all {workers} workers and must be a multiple of that, "
-            f"got {start}"
-        )
-    if on_damage is not None and not callable(on_damage):
-        raise TFRecordsError(f"on_damage must be a function, got {on_damage!r}")
+        raise TFRecordsError(f"start must be a multiple of the {workers} workers, got {start}")
     for name, value, choices in (
         ("on_corrupt", on_corrupt, ON_CORRUPT),
         ("flac_decoder", flac_decoder, FLAC_DECODERS),
@@ -133,7 +125,7 @@ def dataset(
         reader=RecordReader(index),
         skip=on_corrupt == "skip",
         substitutes=tables if endless else None,
-        on_damage=on_damage,
+        on_damage=on_damage or (lambda damage: None),
         sample_rate=rate,
         resample=resample,
         in_graph=flac_decoder == "tensorflow-io" and index.info.codec == "flac",
@@ -177,7 +169,7 @@ class _Read:
     reader: RecordReader
     skip: bool
     substitutes: SampleTables | None
-    on_damage: Callable[[Damage], None] | None
+    on_damage: Callable[[Damage], None]
     sample_rate: int
     resample: str
     in_graph: bool
@@ -230,7 +222,7 @@ class _Read:
             raise ValueError(str(damages[min(damages)]))
         clips = clips.copy()
         for place, damage in sorted(damages.items()):
-            self._report(damage)
+            self.on_damage(damage)
             if self.substitutes is not None:
                 clips[place], audio[place] = self._substitute(clips[place], read)
         if self.substitutes is not None:
@@ -255,17 +247,13 @@ class _Read:
                 audio, damages = read(np.array([other]))
                 if not damages:
                     return other, audio[0]
-                self._report(damages[0])
+                self.on_damage(damages[0])
         raise ValueError(
             f"shard {Path(index.info.shards[index.shard[clip]].name).name}, clip "
             f"{index.clip_ids[clip].decode(errors='replace')}: the record is damaged, and so is "
             "every other that could be sampled in its place; run 'python -m tfrecords verify "
             f"{index.directory}'"
         )
-
-    def _report(self, damage: Damage) -> None:
-        if self.on_damage is not None:
-            self.on_damage(damage)
 
 
 def _weak(function: Callable | None) -> Callable | None:
@@ -308,18 +296,6 @@ def _flac_decoder(samples: int) -> Callable[[tf.Tensor], tf.Tensor]:
         )
 
     return decode
-
-
-def _with_renamed(on_corrupt: str, resample: str, renamed: dict) -> tuple[str, str]:
-    """Takes keywords by their names in version 0.1.0."""
-    if renamed.pop("cache", None) is not None:
-        raise TFRecordsError("cache is gone: mount the bucket with a tool that has a cache")
-    values = {"on_corrupt": on_corrupt, "resample": resample}
-    for name, value in renamed.items():
-        if name not in _RENAMED:
-            raise TypeError(f"dataset() got an unexpected keyword argument {name!r}")
-        values[_RENAMED[name]] = value
-    return values["on_corrupt"], values["resample"]
 
 
 def _whole(**numbers: int) -> list[int]:

@@ -159,7 +159,7 @@ class RecordReader:
         damages: dict[int, Damage] = {}
         for place, part in zip(run, parts, strict=True):
             if not self._is_right(clips[place], *part):
-                damages[place] = self._damage(clips[place], self._what_is_wrong(clips[place]))
+                damages[place] = self._damage(clips[place], _LOST)
             elif records is not None:
                 records[place] = part[1]
         return damages
@@ -183,22 +183,6 @@ class RecordReader:
             and end == schema.footer(checksum)
             and crc32c.crc32c(body, crc32c.crc32c(data_in_front)) == checksum
         )
-
-    def _what_is_wrong(self, clip: int) -> str:
-        """Why a record is not the right one: whether it is a whole one, but another clip's."""
-        index = self.index
-        record = bytearray(int(index.length[clip]))
-        try:
-            path = self._paths[index.shard[clip]]
-            self._files.read_into(path, int(index.offset[clip]), [record])
-            data = memoryview(record)[schema.HEADER_BYTES : -schema.FOOTER_BYTES]
-            if record[-schema.FOOTER_BYTES :] == schema.footer(crc32c.crc32c(data)):
-                found = schema.decode(data)[0]
-                if found != index.clip_ids[clip]:
-                    return f"found the record of clip {found.decode(errors='replace')} instead"
-        except (OSError, ValueError):
-            pass
-        return _LOST
 
     def _damage(self, clip: int, reason: str) -> Damage:
         index = self.index

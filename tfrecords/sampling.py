@@ -115,7 +115,7 @@ def sample_indices(
 ) -> tf.Tensor:
     """The clips, (n,) int64, of the sample numbers `d`, (n,) int64; eagerly and in graphs.
 
-    `batch_size` is the length of the turns of `alternate`.
+    `batch_size` is the length of the turns of `alternate`. For `streamed` see `StreamedOrder`.
     """
     d = tf.cast(d, tf.int64)
     with tf.device("/CPU:0"):  # the shuffle has no GPU kernel
@@ -125,16 +125,11 @@ def sample_indices(
             return _shuffled(tables, seed, d)
         if sampling == "balanced":
             return _balanced(tables, seed, d)
-        if sampling == "alternate":
-            block, place = d // batch_size, d % batch_size
-            within = block // 2 * batch_size + place
-            return tf.where(
-                block % 2 == 0, _balanced(tables, seed, within), _shuffled(tables, seed, within)
-            )
-        if sampling == "streamed":
-            clips = tf.numpy_function(StreamedOrder(tables, seed), [d], tf.int64, stateful=False)
-            return tf.ensure_shape(clips, d.shape)
-    raise TFRecordsError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+        block, place = d // batch_size, d % batch_size
+        within = block // 2 * batch_size + place
+        return tf.where(
+            block % 2 == 0, _balanced(tables, seed, within), _shuffled(tables, seed, within)
+        )
 
 
 class StreamedOrder:

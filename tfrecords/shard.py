@@ -2,11 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import reduce
 from pathlib import Path
+from typing import TypeVar
 
 import crc32c
 import numpy as np
@@ -17,7 +20,9 @@ from tfrecords.codecs import encode_audio
 from tfrecords.files import atomic
 from tfrecords.info import ShardInfo
 from tfrecords.manifest import Clip
-from tfrecords.prefetch import prefetch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,33 @@ def pack_shard(
                 offset += size + schema.RECORD_OVERHEAD
             report("done")
     return ShardResult(ShardInfo(path.name, len(records), offset), tuple(records), tuple(rejected))
+
+
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
+) -> Iterator[Result]:
+    """Yields `function` of each item, in order, computed by threads.
+
+    Closing the iterator ends the threads once they have finished what they are at.
+
+    Args:
+        function: its errors are raised in the place of its result.
+        items: taken one by one, not long before they are needed.
+        threads: items computed at a time.
+        ahead: results that may wait or be under way.
+    """
+    pending = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) -> np.ndarray:

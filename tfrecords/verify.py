@@ -13,8 +13,8 @@ from tfrecords.codecs import decode_audio
 from tfrecords.index import Index, load_index
 from tfrecords.info import FILE_NAME, packed_directories
 from tfrecords.pack import STATE_NAME
-from tfrecords.prefetch import prefetch
 from tfrecords.progress import Progress
+from tfrecords.shard import prefetch
 from tfrecords.storage import Files, TFRecordsError, is_remote
 
 

@@ -15,7 +15,7 @@ from tfrecords import PackSettings, load_index, pack_clips, shard, verify_direct
 from tfrecords.index import hash_ids
 from tfrecords.manifest import Clip
 from tfrecords.plan import order_clips
-from tfrecords.prefetch import prefetch
+from tfrecords.shard import prefetch
 from tfrecords.storage import TFRecordsError
 
 

@@ -81,16 +81,14 @@ def test_mistakes_are_found_before_reading(packed, tmp_path):
         ({"start": 61}, "start must be at most the 60"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": 1.5}, r"seed must be a whole number, got 1\.5"),
-        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"workers": 0}, "got 0 of 0"),
         ({"workers": 2, "worker": 2}, "got 2 of 2"),
         ({"worker": -1}, "got -1 of 1"),
-        ({"workers": 2, "start": 3}, "multiple of that, got 3"),
+        ({"workers": 2, "start": 3}, "multiple of the 2 workers, got 3"),
         ({"on_corrupt": "ignore"}, "on_corrupt must be one of raise, skip"),
         ({"damaged": "ignore"}, "on_corrupt must be one of raise, skip"),
-        ({"on_damage": 5}, "on_damage must be a function"),
         ({"flac_decoder": "x"}, "flac_decoder must be one of"),
         ({"sample_rate": 16000}, "pack them again"),
-        ({"cache": "/tmp/x"}, "cache is gone: mount the bucket"),
     ):
         with pytest.raises(TFRecordsError, match=part):
             tfrecords.dataset(packed, **({"batch_size": 1} | options))
@@ -127,7 +125,7 @@ def test_damage_names_shard_and_clip(packed, tmp_path, damage):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         ids_of(copy, batch_size=1, start=16)
     message = str(caught.value)
-    assert ("instead" if damage == "swap" else "missing, truncated or damaged") in message
+    assert "missing, truncated or damaged" in message
     assert f"shard {path.name}, clip {index.clip_ids[first].decode()}: " in message
     assert "python -m tfrecords verify" in message
     # What lies before the damage, and the other shards, can be read.
