@@ -18,7 +18,7 @@ from panns_tf.evaluation.scores import (
     scores_file,
 )
 from panns_tf.metrics import bootstrap, summarise
-from panns_tf.run import find_model
+from panns_tf.run import find_model, short_names
 from panns_tf.style import LIGHT
 from tfrecords.files import check_output_folder, write_csv
 
@@ -96,17 +96,8 @@ def compare(
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
-    """The shortest ends of paths that tell runs apart; a number where paths are the same."""
-    parts = [run.absolute().parts for run in runs]
-    # A file's name alone, best.keras, is too short.
-    shortest = [1 + (run.is_file() or run.name == "saved_model") for run in runs]
-    names: list[str] = []
-    for more in range(max(map(len, parts))):
-        names = [
-            "/".join(part[-length - more :]) for part, length in zip(parts, shortest, strict=True)
-        ]
-        if len(set(names)) == len(set(parts)):
-            break
+    """Short names that tell runs apart; a number where one is given again."""
+    names = short_names(list(runs))
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
     return [
         name if count == 1 else f"{name} ({count})"
