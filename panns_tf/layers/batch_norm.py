@@ -41,7 +41,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         else:
             x = ops.cast(inputs, "float32")  # half precision would overflow in the sums
             moments = shared_moments if self.synchronized else ops.moments
-            mean, variance = moments(x, self._reduction_axes)
+            axes = [i for i in range(len(x.shape)) if i != self.axis % len(x.shape)]
+            mean, variance = moments(x, axes)
             outputs = self._normalized(x, mean, variance)
             values = ops.cast(ops.size(x) // x.shape[self.axis], "float32")
             if self.synchronized:
