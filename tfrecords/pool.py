@@ -101,7 +101,8 @@ class _Pool:
                     deaths[death.place] += 1
                 if deaths[None] > _MOST_WITHOUT_CLIP:
                     raise OSError(
-                        f"{task.path}: the processes that pack it die; is there enough memory?"
+                        f"{task.path}: the processes that pack it die; is there enough memory? A "
+                        "script that packs with workers needs `if __name__ == '__main__':`"
                     ) from None
                 if threads > 1:  # one after the other, to see which it is
                     threads = 1
