@@ -53,7 +53,8 @@ def exported(network, folder: Path, precisions: list[str], clips: list[np.ndarra
             ("LiteRT", export_litert, ".tflite"),
         ):
             path = folder / f"{precision}{suffix}"
-            files[runtime, precision] = export(network, path, precision, clips)
+            export(network, path, precision, clips)
+            files[runtime, precision] = path
             print(f"{network.name}: {path.name}", file=sys.stderr, flush=True)
     return files
 

@@ -13,17 +13,11 @@ from pathlib import Path
 
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
 
-#: Of the decision-level networks the one with the highest published mAP.
-MODEL = "Cnn14_DecisionLevelAtt"
-
 #: Tags on the page, and classes whose probability is drawn over time.
 TOP = 10
 
 #: Seconds between two searches for uploads that are to be deleted, and the age at which they are.
 DELETED = (300, 1800)
-
-#: Visitors who may wait; recordings are taken one after the other.
-WAITING = 16
 
 _DESCRIPTION = """\
 Open a page in the browser: drop a recording or record one, and see its spectrogram, its tags and
@@ -40,7 +34,8 @@ are run on windows.
 class DemoSettings:
     """Which network is shown, where, and what recordings are taken."""
 
-    model: str = setting(MODEL, "what predicts", metavar="MODEL")
+    # Of the decision-level networks the one with the highest published mAP.
+    model: str = setting("Cnn14_DecisionLevelAtt", "what predicts", metavar="MODEL")
     weights: str = setting(
         "audioset",
         "for the name of a network: the file of its weights",
@@ -97,13 +92,7 @@ def _import_gradio():
 
 
 def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
-    """Returns the page as ``gradio.Interface``.
-
-    Args:
-        network: from `panns_tf.create_model`, with labels.
-        max_mb: stated on the page; `served` sees to it.
-        max_seconds: longer recordings are refused.
-    """
+    """Returns the page as ``gradio.Interface``; `served` bounds uploads by ``max_mb``."""
     gradio = _import_gradio()
     from PIL import Image
 
@@ -113,7 +102,7 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
     from tfrecords.audio import AudioError, read_audio
 
     tagger, detector = AudioTagger(network), SoundEventDetector(network)
-    rate = tagger.sample_rate
+    rate, step = tagger.sample_rate, detector.step_seconds
 
     def predict(path: str | None):
         if path is None:
@@ -128,15 +117,8 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
             message = " ".join(str(error).split()).replace(path, Path(path).name)
             raise gradio.Error(message, print_exception=False) from error
         events, picture = result.detection.events, io.BytesIO()
-        draw_recording(
-            picture,
-            result.spectrogram,
-            result.scores,
-            detector.step_seconds,
-            events,
-            tagger.labels,
-            top=TOP,
-        )
+        scores, labels = result.scores, tagger.labels
+        draw_recording(picture, result.spectrogram, scores, step, events, labels, top=TOP)
         rows = [[f"{e.onset:.2f}", f"{e.offset:.2f}", e.label, f"{e.score:.3f}"] for e in events]
         return {tag.label: tag.score for tag in tags}, Image.open(picture), rows
 
@@ -156,32 +138,14 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
         api_visibility="private",  # nothing but this page is to call it
         analytics_enabled=False,
         delete_cache=DELETED,
-    ).queue(max_size=WAITING, default_concurrency_limit=1)
+    ).queue(max_size=16, default_concurrency_limit=1)  # one after the other
 
 
 @contextlib.contextmanager
 def served(
-    network,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    max_mb: float = 50.0,
-    max_seconds: float = 600.0,
+    network, host: str = "127.0.0.1", port: int = 0, max_mb: float = 50, max_seconds: float = 600
 ) -> Iterator[str]:
-    """Serves the page; what was uploaded is gone when the context ends.
-
-    Args:
-        network: from `panns_tf.create_model`, with labels.
-        host: address to listen at.
-        port: 0 for one that is free.
-        max_mb: larger uploads are refused.
-        max_seconds: longer recordings are refused.
-
-    Yields:
-        The address of the page.
-
-    Raises:
-        ValueError: if Gradio is not installed, or the address cannot be had.
-    """
+    """Serves the page and yields its address; at the end, what was uploaded is gone."""
     gradio = _import_gradio()
     # Gradio's own theme fetches fonts from elsewhere.
     theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
@@ -202,16 +166,14 @@ def served(
                 run_history=False,
                 footer_links=[],
                 enable_monitoring=False,
-                mcp_server=False,
-                pwa=False,
                 theme=theme,
                 max_file_size=int(max_mb * 1e6),
             )
-        except OSError:
+        except OSError as error:
             raise ValueError(
                 f"nothing can be served at --host {host} --port {port}: another program has the "
                 "port, or the address is not one of this computer; choose another"
-            ) from None
+            ) from error
         try:
             yield address
         finally:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.export.precision import of_length
-from panns_tf.export.runtimes import open_exported
+from panns_tf.export.runtimes import PRECISIONS, open_exported
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for
@@ -30,6 +29,41 @@ EQUAL = 0.98
 
 #: A rounded file that agrees on fewer first classes of the calibration clips is of no use.
 LEAST_AGREEMENT = 0.5
+
+
+def checked_clips(
+    network: Network, precision: str, calibration: Sequence | None
+) -> list[np.ndarray]:
+    """Returns the clips to calibrate on as batches of one, after a look at them.
+
+    Args:
+        network: to be exported.
+        precision: one of `PRECISIONS`.
+        calibration: float waveforms (samples,) in [-1, 1] at the network's rate; or None.
+
+    Raises:
+        ValueError: for an unknown precision, ``int8`` without clips, and for what is no clip.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; expected one of {PRECISIONS}")
+    clips = [np.asarray(clip) for clip in calibration or ()]
+    if precision == "int8" and not clips:
+        raise ValueError(
+            "int8 needs clips like those it is for, to measure the ranges of its activations: "
+            "give calibration, 100 clips or so; or take dynamic_int8"
+        )
+    for clip in clips:
+        if clip.ndim != 1 or clip.dtype.kind != "f" or not clip.size or not np.isfinite(clip).all():
+            raise ValueError(
+                "a calibration clip is a finite float waveform (samples,) in [-1, 1]; received "
+                f"{clip.dtype} of shape {clip.shape}"
+            )
+    return [clip.astype("float32")[None] for clip in clips]
+
+
+def of_length(clip: np.ndarray, samples: int) -> np.ndarray:
+    """Returns (batch, any length) cut or extended by zeros to (batch, samples)."""
+    return np.pad(clip[:, :samples], ((0, 0), (0, max(0, samples - clip.shape[1]))))
 
 
 def check_export(
@@ -57,17 +91,15 @@ def check_export(
             finite, or is too far from it: see `excess` and `LEAST_AGREEMENT`.
     """
     call, description = open_exported(path)
-    expected = describe(network)
-    for name, value in expected.items():
+    for name, value in describe(network).items():
         if description.get(name) != value:
             raise ValueError(f"{path} is of another network: its {name} differ")
     fixed = description.get("clip_samples")
     if lengths is None:
-        lengths = [round(expected["sample_rate"] * seconds) for seconds in SECONDS]
+        lengths = [round(network.arch.frontend.sample_rate * seconds) for seconds in SECONDS]
     waveforms = [noisy_tones(1 if fixed else 2, n) for n in ([fixed] if fixed else lengths)]
     real = [np.atleast_2d(clip).astype("float32") for clip in clips]
-    if fixed:
-        real = [of_length(clip, fixed) for clip in real]
+    real = [of_length(clip, fixed) for clip in real] if fixed else real
     network = in_precision(network)
     pairs = [_outputs(call, network, waveform) for waveform in (*waveforms, *real)]
     measured = {
@@ -138,20 +170,20 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
 
 def _outputs(call, network: Network, waveform: np.ndarray) -> tuple[dict, dict]:
     """Returns what a file gives for a waveform, and what its network does."""
+    with traced_for("portable"):
+        outputs = network(waveform, training=False)
+    expected = {name: np.asarray(value) for name, value in outputs.items()}
     try:
         found = call(waveform)
-    except Exception as error:  # whatever runtimes raise
+        shapes = {name: found[name].shape for name in expected}
+    except Exception as error:  # whatever runtimes raise, and KeyError
         reason = " ".join(str(error).split())
         raise ValueError(
             f"the file fails on clips of {waveform.shape[1]} samples: {reason}"
         ) from error
-    with traced_for("portable"):
-        expected = network(waveform, training=False)
-    expected = {name: np.asarray(value) for name, value in expected.items()}
-    for name, value in expected.items():
-        if name not in found or found[name].shape != value.shape:
-            shape = found[name].shape if name in found else "nothing"
-            raise ValueError(f"the file gives {shape} for {name}, expected {value.shape}")
+    wanted = {name: value.shape for name, value in expected.items()}
+    if shapes != wanted:
+        raise ValueError(f"the file gives outputs of {shapes}, expected {wanted}")
     return found, expected
 
 

@@ -6,7 +6,7 @@ import itertools
 import os
 from pathlib import Path
 
-from panns_tf.export.formats import FORMATS, PRECISIONS, format_of
+from panns_tf.export.runtimes import FORMATS, PRECISIONS, format_of
 from tfrecords.files import check_output_file, check_output_folder, read_json
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
 
@@ -69,20 +69,16 @@ class ExportSettings:
     def __post_init__(self) -> None:
         """Refuses settings that would be without effect, too."""
         check_settings(self)
-        kind, output = format_of(self.output, self.format), self.output
-        if kind == "savedmodel" and self.precision != "float32":
-            raise ValueError(
-                f"a SavedModel is float32; received --precision {self.precision}, which an "
-                "--output that ends with .onnx or .tflite can have"
-            )
-        for flag, value, kinds in (
+        kind = format_of(self.output, self.format)
+        for flag, given, kinds in (
             ("--top-k", self.top_k, ("savedmodel",)),
             ("--clip-seconds", self.clip_seconds, ("litert",)),
             ("--calibration", self.calibration, ("onnx", "litert")),
+            (f"--precision {self.precision}", self.precision != "float32", ("onnx", "litert")),
         ):
-            if value is not None and kind not in kinds:
+            if given and kind not in kinds:
                 raise ValueError(
-                    f"{flag} is for {' and '.join(kinds)}; --output {output} is {kind}"
+                    f"{flag} is for {' and '.join(kinds)}; --output {self.output} is {kind}"
                 )
         if self.precision == "int8" and not self.calibration:
             raise ValueError("--precision int8 needs --calibration: recordings it is fitted to")
@@ -133,17 +129,16 @@ def _export_file(network, settings: ExportSettings, recordings: list[Path]) -> s
     from panns_tf.export import litert, onnx
     from tfrecords.audio import open_audio
 
-    clips, results = [], []
+    clips = []
     rate = network.arch.frontend.sample_rate
     for recording in recordings:
         with open_audio(recording, rate) as stream:
             clips.append(stream.read(round(CALIBRATION_SECONDS * rate)))
-    common = (network, settings.output, settings.precision, clips or None)
+    common = (network, settings.output, settings.precision, clips)
     if format_of(settings.output) == "onnx":
-        onnx.export_onnx(*common, report=results.append)
+        measured = onnx.export_onnx(*common)
     else:
-        litert.export_litert(*common, settings.clip_seconds, report=results.append)
-    (measured,) = results
+        measured = litert.export_litert(*common, settings.clip_seconds)
     lines = [f"in {measured['runtime']}, {measured['precision']}, differs from the network by"]
     for name, largest in measured["largest"].items():
         lines.append(f"  {name}: at most {largest:.1e}, {measured['mean'][name]:.1e} in the mean")

@@ -6,17 +6,15 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from panns_tf.export.check import check_export
-from panns_tf.export.formats import KEY, NEEDED, SIGNATURE
-from panns_tf.export.portable import portable
-from panns_tf.export.precision import checked_clips, front_layers, of_length
-from panns_tf.export.runtimes import litert, quiet
+from panns_tf.export.check import check_export, checked_clips, of_length
+from panns_tf.export.portable import front_layers, portable
+from panns_tf.export.runtimes import KEY, NEEDED, SIGNATURE, quiet
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for
@@ -39,8 +37,7 @@ def export_litert(
     precision: str = "float32",
     calibration: Sequence | None = None,
     clip_seconds: float | None = None,
-    report: Callable[[dict], None] | None = None,
-) -> Path:
+) -> dict:
     """Writes a network as a LiteRT file, front end included, and checks it in LiteRT.
 
     Its signature ``serving_default`` takes ``waveform``, float32 (batch, samples) in [-1, 1],
@@ -59,21 +56,19 @@ def export_litert(
         calibration: as for `panns_tf.export.onnx.export_onnx`.
         clip_seconds: for one clip of this length at a time only, which some accelerators of
             phones ask for; calibration clips are cut or extended to it.
-        report: is given what `panns_tf.export.check.check_export` measured.
 
     Returns:
-        The path.
+        What `panns_tf.export.check.check_export` measured.
 
     Raises:
         ValueError: as `panns_tf.export.onnx.export_onnx`; and for a length of no samples.
     """
-    litert()  # to be missed before the work
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401  to be missed before the work
+        import ai_edge_quantizer  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"export to LiteRT needs {error.name}: {NEEDED}") from None
     clips = checked_clips(network, precision, calibration)
-    if precision != "float32":
-        try:
-            import ai_edge_quantizer  # noqa: F401
-        except ImportError:
-            raise ValueError(f"{precision} in .tflite needs ai-edge-quantizer: {NEEDED}") from None
     path = Path(path)
     check_output_file(path, "path", force=True, suffixes=(".tflite",))
     described = {**describe(network), "precision": precision}
@@ -93,10 +88,7 @@ def export_litert(
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr("labels.txt", "".join(f"{x}\n" for x in network.labels or ()))
             archive.writestr(f"{KEY}.json", json.dumps(described, indent=2) + "\n")
-        measured = check_export(temporary, network, clips=clips)
-    if report:
-        report(measured)
-    return path
+        return check_export(temporary, network, clips=clips)
 
 
 def _converted(network: Network, samples: int | None) -> bytes:

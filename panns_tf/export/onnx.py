@@ -4,18 +4,17 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from panns_tf.export.check import check_export
-from panns_tf.export.formats import KEY, NEEDED
-from panns_tf.export.portable import portable
-from panns_tf.export.precision import checked_clips, front_layers, in_float16
-from panns_tf.export.runtimes import quiet
+from panns_tf.export.check import check_export, checked_clips
+from panns_tf.export.portable import front_layers, in_float16, portable
+from panns_tf.export.runtimes import KEY, NEEDED, quiet
 from panns_tf.inference.loading import describe
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for
@@ -38,8 +37,7 @@ def export_onnx(
     path: str | Path,
     precision: str = "float32",
     calibration: Sequence | None = None,
-    report: Callable[[dict], None] | None = None,
-) -> Path:
+) -> dict:
     """Writes a network as an ONNX file, front end included, and checks it in ONNX Runtime.
 
     Its input is ``waveform``, float32 (batch, samples) in [-1, 1], both axes of any size; its
@@ -54,12 +52,11 @@ def export_onnx(
             whose activations are rounded clip by clip; or ``int8``, rounded by ranges
             measured on the clips given.
         calibration: clips like those that the file is for; see
-            `panns_tf.export.precision.checked_clips`. Needed for ``int8``, else used in the
+            `panns_tf.export.check.checked_clips`. Needed for ``int8``, else used in the
             check only.
-        report: is given what `panns_tf.export.check.check_export` measured.
 
     Returns:
-        The path.
+        What `panns_tf.export.check.check_export` measured.
 
     Raises:
         ValueError: before the work, for an unknown precision, missing or unsuited clips, a path
@@ -83,10 +80,7 @@ def export_onnx(
         described = {**describe(network), "precision": precision}
         onnx.helper.set_model_props(model, {KEY: json.dumps(described)})
         onnx.save(model, temporary)
-        measured = check_export(temporary, network, clips=clips)
-    if report:
-        report(measured)
-    return path
+        return check_export(temporary, network, clips=clips)
 
 
 def _converted(network: Network):
@@ -101,11 +95,8 @@ def _converted(network: Network):
     model = portable(network)
     kernels = [w for w in model.weights if math.prod(w.shape) >= LARGE]
     names = [f"kernel{number}" for number in range(len(kernels))]
-    signature = [tf.TensorSpec((None, None), tf.float32, name="waveform")]
-    signature += [
-        tf.TensorSpec(kernel.shape, tf.float32, name=name)
-        for kernel, name in zip(kernels, names, strict=True)
-    ]
+    shapes = {"waveform": (None, None)} | {x: k.shape for x, k in zip(names, kernels, strict=True)}
+    signature = [tf.TensorSpec(shape, tf.float32, name=x) for x, shape in shapes.items()]
 
     def outputs(waveform, *values):
         with keras.StatelessScope(list(zip(kernels, values, strict=True))):
@@ -130,7 +121,7 @@ def fill_in(model, values: Mapping[str, np.ndarray]) -> None:
         model: changed in place.
         values: by the names of inputs, which are inputs no longer.
     """
-    import onnx
+    from onnx.numpy_helper import from_array, to_array
     from onnx.reference import ReferenceEvaluator
 
     graph = model.graph
@@ -139,24 +130,19 @@ def fill_in(model, values: Mapping[str, np.ndarray]) -> None:
     outputs = {value.name for value in graph.output}
     arrays, nodes = dict(values), []
     for node in graph.node:
-        known = all(name in arrays or name in constants for name in node.input if name)
-        if not (known and any(name in arrays for name in node.input)) or outputs & set(node.output):
+        names = {name for name in node.input if name}
+        follows = names & arrays.keys() and names <= arrays.keys() | constants.keys()
+        if not follows or outputs & set(node.output):
             nodes.append(node)
             continue
-        feeds = {
-            name: arrays[name] if name in arrays else onnx.numpy_helper.to_array(constants[name])
-            for name in node.input
-            if name
-        }
+        feeds = {x: arrays[x] if x in arrays else to_array(constants[x]) for x in names}
         evaluator = ReferenceEvaluator(node, opsets={"": model.opset_import[0].version})
         arrays |= zip(node.output, evaluator.run(None, feeds), strict=True)
-    used = {name for node in nodes for name in node.input} | outputs
-    initializers = [constant for name, constant in constants.items() if name in used]
-    initializers += [
-        onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
-        for name, array in arrays.items()
-        if name in used
-    ]
+    used = {name for node in nodes for name in node.input}
+    initializers = [constants[name] for name in constants if name in used | outputs]
+    for name, array in arrays.items():
+        if name in used:
+            initializers.append(from_array(np.ascontiguousarray(array), name))
     for field, entries in (("input", inputs), ("node", nodes), ("initializer", initializers)):
         del getattr(graph, field)[:]
         getattr(graph, field).extend(entries)
@@ -186,6 +172,7 @@ def _rounded(model, front: set[str], precision: str, clips: list[np.ndarray]):
         # Processors without VNNI add pairs of products in 16 bits, too few for full 8.
         "reduce_range": True,
     }
+    feeds = iter([{"waveform": clip} for clip in clips])
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "int8.onnx"
         if precision == "dynamic_int8":
@@ -194,7 +181,7 @@ def _rounded(model, front: set[str], precision: str, clips: list[np.ndarray]):
             quantization.quantize_static(
                 model,
                 target,
-                _Reader(clips),
+                SimpleNamespace(get_next=lambda: next(feeds, None)),
                 activation_type=quantization.QuantType.QUInt8,
                 op_types_to_quantize=list(ROUNDED),
                 **settings,
@@ -222,14 +209,3 @@ def front_nodes(model, front: set[str]) -> list[str]:
         else:
             behind.update(node.output)
     return names
-
-
-class _Reader:
-    """Gives clips one by one, as ``onnxruntime.quantization.CalibrationDataReader`` does."""
-
-    def __init__(self, clips: list[np.ndarray]):
-        self._clips: Iterator[np.ndarray] = iter(clips)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        clip = next(self._clips, None)
-        return None if clip is None else {"waveform": clip}

@@ -30,6 +30,31 @@ def portable(network: Network) -> keras.Model:
     return keras.Model(*folded_graph(network, PortableLayers(network)), name=network.name)
 
 
+def in_float16(network: Network) -> Network:
+    """Returns a copy of a network that computes in float16, but for the front end and the end.
+
+    Those layers stay float32 that do so when a network is trained in mixed precision.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        copy = Network.from_config(network.get_config())
+    finally:
+        keras.config.set_dtype_policy(before)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def front_layers(network: Network) -> set[str]:
+    """Returns the names of a network's first layers: neither float16 nor 8 bits hold decibels.
+
+    They are those that stay float32 in mixed precision, before the last that does not.
+    """
+    found = in_float16(network).layers  # from the input to the outputs
+    half = [i for i, x in enumerate(found) if x.weights and x.compute_dtype == "float16"]
+    return {layer.name for layer in found[: max(half)] if layer.compute_dtype == "float32"}
+
+
 class PortableLayers(FoldedLayers):
     """Gives a network's layers folded, and the log-mel as convolutions."""
 

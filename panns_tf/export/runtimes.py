@@ -1,4 +1,4 @@
-"""Exported files run by the runtimes they are for."""
+"""Formats and precisions of exported files, and the runtimes that they are for."""
 
 import contextlib
 import io
@@ -12,8 +12,38 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.export.formats import KEY, NEEDED, SIGNATURE
-from panns_tf.inference.loading import load_any
+#: Endings of the files; what has none of them is the folder of a SavedModel.
+ENDINGS = {"onnx": ".onnx", "litert": ".tflite"}
+FORMATS = ("savedmodel", *ENDINGS)
+
+#: ``dynamic_int8`` rounds weights to 8 bits, and activations by the range that each clip has;
+#: ``int8`` rounds activations by ranges that were measured on clips beforehand.
+PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
+
+#: The entry of a file's metadata that describes its network.
+KEY = "panns_tf"
+
+#: The name under which a LiteRT file can be called.
+SIGNATURE = "serving_default"
+
+NEEDED = "pip install 'panns_tf[export]'"
+
+
+def format_of(path: Path, asked: str | None = None) -> str:
+    """Returns the format of an export, which the ending of its path says.
+
+    Raises:
+        ValueError: if another was asked for.
+    """
+    by_ending = {ending: name for name, ending in ENDINGS.items()}
+    kind = by_ending.get(path.suffix, "savedmodel")
+    capitals = path.suffix not in by_ending and path.suffix.lower() in by_ending
+    if not capitals and asked in (None, kind):
+        return kind
+    raise ValueError(
+        f"--output {path} is not what --format {asked or kind} needs: names of files end in "
+        f"{' or '.join(by_ending)}, and a SavedModel is a folder"
+    )
 
 
 def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict]:
@@ -33,19 +63,20 @@ def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np
     path = Path(path)
     if not path.exists():
         raise ValueError(f"no such file: {path}")
-    return {".onnx": _onnx, ".tflite": _litert}.get(path.suffix, _saved_model)(path)
+    try:
+        return {".onnx": _onnx, ".tflite": _litert}.get(path.suffix, _saved_model)(path)
+    except ImportError as error:
+        raise ValueError(f"{path.suffix} files need {error.name}: {NEEDED}") from None
+    except Exception as error:  # the runtimes' own classes, KeyError, BadZipFile
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} cannot be loaded as an export: {reason}") from error
 
 
 def _onnx(path: Path):
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ValueError(f"running {path.name} needs ONNX Runtime: {NEEDED}") from None
-    try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        description = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
-    except Exception as error:  # its own classes, and KeyError
-        raise _unreadable(path, error) from error
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    description = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
     names = [output.name for output in session.get_outputs()]
 
     def call(waveform: np.ndarray) -> dict[str, np.ndarray]:
@@ -55,47 +86,29 @@ def _onnx(path: Path):
 
 
 def _litert(path: Path):
-    interpreter_class, runtime = litert()
-    try:
-        interpreter = interpreter_class(str(path), num_threads=os.cpu_count())
-        run = interpreter.get_signature_runner(SIGNATURE)
-        with zipfile.ZipFile(path) as file:
-            description = json.loads(file.read(f"{KEY}.json"))
-    except Exception as error:  # ValueError, KeyError, BadZipFile
-        raise _unreadable(path, error) from error
+    import ai_edge_litert
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    run = interpreter.get_signature_runner(SIGNATURE)
+    with zipfile.ZipFile(path) as file:
+        description = json.loads(file.read(f"{KEY}.json"))
 
     def call(waveform: np.ndarray) -> dict[str, np.ndarray]:
         return run(waveform=waveform) if interpreter else {}  # the interpreter owns the tensors
 
-    return call, {**description, "runtime": runtime}
-
-
-def litert() -> tuple[type, str]:
-    """Returns the class of LiteRT's interpreter and what it is called.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    try:
-        from ai_edge_litert import __version__
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        raise ValueError(f".tflite files need LiteRT: {NEEDED}") from None
-    return Interpreter, f"LiteRT {__version__}"
+    return call, {**description, "runtime": f"LiteRT {ai_edge_litert.__version__}"}
 
 
 def _saved_model(path: Path):
+    from panns_tf.inference.loading import load_any
+
     model, description = load_any(path)
 
     def call(waveform: np.ndarray) -> dict[str, np.ndarray]:
         return {name: np.asarray(value) for name, value in model(waveform).items()}
 
     return call, {"precision": "float32", **description, "runtime": "TensorFlow"}
-
-
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return ValueError(f"{path} cannot be loaded as an export of this project: {reason}")
 
 
 @contextlib.contextmanager

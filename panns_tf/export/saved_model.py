@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -62,18 +62,18 @@ def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -
     path = Path(path)
     if path.exists() and not (path / "saved_model.pb").exists():
         raise ValueError(f"{path} exists and is no SavedModel; choose another place")
-    if isinstance(top_k, bool) or int(top_k) != top_k or top_k < 1:
-        raise ValueError(f"top_k must be a whole number above 0; received {top_k}")
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1; received {top_k}")
     undefined = [v.path for v in network.variables if not np.isfinite(v.numpy()).all()]
     if undefined:
         raise ValueError(f"the weights of {network.name} hold NaN or infinity ({undefined[0]})")
-    top_k = min(int(top_k), network.num_classes)
+    top_k = min(top_k, network.num_classes)
     path.parent.mkdir(parents=True, exist_ok=True)
     exact = in_precision(network)
     for fold in (True, False):
         with contextlib.suppress(_DiffersError), atomic_path(path) as temporary:
             model = folded(exact) if fold else exact
-            _write(model, _labels_of(network), top_k, temporary)
+            _write(model, network.labels, top_k, temporary)
             distance, over = difference(exact, temporary)
             if over > 1:
                 raise _DiffersError
@@ -91,11 +91,13 @@ class _DiffersError(Exception):
     """What was written is not what the network is."""
 
 
-def _write(model: keras.Model, labels: Sequence[str], top_k: int, path: Path) -> None:
+def _write(model: keras.Model, labels, top_k: int, path: Path) -> None:
+    classes = model.output["clipwise_output"].shape[-1]
+    # One a line, none of them empty.
+    lines = [" ".join(label.split()) for label in labels or [""] * classes]
+    lines = [line or f"class {number}" for number, line in enumerate(lines)]
     with tempfile.TemporaryDirectory() as folder, traced_for("portable"):
         file = Path(folder) / LABELS.name
-        # One a line, none of them empty.
-        lines = (" ".join(label.split()) or f"class {i}" for i, label in enumerate(labels))
         file.write_text("".join(f"{x}\n" for x in lines), encoding="utf-8", newline="\n")
         lookup = tf.lookup.TextFileIndex
         rows = tf.lookup.TextFileInitializer(
@@ -150,37 +152,37 @@ def difference(network: Network, path: Path) -> tuple[float, float]:
 
     Returns:
         The largest distance between two values; of outputs with values beyond 1, such as
-        embeddings, as a part of the largest. And the largest `excess`. Infinity if any is
-        undefined.
+        embeddings, as a part of the largest. And the largest `excess`.
     """
     labels = np.array((path / LABELS).read_text(encoding="utf-8").split("\n")[:-1])
     rng = np.random.default_rng(0)
     distances, over = [0.0], [0.0]
-    # On the CPU, where the order of sums is much the same with folding and without.
-    with tf.device("CPU:0"), traced_for("portable"), _full_products():
-        loaded = tf.saved_model.load(str(path))  # owns the weights
-        for batch, seconds in CHECKS:
-            samples = round(seconds * network.arch.frontend.sample_rate)
-            waveform = rng.uniform(-0.5, 0.5, (batch, samples)).astype("float32")
-            expected = _arrays(network(waveform, training=False))
-            for name, function in loaded.signatures.items():
-                found, wanted = _arrays(function(waveform=tf.constant(waveform))), expected
-                if name == "tag":
-                    found, wanted = _tags(found, expected, labels)
-                distances += [_distance(value, wanted[key]) for key, value in found.items()]
-                over.append(excess(found, wanted))
+    # On the CPU, where the order of sums is much the same with folding and without, and in full
+    # products, since GPUs' shorter ones round in their own ways.
+    short_products = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        with tf.device("CPU:0"), traced_for("portable"):
+            loaded = tf.saved_model.load(str(path))  # owns the weights
+            for batch, seconds in CHECKS:
+                samples = round(seconds * network.arch.frontend.sample_rate)
+                waveform = rng.uniform(-0.5, 0.5, (batch, samples)).astype("float32")
+                expected = _arrays(network(waveform, training=False))
+                for name, function in loaded.signatures.items():
+                    found, wanted = _arrays(function(waveform=tf.constant(waveform))), expected
+                    if name == "tag":
+                        found, wanted = _tags(found, expected, labels)
+                    over.append(excess(found, wanted))
+                    for key, value in found.items() if np.isfinite(over[-1]) else ():
+                        scale = max(1.0, np.abs(wanted[key]).max())
+                        distances.append(float(np.abs(value - wanted[key]).max() / scale))
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(short_products)
     return max(distances), max(over)
 
 
 def _arrays(outputs: dict) -> dict[str, np.ndarray]:
     return {key: value.numpy() for key, value in outputs.items()}
-
-
-def _distance(found: np.ndarray, expected: np.ndarray) -> float:
-    if found.shape != expected.shape:
-        return np.inf
-    distance = np.nan_to_num(np.abs(found - expected), nan=np.inf)
-    return float(distance.max() / max(1.0, np.abs(expected).max()))
 
 
 def _tags(tagged: dict, expected: dict, labels: np.ndarray) -> tuple[dict, dict]:
@@ -194,18 +196,3 @@ def _tags(tagged: dict, expected: dict, labels: np.ndarray) -> tuple[dict, dict]
     ordered = -np.sort(-clips, axis=1)[:, : scores.shape[1]]
     found = {"scores": scores, "scores in order": scores}
     return found, {**expected, "scores": named, "scores in order": ordered}
-
-
-@contextlib.contextmanager
-def _full_products() -> Iterator[None]:
-    """Has GPUs multiply in full float32, since the shorter products round in their own ways."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
-
-
-def _labels_of(network: Network) -> list[str]:
-    return list(network.labels or (f"class {number}" for number in range(network.num_classes)))

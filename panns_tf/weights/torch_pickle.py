@@ -123,6 +123,8 @@ def _check_opcodes(file: BinaryIO) -> None:
             raise RefusedError(f"it uses the pickle opcode {name}, which no state dict needs")
         if count >= MAX_OPCODES:
             raise RefusedError(f"its pickle has more than {MAX_OPCODES} opcodes")
+        if name == "GLOBAL":  # before an opcode behind it is refused, which says less
+            _check_name(argument)
         if name == "MARK":
             marks.append(len(sizes))
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -143,16 +145,20 @@ def _check_opcodes(file: BinaryIO) -> None:
             sizes[first:] = [size] * len(opcode.stack_after)
 
 
+def _check_name(name: str) -> str:
+    if name not in NAMES:
+        asked = shown(name.replace(" ", "."))
+        raise RefusedError(f"it asks for {asked}, which no state dict needs")
+    return name
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, **settings):
         super().__init__(file, **settings)
         self.storages: dict[str, Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if f"{module} {name}" not in NAMES:
-            asked = shown(f"{module}.{name}")
-            raise RefusedError(f"it asks for {asked}, which no state dict needs")
-        return NAMES[f"{module} {name}"]
+        return NAMES[_check_name(f"{module} {name}")]
 
     def persistent_load(self, identity: Any) -> Storage:
         """Returns the storage of an id: (storage, type, key, location, numel[, None])."""

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from panns_tf.cli import main
 from panns_tf.export import cli, litert, onnx
-from panns_tf.export.formats import format_of
-from panns_tf.export.runtimes import open_exported
+from panns_tf.export.runtimes import format_of, open_exported
 from panns_tf.inference.loading import load_network
 from panns_tf.weights.loading import create_model
 
@@ -57,12 +56,12 @@ def calls(monkeypatch) -> list[dict]:
     """Has the two other formats only write down how they were called."""
     found = []
 
-    def export(network, path, precision, calibration, clip_seconds=None, *, report):
+    def export(network, path, precision, calibration, clip_seconds=None):
         found.append((network.arch.name, path.name, precision, calibration, clip_seconds))
         path.write_bytes(bytes(250_000))
         measured = {"largest": {"clipwise_output": 2e-3}, "mean": {"clipwise_output": 1e-4}}
         about = {"runtime": "a runtime", "precision": precision, "agreement": 0.955}
-        report({**about, **measured})
+        return {**about, **measured}
 
     monkeypatch.setattr(onnx, "export_onnx", export)
     monkeypatch.setattr(litert, "export_litert", export)
@@ -74,8 +73,8 @@ def test_other_formats_get_what_was_asked_for(model, tmp_path, calls, capsys):
     words = ("--precision", "dynamic_int8", "--clip-seconds", 2.5)
     export("--model", model, "--output", tmp_path / "a.tflite", *words)
     assert calls == [
-        ("Tiny", "a.onnx", "float32", None, None),
-        ("Tiny", "a.tflite", "dynamic_int8", None, 2.5),
+        ("Tiny", "a.onnx", "float32", [], None),
+        ("Tiny", "a.tflite", "dynamic_int8", [], 2.5),
     ]
     assert capsys.readouterr().out.splitlines()[-4:] == [
         f"Written: {tmp_path}/a.tflite (0.2 MB)",
@@ -129,15 +128,19 @@ def test_options_that_make_no_sense(tmp_path):
     (tmp_path / "a.tflite").touch()
     (tmp_path / "folder").mkdir()
     for output, words, message in (
-        ("out", ("--format", "onnx"), "--format onnx needs the ending .onnx; received --output"),
-        ("out", ("--format", "litert"), "needs the ending .tflite"),
-        ("out", ("--precision", "float16"), "a SavedModel is float32; received --precision"),
+        ("out", ("--format", "onnx"), "out is not what --format onnx needs"),
+        ("out", ("--format", "litert"), "files end in .onnx or .tflite, and"),
+        (
+            "out",
+            ("--precision", "float16"),
+            "--precision float16 is for onnx and litert;",
+        ),
         ("out", ("--top-k", "0"), "top_k must be at least 1; received 0"),
         ("out", ("--clip-seconds", "2"), "--clip-seconds is for litert; .* is savedmodel"),
         ("out", ("--calibration", "x"), "--calibration is for onnx and litert; .* is savedmodel"),
-        ("a.TFLITE", (), "write the ending as .tflite"),
+        ("a.TFLITE", (), "a.TFLITE is not what"),
         ("a.onnx", ("--top-k", "3"), "--top-k is for savedmodel; .* is onnx"),
-        ("a.onnx", ("--format", "savedmodel"), "--format savedmodel needs a folder"),
+        ("a.onnx", ("--format", "savedmodel"), "--format savedmodel needs: .* a folder"),
         ("b.tflite", ("--clip-seconds", "nan"), "clip_seconds must be above 0"),
         ("a.onnx", ("--precision", "int8"), "--precision int8 needs --calibration"),
         ("a.tflite", (), "a.tflite exists; remove it, or add --force"),

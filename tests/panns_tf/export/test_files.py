@@ -30,10 +30,7 @@ endings = pytest.mark.parametrize("ending", EXPORTS)
 
 def export(network, path: Path, *arguments, **settings) -> dict:
     """Exports by the ending of a path; returns what was measured."""
-    found = []
-    function = EXPORTS[path.suffix[1:]]
-    assert function(network, path, *arguments, **settings, report=found.append) == path
-    return found[0]
+    return EXPORTS[path.suffix[1:]](network, path, *arguments, **settings)
 
 
 @pytest.mark.parametrize(
@@ -250,10 +247,9 @@ def test_mistakes_are_found_before_the_work(ending, network, tmp_path, monkeypat
     for name, *arguments, message in (
         (good, "float64", "unknown precision 'float64'"),
         (good, "int8", "int8 needs clips"),
-        (good, "int8", [(np.zeros(99, "float32"), 8000)], "rate of 32000 Hz; received 8000"),
         (good, "int8", [np.zeros((1, 99), "float32")], r"float32 of shape \(1, 99\)"),
         (good, "int8", [np.zeros(99, "int16")], "received int16"),
-        (good, "int8", [np.float32([np.nan])], "not finite"),
+        (good, "int8", [np.float32([np.nan])], "a finite float waveform"),
         ("n.h5", f"must end in .{ending}"),
         (f"taken.{ending}", "is a folder"),
         (f"file/{good}", "the folder .* does not exist|cannot be written"),

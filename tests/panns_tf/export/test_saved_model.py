@@ -59,31 +59,6 @@ def test_description_goes_along(exported):
     assert (exported / LABELS).read_text() == "a\nb\nc\n"
 
 
-def test_tag_gives_the_first_classes_by_name(network, tmp_path):
-    export_saved_model(network, tmp_path / "m", top_k=2)
-    served = tf.saved_model.load(tmp_path / "m").signatures
-    for sound in sounds():
-        scores = network(sound)["clipwise_output"].numpy()
-        order = np.argsort(-scores, axis=1)[:, :2]
-        found = served["tag"](waveform=tf.constant(sound))
-        assert set(found) == {"labels", "scores"}
-        names = np.array(network.labels)[order]
-        np.testing.assert_array_equal(found["labels"].numpy().astype(str), names)
-        expected = np.take_along_axis(scores, order, axis=1)
-        np.testing.assert_allclose(found["scores"], expected, atol=1e-5)
-
-
-def test_embed_gives_the_embedding_alone(network, exported):
-    served = tf.saved_model.load(exported).signatures
-    assert set(served) == {"serve", "serving_default", "tag", "embed"}
-    for sound in sounds():
-        found = served["embed"](waveform=tf.constant(sound))
-        assert set(found) == {"embedding"}
-        np.testing.assert_allclose(
-            found["embedding"], network(sound)["embedding"], rtol=1e-5, atol=1e-5
-        )
-
-
 def test_detect_gives_frames_where_there_are_some(plain, tmp_path):
     network = create_model("Thin_Cnn14_DecisionLevelAtt", num_classes=3, hop_size=640)
     network.labels = ["dog", "b\nb", ""]
@@ -193,9 +168,8 @@ def test_load_any_reads_what_has_one_signature(network, tmp_path):
 
 
 def test_impossible_numbers_of_tags(network, tmp_path):
-    for k in (0, -1, 2.5, True):
-        with pytest.raises(ValueError, match="top_k must be a whole number above 0"):
-            export_saved_model(network, tmp_path / "m", top_k=k)
+    with pytest.raises(ValueError, match="top_k must be at least 1; received 0"):
+        export_saved_model(network, tmp_path / "m", top_k=0)
 
 
 def test_exports_float32_from_mixed_precision(tmp_path, policy):

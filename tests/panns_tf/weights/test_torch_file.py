@@ -353,10 +353,10 @@ LIVE = {
     "eval": (pickle.dumps(Runs(builtins.eval, EVALUATED), 4), "builtins.eval"),
     "exec": (pickle.dumps(Runs(builtins.exec, TOUCH), 2), "__builtin__.eval|__builtin__.exec"),
     "inst": (b"\x80\x02(" + COMMAND + b"ios\nsystem\n.", "opcode INST"),
-    "obj": (b"\x80\x02(cos\nsystem\n" + COMMAND + b"o.", "opcode OBJ"),
+    "obj": (b"\x80\x02(cos\nsystem\n" + COMMAND + b"o.", "os.system"),
     "value": (pickle.dumps({"model": {"w": Runs(builtins.eval, EVALUATED)}}, 2), "eval"),
     "in_array": (pickle.dumps(np.array([Runs(builtins.eval, EVALUATED)], object), 2), "eval"),
-    "popped": (b"\x80\x02cos\nsystem\n" + COMMAND + b"\x85R0N.", "opcode POP"),
+    "popped": (b"\x80\x02cos\nsystem\n" + COMMAND + b"\x85R0N.", "os.system"),
 }
 DEAD = {
     "newobj": (b"\x80\x02ccollections\nOrderedDict\n)\x81.", "opcode NEWOBJ"),
