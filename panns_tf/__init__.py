@@ -13,10 +13,10 @@ __version__ = "0.2.0"
 _MODULES = {
     "AudioTagger": "inference.tagger",
     "EventSettings": "inference.events",
-    "LogMel": "layers",
-    "Mixup": "layers",
+    "LogMel": "layers.log_mel",
+    "Mixup": "layers.mixup",
     "SoundEventDetector": "inference.detector",
-    "SpecAugment": "layers",
+    "SpecAugment": "layers.spec_augment",
     "StreamingDetector": "inference.streaming",
     "StreamingTagger": "inference.streaming",
     "create_model": "weights.loading",

@@ -35,9 +35,6 @@ class LayerFactory:
         return self._layers[name]
 
 
-LayerBook = LayerFactory  # until all callers are changed
-
-
 def dropout(layer: LayerFactory, name: str, x, rate: float):
     """Element-wise dropout in training; no layer at all if the rate is 0."""
     return layer(layers.Dropout, name, rate=rate)(x) if rate else x

@@ -209,6 +209,3 @@ def pooled_outputs(arch: Architecture, layer: LayerFactory, pooled, num_classes:
     outputs = _clip_outputs(arch, layer, _dense(arch, layer, "fc1", pooled), num_classes)
     outputs.pop("logits")
     return outputs
-
-
-decide = classify  # until all callers are changed

@@ -148,10 +148,6 @@ class Network(keras.Model):
         self.output_shapes = {name: tuple(output.shape) for name, output in outputs.items()}
         self.labels: Sequence[str] | None = None
 
-    @property
-    def row(self) -> Architecture:  # until all callers are changed
-        return self.arch
-
     def call(self, inputs, training=None, mask=None):
         waveform = inputs["waveform"] if isinstance(inputs, dict) else inputs
         check_waveform(self.name, waveform)
@@ -170,11 +166,6 @@ class Network(keras.Model):
         network = cls(config["architecture"], config["num_classes"], **config["overrides"])
         network.labels = config["labels"]
         return network
-
-
-def blueprint(name: str, num_classes: int = 527, **overrides) -> Network:
-    """Until all callers are changed."""
-    return Network(name, num_classes, zeros=True, **overrides)
 
 
 class TrainingModel(keras.Model):

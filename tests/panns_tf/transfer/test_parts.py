@@ -259,7 +259,7 @@ def test_pretrained_networks_are_read_from_files_and_runs(tmp_path):
     network.save(tmp_path / "run/final.keras")
     for arch, weights in ((None, "run"), ("tiny", "run"), (None, "run/final.keras"),
                           ("Tiny", "run/final.keras")):  # fmt: skip
-        assert read_pretrained(arch, str(tmp_path / weights)).row.name == "Tiny"
+        assert read_pretrained(arch, str(tmp_path / weights)).arch.name == "Tiny"
     for arch, weights, error in (
         ("Cnn6", "run", "holds a Tiny, not a Cnn6"),
         ("Cnn6", "run/final.keras", "holds a Tiny, not a Cnn6"),
