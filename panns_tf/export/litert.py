@@ -49,11 +49,9 @@ def export_litert(
     Args:
         network: from `panns_tf.create_model`.
         path: a name that ends in ``.tflite``; an older file is replaced.
-        precision: of the weights, and with 8 bits of what is computed, after the front end,
-            which is always float32. ``float32``; ``float16``, computed in float32 where a
-            processor has no halves; ``dynamic_int8``, whose activations are rounded clip by clip;
-            or ``int8``, rounded by ranges measured on the clips given.
-        calibration: as for `panns_tf.export.onnx.export_onnx`.
+        precision: as for `panns_tf.export.onnx.export_onnx`; float16 is computed in float32 where
+            a processor has no halves.
+        calibration: also as there.
         clip_seconds: for one clip of this length at a time only, which some accelerators of
             phones ask for; calibration clips are cut or extended to it.
 

@@ -115,12 +115,7 @@ def _converted(network: Network):
 
 
 def fill_in(model, values: Mapping[str, np.ndarray]) -> None:
-    """Makes constants of inputs of an ``onnx.ModelProto``, and of all that follows from constants.
-
-    Args:
-        model: changed in place.
-        values: by the names of inputs, which are inputs no longer.
-    """
+    """Makes constants of a ``ModelProto``'s inputs, by name, and of all that follows from them."""
     from onnx.numpy_helper import from_array, to_array
     from onnx.reference import ReferenceEvaluator
 
@@ -192,12 +187,8 @@ def _rounded(model, front: set[str], precision: str, clips: list[np.ndarray]):
 def front_nodes(model, front: set[str]) -> list[str]:
     """Returns the names of the nodes of an ``onnx.ModelProto`` that are to stay float32.
 
-    They are those of the first layers, and all that lies between them and the input.
-
-    Args:
-        model: of which nodes are named ``MODEL/LAYER_1/...``, or are nameless and belong to what
-            they follow.
-        front: names of layers.
+    They are those of the first layers, and all that lies between them and the input. Nodes are
+    named ``MODEL/LAYER_1/...``, or are nameless and belong to what they follow.
     """
     behind: set[str] = set()  # tensors that a later layer gave
     names = []

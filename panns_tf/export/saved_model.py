@@ -119,11 +119,6 @@ def signatures(
 
     All outputs have the batch as their first axis, as TensorFlow Serving's row format needs. The
     first, ``serve``, becomes ``serving_default`` too; Keras' TFSMLayer looks for this name.
-
-    Args:
-        network: gives outputs by name; called with ``training=False``.
-        table: the label of every class, by its number.
-        k: classes that ``tag`` gives.
     """
 
     @tf.function(input_signature=[WAVEFORM], autograph=False)
@@ -146,13 +141,8 @@ def signatures(
 def difference(network: Network, path: Path) -> tuple[float, float]:
     """Returns how far a SavedModel is from its network, at three lengths and in all signatures.
 
-    Args:
-        network: in float32, as it was exported.
-        path: the SavedModel.
-
-    Returns:
-        The largest distance between two values; of outputs with values beyond 1, such as
-        embeddings, as a part of the largest. And the largest `excess`.
+    It is the largest distance between two values, of outputs with values beyond 1, such as
+    embeddings, as a part of the largest; and the largest `excess`.
     """
     labels = np.array((path / LABELS).read_text(encoding="utf-8").split("\n")[:-1])
     rng = np.random.default_rng(0)

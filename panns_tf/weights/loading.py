@@ -150,10 +150,7 @@ def _arch_of(path: Path) -> str:
 
 
 def describe_state(network: Network) -> dict[str, str]:
-    """Returns what a file must hold beside a state dict, of which several networks have the same.
-
-    It is one entry: `DESCRIPTION` and JSON of the arguments of `create_model`.
-    """
+    """Returns what a file says beside a state dict, of which several networks have the same."""
     arguments = {"name": network.arch.name, "num_classes": network.num_classes}
     return {DESCRIPTION: json.dumps({**arguments, **network.overrides})}
 

@@ -74,14 +74,7 @@ PUBLISHED: dict[str, PublishedFile] = {row.network: row for row in (
 
 
 def published_file(network: str) -> PublishedFile:
-    """Returns the published checkpoint of a network.
-
-    Args:
-        network: a name from `panns_tf.list_models`.
-
-    Raises:
-        ValueError: if there is none; it names the networks that have one.
-    """
+    """Returns the published checkpoint of a network, or raises a ValueError that names all."""
     if network not in PUBLISHED:
         raise ValueError(
             f"{network} has no published checkpoint; these have one: {', '.join(PUBLISHED)}"
@@ -115,11 +108,7 @@ def fetch(network: str) -> Path:
     needs no network. The environment variable ``PANNS_TF_MIRROR`` replaces the address of the
     record, not the verification.
 
-    Args:
-        network: a name from `PUBLISHED`.
-
-    Returns:
-        The path of the file. A warning is logged where no checksum of it is known.
+    A warning is logged where no checksum of it is known.
 
     Raises:
         ValueError: if the network has no published checkpoint, the cache folder cannot be

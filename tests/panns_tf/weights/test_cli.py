@@ -12,7 +12,7 @@ import safetensors
 
 from panns_tf.cli import main
 from panns_tf.models.network import Network
-from panns_tf.weights import cli, zoo
+from panns_tf.weights import zoo
 from panns_tf.weights.cli import convert
 from panns_tf.weights.loading import create_model
 from panns_tf.weights.state_dict import COUNTER, to_torch_state
@@ -222,17 +222,3 @@ def test_a_damaged_source():
     with zipfile.ZipFile("x.keras") as archive:
         assert json.loads(archive.read("config.json"))["config"]["architecture"] == "Cnn15"
     assert "cannot be loaded: unknown network 'Cnn15'" in refusal("x.keras", "y.pth")
-
-
-@pytest.mark.parametrize("there", [False, True])
-def test_no_part_is_left_and_what_was_there_stays(there, monkeypatch):
-    put("x.keras")
-    if there:
-        Path("y.pth").write_bytes(b"before")
-
-    def fail(network, path):
-        path.write_bytes(b"a part")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "_save", fail)
-    refusal("x.keras", "y.pth", force=there, error=KeyboardInterrupt)
