@@ -1,6 +1,7 @@
 """Audio from files, bytes and arrays: decoded, mixed to mono and resampled, in blocks."""
 
 import contextlib
+import itertools
 import math
 import os
 import warnings
@@ -9,20 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
-from tfrecords.decoders import FULL_SCALE, RATES, AudioError, Source, open_source, to_float
-
-__all__ = [
-    "FULL_SCALE",
-    "RATES",
-    "AudioError",
-    "AudioStream",
-    "describe",
-    "mix_to_mono",
-    "open_audio",
-    "read_audio",
-    "to_float",
-    "to_int16",
-]
+from tfrecords.decoders import RATES, AudioError, Source, open_source
 
 # Beyond the largest 32-bit integer no sample was meant, and spectra would be infinite.
 _ABSURD_PEAK = 2.0**32
@@ -107,10 +95,6 @@ class AudioStream:
             joined, self._rest = joined[:samples], joined[samples:]
         return joined
 
-    def unread(self, samples: np.ndarray) -> None:
-        """Puts samples back; they are the next to be read."""
-        self._rest = np.concatenate([samples, self._rest])
-
     def blocks(self, samples: int) -> Iterator[np.ndarray]:
         """Yields blocks of ``samples``, the last perhaps shorter; errors as for `read`."""
         if samples < 1:
@@ -145,23 +129,17 @@ class AudioStream:
         return values
 
     def _resampled(self) -> Iterator[np.ndarray]:
-        any_sample = False
-        resampler = None
+        resampler, count = None, 0
         if self.rate != self.sample_rate:
             resampler = soxr.ResampleStream(self.rate, self.sample_rate, 1, quality="HQ")
-        for block in self._checked():
-            mono = mix_to_mono(block)
+        for block in itertools.chain(self._checked(), [None]):
+            mono = np.zeros(0, np.float32) if block is None else mix_to_mono(block)
             if resampler is not None:
-                mono = resampler.resample_chunk(mono)
+                mono = resampler.resample_chunk(mono, last=block is None)
             if len(mono):
-                any_sample = True
+                count += len(mono)
                 yield mono
-        if resampler is not None:
-            last = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-            if len(last):
-                any_sample = True
-                yield last
-        if not any_sample:
+        if not count:
             raise self._error(f"shorter than one sample at {self.sample_rate} Hz", "empty")
 
     def _checked(self) -> Iterator[np.ndarray]:
@@ -170,7 +148,7 @@ class AudioStream:
         for block in source.blocks:
             peak = float(np.maximum(block.max(), -block.min()))  # NaN if there is one
             if not math.isfinite(peak):
-                raise self._not_finite(block, frames)
+                raise self._error("samples that are not finite", "not finite")
             if peak > _ABSURD_PEAK:
                 raise self._error(
                     f"samples up to {peak:.3g}, which cannot be audio", "absurd samples"
@@ -178,30 +156,19 @@ class AudioStream:
             loudest = max(loudest, peak)
             frames += len(block)
             if self._limit and frames > self._limit * self.rate:
-                raise _too_long(self.name, None, self._limit)
+                raise _too_long(self.name, self._limit)
             yield block
-        if not frames and source.truncated:
-            raise self._error("no sample can be read", "truncated")
         if not frames:
-            raise self._error("empty")
+            raise self._error("truncated" if source.truncated else "empty")
         if source.truncated:
             self.notes.append(
                 f"{self.name}: ends before its header says; the {frames / self.rate:.2f} s that "
                 "are there were used"
             )
         if loudest > source.loudest:
-            hint = "; int16 values given as floats? divide by 32768" if loudest > 2 else ""
             self.notes.append(
-                f"{self.name}: samples reach {loudest:.4g}, beyond [-1, 1]; used as they are{hint}"
+                f"{self.name}: samples reach {loudest:.4g}, beyond [-1, 1]; used as they are"
             )
-
-    def _not_finite(self, block: np.ndarray | None, frames: int) -> AudioError:
-        bad, total = 0, frames * self.channels
-        while block is not None:
-            bad += int(np.count_nonzero(~np.isfinite(block)))
-            total += block.size
-            block = next(self._source.blocks, None)
-        return self._error(f"{bad} of {total} samples are not finite", "not finite")
 
     def _error(self, reason: str, kind: str | None = None) -> AudioError:
         return AudioError(f"{self.name}: {reason}", kind or reason)
@@ -241,7 +208,7 @@ def open_audio(
         except OSError as error:
             raise AudioError(f"{name}: {error.strerror or error}", "unreadable") from error
         if limit_seconds and opened.seconds and opened.seconds > limit_seconds:
-            raise _too_long(name, opened.seconds, limit_seconds)
+            raise _too_long(name, limit_seconds)
         return AudioStream(name, opened, sample_rate, limit_seconds, resources.pop_all())
 
 
@@ -316,6 +283,5 @@ def describe(source: object) -> str:
     return "".join(escaped)
 
 
-def _too_long(name: str, seconds: float | None, limit: float) -> AudioError:
-    length = "" if seconds is None else f"{seconds:.1f} s; "
-    return AudioError(f"{name}: {length}longer than the {limit:g} s that are taken", "too long")
+def _too_long(name: str, limit: float) -> AudioError:
+    return AudioError(f"{name}: longer than the {limit:g} s that are taken", "too long")

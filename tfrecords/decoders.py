@@ -120,13 +120,12 @@ def open_source(source: object, rate: int | None, resources: contextlib.ExitStac
         ValueError: if ``source`` is of another type, or an array without its rate.
     """
     opened = _open(source, rate, resources)
-    absurd = "absurd sample rate or number of channels"
-    if opened.rate not in RATES:
-        reason = f"{opened.rate} samples a second; expected {RATES[0]} to {RATES[-1]}"
-        raise AudioError(reason, absurd)
-    if opened.channels > _MOST_CHANNELS:
-        reason = f"{opened.channels} channels; expected at most {_MOST_CHANNELS}"
-        raise AudioError(reason, absurd)
+    if opened.rate not in RATES or opened.channels > _MOST_CHANNELS:
+        raise AudioError(
+            f"{opened.channels} channels at {opened.rate} Hz; expected at most {_MOST_CHANNELS} at "
+            f"{RATES[0]} to {RATES[-1]} Hz",
+            "absurd sample rate or number of channels",
+        )
     return opened
 
 
@@ -153,28 +152,23 @@ def _open(source: object, rate: int | None, resources: contextlib.ExitStack) -> 
 
 
 def _open_path(path: Path, resources: contextlib.ExitStack) -> Source:
-    if "\0" in str(path):
-        raise AudioError("no such file", "missing")
     try:
         mode = path.stat().st_mode  # before it is opened: a pipe would wait for its writer
-        if stat.S_ISDIR(mode):
-            os.scandir(path).close()  # says so if it cannot be read
-            raise AudioError("a folder, not a file", "missing")
         if not stat.S_ISREG(mode):
-            raise AudioError("a device or a pipe, not a file", "missing")
+            kind = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
+            raise AudioError(f"a {kind}, not a file", "missing")
         # Unbuffered, since libsndfile and Python share its position.
         file = resources.enter_context(io.FileIO(path))
-    except FileNotFoundError:
-        reason = "a link to no file" if path.is_symlink() else "no such file"
-        raise AudioError(reason, "missing") from None
+    except AudioError:
+        raise
+    except (FileNotFoundError, ValueError):  # ValueError: a zero byte in the name
+        raise AudioError("no such file", "missing") from None
     return _open_file(file, resources)
 
 
 def _open_array(values: object, rate: int | None) -> Source:
-    if rate is None:
-        raise ValueError("an array needs rate=, its samples a second")
     if not isinstance(rate, numbers.Real):
-        raise ValueError(f"rate must be a number of samples a second; received {rate!r}")
+        raise ValueError(f"an array needs rate=, its samples a second; received {rate!r}")
     if np.ma.is_masked(values):
         raise AudioError("masked values; fill them first")
     array = np.asarray(values)
@@ -206,10 +200,8 @@ def _open_file(file: BinaryIO, resources: contextlib.ExitStack) -> Source:
     if source is None:
         file.seek(0)
         source = _open_with_ffmpeg(file, resources)
-    if source is None and truncated:
-        raise AudioError("ends before its audio", "truncated")
     if source is None:
-        raise AudioError("not audio")
+        raise AudioError("truncated" if truncated else "not audio")
     source.truncated |= truncated
     if source.seconds and source.seconds * source.rate > _MOST_SAMPLES_PER_BYTE * size:
         source.seconds = None
@@ -280,13 +272,11 @@ def _open_with_ffmpeg(file: BinaryIO, resources: contextlib.ExitStack) -> Source
         container = av.open(file, options=options, metadata_errors="replace")
         resources.enter_context(container)
         if not container.streams.audio:
-            raise AudioError("no audio in it")
+            return None
         stream = container.streams.audio[0]
         if stream.codec_context is None:  # FFmpeg has no decoder for what the header says
             return None
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-    except AudioError:
-        raise
     except (av.FFmpegError, ValueError):
         return None
     source = Source(rate, channels, loudest=_LOSSY_PEAK)
@@ -332,12 +322,7 @@ def _ffmpeg_blocks(container, source: Source, is_length_exact: bool) -> Iterator
 
 
 def _is_truncated(file: BinaryIO, size: int) -> bool:
-    """Whether a WAV or Ogg file ends before its header says; libsndfile reads it short, silently.
-
-    Args:
-        file: at its start.
-        size: of the file, in bytes.
-    """
+    """Whether a WAV or Ogg file ends before its header says; libsndfile is silent on it."""
     magic = file.read(4)
     if magic == b"RIFF":
         return _is_wav_truncated(file, size)

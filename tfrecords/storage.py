@@ -9,7 +9,7 @@ import errno
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -139,15 +139,12 @@ def _remote(path: str | os.PathLike) -> Iterator[tuple]:
     file_io = tf.io.gfile
     scheme, rest = str(path).split("://", 1)
     if scheme not in file_io.get_registered_schemes():
-        reason = ""
-        try:
+        with suppress(Exception):
             import tensorflow_io  # noqa: F401  # registers its file systems
-        except Exception as error:
-            reason = f" ({str(error).splitlines()[0]})"
         if scheme not in file_io.get_registered_schemes():
             raise TFRecordsError(
-                f"{path}: TensorFlow reads no {scheme}:// by itself; tensorflow-io reads some more "
-                f"and is not usable for it here{reason}; see requirements-io.txt, or mount it"
+                f"{path}: neither TensorFlow nor tensorflow-io reads {scheme}:// here; see "
+                "requirements-io.txt, or mount it"
             )
     parts: list[str] = []
     for part in rest.split("/"):  # object stores take `../` literally

