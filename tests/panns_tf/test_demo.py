@@ -87,7 +87,7 @@ def test_what_a_recording_gives(network, tmp_path):
     recording(tmp_path / "long.wav", 4)
     for name, message in (
         ("text.wav", "text.wav: not audio"),
-        ("long.wav", "long.wav: 4.0 s; longer than the 3 s that are taken"),
+        ("long.wav", "long.wav: longer than the 3 s that are taken"),
     ):
         with pytest.raises(gradio.Error) as caught:
             predict(str(tmp_path / name))
