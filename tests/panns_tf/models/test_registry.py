@@ -5,7 +5,7 @@ import pytest
 from panns_tf.models.heads import HEADS
 from panns_tf.models.network import BACKBONES
 from panns_tf.models.registry import find, list_models
-from tests.support import read_json
+from tests.support import THIN, TINY, read_json
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,8 @@ def test_impossible_overrides_are_refused(overrides, message):
     assert "\n" not in str(caught.value)
 
 
-PAPER = [name for name in list_models() if "hin_" not in name and "Tiny" not in name]
+SMALL = {arch.name for arch in (*TINY, *THIN)}
+PAPER = [name for name in list_models() if name not in SMALL]
 
 
 def test_the_29_networks_of_the_reference_and_vggish_are_there():
