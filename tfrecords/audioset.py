@@ -48,16 +48,14 @@ def find_clips(folder: Path, starts: Mapping[str, float | None]) -> dict[str, st
 def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
     for pattern in _NAMES:
         match = pattern.fullmatch(stem)
-        if match and match[1] in starts and _agree(match[2], starts[match[1]]):
+        if not match or match[1] not in starts:
+            continue
+        named, start = match[2], starts[match[1]]
+        if named is None or start is None:
             return match[1]
+        if min(abs(float(named) - start), abs(float(named) / 1000 - start)) <= 1:
+            return match[1]  # seconds or milliseconds
     return None
-
-
-def _agree(named: str | None, start: float | None) -> bool:
-    """Whether a start in the name of a file is the clip's, in seconds or milliseconds."""
-    if named is None or start is None:
-        return True
-    return min(abs(float(named) - start), abs(float(named) / 1000 - start)) <= 1
 
 
 def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:

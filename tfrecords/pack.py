@@ -228,10 +228,9 @@ def _result_path(shard_path: str | Path) -> Path:
 
 
 def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
-    """Writes the lists, the index and, last, `dataset.json`: now it is a packed directory."""
+    """Writes the lists, the index and, last, `dataset.json`."""
     settings, output = plan.settings, Path(plan.settings.output)
-    packed: list[Clip] = []
-    places: list[tuple[int, int, int, int]] = []
+    packed, places = [], []
     for number, result in enumerate(results):
         clips = plan.clips_of(number)
         for place, *record in result.records:
@@ -244,8 +243,8 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         for result in results:
             (output / result.shard.name).unlink(missing_ok=True)
         shutil.rmtree(output / STATE_NAME)
-        reasons = Counter(reason for _, reason in rejected)
-        listed = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+        reasons = Counter(reason for _, reason in rejected).items()
+        listed = ", ".join(f"{number} {reason}" for reason, number in reasons)
         raise NothingPackedError(
             f"none of the {len(plan.clips)} clips could be packed: {listed}; is {settings.audio} "
             f"the right audio folder? See {output / REJECTED_NAME}"

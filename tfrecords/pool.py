@@ -62,11 +62,8 @@ def pack_shards(
 
 def pack_protected(task: ShardTask, *, timeout: float) -> ShardResult:
     """Packs one shard in a process of its own."""
-    pool = _Pool(timeout, lambda change: None)
-    try:
-        return pool.pack(task, 1)
-    finally:
-        pool.close()
+    (result,) = pack_shards([task], workers=1, timeout=timeout, done=lambda change: None)
+    return result
 
 
 class _Pool:

@@ -257,11 +257,10 @@ class _Read:
 
 
 def _weak(function: Callable | None) -> Callable | None:
-    """What to give TensorFlow in the place of a callable object that a data set's maps refer to.
+    """A callable that does not keep its object alive.
 
-    TensorFlow keeps every Python function for the life of the process; with one go an index and
-    open files, for each evaluation of a training. In a graph under construction it is the object
-    itself: no data set outlives that.
+    TensorFlow keeps every Python function for the life of the process, and with it an index and
+    open files for each evaluation of a training. In a graph it is the object itself.
     """
     if function is None or not tf.executing_eagerly():
         return function

@@ -101,8 +101,12 @@ class RecordReader:
         """Reads records: their samples into `rows`, or all of their data into `records`."""
         damages: dict[int, Damage] = {}
         runs = list(self._runs(clips))
-        for run in runs[1:]:  # the first is read at once
-            self._announce(clips[run])
+        for run in runs[1:]:  # the disk fetches them while the first is read
+            first, last = clips[run[0]], clips[run[-1]]
+            start = int(self.index.offset[first])
+            end = int(self.index.offset[last]) + int(self.index.length[last])
+            with suppress(OSError):  # reading it will give the reason
+                self._files.will_read(self._paths[self.index.shard[first]], start, end - start)
         read = partial(self._read_run, clips, rows, records)
         for found in map(read, runs) if self._pool is None else self._pool.map(read, runs):
             damages.update(found)
@@ -124,14 +128,6 @@ class RecordReader:
             end = (here[0], here[1] + int(index.length[clip]))
         if run:
             yield run
-
-    def _announce(self, clips: np.ndarray) -> None:
-        """Has the disk fetch records that follow each other while others are read."""
-        index = self.index
-        start = int(index.offset[clips[0]])
-        end = int(index.offset[clips[-1]]) + int(index.length[clips[-1]])
-        with suppress(OSError):  # reading it will give the reason
-            self._files.will_read(self._paths[index.shard[clips[0]]], start, end - start)
 
     def _read_run(
         self, clips: np.ndarray, rows: np.ndarray | None, records: list | None, run: Sequence[int]

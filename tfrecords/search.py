@@ -73,9 +73,9 @@ def walk(
     Paths are text: objects of two million files would take half a minute.
 
     Args:
-        folder: searched; hidden files and folders are skipped.
+        folder: searched, but for hidden files and folders.
         wanted: extensions in lower case.
-        folders: device and number of folders that were searched; links may lead to them again.
+        folders: device and number of those that were searched, to which links may lead again.
         strict: whether a folder that cannot be searched is an OSError instead.
     """
     waiting = [(folder, True)]

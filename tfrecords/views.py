@@ -69,7 +69,13 @@ def make_view(
         )
     # Relative, so that the whole may be moved or mounted elsewhere.
     shards = tuple(
-        replace(shard, name=_relative(index.shard_path(number), output))
+        replace(
+            shard,
+            name=os.path.relpath(
+                Path(index.shard_path(number)).parent.resolve() / Path(shard.name).name,
+                output.resolve(),  # `..` leads out of the targets of links
+            ),
+        )
         for index in indices
         for number, shard in enumerate(index.info.shards)
     )
@@ -102,15 +108,6 @@ def make_view(
     index = Index.from_arrays(info, output, arrays).save()
     index.info.save(output)
     return index
-
-
-def _relative(path: str, output: Path) -> str:
-    """The way from a folder to a file, where linked folders lead: `..` leads out of their targets.
-
-    A file that is a link itself is taken as it stands.
-    """
-    source = Path(path)
-    return os.path.relpath(source.parent.resolve() / source.name, output.resolve())
 
 
 def _labels(index: Index, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
