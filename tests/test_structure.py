@@ -121,7 +121,8 @@ def test_nothing_private_of_others_is_used():
     for name, tree in TREES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and re.match(r"_(?!_)|__internal__", node.attr):
-                assert node.attr in own, f"{name}:{node.lineno}: {node.attr}"
+                public = node.attr == "_exit"  # os._exit
+                assert public or node.attr in own, f"{name}:{node.lineno}: {node.attr}"
         text = FILES[name].read_text(encoding="utf-8")
         for private in ("keras.src", "__internal__", "tensorflow.python", "tf.compat", "tf.keras"):
             assert private not in text, f"{name}: {private}"

@@ -5,8 +5,9 @@ import dataclasses
 from pathlib import Path
 
 from panns_tf.config import FitSettings, NetworkOverrides
-from panns_tf.transfer.user_dataset import LABELS_FROM
 from tfrecords.flags import check_settings, given_settings, redeclare, setting, settings_of
+
+LABELS_FROM = ("auto", "folder", "name", "csv")
 
 #: The paper's four, and a linear classifier that is solved for rather than trained.
 STRATEGIES = ("scratch", "finetune", "freeze_l1", "freeze_l3", "linear_probe")

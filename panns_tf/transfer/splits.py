@@ -1,6 +1,7 @@
 """Splits by scikit-learn that keep the classes' shares and never divide a group."""
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -14,6 +15,13 @@ from panns_tf.transfer.dataset import Dataset, Split, fold_splits, some
 
 #: Attempts at a split, of which the first is taken that leaves every class a training clip.
 _ATTEMPTS = 16
+
+#: The parts of a split, by their usual names.
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("valid", "validation", "val", "validate", "dev"), "validation"),
+}
 
 
 def fold_numbers(dataset: Dataset, clips: Sequence[int], folds: int, seed: int) -> np.ndarray:
@@ -235,3 +243,53 @@ def group_duplicates(dataset: Dataset, hashes: Sequence[str]) -> Dataset:
             f"{len(set(sounds[copies]))} different; each sound stays in one part of a split"
         )
     return dataclasses.replace(dataset, clips=tuple(clips)).with_notes(*notes)
+
+
+def given_splits(dataset: Dataset, listed: Sequence[str]) -> tuple[Split, ...]:
+    """The splits of given folds, or of given training, validation and test sets.
+
+    Args:
+        dataset: whose clips know their folds.
+        listed: names of all folds, those whose files are all missing too.
+    """
+    name = dataset.name
+    folds = [clip.fold for clip in dataset.clips]
+    empty = [fold for fold in listed if fold not in folds]
+    if empty:
+        raise ValueError(f"{name}: fold {empty[0]} has no clip left; its files are missing")
+    folds = [PARTS.get(fold.casefold(), fold) for fold in folds]
+    parts = set(folds)
+    if parts & set(PARTS.values()):
+        others = sorted(parts - set(PARTS.values()))
+        lacking = [part for part in ("train", "test") if part not in parts]
+        if others or lacking:
+            what = f"{others[0]!r} among them" if others else f"no {lacking[0]} clips"
+            raise ValueError(
+                f"{name}: clips are divided into {', '.join(listed)}, {what}; expected train, test "
+                "and perhaps valid, or folds"
+            )
+        train, tested, validation = (
+            tuple(number for number, fold in enumerate(folds) if fold == part)
+            for part in ("train", "test", "validation")
+        )
+        splits = (Split("test", train, tested, validation),)
+    elif len(parts) < 2:
+        raise ValueError(f"{name}: all clips are in fold {listed[0]}; expected at least two folds")
+    else:
+        splits = fold_splits(folds, sorted(parts, key=_numbers_by_size))
+    target = dataset.target() > 0
+    for split in splits:
+        trained = target[list(split.train)].any(axis=0)
+        tested = target[[*split.test, *split.validation]].any(axis=0)
+        for number in (tested & ~trained).nonzero()[0]:
+            raise ValueError(
+                f"{name}, split {split.name}: class {dataset.classes[number]} is tested, but no "
+                "training clip has it; put clips of it into other folds or remove it"
+            )
+    return splits
+
+
+def _numbers_by_size(fold: str) -> tuple:
+    """A key by which fold10 comes after fold9."""
+    pieces = re.split(r"(\d+)", fold)
+    return tuple(int(piece) if n % 2 else piece for n, piece in enumerate(pieces))

@@ -13,11 +13,9 @@ from panns_tf.transfer.dataset import (
     Dataset,
     Entry,
     LabelledClip,
-    Split,
     Table,
     audio_files,
     check_label,
-    fold_splits,
     folders_below,
     missing_files,
     read_table,
@@ -26,6 +24,8 @@ from panns_tf.transfer.dataset import (
     stem,
     without_repeats,
 )
+from panns_tf.transfer.settings import LABELS_FROM
+from panns_tf.transfer.splits import PARTS, given_splits
 from panns_tf.transfer.tasks import plain
 
 #: Columns of a table, by name in any case; the first that a table has is taken.
@@ -36,13 +36,6 @@ LABEL_COLUMNS = ("label", "labels", "category", "class", "target", "scene_label"
 FOLD_COLUMNS = ("fold", "split")
 GROUP_COLUMNS = ("group", "speaker", "source", "src_file", "recording", "identifier", "fsid")
 PATTERN_EXAMPLE = r"'(?P<label>[a-z]+)_\d+'"
-LABELS_FROM = ("auto", "folder", "name", "csv")
-#: The parts of a split, by their usual names.
-PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-    **dict.fromkeys(("valid", "validation", "val", "validate", "dev"), "validation"),
-}
 _TRUE, _FALSE = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no", ""}
 _FOLD = re.compile(r"fold[-_ ]?\d+", re.IGNORECASE)
 
@@ -384,7 +377,7 @@ def _dataset(
     if not has_splits:
         return made
     folds = list(dict.fromkeys(entry.fold for entry in entries.clips))
-    return dataclasses.replace(made, splits=_given_splits(made, folds))
+    return dataclasses.replace(made, splits=given_splits(made, folds))
 
 
 def _counted(number: int, what: str) -> str:
@@ -461,53 +454,3 @@ def _without_rare(
         if labels or (multi_label and not entry.labels):
             kept.append(dataclasses.replace(entry, labels=labels))
     return kept
-
-
-def _given_splits(dataset: Dataset, listed: Sequence[str]) -> tuple[Split, ...]:
-    """The splits of given folds, or of given training, validation and test sets.
-
-    Args:
-        dataset: whose clips know their folds.
-        listed: names of all folds, those whose files are all missing too.
-    """
-    name = dataset.name
-    folds = [clip.fold for clip in dataset.clips]
-    empty = [fold for fold in listed if fold not in folds]
-    if empty:
-        raise ValueError(f"{name}: fold {empty[0]} has no clip left; its files are missing")
-    folds = [PARTS.get(fold.casefold(), fold) for fold in folds]
-    parts = set(folds)
-    if parts & set(PARTS.values()):
-        others = sorted(parts - set(PARTS.values()))
-        lacking = [part for part in ("train", "test") if part not in parts]
-        if others or lacking:
-            what = f"{others[0]!r} among them" if others else f"no {lacking[0]} clips"
-            raise ValueError(
-                f"{name}: clips are divided into {', '.join(listed)}, {what}; expected train, test "
-                "and perhaps valid, or folds"
-            )
-        train, tested, validation = (
-            tuple(number for number, fold in enumerate(folds) if fold == part)
-            for part in ("train", "test", "validation")
-        )
-        splits = (Split("test", train, tested, validation),)
-    elif len(parts) < 2:
-        raise ValueError(f"{name}: all clips are in fold {listed[0]}; expected at least two folds")
-    else:
-        splits = fold_splits(folds, sorted(parts, key=_numbers_by_size))
-    target = dataset.target() > 0
-    for split in splits:
-        trained = target[list(split.train)].any(axis=0)
-        tested = target[[*split.test, *split.validation]].any(axis=0)
-        for number in (tested & ~trained).nonzero()[0]:
-            raise ValueError(
-                f"{name}, split {split.name}: class {dataset.classes[number]} is tested, but no "
-                "training clip has it; put clips of it into other folds or remove it"
-            )
-    return splits
-
-
-def _numbers_by_size(fold: str) -> tuple:
-    """A key by which fold10 comes after fold9."""
-    pieces = re.split(r"(\d+)", fold)
-    return tuple(int(piece) if n % 2 else piece for n, piece in enumerate(pieces))
