@@ -71,14 +71,11 @@ class DatasetInfo:
     def clip_seconds(self) -> float:
         return self.clip_samples / self.sample_rate
 
-    def to_json(self) -> str:
-        """The text of the file; its last entry is a checksum of the others."""
-        data = asdict(self)
-        return _dump({**data, "sha256": _checksum(data)})
-
     def save(self, directory: str | os.PathLike) -> None:
-        """Writes `dataset.json`, whole or not at all."""
-        write_atomic(Path(directory) / FILE_NAME, self.to_json())
+        """Writes `dataset.json`, whole or not at all; its last entry is a checksum of the rest."""
+        data = asdict(self)
+        text = _dump({**data, "sha256": _checksum(data)})
+        write_atomic(Path(directory) / FILE_NAME, text)
 
 
 def _dump(data: dict) -> str:

@@ -106,8 +106,7 @@ def read_manifest(
 def _read_clips(
     format: str, table: "_Table", classes: ClassList, folds: tuple[str, ...], exclude: frozenset
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, float | None], int]:
-    """Class numbers by clip id; for AudioSet the second at which each clip starts; how many clips
-    were excluded."""
+    """Class numbers by clip id; of AudioSet's clips the start, s; the number of excluded clips."""
     labels_of: dict[str, tuple[int, ...]] = {}
     starts: dict[str, float | None] = {}
     excluded: set[str] = set()

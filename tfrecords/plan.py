@@ -93,10 +93,7 @@ class PackSettings:
         for name in ("metadata", "audio", "output"):
             path = str(getattr(self, name))
             if is_remote(path):
-                raise TFRecordsError(
-                    f"{name} must be a local or mounted path, got {path}; pack locally and copy, "
-                    "or mount the bucket"
-                )
+                raise TFRecordsError(f"{name} must be a local or mounted path, got {path}")
         if not str(self.output):
             raise TFRecordsError("the output must be a folder, got an empty text")
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.split):

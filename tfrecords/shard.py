@@ -124,13 +124,8 @@ def prefetch(
 ) -> Iterator[Result]:
     """Yields `function` of each item, in order, computed by threads.
 
-    Closing the iterator ends the threads once they have finished what they are at.
-
-    Args:
-        function: its errors are raised in the place of its result.
-        items: taken one by one, not long before they are needed.
-        threads: items computed at a time.
-        ahead: results that may wait or be under way.
+    Items are taken not long before they are needed, at most `ahead` of them. Closing the iterator
+    ends the threads once they have finished what they are at.
     """
     pending = deque()
     with ThreadPoolExecutor(threads) as pool:
