@@ -141,10 +141,7 @@ def _splits(directory: str | os.PathLike) -> list[str]:
 
 def _not_packed(directory: str | os.PathLike) -> str:
     if splits := _splits(directory):
-        return (
-            f"{directory} holds the packed directories {', '.join(splits)}; give one of them, for "
-            f"instance {join(directory, splits[0])}"
-        )
+        return f"{directory} holds the packed directories {', '.join(splits)}; give one of them"
     return (
         f"{directory} is not a packed directory: it has no {FILE_NAME}, which is written last; "
         "make one with 'python -m tfrecords pack'"

@@ -7,11 +7,10 @@ operations load.
 
 import errno
 import os
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 # Linux takes no more buffers at a time (IOV_MAX).
 MOST_BUFFERS = 1024
@@ -56,8 +55,8 @@ class Files:
     """Reads by position from many files, of which it keeps the last used open. Thread-safe."""
 
     def __init__(self):
-        self._open: OrderedDict[str, _LocalFile] = OrderedDict()
-        self._lock = Lock()
+        # A thread that reads from a file holds it; it is closed when the last lets go.
+        self._local = lru_cache(_OPEN_FILES)(_LocalFile)
 
     def read_into(self, path: str, offset: int, buffers: Sequence) -> int:
         """Fills writable buffers, one after the other, from `offset` on.
@@ -77,15 +76,6 @@ class Files:
         if not is_remote(path) and hasattr(os, "posix_fadvise"):
             file = self._local(path)
             os.posix_fadvise(file.descriptor, offset, length, os.POSIX_FADV_WILLNEED)
-
-    def _local(self, path: str) -> "_LocalFile":
-        with self._lock:
-            file = self._open.pop(path, None) or _LocalFile(path)
-            self._open[path] = file
-            if len(self._open) > _OPEN_FILES:
-                # A thread that reads from it holds it; it is closed when the last lets go.
-                self._open.popitem(last=False)
-            return file
 
 
 class _LocalFile:
