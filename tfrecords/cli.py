@@ -7,6 +7,7 @@ the commands of `panns-tf` call them.
 import argparse
 import json
 import os
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -185,7 +186,7 @@ def run_info(args: argparse.Namespace) -> None:
 
 def _described(index) -> dict:
     """What a packed directory holds, as plain data."""
-    info = index.info
+    info, counts = index.info, index.class_counts
     return {
         "split": info.split,
         "source": info.source,
@@ -195,12 +196,18 @@ def _described(index) -> dict:
         "sample_rate": info.sample_rate,
         "clip_samples": info.clip_samples,
         "clip_seconds": info.clip_seconds,
+        "hours": info.clip_seconds * info.num_clips / 3600,
         "codec": info.codec,
         "num_shards": len(info.shards),
         "clips_per_shard": info.clips_per_shard,
         "bytes": sum(shard.bytes for shard in info.shards),
         "labels_per_clip": len(index.label_values) / max(1, index.num_clips),
-        "classes": dict(zip(info.classes, index.class_counts.tolist(), strict=True)),
+        "clips_per_class": {
+            "min": int(counts.min()),
+            "median": float(statistics.median(counts.tolist())),
+            "max": int(counts.max()),
+        },
+        "classes": dict(zip(info.classes, counts.tolist(), strict=True)),
     }
 
 
