@@ -3,20 +3,24 @@
 from pathlib import Path
 
 from panns_tf.config import TrainConfig
+from panns_tf.demo import DemoSettings
 from panns_tf.evaluation.options import EvalInput, ReportOptions
+from panns_tf.export.cli import ExportSettings
 from panns_tf.inference.cli import ModelSettings, OutputSettings, TagSettings
 from panns_tf.inference.events import EventSettings
-from panns_tf.transfer.settings import FinetuneConfig
+from panns_tf.transfer.settings import FinetuneConfig, Options
 from panns_tf.windows import Windows
 from tfrecords.flags import markdown_table
 from tfrecords.plan import PackSettings
 
 SECTIONS = {
     "train": (TrainConfig,),
-    "finetune": (FinetuneConfig,),
+    "finetune": (Options, FinetuneConfig),
     "evaluate": (Windows, EvalInput, ReportOptions),
-    "tag": (TagSettings, Windows, ModelSettings, OutputSettings),
-    "detect": (EventSettings,),
+    "tag": (TagSettings, ModelSettings, OutputSettings),
+    "detect": (EventSettings, ModelSettings, OutputSettings),
+    "export": (ExportSettings,),
+    "demo": (DemoSettings,),
     "pack": (PackSettings,),
 }
 

@@ -37,12 +37,12 @@ COMMANDS = {
     "predict": Command("panns_tf.transfer.cli", "labels of recordings by a fine-tuned network"),
     "export": Command("panns_tf.export.cli", "SavedModel, ONNX and LiteRT files"),
     "convert": Command("panns_tf.weights.cli", "PyTorch checkpoints to Keras, and back"),
-    "demo": Command("panns_tf.demo", "a page to drop or record sound on"),
+    "demo": Command("panns_tf.demo", "a Gradio page to drop or record audio on"),
     "models": Command("panns_tf.catalogue", "the table of networks"),
     "plot": Command("panns_tf.figures.cli", "the paper's figures from run directories"),
     "ablate": Command("panns_tf.sweep.cli", "grids of trainings, and their table"),
     "pack": Command("tfrecords.cli", "audio files to TFRecord shards"),
-    "audioset": Command("tfrecords.cli", "AudioSet, as it lies on a disk, to TFRecord shards"),
+    "audioset": Command("tfrecords.cli", "a local copy of AudioSet to TFRecord shards"),
     "merge": Command("tfrecords.cli", "join packed directories, or take a part of one"),
     "info": Command("tfrecords.cli", "what a packed directory holds"),
     "verify": Command("tfrecords.cli", "check every record of a packed directory"),
@@ -84,7 +84,9 @@ def run_command(name: str, arguments: Sequence[str] | None, program: str) -> int
     """
     module = import_module(COMMANDS[name].module)
     parser = argparse.ArgumentParser(
-        prog=program, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # train's --window would be --window-size
     )
     getattr(module, f"add_{name}_flags")(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress and no messages")

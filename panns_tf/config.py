@@ -6,7 +6,7 @@ from tfrecords.flags import check_settings, redeclare, setting, settings_of
 
 WINDOWS = ("hann", "hamming")
 
-_NETWORK = "the network, where it is to differ"
+_NETWORK = "network overrides"
 _LEARNING = "learning"
 _CLIPS = "clips"
 _DEVICES = "devices"
@@ -106,7 +106,7 @@ class FitSettings:
     learning_rate: float = setting(1e-3, "highest learning rate", above=0, group=_LEARNING)
     schedule: str = setting(
         "constant",
-        "of the learning rate; cosine falls to zero at the last step",
+        "learning-rate schedule; cosine falls to zero at the last step",
         choices=("constant", "cosine"),
         group=_LEARNING,
     )
@@ -126,7 +126,7 @@ class FitSettings:
     )
     label_smoothing: float = setting(
         0.0,
-        "targets move by half of this towards each other",
+        "label smoothing e: targets become t (1 - e) + e / 2",
         minimum=0,
         below=1,
         group=_LEARNING,
@@ -134,7 +134,7 @@ class FitSettings:
     dropout: bool = setting(True, "dropout", group=_LEARNING)
     mixup: str = setting(
         "features",
-        "where pairs are mixed; features is where the network says",
+        "where pairs are mixed; features: where the network's row says",
         choices=("features", "waveform", "none"),
         group=_CLIPS,
     )
@@ -164,7 +164,7 @@ class FitSettings:
     )
     seed: int = setting(
         1234,
-        "of weights, order, mixup and dropout; 1234 is the reference's",
+        "random seed of weights, sampling, mixup and dropout; 1234 is the reference's",
         minimum=0,
         maximum=2**32 - 1,
         group="the run",
@@ -231,9 +231,7 @@ class TrainConfig(FitSettings, NetworkOverrides):
         choices=("balanced", "shuffled", "alternate", "streamed"),
         group=_CLIPS,
     )
-    exclude: str | None = setting(
-        None, "file that lists clips to leave out, such as a black list", group=_CLIPS
-    )
+    exclude: str | None = setting(None, "file that lists clips to exclude", group=_CLIPS)
     fraction: float = setting(
         1.0,
         "part of the training clips, chosen by a hash of their ids",
@@ -281,14 +279,14 @@ class TrainConfig(FitSettings, NetworkOverrides):
     )
     eval_training_clips: int = setting(
         1000,
-        "training clips to evaluate too, up to as many as held-out ones; 0 for none",
+        "training clips to evaluate too, at most the number of held-out clips; 0 for none",
         minimum=0,
         group=_SAVING,
         changes_training=False,
     )
     pictures: bool = setting(
         True,
-        "TensorBoard: pictures, sound and curves besides numbers",
+        "TensorBoard: pictures, audio and curves besides numbers",
         group=_SAVING,
         changes_training=False,
     )
@@ -328,7 +326,7 @@ class TrainConfig(FitSettings, NetworkOverrides):
     )
     full_disk: str = setting(
         "continue",
-        "when a checkpoint cannot be written",
+        "what to do when a checkpoint cannot be written",
         choices=("continue", "stop"),
         group=_SAVING,
         changes_training=False,

@@ -35,15 +35,17 @@ class DemoSettings:
     """Which network is shown, where, and what recordings are taken."""
 
     # Of the decision-level networks the one with the highest published mAP.
-    model: str = setting("Cnn14_DecisionLevelAtt", "what predicts", metavar="MODEL")
+    model: str = setting(
+        "Cnn14_DecisionLevelAtt", "network, run directory or file", metavar="MODEL"
+    )
     weights: str = setting(
         "audioset",
         "for the name of a network: the file of its weights",
         metavar="FILE",
         shown="the published ones",
     )
-    host: str = setting("127.0.0.1", "address to listen at", shown="127.0.0.1, this computer alone")
-    port: int = setting(7860, "of it; 0 for any that is free", minimum=0, maximum=65535)
+    host: str = setting("127.0.0.1", "address to listen on", shown="127.0.0.1, this computer alone")
+    port: int = setting(7860, "port to listen on; 0 for a free one", minimum=0, maximum=65535)
     max_mb: float = setting(50.0, "the largest file taken", above=0)
     max_seconds: float = setting(600.0, "the longest recording", above=0)
 

@@ -19,7 +19,7 @@ from tfrecords.storage import TFRecordsError
 
 COMMANDS = {
     "pack": "audio files and a metadata file to record shards",
-    "audioset": "AudioSet, as it lies on a disk, to one folder of packed directories",
+    "audioset": "a local copy of AudioSet to one folder of packed directories",
     "merge": "join packed directories, or take a part of one, without copying",
     "info": "print what a packed directory holds",
     "verify": "check every record of a packed directory",

@@ -219,6 +219,8 @@ def markdown_table(cls: type, names: Iterable[str] | None = None) -> str:
         if about.flag == "" or (names is not None and name not in names):
             continue
         default = field.default if about.shown is None else about.shown
+        if isinstance(default, bool):
+            default = "on" if default else "off"
         default = "" if default in (None, dataclasses.MISSING, "") else f"`{default}`"
         flag = about.flag or f"--{name.replace('_', '-')}"
         lines.append(f"| `{flag}` | {about.help} | {default} |")

@@ -80,6 +80,7 @@ class PackSettings:
         "on it",
         metavar="N",
         minimum=0,
+        shown="one for each processor",
     )
     clip_timeout: float = setting(
         60.0,

@@ -67,7 +67,7 @@ class ReportOptions:
         metavar="N",
         group=_REPORT,
     )
-    audio: bool = setting(True, "their sound on the page", group=_REPORT)
+    audio: bool = setting(True, "audio of the mistakes on the page", group=_REPORT)
     report: bool = setting(True, "write report.html or comparison.html", group=_REPORT)
 
     def __post_init__(self) -> None:

@@ -44,8 +44,10 @@ class ExportSettings:
         metavar="FILE",
         shown="the published ones",
     )
-    format: str | None = setting(None, "of the export", choices=FORMATS, shown="by the ending")
-    precision: str = setting("float32", "of .onnx and .tflite", choices=PRECISIONS)
+    format: str | None = setting(None, "export format", choices=FORMATS, shown="by the ending")
+    precision: str = setting(
+        "float32", "numeric precision of .onnx and .tflite", choices=PRECISIONS
+    )
     calibration: list | None = setting(
         None,
         "recordings such as the file is for, files or folders, of which "

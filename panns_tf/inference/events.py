@@ -42,7 +42,7 @@ class EventSettings:
 
     high: float = setting(
         0.5,
-        "probability that an event reaches",
+        "peak probability that an event must reach",
         flag="--threshold",
         metavar="P",
         above=0,
@@ -50,7 +50,7 @@ class EventSettings:
     )
     low: float | None = setting(
         None,
-        "probability that it keeps",
+        "lower threshold, at which an event begins and ends",
         metavar="P",
         above=0,
         maximum=1,

@@ -194,11 +194,13 @@ class Options:
         metavar="N,N,...",
         group=_TRIALS,
     )
-    seeds: str = setting("1", "trainings of each kind", metavar="N", group=_TRIALS)
+    seeds: str = setting(
+        "1", "seeds, and so trainings, of each configuration", metavar="N", group=_TRIALS
+    )
     only_folds: str = setting("", "folds to run", metavar="F,F,...", group=_TRIALS, shown="all")
     metric: str | None = setting(
         None,
-        "of the report",
+        "metric to report",
         choices=("accuracy", "mAP@3", "mAP"),
         group=_TRIALS,
         shown="the task's",
@@ -206,7 +208,7 @@ class Options:
     output: Path | None = setting(
         None, "folder of the results", metavar="DIR", group=_RUN, shown="runs/<data set>-<network>"
     )
-    force: bool = setting(False, "give up results of other settings in --output", group=_RUN)
+    force: bool = setting(False, "discard results of other settings in --output", group=_RUN)
     cache: Path | None = setting(
         None, "folder of embeddings", metavar="DIR", group=_RUN, shown="~/.cache/panns_tf"
     )
