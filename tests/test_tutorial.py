@@ -129,7 +129,7 @@ def test_it_runs(tmp_path, monkeypatch):
         found = json.loads((work / "runs" / run / "results.json").read_text())["results"]
         assert found[-1]["chance"] == pytest.approx(chance, abs=0.01)
         assert found[-1]["value"] >= 0.75
-    assert "accuracy: " in printed("learn")
+    assert "MobileNetV1, scratch; accuracy\r\n  result: " in printed("learn")
     assert "chance   0.25" in printed("report")
     assert printed("page").strip() == (work / "runs" / "tutorial" / "report.html").as_uri()
     assert holds("look", "image/png")
