@@ -50,9 +50,33 @@ def traced_for(target: str) -> Iterator[None]:
         _target.reset(before)
 
 
+def current_target() -> str:
+    """What is being traced for, of `TARGETS`; a function with ``jit_compile=True`` is noticed."""
+    target = _target.get()
+    return "xla" if target == "layers" and _traced_by_xla() else target
+
+
+def _traced_by_xla() -> bool:
+    """Whether TensorFlow is tracing a function that XLA compiles.
+
+    TensorFlow has no public name for it, but gives a slice another gradient there.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return False
+    whole = tf.zeros(2)
+    with tf.GradientTape() as tape:
+        tape.watch(whole)
+        part = tf.slice(whole, [0], [1])
+    return tape.gradient(part, whole).op.type == "XlaDynamicUpdateSlice"
+
+
 def by_tensorflow() -> bool:
     """Whether what is being traced runs as TensorFlow's own operations, not XLA's."""
-    return keras.backend.backend() == "tensorflow" and _target.get() != "xla"
+    return keras.backend.backend() == "tensorflow" and current_target() != "xla"
 
 
 def _on_cpu() -> bool:
@@ -84,7 +108,7 @@ def compiled(function: Callable) -> Callable:
         return tf.concat([whole(x[: items // 2]), whole(x[items // 2 :])], axis=0)
 
     by_itself = tf.function(in_halves, autograph=False)
-    return lambda x: (by_itself if _target.get() == "layers" else function)(x)
+    return lambda x: (by_itself if current_target() == "layers" else function)(x)
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")
@@ -112,7 +136,7 @@ class Conv2D(keras.layers.Conv2D):
         """The function to convolve by; None for Keras' own."""
         if not (_on_cpu() and self._is_plain()):
             return None
-        target, channels = _target.get(), shape[-1]
+        target, channels = current_target(), shape[-1]
         if target != "xla":
             if not training and target != "this_machine":
                 return None
@@ -151,7 +175,7 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
         super().__init__(kernel_size, **kwargs)
 
     def call(self, inputs):
-        if not (_on_cpu() and _target.get() == "xla"):
+        if not (_on_cpu() and current_target() == "xla"):
             return super().call(inputs)
         kernel = ops.cast(self.kernel, self.compute_dtype)
         return _with_bias(self, shifted_sum(inputs, kernel[..., 0]))

@@ -139,3 +139,19 @@ def test_what_compiles_itself_obeys_the_switch():
     assert len(shapes) == 4, "the plain function runs"
     with pytest.raises(ValueError, match="target must be one of"), traced_for("gpu"):
         pass
+
+
+def test_a_users_own_function_that_xla_compiles_is_noticed():
+    seen = []
+
+    def note(x):
+        seen.append(cpu.current_target())
+        return x
+
+    inner = tf.function(note, jit_compile=True)
+    outer = tf.function(lambda x: note(inner(note(x))))
+    outer(tf.ones(2))
+    with cpu.traced_for("portable"):
+        tf.function(note, jit_compile=True)(tf.ones(2))
+    note(tf.ones(2))
+    assert seen == ["layers", "xla", "layers", "portable", "layers"]
