@@ -45,7 +45,11 @@ def test_a_better_run_is_seen_and_an_equal_one_is_not(tmp_path, capsys):
 def test_intervals_of_differences_are_paired():
     first, near = synthetic_scores(200), synthetic_scores(200)
     near.score[:, 0] += np.where(np.arange(200) % 50 == 0, 0.01, 0)
-    _, other = compare_scores(("a", "b"), (first, near), 100)
+    base, other = compare_scores(("a", "b"), (first, near), 100)
+    for name, value in other.differences.items():
+        mine, theirs = other.summary.as_dict()[name], base.summary.as_dict()[name]
+        assert value == pytest.approx(mine - theirs)
+        assert value != 0
     low, high = other.difference_intervals["mAP"]
     alone = other.intervals["mAP"]
     assert high - low < 0.1 * (alone[1] - alone[0])
