@@ -11,7 +11,7 @@ from panns_tf.config import Frontend
 from panns_tf.inference.fold import FoldedLayers, folded_graph
 from panns_tf.layers.log_mel import SMALLEST_POWER, LogMel, analysis_window, mel_matrix
 from panns_tf.layers.shapes import larger
-from panns_tf.models.network import Network
+from panns_tf.models.network import Network, copy_network
 
 #: Decibels are ten common logarithms; runtimes have the natural one.
 DECIBELS = 10 / np.log(10)
@@ -35,14 +35,7 @@ def in_float16(network: Network) -> Network:
 
     Those layers stay float32 that do so when a network is trained in mixed precision.
     """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        copy = Network.from_config(network.get_config())
-    finally:
-        keras.config.set_dtype_policy(before)
-    copy.set_weights(network.get_weights())
-    return copy
+    return copy_network(network, "mixed_float16")
 
 
 def front_layers(network: Network) -> set[str]:

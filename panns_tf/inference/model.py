@@ -12,7 +12,7 @@ import tensorflow as tf
 from panns_tf.inference.fold import FoldedLayers
 from panns_tf.inference.long_audio import SplitNetwork, StreamingEncoder, split_network
 from panns_tf.layers.cpu import traced_for
-from panns_tf.models.network import Network, all_outputs
+from panns_tf.models.network import Network, all_outputs, copy_network
 
 #: Dtype policies by the names that commands use.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -153,14 +153,7 @@ def in_precision(network: Network, precision: str = "float32") -> Network:
     dtypes = {layer.compute_dtype for layer in network.layers}
     if precision in dtypes and dtypes <= {precision, "float32"}:
         return network
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(PRECISIONS[precision])
-    try:
-        copy = Network.from_config(network.get_config())
-    finally:
-        keras.config.set_dtype_policy(before)
-    copy.set_weights(network.get_weights())
-    return copy
+    return copy_network(network, PRECISIONS[precision])
 
 
 def has_bfloat16() -> bool:

@@ -1,7 +1,8 @@
 """Architectures become Keras models, for inference and for training."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
@@ -224,3 +225,22 @@ def training_model(model: keras.Model) -> keras.Model:
             f"training_model expects a network from panns_tf.create_model; received {type(model)}"
         )
     return TrainingModel(model)
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Layers that are made within compute by a policy of Keras; the one before is put back."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def copy_network(network: Network, policy: str) -> Network:
+    """Returns a copy of a network that computes by a dtype policy of Keras."""
+    with dtype_policy(policy):
+        copy = Network.from_config(network.get_config())
+    copy.set_weights(network.get_weights())
+    return copy

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from panns_tf.models.network import dtype_policy
 from panns_tf.run import RunError
 from tfrecords.progress import logger
 
@@ -110,16 +111,14 @@ def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
         precision: as `panns_tf.config.FitSettings` has it.
         seed: of Python, NumPy and Keras; None to leave them as they are.
     """
-    policy = keras.config.dtype_policy()
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
-    keras.config.set_dtype_policy("float32" if precision == "tf32" else precision)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     try:
-        yield
+        with dtype_policy("float32" if precision == "tf32" else precision):
+            yield
     finally:
-        keras.config.set_dtype_policy(policy)
         tf.config.experimental.enable_tensor_float_32_execution(tf32)
 
 
