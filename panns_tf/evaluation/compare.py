@@ -8,7 +8,7 @@ import numpy as np
 from panns_tf.evaluation.evaluate import evaluate
 from panns_tf.evaluation.measures import LEVEL
 from panns_tf.evaluation.options import EvalInput, ReportOptions
-from panns_tf.evaluation.report import Chart, Column, Section, Table, Text, number, render
+from panns_tf.evaluation.page import Chart, Column, Section, Table, render
 from panns_tf.evaluation.scores import (
     Scores,
     cached_scores,
@@ -18,6 +18,7 @@ from panns_tf.evaluation.scores import (
     scores_file,
 )
 from panns_tf.metrics import bootstrap, summarise
+from panns_tf.metrics.bootstrap import Estimate, number
 from panns_tf.run import find_model, short_names
 from panns_tf.style import LIGHT
 from tfrecords.files import check_output_folder, write_csv
@@ -250,7 +251,7 @@ def _write_page(path: Path, compared: Sequence[Compared]) -> None:
     title = f"{others} against {compared[0].name}" if len(compared) < 4 else f"{len(compared)} runs"
     data = Path(str(compared[0].scores.meta.get("data", ""))).name
     sections = [
-        Section("Runs", [_run_table(compared), Text(meaning(compared))]),
+        Section("Runs", [_run_table(compared), meaning(compared)]),
         Section("Class against class", [_chart(compared[0], run) for run in compared[1:]], True),
         Section("All classes", [_class_table(compared)]),
     ]
@@ -259,35 +260,26 @@ def _write_page(path: Path, compared: Sequence[Compared]) -> None:
 
 
 def _run_table(compared: Sequence[Compared]) -> Table:
-    ends = [run.difference_intervals.get("mAP", (0, 0)) for run in compared]
     columns = [
         Column("Run"),
-        Column("mAP", "number", digits=4),
-        Column("mAP, 0 to 1", "bar"),
+        Column("mAP", "bar", digits=4),
         Column("mAUC", "number", digits=4),
-        Column("Difference of mAP", "signed", digits=4),
-        _difference_column("", ends),
+        Column("Difference of mAP", "difference", digits=4),
         Column("Classes better", "count"),
         Column("Classes worse", "count"),
     ]
     rows = []
     for run in compared:
         means = run.summary.as_dict()
-        ap = (means["mAP"], *run.intervals.get("mAP", ()))
+        ap, difference = Estimate(means["mAP"], *run.intervals.get("mAP", ())), None
+        if run.differences:
+            ends = run.difference_intervals.get("mAP", ())
+            difference = Estimate(run.differences["mAP"], *ends)
         counts = [None, None]
         if run.difference_intervals:
             counts = [run.better.sum(), run.worse.sum()]
-        difference = (run.differences.get("mAP"), *run.difference_intervals.get("mAP", ()))
-        rows.append((run.name, ap, ap, means["mAUC"], difference, difference, *counts))
+        rows.append((run.name, ap, means["mAUC"], difference, *counts))
     return Table(columns, rows)
-
-
-def _difference_column(name: str, values: Sequence) -> Column:
-    """A column of differences, to a round number that none exceeds."""
-    most = np.nanmax(np.abs(np.concatenate([np.ravel(each) for each in values])), initial=0)
-    reach = next((x for x in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if most <= x), 1.0)
-    scale = f"−{reach:g} to +{reach:g}"
-    return Column(f"{name}, {scale}" if name else scale, "difference", reach=reach)
 
 
 def _chart(first: Compared, run: Compared) -> Chart:
@@ -329,12 +321,10 @@ def _class_table(compared: Sequence[Compared]) -> Table:
     columns += [Column(f"AP {run.name}", "number") for run in compared]
     values = [compared[0].scores.labels, compared[0].summary.positives]
     values += [run.summary.average_precision for run in compared]
-    ends = [each for run in others for each in (run.class_interval, run.class_difference)]
     for run in others:
-        differences = list(zip(run.class_difference, *run.class_interval.T, strict=True))
-        columns.append(Column(f"Difference {run.name}", "signed", f"to {compared[0].name}"))
-        columns.append(_difference_column(run.name, ends))
-        values += [run.class_difference, differences]
+        hint = f"to {compared[0].name}"
+        columns.append(Column(f"Difference {run.name}", "difference", hint))
+        values.append(list(map(Estimate, run.class_difference, *run.class_interval.T)))
     order = class_order(compared)
     clear = np.any([run.better | run.worse for run in others], axis=0)
     rows = list(zip(*values, strict=True))
@@ -342,7 +332,6 @@ def _class_table(compared: Sequence[Compared]) -> Table:
         columns,
         [rows[n] for n in order],
         sortable=True,
-        search=True,
         least="Positives",
         only=("clear differences only", clear[order]),
     )

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from panns_tf.evaluation.class_metadata import ClassMetadata, class_metadata
-from panns_tf.evaluation.clips import mistake_blocks
 from panns_tf.evaluation.measures import LEVEL, Measures, measure
 from panns_tf.evaluation.options import EvalInput, ReportOptions
-from panns_tf.evaluation.page import evaluation_sections
-from panns_tf.evaluation.report import Section, Settings, render
+from panns_tf.evaluation.page import Section, render
+from panns_tf.evaluation.report import evaluation_sections, mistake_blocks
 from panns_tf.evaluation.scores import Scores, predict_scores, save_scores
 from panns_tf.run import Run, find_model, run_of
 from panns_tf.training.callbacks import finite
@@ -64,7 +63,7 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
         mistakes = mistake_blocks(
             scores, options.mistakes, records.data, records.decimation, options.audio
         )
-        settings = Settings(_settings(scores, run))
+        settings = dict(_settings(scores, run))
         sections += [Section("Mistakes", mistakes), Section("Settings", [settings])]
         clips, classes = scores.score.shape
         render(

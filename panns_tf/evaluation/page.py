@@ -1,266 +1,322 @@
-"""The sections of an evaluation's page: summary, curves, groups and all classes."""
+"""A report in one HTML file: sections of tiles, tables, charts, clips and settings.
 
+Evaluation, comparison and transfer learning give plain values; one template makes the page. It
+loads nothing from elsewhere, follows the reader's light or dark theme and prints.
+"""
+
+import base64
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
+import jinja2
+import markupsafe
 import numpy as np
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from panns_tf.evaluation.class_metadata import ClassMetadata
-from panns_tf.evaluation.measures import LEVEL, Measures
-from panns_tf.evaluation.report import (
-    Chart,
-    Column,
-    Section,
-    Table,
-    Text,
-    Tile,
-    Tiles,
-    number,
-)
-from panns_tf.evaluation.scores import Scores
-from panns_tf.metrics.ranking import Ranks, class_rows, rank
-from panns_tf.style import LIGHT
+from panns_tf.inference.plot import Spectrogram, draw_log_mel, reduced
+from panns_tf.metrics.bootstrap import NONE, Estimate, number
+from panns_tf.style import DARK, LIGHT, styled
+from tfrecords.files import write_atomic
 
-#: Points of a curve on a page, at most.
-POINTS = 100
-_GRID = np.linspace(0, 1, POINTS)
-_FRAMES = (("Recall", "Precision"), ("False alarms", "Recall"))
-_GROUPS = {"branch": "by branch of the ontology"}
-_TILES = (
-    Tile("mAP", meaning="Mean of the classes' average precision; {chance} at random.", key="mAP"),
-    Tile("mAUC", meaning="Mean area under the ROC curve; 0.5 at random.", key="mAUC"),
-    Tile("d-prime", meaning="Of the mean AUC; 0 at random.", digits=2, bar=False, key="d_prime"),
-    Tile(
-        "Accuracy", meaning="Clips whose label scores highest; {guess} at random.", key="accuracy"
-    ),
-    Tile("Micro AP", meaning="Of all pairs of clip and class in one ranking.", key="mAP_micro"),
-    Tile("Weighted mAP", meaning="Classes weighted by their clips.", key="mAP_weighted"),
-    Tile("Lift", meaning="mAP over that at random.", digits=1, bar=False, key="lift"),
-    Tile(
-        "Calibration error",
-        meaning="Mean distance of scores from the share that has the class.",
-        bar=False,
-        key="expected_calibration_error",
-    ),
-)
+#: A page plays and shows so many seconds of a clip, at most, at so many Hz.
+SECONDS, _PLAYED_RATE = 20.0, 16_000
+# libsndfile's Vorbis encoder overflows its stack on long blocks.
+_VORBIS_BLOCK = 4096
 
 
-def evaluation_sections(
-    scores: Scores, measures: Measures, metadata: ClassMetadata, values: dict
-) -> list[Section]:
-    """Returns the sections that show metrics; ``values`` are what ``metrics.json`` holds."""
-    curves = [_curves(rank(*row)) for row in class_rows(scores.target, scores.score)]
-    micro = _curves(rank(scores.target.ravel(), scores.score.flatten()))
-    charts = [
-        _mean_curve("Precision and recall", 0, curves, micro),
-        _mean_curve("ROC", 1, curves, micro),
-        _reliability(measures),
-        _training_clips(scores.labels, measures, metadata),
-    ]
-    return [
-        Section("Summary", [_tiles(measures, values)]),
-        Section("Curves", charts, grid=True),
-        Section("Groups of classes", _group_tables(measures.groups)),
-        Section("All classes", [_class_table(scores.labels, measures, metadata, curves)]),
-    ]
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: its heading.
+        kind: ``"text"``, ``"number"``, ``"count"``, ``"bar"``, a number with a bar from 0 to 1, or
+            ``"difference"``, a number with its sign on a scale that fits all of the table. Numbers
+            may be an `Estimate`; None and NaN are undefined.
+        hint: what it means, shown under the pointer.
+        digits: after the point.
+    """
+
+    name: str
+    kind: str = "text"
+    hint: str = ""
+    digits: int = 3
 
 
-def _tiles(measures: Measures, values: dict) -> Tiles:
-    words = {"chance": number(values["chance_mAP"]), "guess": number(1 / values["num_classes"])}
-    means = measures.summary.as_dict()  # files have no infinity
-    tiles = [
-        dataclasses.replace(
-            tile,
-            value=means.get(tile.key, values[tile.key]),
-            interval=measures.intervals.get(tile.key, ()),
-            meaning=tile.meaning.format(**words),
-        )
-        for tile in _TILES
-        if tile.key != "accuracy" or measures.accuracy is not None
-    ]
-    note = "Without intervals: the bootstrap was switched off."
-    if measures.bootstrap is not None:
-        note = (
-            f"Intervals of {100 * LEVEL:.0f} % from {len(measures.bootstrap.auc):,} resamples of "
-            "the clips: of the choice of clips, not of another training run."
-        )
-    return Tiles(tiles, note)
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Texts, the script's key to sort by, and a bar in percent of its width."""
+
+    text: str
+    sort: str
+    interval: str = ""
+    at: Sequence[float] = ()
+    kind: str = ""
 
 
-def _curves(ranks: Ranks) -> tuple[np.ndarray, np.ndarray] | None:
-    """Precision by recall, and recall by false alarms: (points, 2) each; None if undefined."""
-    negatives = ranks.num_clips - ranks.positives
-    if not ranks.positives or not negatives:
-        return None
-    # At each score of a positive, highest first: clips of that score or above, and just above.
-    true, called, above = ranks.true[::-1], ranks.called[::-1], ranks.above[::-1]
-    true_above = np.append(0, true[:-1])
-    precision_recall = np.stack([true / ranks.positives, true / called], axis=1)
-    ends = np.stack([(called - true) / negatives, true / ranks.positives], axis=1)
-    begins = np.stack([(above - true_above) / negatives, true_above / ranks.positives], axis=1)
-    roc = np.stack([begins, ends], axis=1).reshape(-1, 2)
-    return precision_recall, np.concatenate([[[0, 0]], roc, [[1, 1]]])
-
-
-def thin(curve: np.ndarray, points: int = POINTS) -> np.ndarray:
-    """Keeps both ends and at most so many points, evenly spaced along the curve."""
-    if len(curve) <= points:
-        return curve
-    steps = np.hypot(*np.diff(curve, axis=0).T)
-    length = np.insert(np.cumsum(steps), 0, 0)
-    kept = np.searchsorted(length, np.linspace(0, length[-1], points))
-    return curve[np.unique(kept.clip(0, len(curve) - 1))]
-
-
-def _mean_curve(title: str, which: int, curves: list, micro: tuple | None) -> Chart:
-    defined = [curve[which] for curve in curves if curve is not None]
-    if which == 0:  # precision at the first threshold that reaches a recall
-        at = [np.searchsorted(curve[:, 0], _GRID - 1e-9) for curve in defined]
-    else:  # recall at no more than so many false alarms
-        at = [np.searchsorted(curve[:, 0], _GRID + 1e-9) - 1 for curve in defined]
-    mean = np.mean([curve[index, 1] for curve, index in zip(defined, at, strict=True)], axis=0)
-
-    def draw(axes) -> None:
-        if which == 1:
-            axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
-        if micro is not None:
-            axes.plot(*thin(micro[which]).T, "--", color=LIGHT.series[1], label="all pairs (micro)")
-        axes.plot(_GRID, mean, color=LIGHT.series[0], label="mean over the classes")
-        _unit_square(axes, *_FRAMES[which])
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-
-    return Chart(title, draw, f"{title}: mean over the classes, and all pairs in one ranking")
-
-
-def _unit_square(axes, x: str, y: str) -> None:
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x, ylabel=y)
-
-
-def _reliability(measures: Measures) -> Chart | Text:
-    calibration = measures.calibration
-    if calibration is None:
-        return Text("Calibration is not shown: scores lie outside [0, 1].")
-    used = calibration.count > 0
-    counts = calibration.count[used]
-    x, y = calibration.confidence[used], calibration.frequency[used]
-
-    def draw(axes) -> None:
-        axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
-        sizes = 6 + 60 * np.log10(np.maximum(counts, 1)) / max(1, np.log10(counts.max()))
-        axes.scatter(x, y, s=sizes, color=LIGHT.series[0], gid="bins")
-        _unit_square(axes, "Score", "Share that has the class")
-
-    tooltips = [
-        f"{count:,} pairs scored {number(a)} on average; {number(b)} have the class"
-        for count, a, b in zip(counts, x, y, strict=True)
-    ]
-    return Chart(
-        "Calibration",
-        draw,
-        "Calibration: mean score and share of positives in bins of the score; expected error "
-        f"{number(calibration.expected_error)}",
-        "Pairs of clip and class in bins of the score; larger dots hold more of them.",
-        {"bins": tooltips},
+def cell(kind: str, value: Any, digits: int = 3, reach: float = 1.0) -> Cell:
+    """What a table or a tile shows of a value, where differences reach from -reach to +reach."""
+    if kind == "text":
+        return Cell(str(value) or NONE, str(value).casefold())
+    found = _estimate(value)
+    if np.isnan(found.value):
+        return Cell(NONE, "")
+    signed, digits = kind == "difference", 0 if kind == "count" else digits
+    numbers = [found.value, *found.ends]
+    shares = [(x + reach) / (2 * reach) if signed else x for x in numbers]
+    return Cell(
+        number(found.value, digits, signed),
+        f"{np.clip(found.value, -1e300, 1e300)}",  # the page's script knows no infinity
+        found.between(digits, signed),
+        [100 * min(max(share, 0), 1) for share in shares],
+        "better" if found.low > 0 else "worse" if found.high < 0 else "",
     )
 
 
-def _training_clips(
-    labels: Sequence[str], measures: Measures, metadata: ClassMetadata
-) -> Chart | Text:
-    counts, ap = metadata.training_clips, measures.summary.average_precision
-    if counts is None:
-        return Text("Training clips of the classes are not known: see --training-clips.")
-    shown = measures.summary.defined & (counts > 0)
+def _estimate(value: Estimate | float | None) -> Estimate:
+    return value if isinstance(value, Estimate) else Estimate(np.nan if value is None else value)
 
-    def draw(axes) -> None:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.scatter(
-            counts[shown], ap[shown], s=14, alpha=0.65, color=LIGHT.series[0], gid="classes"
-        )
-        axes.set(ylim=(-0.02, 1.02), xlabel="Training clips", ylabel="Average precision")
 
-    tooltips = [
-        f"{labels[n]}: AP {number(ap[n])}, {counts[n]:,} training clips"
-        for n in np.flatnonzero(shown)
-    ]
-    return Chart(
-        "Average precision and training clips",
-        draw,
-        f"Average precision by training clips of {shown.sum()} classes",
-        "A dot for each class with training clips; point at it for its name.",
-        {"classes": tooltips},
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One number, large: what it means, whether a bar from 0 to 1 shows it, its key in files."""
+
+    name: str
+    value: Estimate | float | None
+    meaning: str = ""
+    digits: int = 3
+    bar: bool = True
+    key: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table; the first column names the rows.
+
+    Attributes:
+        columns, rows: a cell for each column in each row.
+        caption: above the table.
+        sortable: whether a press on a heading sorts, and a box filters by the texts of the rows.
+        least: name of a count column with a box for its minimum.
+        only: a check box: its text, and of each row whether it stays.
+        details: what a press on a row's name opens: a text, and curves (points, 2) in unit
+            squares whose axes ``frames`` name.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence]
+    caption: str = ""
+    sortable: bool = False
+    least: str | None = None
+    only: tuple[str, Sequence[bool]] | None = None
+    details: Sequence[tuple[str, Sequence[np.ndarray]]] | None = None
+    frames: Sequence[tuple[str, str]] = ()
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """What the rows show; the scale of differences ends at a round number none exceeds."""
+        signed = [n for n, column in enumerate(self.columns) if column.kind == "difference"]
+        found = [_estimate(row[n]) for row in self.rows for n in signed]
+        most = np.nanmax(np.abs([x for each in found for x in (each.value, *each.ends)]), initial=0)
+        reach = next((x for x in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if most <= x), 1.0)
+        columns = self.columns
+        return [
+            [cell(c.kind, value, c.digits, reach) for c, value in zip(columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    @property
+    def opened(self) -> list[dict]:
+        """The details for the page's script, curves in thousandths."""
+        return [
+            {"text": text, "curves": [np.rint(1000 * curve).ravel().tolist() for curve in curves]}
+            for text, curves in self.details
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A drawing.
+
+    Attributes:
+        title: above it.
+        draw: draws on matplotlib's axes, in the page's style; what it draws in colours of
+            `panns_tf.style.LIGHT` follows the reader's theme.
+        alt: what it shows, for those who cannot see it.
+        caption: below it.
+        tooltips: texts of the markers drawn with a ``gid``, by that.
+        size: width and height in inches; the page scales the drawing to its column.
+    """
+
+    title: str
+    draw: Callable[[Axes], Any]
+    alt: str = ""
+    caption: str = ""
+    tooltips: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    size: tuple[float, float] = (4.2, 3.2)
+
+    @property
+    def svg(self) -> markupsafe.Markup:
+        figure, buffer = Figure(figsize=self.size, layout="constrained"), io.StringIO()
+        with styled(LIGHT):
+            self.draw(figure.add_subplot())
+            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        root = ElementTree.fromstring(buffer.getvalue())
+        for part in root.iter():  # HTML knows the elements of SVG without their namespace
+            part.tag = part.tag.rpartition("}")[2]
+            part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items()}
+        for unwanted in [*root.findall("metadata"), *root.findall("defs")]:
+            root.remove(unwanted)
+        for group in root.iter("g"):
+            texts = self.tooltips.get(group.get("id"), ())
+            for marker, text in zip(group.iter("use"), texts, strict=False):
+                ElementTree.SubElement(marker, "title").text = text
+            group.attrib.pop("id", None)  # matplotlib's are the same in every drawing
+        root.attrib = {
+            "viewBox": root.get("viewBox"),
+            "class": "chart",
+            "role": "img",
+            "aria-label": self.alt or self.title,
+            "style": f"max-width: {8 * self.size[0]:g}rem",
+        }
+        return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A clip to look at and to listen to.
+
+    Attributes:
+        title, subtitle: above it.
+        name: of the clip.
+        labels: its own, as a text.
+        scores: label, score and whether it is right, of the highest ones.
+        waveform: float32 (samples,) in [-1, 1], or None where it cannot be read.
+        sample_rate: of the waveform, Hz.
+        audible: whether the page plays it.
+    """
+
+    title: str
+    subtitle: str
+    name: str
+    labels: str
+    scores: Sequence[tuple[str, float, bool]]
+    waveform: np.ndarray | None = None
+    sample_rate: int = 32_000
+    audible: bool = True
+
+    @property
+    def shown(self) -> np.ndarray:
+        return self.waveform[: round(SECONDS * self.sample_rate)]
+
+    @property
+    def note(self) -> str:
+        cut = self.waveform is not None and len(self.shown) < len(self.waveform)
+        return f"The first {SECONDS:g} s of it." if cut else ""
+
+    @property
+    def picture(self) -> markupsafe.Markup:
+        """Its log-mel spectrogram."""
+        spectrogram = Spectrogram(self.sample_rate)
+        spectrogram.feed(self.shown)
+
+        def draw(axes: Axes) -> None:
+            decibels, seconds = spectrogram.columns()
+            decibels, factor = reduced(decibels, 320)
+            axes.grid(False)
+            draw_log_mel(axes, decibels, factor * seconds, spectrogram.frontend)
+
+        seconds = len(self.shown) / self.sample_rate
+        alt = f"Log-mel spectrogram of {self.name}, {seconds:g} s"
+        return Chart("", draw, alt, size=(3.6, 1.7)).svg
+
+    @property
+    def audio(self) -> str:
+        """Ogg Vorbis at 16 kHz or less, as a data URI."""
+        import soundfile
+        import soxr
+
+        rate, waveform = min(self.sample_rate, _PLAYED_RATE), self.shown
+        if rate < self.sample_rate:
+            waveform = soxr.resample(waveform, self.sample_rate, rate)
+        buffer = io.BytesIO()
+        with soundfile.SoundFile(buffer, "w", rate, 1, format="OGG", subtype="VORBIS") as file:
+            for start in range(0, len(waveform), _VORBIS_BLOCK):
+                file.write(np.clip(waveform[start : start + _VORBIS_BLOCK], -1, 1))
+        return f"data:audio/ogg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """Clips side by side; ``empty`` is shown where there are none."""
+
+    clips: Sequence[Clip]
+    title: str = ""
+    note: str = ""
+    empty: str = ""
+
+
+#: A paragraph of explanation, settings with their values, tiles side by side, and the others.
+Block = str | dict | list[Tile] | Table | Chart | Clips
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of the page with a link to it; with ``grid`` its blocks stand side by side."""
+
+    title: str
+    blocks: Sequence[Block]
+    grid: bool = False
+
+    @property
+    def key(self) -> str:
+        return re.sub(r"\W+", "-", self.title.lower())
+
+
+def render(
+    path: str | Path,
+    title: str,
+    sections: Sequence[Section],
+    *,
+    kind: str = "Evaluation",
+    lead: str = "",
+    notes: Sequence[str] = (),
+) -> None:
+    """Writes a page, whole or not at all; a browser loads nothing for it.
+
+    Args:
+        path: of the file; its folder is made.
+        title: plain text, as all texts.
+        sections: those without blocks are left out.
+        kind: of report, above the title.
+        lead: a sentence below the title.
+        notes: what a reader must know first.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("panns_tf.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-
-
-def _group_tables(groups: Sequence[dict]) -> list[Table]:
-    columns = [
-        Column("Group"),
-        Column("Classes", "count"),
-        Column("mAP", "number"),
-        Column("mAP, 0 to 1", "bar"),
-        Column("mAUC", "number"),
-        Column("d-prime", "number", digits=2),
-    ]
-    tables = []
-    for kind in dict.fromkeys(group["kind"] for group in groups):
-        names = ("name", "num_classes", "mAP", "mAP", "mAUC", "d_prime")
-        rows = [[group[name] for name in names] for group in groups if group["kind"] == kind]
-        tables.append(Table(columns, rows, _GROUPS.get(kind, f"by {kind}").capitalize()))
-    return tables
-
-
-def _class_table(
-    labels: Sequence[str], measures: Measures, metadata: ClassMetadata, curves: list
-) -> Table:
-    summary = measures.summary
-    ap, auc = (
-        list(zip(getattr(summary, name), *measures.class_interval(name).T, strict=True))
-        for name in ("average_precision", "auc")
+    environment.filters |= {"number": number, "kind": lambda block: type(block).__name__}
+    environment.globals |= {"cell": cell, "zip": zip, "light": LIGHT, "dark": DARK}
+    script = environment.loader.get_source(environment, "page.js")[0]
+    content = environment.get_template("page.html").render(
+        title=title,
+        sections=[section for section in sections if section.blocks],
+        kind=kind,
+        lead=lead,
+        notes=[note[:1].upper() + note[1:].rstrip(".") + "." for note in notes],
+        script=markupsafe.Markup(script),
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    columns = {
-        Column("Class", hint="press a name for its curves"): labels,
-        Column("AP", "number", "average precision and its interval"): ap,
-        Column("AP, 0 to 1", "bar", "average precision and its interval"): ap,
-        Column("AUC", "number", "area under the ROC curve and its interval"): auc,
-        Column("Lift", "number", "average precision over chance", digits=1): summary.lift,
-        Column("F1", "number", "best F1 over all thresholds"): measures.f1,
-        Column("Positives", "count", "evaluated clips with the class"): summary.positives,
-    }
-    if metadata.training_clips is not None:
-        columns[Column("Training clips", "count", "with the class")] = metadata.training_clips
-    if metadata.quality is not None:
-        column = Column("Label quality", "number", "share of labels that are right", digits=2)
-        columns[column] = metadata.quality
-    if any(metadata.branches):
-        columns[Column("Branch", hint="of the ontology")] = metadata.branches
-    order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
-    cells = list(zip(*columns.values(), strict=True))
-    return Table(
-        list(columns),
-        [cells[n] for n in order],
-        sortable=True,
-        search=True,
-        least="Positives",
-        choose="Branch" if any(metadata.branches) else None,
-        details=[_detail(n, measures, curves[n]) for n in order],
-        frames=_FRAMES,
-    )
-
-
-def _detail(n: int, measures: Measures, curves: tuple | None) -> tuple[str, list[np.ndarray]]:
-    summary, calibration = measures.summary, measures.calibration
-    positives, clips = int(summary.positives[n]), summary.num_clips
-    words = f"{positives:,} of {clips:,} clips have it."
-    if curves is None:
-        what = "with" if positives == 0 else "without"
-        return f"{words} There is no clip {what} this class, so nothing can be ranked.", []
-    words += f" Ranked at random its average precision would be {number(summary.chance[n])}."
-    if calibration is not None:
-        words += (
-            f" Best F1 at a threshold of {number(measures.f1_threshold[n])}; calibration error "
-            f"{number(calibration.class_error[n])}."
-        )
-    return words, [thin(curve) for curve in curves]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, content)

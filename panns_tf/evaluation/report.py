@@ -1,312 +1,363 @@
-"""A report in one HTML file: sections of tiles, tables, charts and clips.
+"""The sections of an evaluation's page: summary, curves, groups, all classes and mistakes."""
 
-Evaluation, comparison and transfer learning give plain values; one template makes the page. It
-loads nothing from elsewhere, follows the reader's light or dark theme and prints.
-"""
-
-import base64
 import dataclasses
-import hashlib
-import io
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
-from xml.etree import ElementTree
 
-import jinja2
-import markupsafe
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from panns_tf.style import DARK, LIGHT, styled
-from tfrecords.files import write_atomic
+from panns_tf.evaluation.class_metadata import ClassMetadata
+from panns_tf.evaluation.measures import LEVEL, Measures
+from panns_tf.evaluation.page import Chart, Clip, Clips, Column, Section, Table, Tile
+from panns_tf.evaluation.scores import Scores
+from panns_tf.metrics.bootstrap import NONE, Estimate, number
+from panns_tf.metrics.ranking import Ranks, class_rows, rank
+from panns_tf.style import LIGHT
+from tfrecords import load_index
+from tfrecords.codecs import resample_clips
+from tfrecords.records import RecordReader
 
-#: What undefined values are shown as.
-NONE = "–"
-
-
-@dataclasses.dataclass(frozen=True)
-class Text:
-    """A paragraph of explanation."""
-
-    template: ClassVar[str] = "text"
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        name: its heading.
-        kind: ``"text"`` (a text, or a tuple of them), ``"number"``, ``"signed"``, ``"count"``,
-            ``"bar"`` from 0 to 1, or ``"difference"`` from -reach to +reach. A cell of numbers is
-            a value, or value, low and high; None and NaN are undefined.
-        hint: what it means, shown under the pointer.
-        digits: after the point.
-        reach: the end of the scale of differences.
-    """
-
-    name: str
-    kind: str = "text"
-    hint: str = ""
-    digits: int = 3
-    reach: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """Texts, the script's key to sort by, and a bar in percent of its width."""
-
-    text: str
-    sort: str
-    interval: str = ""
-    at: Sequence[float] = ()
-    kind: str = ""
+#: Mistakes of one clip, and of one class, at most: else one odd clip would fill the page.
+_PER_CLIP, _PER_CLASS, _TOP_SCORES = 1, 2, 4
+#: Points of a curve on a page, at most.
+POINTS = 100
+_GRID = np.linspace(0, 1, POINTS)
+_FRAMES = (("Recall", "Precision"), ("False alarms", "Recall"))
+_GROUPS = {"branch": "by branch of the ontology"}
+_TILES = (
+    Tile("mAP", None, "Mean of the classes' average precision; {chance} at random.", key="mAP"),
+    Tile("mAUC", None, "Mean area under the ROC curve; 0.5 at random.", key="mAUC"),
+    Tile("d-prime", None, "Of the mean AUC; 0 at random.", digits=2, bar=False, key="d_prime"),
+    Tile("Accuracy", None, "Clips whose label scores highest; {guess} at random.", key="accuracy"),
+    Tile("Micro AP", None, "Of all pairs of clip and class in one ranking.", key="mAP_micro"),
+    Tile("Weighted mAP", None, "Classes weighted by their clips.", key="mAP_weighted"),
+    Tile("Lift", None, "mAP over that at random.", digits=1, bar=False, key="lift"),
+    Tile(
+        "Calibration error",
+        None,
+        "Mean distance of scores from the share that has the class.",
+        bar=False,
+        key="expected_calibration_error",
+    ),
+)
 
 
-def _cell(column: Column, value) -> Cell:
-    parts = value if isinstance(value, list | tuple) else (value,)
-    if column.kind == "text":
-        return Cell("; ".join(map(str, parts)) or NONE, "\n".join(map(str, parts)).casefold())
-    value, *ends = parts
-    if value is None or math.isnan(value):
-        return Cell(NONE, "")
-    ends = [end for end in ends if end is not None and not math.isnan(end)]
-    digits = 0 if column.kind == "count" else column.digits
-    low, span = (-column.reach, 2 * column.reach) if column.kind == "difference" else (0, 1)
-    at = [100 * min(max((end - low) / span, 0), 1) for end in (value, *ends)]
-    kind = ("better" if ends[0] > 0 else "worse" if ends[1] < 0 else "") if ends else ""
-    show = signed if column.kind in ("signed", "difference") else number
-    interval = " to ".join(show(end, digits) for end in ends)
-    # The page's script knows no infinity.
-    return Cell(show(value, digits), f"{np.clip(value, -1e300, 1e300)}", interval, at, kind)
+def evaluation_sections(
+    scores: Scores, measures: Measures, metadata: ClassMetadata, values: dict
+) -> list[Section]:
+    """Returns the sections that show metrics; ``values`` are what ``metrics.json`` holds."""
+    curves = [_curves(rank(*row)) for row in class_rows(scores.target, scores.score)]
+    micro = _curves(rank(scores.target.ravel(), scores.score.flatten()))
+    charts = [
+        _mean_curve("Precision and recall", 0, curves, micro),
+        _mean_curve("ROC", 1, curves, micro),
+        _reliability(measures),
+        _training_clips(scores.labels, measures, metadata),
+    ]
+    return [
+        Section("Summary", _tiles(measures, values)),
+        Section("Curves", charts, grid=True),
+        Section("Groups of classes", _group_tables(measures.groups)),
+        Section("All classes", [_class_table(scores.labels, measures, metadata, curves)]),
+    ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Tile:
-    """One number, large: its interval, meaning, whether a bar shows it, and its name in files."""
-
-    name: str
-    value: float | None = None
-    interval: Sequence[float] = ()
-    meaning: str = ""
-    digits: int = 3
-    bar: bool = True
-    key: str = ""
-
-    @property
-    def cell(self) -> Cell:
-        return _cell(Column("", "bar", digits=self.digits), (self.value, *self.interval))
-
-
-@dataclasses.dataclass(frozen=True)
-class Tiles:
-    """Numbers side by side, with a paragraph about all of them."""
-
-    template: ClassVar[str] = "tiles"
-    tiles: Sequence[Tile]
-    note: str = ""
+def _tiles(measures: Measures, values: dict) -> list:
+    words = {"chance": number(values["chance_mAP"]), "guess": number(1 / values["num_classes"])}
+    means = measures.summary.as_dict()  # files have no infinity
+    tiles = [
+        dataclasses.replace(
+            tile,
+            value=_estimate(means.get(tile.key, values[tile.key]), measures, tile.key),
+            meaning=tile.meaning.format(**words),
+        )
+        for tile in _TILES
+        if tile.key != "accuracy" or measures.accuracy is not None
+    ]
+    note = "Without intervals: the bootstrap was switched off."
+    if measures.bootstrap is not None:
+        note = (
+            f"Intervals of {100 * LEVEL:.0f} % from {len(measures.bootstrap.auc):,} resamples of "
+            "the clips: of the choice of clips, not of another training run."
+        )
+    return [tiles, note]
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table; the first column names the rows.
-
-    Attributes:
-        columns, rows: a cell for each column in each row.
-        caption: above the table.
-        sortable: whether a press on a heading sorts.
-        search: whether a box filters by the first column.
-        least, choose: name of a count column with a box for its minimum, and of a text column
-            whose tuples are chosen from.
-        only: a check box: its text, and of each row whether it stays.
-        details: what a press on a row's name opens: a text, and curves (points, 2) in unit
-            squares whose axes ``frames`` name.
-    """
-
-    template: ClassVar[str] = "table"
-    columns: Sequence[Column]
-    rows: Sequence[Sequence]
-    caption: str = ""
-    sortable: bool = False
-    search: bool = False
-    least: str | None = None
-    choose: str | None = None
-    only: tuple[str, Sequence[bool]] | None = None
-    details: Sequence[tuple[str, Sequence[np.ndarray]]] | None = None
-    frames: Sequence[tuple[str, str]] = ()
-
-    def cells(self, row: Sequence) -> list[Cell]:
-        return [_cell(column, value) for column, value in zip(self.columns, row, strict=True)]
-
-    def column(self, name: str) -> int:
-        return [column.name for column in self.columns].index(name)
-
-    @property
-    def choices(self) -> list[str]:
-        return sorted({text for row in self.rows for text in row[self.column(self.choose)]})
-
-    @property
-    def opened(self) -> list[dict]:
-        """The details for the page's script, curves in thousandths."""
-        return [
-            {"text": text, "curves": [np.rint(1000 * curve).ravel().tolist() for curve in curves]}
-            for text, curves in self.details
-        ]
+def _estimate(value: float | None, measures: Measures, key: str) -> Estimate | None:
+    return None if value is None else Estimate(value, *measures.intervals.get(key, ()))
 
 
-@dataclasses.dataclass(frozen=True)
-class Chart:
-    """A drawing.
-
-    Attributes:
-        title: above it.
-        draw: draws on matplotlib's axes, in the page's style; what it draws in colours of
-            `panns_tf.style.LIGHT` follows the reader's theme.
-        alt: what it shows, for those who cannot see it.
-        caption: below it.
-        tooltips: texts of the markers drawn with a ``gid``, by that.
-        size: width and height in inches; the page scales the drawing to its column.
-    """
-
-    template: ClassVar[str] = "chart"
-    title: str
-    draw: Callable[[Axes], Any]
-    alt: str = ""
-    caption: str = ""
-    tooltips: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-    size: tuple[float, float] = (4.2, 3.2)
-
-    @property
-    def svg(self) -> markupsafe.Markup:
-        figure, buffer = Figure(figsize=self.size, layout="constrained"), io.StringIO()
-        with styled(LIGHT):
-            self.draw(figure.add_subplot())
-            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        root = ElementTree.fromstring(buffer.getvalue())
-        for part in root.iter():  # HTML knows the elements of SVG without their namespace
-            part.tag = part.tag.rpartition("}")[2]
-            part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items()}
-        for unwanted in [*root.findall("metadata"), *root.findall("defs")]:
-            root.remove(unwanted)
-        for group in root.iter("g"):
-            texts = self.tooltips.get(group.get("id"), ())
-            for marker, text in zip(group.iter("use"), texts, strict=False):
-                ElementTree.SubElement(marker, "title").text = text
-            group.attrib.pop("id", None)  # matplotlib's are the same in every drawing
-        root.attrib = {
-            "viewBox": root.get("viewBox"),
-            "class": "chart",
-            "role": "img",
-            "aria-label": self.alt or self.title,
-            "style": f"max-width: {8 * self.size[0]:g}rem",
-        }
-        return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))
+def _curves(ranks: Ranks) -> tuple[np.ndarray, np.ndarray] | None:
+    """Precision by recall, and recall by false alarms: (points, 2) each; None if undefined."""
+    negatives = ranks.num_clips - ranks.positives
+    if not ranks.positives or not negatives:
+        return None
+    # At each score of a positive, highest first: clips of that score or above, and just above.
+    true, called, above = ranks.true[::-1], ranks.called[::-1], ranks.above[::-1]
+    true_above = np.append(0, true[:-1])
+    precision_recall = np.stack([true / ranks.positives, true / called], axis=1)
+    ends = np.stack([(called - true) / negatives, true / ranks.positives], axis=1)
+    begins = np.stack([(above - true_above) / negatives, true_above / ranks.positives], axis=1)
+    roc = np.stack([begins, ends], axis=1).reshape(-1, 2)
+    return precision_recall, np.concatenate([[[0, 0]], roc, [[1, 1]]])
 
 
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """A clip with its labels, scores (label, score, whether right), picture and audio data URI."""
-
-    title: str
-    subtitle: str
-    name: str
-    labels: str
-    scores: Sequence[tuple[str, float, bool]]
-    picture: Chart | None = None
-    audio: str | None = None
-    note: str = ""
+def thin(curve: np.ndarray, points: int = POINTS) -> np.ndarray:
+    """Keeps both ends and at most so many points, evenly spaced along the curve."""
+    if len(curve) <= points:
+        return curve
+    steps = np.hypot(*np.diff(curve, axis=0).T)
+    length = np.insert(np.cumsum(steps), 0, 0)
+    kept = np.searchsorted(length, np.linspace(0, length[-1], points))
+    return curve[np.unique(kept.clip(0, len(curve) - 1))]
 
 
-@dataclasses.dataclass(frozen=True)
-class Clips:
-    """Clips side by side; ``empty`` is shown where there are none."""
+def _mean_curve(title: str, which: int, curves: list, micro: tuple | None) -> Chart:
+    defined = [curve[which] for curve in curves if curve is not None]
+    if which == 0:  # precision at the first threshold that reaches a recall
+        at = [np.searchsorted(curve[:, 0], _GRID - 1e-9) for curve in defined]
+    else:  # recall at no more than so many false alarms
+        at = [np.searchsorted(curve[:, 0], _GRID + 1e-9) - 1 for curve in defined]
+    mean = np.mean([curve[index, 1] for curve, index in zip(defined, at, strict=True)], axis=0)
 
-    template: ClassVar[str] = "clips"
-    clips: Sequence[Clip]
-    title: str = ""
-    note: str = ""
-    empty: str = ""
+    def draw(axes) -> None:
+        if which == 1:
+            axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
+        if micro is not None:
+            axes.plot(*thin(micro[which]).T, "--", color=LIGHT.series[1], label="all pairs (micro)")
+        axes.plot(_GRID, mean, color=LIGHT.series[0], label="mean over the classes")
+        _unit_square(axes, *_FRAMES[which])
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Names and values."""
-
-    template: ClassVar[str] = "settings"
-    rows: Sequence[tuple[str, Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """A part of the page with a link to it; with ``grid`` its blocks stand side by side."""
-
-    title: str
-    blocks: Sequence[Text | Tiles | Table | Chart | Clips | Settings]
-    grid: bool = False
-
-    @property
-    def key(self) -> str:
-        return re.sub(r"\W+", "-", self.title.lower())
+    return Chart(title, draw, f"{title}: mean over the classes, and all pairs in one ranking")
 
 
-def render(
-    path: str | Path,
-    title: str,
-    sections: Sequence[Section],
-    *,
-    kind: str = "Evaluation",
-    lead: str = "",
-    notes: Sequence[str] = (),
-) -> None:
-    """Writes a page, whole or not at all; a browser loads nothing for it.
+def _unit_square(axes, x: str, y: str) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x, ylabel=y)
+
+
+def _reliability(measures: Measures) -> Chart | str:
+    calibration = measures.calibration
+    if calibration is None:
+        return "Calibration is not shown: scores lie outside [0, 1]."
+    used = calibration.count > 0
+    counts = calibration.count[used]
+    x, y = calibration.confidence[used], calibration.frequency[used]
+
+    def draw(axes) -> None:
+        axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
+        sizes = 6 + 60 * np.log10(np.maximum(counts, 1)) / max(1, np.log10(counts.max()))
+        axes.scatter(x, y, s=sizes, color=LIGHT.series[0], gid="bins")
+        _unit_square(axes, "Score", "Share that has the class")
+
+    tooltips = [
+        f"{count:,} pairs scored {number(a)} on average; {number(b)} have the class"
+        for count, a, b in zip(counts, x, y, strict=True)
+    ]
+    return Chart(
+        "Calibration",
+        draw,
+        "Calibration: mean score and share of positives in bins of the score; expected error "
+        f"{number(calibration.expected_error)}",
+        "Pairs of clip and class in bins of the score; larger dots hold more of them.",
+        {"bins": tooltips},
+    )
+
+
+def _training_clips(
+    labels: Sequence[str], measures: Measures, metadata: ClassMetadata
+) -> Chart | str:
+    counts, ap = metadata.training_clips, measures.summary.average_precision
+    if counts is None:
+        return "Training clips of the classes are not known: see --training-clips."
+    shown = measures.summary.defined & (counts > 0)
+
+    def draw(axes) -> None:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.scatter(
+            counts[shown], ap[shown], s=14, alpha=0.65, color=LIGHT.series[0], gid="classes"
+        )
+        axes.set(ylim=(-0.02, 1.02), xlabel="Training clips", ylabel="Average precision")
+
+    tooltips = [
+        f"{labels[n]}: AP {number(ap[n])}, {counts[n]:,} training clips"
+        for n in np.flatnonzero(shown)
+    ]
+    return Chart(
+        "Average precision and training clips",
+        draw,
+        f"Average precision by training clips of {shown.sum()} classes",
+        "A dot for each class with training clips; point at it for its name.",
+        {"classes": tooltips},
+    )
+
+
+def _group_tables(groups: Sequence[dict]) -> list[Table]:
+    columns = [
+        Column("Group"),
+        Column("Classes", "count"),
+        Column("mAP", "bar"),
+        Column("mAUC", "number"),
+        Column("d-prime", "number", digits=2),
+    ]
+    tables = []
+    for kind in dict.fromkeys(group["kind"] for group in groups):
+        names = ("name", "num_classes", "mAP", "mAUC", "d_prime")
+        rows = [[group[name] for name in names] for group in groups if group["kind"] == kind]
+        tables.append(Table(columns, rows, _GROUPS.get(kind, f"by {kind}").capitalize()))
+    return tables
+
+
+def _class_table(
+    labels: Sequence[str], measures: Measures, metadata: ClassMetadata, curves: list
+) -> Table:
+    summary = measures.summary
+    ap, auc = (
+        list(map(Estimate, getattr(summary, name), *measures.class_interval(name).T))
+        for name in ("average_precision", "auc")
+    )
+    columns = {
+        Column("Class", hint="press a name for its curves"): labels,
+        Column("AP", "bar", "average precision and its interval"): ap,
+        Column("AUC", "number", "area under the ROC curve and its interval"): auc,
+        Column("Lift", "number", "average precision over chance", digits=1): summary.lift,
+        Column("F1", "number", "best F1 over all thresholds"): measures.f1,
+        Column("Positives", "count", "evaluated clips with the class"): summary.positives,
+    }
+    if metadata.training_clips is not None:
+        columns[Column("Training clips", "count", "with the class")] = metadata.training_clips
+    if metadata.quality is not None:
+        column = Column("Label quality", "number", "share of labels that are right", digits=2)
+        columns[column] = metadata.quality
+    if any(metadata.branches):
+        branches = ["; ".join(names) for names in metadata.branches]
+        columns[Column("Branch", hint="of the ontology")] = branches
+    order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
+    cells = list(zip(*columns.values(), strict=True))
+    return Table(
+        list(columns),
+        [cells[n] for n in order],
+        sortable=True,
+        least="Positives",
+        details=[_detail(n, measures, curves[n]) for n in order],
+        frames=_FRAMES,
+    )
+
+
+def _detail(n: int, measures: Measures, curves: tuple | None) -> tuple[str, list[np.ndarray]]:
+    summary, calibration = measures.summary, measures.calibration
+    positives, clips = int(summary.positives[n]), summary.num_clips
+    words = f"{positives:,} of {clips:,} clips have it."
+    if curves is None:
+        what = "with" if positives == 0 else "without"
+        return f"{words} There is no clip {what} this class, so nothing can be ranked.", []
+    words += f" Ranked at random its average precision would be {number(summary.chance[n])}."
+    if calibration is not None:
+        words += (
+            f" Best F1 at a threshold of {number(measures.f1_threshold[n])}; calibration error "
+            f"{number(calibration.class_error[n])}."
+        )
+    return words, [thin(curve) for curve in curves]
+
+
+def find_mistakes(
+    scores: Scores, count: int
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Returns the most confident false alarms and misses, at most so many of each.
+
+    A false alarm is a clip without the label that outscores a clip with it, or any clip of a
+    class that no clip has; a miss is a clip with the label that one without it outscores. In a
+    perfect ranking there is neither.
 
     Args:
-        path: of the file; its folder is made.
-        title: plain text, as all texts.
-        sections: those without blocks are left out.
-        kind: of report, above the title.
-        lead: a sentence below the title.
-        notes: what a reader must know first.
+        scores: finite ones.
+        count: of each kind.
+
+    Returns:
+        Clip and class of each, the most confident first.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("panns_tf.evaluation"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+    target, score = scores.target, scores.score
+    lowest_hit = np.where(target, score, np.inf).min(axis=0)
+    highest_other = np.where(target, -np.inf, score).max(axis=0)
+    alarms = ~target & ((score > lowest_hit) | ~target.any(axis=0))
+    misses = target & (score < highest_other)
+    return (
+        _most_confident(np.where(alarms, score, -np.inf), count),
+        _most_confident(np.where(misses, -score, -np.inf), count),
     )
-    environment.filters["number"] = number
-    script = environment.loader.get_source(environment, "page.js")[0]
-    content = environment.get_template("page.html").render(
-        title=title,
-        sections=[section for section in sections if section.blocks],
-        kind=kind,
-        lead=lead,
-        notes=[note[:1].upper() + note[1:].rstrip(".") + "." for note in notes],
-        zip=zip,
-        light=LIGHT,
-        dark=DARK,
-        script=markupsafe.Markup(script),
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+
+
+def _most_confident(confidence: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """The highest of (clips, classes), few of a clip and of a class; -inf is no mistake."""
+    flat = confidence.ravel()
+    order = np.argsort(-flat, kind="stable")
+    clips, labels, chosen = Counter(), Counter(), []
+    for index in order[flat[order] > -np.inf]:
+        clip, label = (int(x) for x in divmod(index, confidence.shape[1]))
+        if len(chosen) < count and clips[clip] < _PER_CLIP and labels[label] < _PER_CLASS:
+            clips[clip] += 1
+            labels[label] += 1
+            chosen.append((clip, label))
+    return chosen
+
+
+def mistake_blocks(
+    scores: Scores, count: int, data: Path, decimation: str, audio: bool = True
+) -> list[Clips]:
+    """Blocks of a page: so many false alarms and misses, with clips of packed records."""
+    alarms, misses = find_mistakes(scores, count)
+    rate, labels = scores.meta["sample_rate"], scores.labels
+    wanted = [scores.clip_ids[clip] for clip, _ in alarms + misses]
+    waveforms = read_clips(data, wanted, rate, decimation)
+
+    def card(clip: int, label: int, what: str) -> Clip:
+        score, target, clip_id = scores.score[clip], scores.target[clip], scores.clip_ids[clip]
+        top = np.argsort(-score, kind="stable")[:_TOP_SCORES]
+        return Clip(
+            title=labels[label],
+            subtitle=f"{what}, score {number(score[label])}",
+            name=clip_id.decode(errors="replace"),
+            labels=", ".join(labels[n] for n in np.flatnonzero(target)) or NONE,
+            scores=[(labels[n], float(score[n]), bool(target[n])) for n in top],
+            waveform=waveforms.get(clip_id),
+            sample_rate=rate,
+            audible=audio,
+        )
+
+    empty = "None: every clip with a label outscores those without."
+    note = (
+        "The highest scores for labels that the clips do not have. Where labels are incomplete, "
+        "as AudioSet's are, some of these are right."
     )
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content)
+    missed = "The lowest scores for labels that the clips have."
+    return [
+        Clips([card(*pair, "false alarm") for pair in alarms], "False alarms", note, empty),
+        Clips([card(*pair, "missed") for pair in misses], "Misses", missed, empty),
+    ]
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number for a person; what is undefined is a dash."""
-    if value is None or math.isnan(value):
-        return NONE
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:,.{digits}f}".replace("-", "−")
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """A difference for a person."""
-    return ("+" if value is not None and value > 0 else "") + number(value, digits)
+def read_clips(
+    data: Path, clip_ids: list[bytes], sample_rate: int, decimation: str
+) -> dict[bytes, np.ndarray]:
+    """Reads clips of packed records, except missing and damaged ones: float32 (samples,) by id."""
+    index = load_index(data)
+    rows = {clip_id: row for row, clip_id in enumerate(index.clip_ids.tolist())}
+    wanted = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in rows]
+    if not wanted:
+        return {}
+    stored, damages = RecordReader(index).waveforms(np.array([rows[clip_id] for clip_id in wanted]))
+    waveforms = resample_clips(
+        np.array(stored),
+        stored=index.info.sample_rate,
+        wanted=sample_rate,
+        resample=decimation,
+    )
+    return {
+        clip_id: waveforms[row].astype(np.float32) / 32767
+        for row, clip_id in enumerate(wanted)
+        if row not in damages
+    }

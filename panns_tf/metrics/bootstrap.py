@@ -7,11 +7,12 @@ the number of times each clip was drawn, summed between the scores of positives.
 """
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from scipy import sparse, special
+from scipy import sparse, special, stats
 
 from panns_tf.metrics.ranking import checked, class_rows, d_prime
 from panns_tf.metrics.summary import Summary, summarise
@@ -21,6 +22,56 @@ _BLOCK, _LARGEST_BLOCK = 64, 2**26
 _NAMES = ("mAP", "mAUC", "d_prime", "mAP_weighted")
 
 Seed = int | Sequence[int]
+#: Of every interval, unless another is asked for.
+LEVEL = 0.95
+#: What undefined values are shown as.
+NONE = "–"
+
+
+def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
+    """A number for a person, or a difference with its sign; what is undefined is a dash."""
+    if value is None or math.isnan(value):
+        return NONE
+    text = "∞" if math.isinf(value) else f"{abs(value):,.{digits}f}"
+    return ("−" if value < 0 else "+" if signed and value > 0 else "") + text
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A figure with the ends of its 95 % interval, NaN where there is none."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """Both ends of the interval, or none."""
+        return () if math.isnan(self.low) or math.isnan(self.high) else (self.low, self.high)
+
+    def between(self, digits: int = 3, signed: bool = False) -> str:
+        """The interval for a person, such as ``0.100 to 0.140``; empty where there is none."""
+        return " to ".join(number(end, digits, signed) for end in self.ends)
+
+    def text(self, digits: int = 3, signed: bool = False) -> str:
+        """For a person, such as ``0.120 (0.100 to 0.140)``."""
+        between = self.between(digits, signed)
+        return number(self.value, digits, signed) + (f" ({between})" if between else "")
+
+
+def mean_estimate(values: Sequence[float]) -> Estimate:
+    """The mean of some runs' values with Student's interval, which a single one does not have."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(mean)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values))
+    return Estimate(mean, mean - half, mean + half)
+
+
+def share_estimate(hits: int, trials: int) -> Estimate:
+    """A share, such as accuracy, with Wilson's interval."""
+    low, high = stats.binomtest(int(hits), trials).proportion_ci(LEVEL, method="wilson")
+    return Estimate(hits / trials, float(low), float(high))
 
 
 @dataclasses.dataclass(frozen=True)

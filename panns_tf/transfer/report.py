@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from panns_tf.evaluation import report as blocks
-from panns_tf.evaluation.report import number
+from panns_tf.evaluation import page as blocks
 from panns_tf.figures.fewshot import ALL, STRATEGIES
 from panns_tf.metrics import average_precision
+from panns_tf.metrics.bootstrap import Estimate as Interval
+from panns_tf.metrics.bootstrap import number
 from panns_tf.style import LIGHT
 from panns_tf.tables import text_table
 from panns_tf.transfer.dataset import some
@@ -144,16 +145,16 @@ def write_page(
     scope = [f"the {len(first)} folds together"] if len(first) > 1 else []
     scope += [f"seed {first[0].seed}"] if len(first) < len(shown) else []
     scope += [f"{count} training clips of each class"] if count is not None else []
-    scope = [blocks.Text(f"Of {'; '.join(scope)}.")] if scope else []
+    scope = [f"Of {'; '.join(scope)}."] if scope else []
     several = run.dataset.multi_label
     sections = [
-        blocks.Section("Summary", [_tiles(run, shown, count)]),
+        blocks.Section("Summary", _tiles(run, shown, count)),
         blocks.Section("Folds", [_folds(run, shown)]),
         blocks.Section("Strategies and clips", _strategies(run, records)),
         blocks.Section("Confusion", [] if several else [*scope, _confusion(run, first)]),
         blocks.Section("Classes", [*scope, _classes(run, first)]),
         blocks.Section("Mistakes", [*scope, _mistakes(run, first)]),
-        blocks.Section("Settings", [blocks.Settings(_settings(run))]),
+        blocks.Section("Settings", [dict(_settings(run))]),
     ]
     tested = len({clip for result in shown for clip in result.clip_ids})
     took = f"; {duration(run.seconds)} in all" if run.seconds is not None else ""
@@ -168,14 +169,15 @@ def write_page(
     )
 
 
-def _tiles(run: Experiment, shown: Sequence[FoldResult], count: int | None) -> blocks.Tiles:
+def _tiles(run: Experiment, shown: Sequence[FoldResult], count: int | None) -> list:
     whole = estimate(shown, run.metric)
     words = [_MEANING[run.metric], *(f"{text}." for text in (_mean_of(whole, count),))]
     meaning = " ".join([*words, *(f"{text}." for text in _spreads(whole))])
-    tiles = [blocks.Tile(run.metric, whole.value, (whole.low, whole.high), meaning, key=run.metric)]
+    found = Interval(whole.value, whole.low, whole.high)
+    tiles = [blocks.Tile(run.metric, found, meaning, key=run.metric)]
 
     def add(name: str, value: float, meaning: str, key: str) -> None:
-        tiles.append(blocks.Tile(name, value, meaning=meaning, key=key))
+        tiles.append(blocks.Tile(name, value, meaning, key=key))
 
     paper, why_not = run.paper(count)
     if paper is not None:
@@ -189,7 +191,7 @@ def _tiles(run: Experiment, shown: Sequence[FoldResult], count: int | None) -> b
         "Intervals of 95 % are over the choice of test clips, given the trained networks; clips of "
         "one group are resampled together."
     )
-    return blocks.Tiles(tiles, note + (f" The paper: {why_not}." if why_not else ""))
+    return [tiles, note + (f" The paper: {why_not}." if why_not else "")]
 
 
 def _folds(run: Experiment, shown: Sequence[FoldResult]) -> blocks.Table:
@@ -198,7 +200,12 @@ def _folds(run: Experiment, shown: Sequence[FoldResult]) -> blocks.Table:
     rows = []
     for result in shown:
         one = estimate([result], run.metric)
-        cells = result.fold, result.seed, (one.value, one.low, one.high), len(result.clip_ids)
+        cells = (
+            result.fold,
+            result.seed,
+            Interval(one.value, one.low, one.high),
+            len(result.clip_ids),
+        )
         rows.append((*cells, result.training_clips, duration(result.seconds)))
     return blocks.Table([blocks.Column(*kind) for kind in kinds.items()], rows)
 
@@ -259,7 +266,7 @@ def _classes(run: Experiment, results: Sequence[FoldResult]) -> blocks.Table:
         rows = list(zip(classes, *columns, others, strict=True))
     rows.sort(key=lambda row: (math.isnan(row[1]), row[1]))
     columns = [blocks.Column(*kind) for kind in kinds.items()]
-    return blocks.Table(columns, rows, sortable=True, search=True, least="Clips")
+    return blocks.Table(columns, rows, sortable=True, least="Clips")
 
 
 def _mistakes(run: Experiment, results: Sequence[FoldResult]) -> blocks.Table:

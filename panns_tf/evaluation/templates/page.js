@@ -32,13 +32,12 @@ for (const block of document.querySelectorAll(".block:has(table)")) {
   const form = block.querySelector("form");
   const filter = () => {
     const field = (selector) => form.querySelector(selector);
-    const [search, select, least, only] = [".search", "select", ".least", ".only"].map(field);
+    const [search, least, only] = [".search", ".least", ".only"].map(field);
+    const words = search.value.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
-      const value = (control) => row.cells[control.dataset.column].dataset.v;
-      const fits = (!search || row.cells[0].dataset.v.includes(search.value.trim().toLowerCase()))
-        && (!select || !select.value || value(select).split("\n").includes(select.value.toLowerCase()))
-        && (!least || Number(value(least)) >= Number(least.value))
+      const fits = [...row.querySelectorAll(".text")].some((cell) => cell.dataset.v.includes(words))
+        && (!least || Number(row.cells[least.dataset.column].dataset.v) >= Number(least.value))
         && (!only || !only.checked || "only" in row.dataset);
       row.hidden = !fits;
       if (details.has(row)) details.get(row).hidden = !fits;
