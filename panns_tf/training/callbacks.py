@@ -21,14 +21,10 @@ _NO_NORM = -1.0
 
 
 class StepLogger:
-    """Turns sums of the compiled step into logs, one interval late where that saves a wait.
+    """Turns sums that `TrainStep.flush` returns into logs.
 
-    Args:
-        flush: `TrainStep.flush`.
-        clips_per_step: clips read for an update.
-        step: updates done.
-        lag: whether devices work ahead of the host, as GPUs do: reading the loss of the interval
-            before then stops neither.
+    With ``lag`` one interval late: where devices work ahead of the host, as GPUs do, reading the
+    loss of the interval before stops neither.
     """
 
     def __init__(self, flush: Callable[[], dict], clips_per_step: int, step: int, lag: bool):
@@ -37,10 +33,7 @@ class StepLogger:
         self._flushed: list[tuple] = []
 
     def logs(self, step: int, interval_ends: bool, at_once: bool) -> list[dict]:
-        """Returns the logs that are ready after update ``step``.
-
-        Each has an entry ``bad``: the first update whose loss was not finite, or 0.
-        """
+        """The logs that are ready after update ``step``, with the entry ``bad`` of `flush`."""
         now = time.monotonic()
         if interval_ends and step > self._step:
             self._flushed.append((step, step - self._step, now - self._since, self._flush()))
@@ -77,12 +70,8 @@ class StepLogger:
 class MetricsLogger(keras.callbacks.Callback):
     """Appends logs to ``metrics.jsonl`` and to TensorBoard.
 
-    What cannot be written is reported once; training goes on.
-
-    Args:
-        run_dir: of the run.
-        step: updates done; later lines, of a run that was killed after its last checkpoint, are
-            removed, since these steps are taken again.
+    Lines after ``step``, of a run that was killed after its last checkpoint, are removed: these
+    steps are taken again. What cannot be written is reported once; training goes on.
     """
 
     def __init__(self, run_dir: Path, step: int = 0):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import signal
 import threading
 import zipfile
@@ -15,7 +14,6 @@ import numpy as np
 from panns_tf.run import RunError
 from tfrecords.files import atomic, atomic_path
 
-_NAME = re.compile(r"step-(\d{9})\.npz")
 _META = "meta"
 #: What NumPy and zipfile raise, between them, on damaged files.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile)
@@ -26,10 +24,7 @@ class NotFiniteError(RunError):
 
 
 def named_variables(**groups: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
-    """Variables by a unique name of group and place.
-
-    Not by their paths, in which Keras counts the layers that a process has made so far.
-    """
+    """Variables by group and place; Keras' paths count the layers that a process made so far."""
     return {
         f"{group}/{place:04d}/{variable.name}": variable
         for group, variables in groups.items()
@@ -42,16 +37,8 @@ def save_checkpoint(
 ) -> Path:
     """Writes one checkpoint, whole or not at all, and removes the oldest beyond ``keep``.
 
-    Args:
-        directory: of the run's checkpoints.
-        step: updates done.
-        variables: by name, see `named_variables`.
-        meta: what else to keep, as JSON takes it.
-        keep: checkpoints to keep, at least 1.
-
     Raises:
-        NotFiniteError: if a variable holds NaN or infinity.
-        OSError: if the disk is full or fails. In both cases nothing is left behind or removed.
+        NotFiniteError: if a variable holds NaN or infinity; nothing is left behind or removed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
@@ -80,17 +67,11 @@ def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 def checkpoints(directory: Path) -> list[Path]:
     """The checkpoints of a directory, oldest first."""
-    if not directory.is_dir():
-        return []
-    return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
+    return sorted(directory.glob(f"step-{'[0-9]' * 9}.npz"))
 
 
 def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict:
-    """Assigns a checkpoint's values to ``variables`` and returns what else it holds.
-
-    Raises:
-        ValueError: if the file is damaged, or is of another model, optimizer or policy.
-    """
+    """Assigns a checkpoint's values to ``variables`` and returns what else it holds."""
     try:
         # Every array's CRC-32 is checked as it is read; nothing is assigned before all are.
         with np.load(path) as file:
@@ -98,14 +79,9 @@ def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict
         meta = json.loads(str(arrays.pop(_META)))
     except _UNREADABLE as error:
         raise ValueError(f"checkpoint {path} is damaged: {error}") from error
-    differing = [
-        name
-        for name in sorted(arrays.keys() | variables.keys())
-        if name not in arrays
-        or name not in variables
-        or arrays[name].shape != tuple(variables[name].shape)
-    ]
-    if differing:
+    shapes = {name: array.shape for name, array in arrays.items()}
+    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if differing := sorted({name for name, _ in shapes.items() ^ wanted.items()}):
         raise ValueError(
             f"checkpoint {path} is of another network or optimiser: "
             f"{len(differing)} entries differ, first {differing[0]}"

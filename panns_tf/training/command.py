@@ -29,12 +29,12 @@ from tfrecords.progress import logger, show_messages
 
 
 def train(given: dict, resume: str | None, devices: int | None, quiet: bool = False) -> None:
-    """Trains a new run, or goes on with one.
+    """Trains a new run, or continues one.
 
     Args:
         given: settings by name, as flags gave them.
         resume: None, ``"always"``, or ``"auto"``: if there is a run.
-        devices: of this machine, see `panns_tf.training.distribution.distribute`.
+        devices: GPUs of this machine; None for all.
         quiet: whether to show no messages.
     """
     began = time.monotonic()
@@ -59,9 +59,9 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
     index, clips = check_data(config, arch)
     labels = index.info.classes
     again = shlex.join(["python", "train.py", "--run-dir", str(run_dir), "--resume"])
-    with distribution.strategy.scope():
-        teacher = None
-        if config.distill:
+    teacher = None
+    if config.distill:
+        with distribution.strategy.scope():
             rate = arch.frontend.sample_rate
             teacher = Teacher(config.distill, config.distill_weight, labels, rate)
     with numerics(config.precision, config.seed):
@@ -116,11 +116,7 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
 
 
 def check_devices(config: TrainConfig, distribution: Distribution) -> None:
-    """Checks that devices can share the batches of a run.
-
-    Raises:
-        ValueError: if they cannot.
-    """
+    """Checks that devices can share the batches of a run."""
     parts = distribution.replicas * config.accumulate
     if config.batch_size % parts:
         raise ValueError(
@@ -132,10 +128,9 @@ def check_devices(config: TrainConfig, distribution: Distribution) -> None:
 
 
 def check_data(config: TrainConfig, arch: Architecture) -> tuple[Index, np.ndarray]:
-    """Finds everything that can be wrong with the data, before the run directory is touched.
+    """Checks the data before the run directory is touched.
 
-    Returns:
-        The training clips' index, and the numbers of those that may be sampled.
+    Returns the training clips' index, and the numbers of those that may be sampled.
     """
     rate = arch.frontend.sample_rate
     index = load_index(config.data)

@@ -43,11 +43,8 @@ class TrainingData:
 class RecordData(TrainingData):
     """Batches of a packed directory, as a run's configuration asks for them.
 
-    Args:
-        config: of the run.
-        sample_rate: of the network, in Hz.
-        distribution: the devices. Each takes one of the consecutive parts of a batch, so that all
-            of them together read what one would (but for `streamed`, whose windows workers share).
+    Each device takes one of the consecutive parts of a batch, so that all of them together read
+    what one would (but for `streamed`, whose windows workers share).
     """
 
     def __init__(self, config: TrainConfig, sample_rate: int, distribution: Distribution):
@@ -124,12 +121,7 @@ def add_mixup(
 ) -> tf.data.Dataset:
     """Adds ``mixup_lambda``, float32 (clips,), to batches, unless nothing is mixed.
 
-    Args:
-        data: batches as dicts.
-        config: of the run.
-        step: updates done.
-        clips: of a batch; None for `TrainConfig.clips_per_step`.
-        workers, worker: of each round of batches, one for each worker, this one takes its own.
+    ``step`` updates are done; of each round of batches, one a worker, this one takes its own.
     """
     if config.mixup == "none":
         return data
@@ -149,11 +141,7 @@ def add_mixup(
 
 @contextlib.contextmanager
 def readable_errors() -> Iterator[None]:
-    """Shortens TensorFlow's report of a damaged record of `tfrecords.dataset` to one line.
-
-    Raises:
-        ValueError: names the shard and the clip.
-    """
+    """Shortens TensorFlow's report of a damaged record to one line, with the shard and the clip."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
@@ -170,17 +158,10 @@ def to_float(waveform):
 
 
 def augment(waveform, seed, *, shift: int = 0, gain: float = 0.0):
-    """Shifts clips in time and changes how loud they are, each clip by another amount.
+    """Shifts clips (clips, samples) in time and changes how loud they are, each by its own amount.
 
-    Args:
-        waveform: (clips, samples), float32.
-        seed: (2,), int64, which decides all amounts.
-        shift: clips are rotated by up to this many samples, either way; what leaves one end
-            enters at the other.
-        gain: clips become louder or softer by up to this many dB.
-
-    Returns:
-        The same shape. Loud clips may leave [-1, 1]; nothing is clipped.
+    Clips are rotated by up to ``shift`` samples, and become louder or softer by up to ``gain`` dB,
+    which may leave [-1, 1]; ``seed``, (2,) int64, decides the amounts.
     """
     clips, samples = tf.unstack(tf.shape(waveform))
 
@@ -199,13 +180,7 @@ def augment(waveform, seed, *, shift: int = 0, gain: float = 0.0):
 
 
 def make_demo_data(run_dir: Path, sample_rate: int, seed: int) -> None:
-    """Makes the demo's training and held-out set of synthetic sounds, unless they are there.
-
-    Args:
-        run_dir: of the run; the data goes to its ``data/train`` and ``data/eval``.
-        sample_rate: of the network, in Hz.
-        seed: of the sounds; those held out have another.
-    """
+    """Makes the demo's training and held-out set in ``data`` of a run, unless they are there."""
     for number, (split, clips) in enumerate(DEMO_CLIPS.items()):
         directory = run_dir / "data" / split
         if not (directory / "dataset.json").exists():

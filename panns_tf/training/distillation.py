@@ -8,19 +8,11 @@ from panns_tf.inference.loading import load_any
 
 
 class Teacher:
-    """A trained model whose probabilities for the same clips are blended into the targets.
+    """A trained model, of the same classes and sample rate, whose predictions become targets.
 
-    Cross-entropy is linear in its target, so the loss against a blend of labels and probabilities
-    is the blend of the losses against each.
-
-    Args:
-        path: a ``.keras`` file, a run directory or a SavedModel.
-        weight: part of the target that is the teacher's, in (0, 1].
-        labels: the classes in order.
-        sample_rate: of the clips, in Hz.
-
-    Raises:
-        ValueError: if the model has other classes or another sample rate.
+    ``path`` is a ``.keras`` file, a run directory or a SavedModel; ``weight`` the part of the
+    target that is the teacher's. Cross-entropy is linear in its target, so the loss against a
+    blend of labels and probabilities is the blend of the losses against each.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network".
     """

@@ -22,13 +22,7 @@ class WorkerLostError(RunError):
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """The devices of a run.
-
-    Args:
-        strategy: TensorFlow's.
-        workers: processes of the job.
-        worker: number of this one; 0 is the chief, which alone writes.
-    """
+    """The devices of a run, in one or several processes; ``worker`` 0 alone writes."""
 
     strategy: tf.distribute.Strategy
     workers: int = 1
@@ -62,11 +56,7 @@ class Distribution:
         return int(self.gather(np.array([value], np.int32)).sum())
 
     def check_same(self, settings: dict) -> None:
-        """Checks that workers have the same settings; each must call this.
-
-        Raises:
-            ValueError: names the settings in which they differ.
-        """
+        """Checks that workers have the same settings; each must call this."""
         if self.workers == 1:
             return
         marks = [zlib.crc32(repr(value).encode()) >> 1 for value in settings.values()]
@@ -125,30 +115,22 @@ def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
 def distribute(devices: int | None = None) -> Distribution:
     """The devices of this machine, and of the others that ``TF_CONFIG`` names.
 
-    Must be called before TensorFlow runs anything.
-
-    Args:
-        devices: how many of this machine's GPUs; None for all. Without any GPU the CPU is
-            divided into so many, for tests.
-
-    Raises:
-        ValueError: if there are fewer GPUs, or TF_CONFIG cannot be read.
+    Must be called before TensorFlow runs anything. ``devices`` counts this machine's GPUs, None for
+    all; without any GPU the CPU is divided into so many, for tests.
     """
     workers, worker = read_cluster(os.environ.get("TF_CONFIG"))
     gpus = tf.config.list_physical_devices("GPU")
     if devices is not None and not 1 <= devices <= (len(gpus) or devices):
         raise ValueError(f"--devices {devices}: this machine has {len(gpus)} GPUs")
+    count = len(gpus[:devices]) or devices or 1
     if gpus:
         tf.config.set_visible_devices(gpus[:devices], "GPU")
         for gpu in gpus[:devices]:
             tf.config.experimental.set_memory_growth(gpu, True)
-        count = len(gpus[:devices])
-    else:
-        count = devices or 1
-        if count > 1:
-            (cpu,) = tf.config.list_physical_devices("CPU")
-            parts = [tf.config.LogicalDeviceConfiguration()] * count
-            tf.config.set_logical_device_configuration(cpu, parts)
+    elif count > 1:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * count
+        tf.config.set_logical_device_configuration(cpu, parts)
     if workers > 1:
         logger.info(f"Worker {worker}: waiting for all {workers} workers of the job.")
         return Distribution(tf.distribute.MultiWorkerMirroredStrategy(), workers, worker)
@@ -159,11 +141,7 @@ def distribute(devices: int | None = None) -> Distribution:
 
 
 def read_cluster(text: str | None) -> tuple[int, int]:
-    """Returns the number of workers and which of them this is, from ``TF_CONFIG``'s text.
-
-    Raises:
-        ValueError: if it is not what TensorFlow documents, or names roles besides workers.
-    """
+    """The number of workers and which of them this is, from ``TF_CONFIG``'s text."""
     if not text or not text.strip():
         return 1, 0
     example = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'

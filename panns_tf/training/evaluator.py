@@ -24,31 +24,18 @@ COLUMNS = ("index", "label", "positives", "average_precision", "auc", "d_prime")
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Predictions for clips, and their targets.
+    """Predictions for clips, and their targets, 0 or 1."""
 
-    Attributes:
-        clip_ids: (clips,) bytes.
-        target: (clips, classes) float32 of 0 and 1.
-        score: (clips, classes) float32.
-    """
-
-    clip_ids: np.ndarray
-    target: np.ndarray
-    score: np.ndarray
+    clip_ids: np.ndarray  # (clips,) bytes
+    target: np.ndarray  # (clips, classes) float32
+    score: np.ndarray  # (clips, classes) float32
 
 
 class RecordEvaluator:
     """Evaluates the network of a run on its held-out records, and on some training records.
 
-    Args:
-        config: of the run.
-        network: to evaluate.
-        distribution: its devices; each worker must evaluate at the same time.
-        on_damage: called for each damaged record that is skipped.
-
-    Attributes:
-        predictions: of the last evaluation, for held-out clips.
-        summary: their metrics.
+    Each worker must do so at the same time. ``predictions`` and their ``summary`` are those of the
+    last evaluation, for held-out clips.
     """
 
     def __init__(
@@ -117,12 +104,7 @@ class RecordEvaluator:
 
 
 def default_eval_steps(clips: int, batch_size: int) -> int:
-    """The updates between two evaluations that keep these below 3 % of the work.
-
-    Args:
-        clips: to evaluate, each one pass forward.
-        batch_size: clips per update.
-    """
+    """The updates between two evaluations that keep these below 3 % of the work."""
     passes = 3 * batch_size  # of an update: one forward, and about two for the one backward
     share = 0.018  # with the metrics, which the host computes meanwhile, below 3 %
     reference = 2000
@@ -160,19 +142,10 @@ def predict(
     distribution: Distribution | None = None,
     **options,
 ) -> Predictions:
-    """Runs a predictor over all clips of a packed directory.
+    """Runs a predictor of `compiled_predictor` over all clips of a packed directory.
 
-    Nothing but probabilities of clips is kept, and they are fetched from the device at the end.
-
-    Args:
-        predictor: of `compiled_predictor`.
-        data: the directory.
-        batch_size: clips on a device at a time.
-        distribution: the predictor's. Workers share the clips; each must call this.
-        options: more arguments of ``tfrecords.dataset``: ``sample_rate``, ``on_corrupt`` ...
-
-    Returns:
-        The predictions of all workers.
+    Workers share the clips; each must call this, and has the predictions of all. Only these are
+    kept, and fetched from the device at the end. ``options`` are those of ``tfrecords.dataset``.
     """
     devices = distribution or Distribution(tf.distribute.get_strategy())
     index = load_index(data)
@@ -211,11 +184,7 @@ def _gather_ids(clip_ids: list, dtype: np.dtype, distribution: Distribution) -> 
 
 
 def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int, what: str) -> None:
-    """Checks that records fit a model's sample rate and classes.
-
-    Raises:
-        ValueError: if they do not.
-    """
+    """Checks that records fit a model's sample rate and classes."""
     if info.sample_rate < sample_rate:
         raise ValueError(
             f"{what} is sampled at {info.sample_rate} Hz but the model expects {sample_rate} Hz; "
@@ -246,15 +215,9 @@ def write_report(
     extra: dict,
     columns: dict[str, Sequence] | None = None,
 ) -> None:
-    """Writes ``metrics.json`` and ``per_class.csv`` (best classes first) into ``output``.
+    """Writes ``metrics.json``, with ``extra`` entries, and ``per_class.csv``, best classes first.
 
-    Args:
-        output: the directory.
-        summary: the metrics.
-        labels: names of the classes.
-        extra: more entries of ``metrics.json``.
-        columns: more columns of ``per_class.csv`` by name, a value for each class. What is None
-            or NaN is an empty cell.
+    ``columns`` of the table hold a value for each class; what is None or NaN is an empty cell.
     """
     output.mkdir(parents=True, exist_ok=True)
     write_atomic(output / "metrics.json", to_json({**summary.as_dict(), **extra}, indent=2) + "\n")

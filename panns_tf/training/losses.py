@@ -11,16 +11,10 @@ SMALLEST_VARIANCE = 1e-12
 
 
 def loss_for(activation: str, class_weights: Sequence[float] | None = None) -> Callable:
-    """Returns the loss for the activation of a network's outputs.
+    """The loss for an activation, ``"sigmoid"`` or ``"softmax"``.
 
-    Args:
-        activation: ``"sigmoid"`` or ``"softmax"``.
-        class_weights: weight of a clip of each class, where some have few; a mean of about 1
-            leaves the learning rate as it is. None for 1 each.
-
-    Returns:
-        A function of targets (batch, classes) and a head's outputs to a float32 scalar, as
-        `binary_cross_entropy` and `cross_entropy`.
+    It takes targets (batch, classes) and a head's outputs to a float32 scalar. ``class_weights``
+    with a mean of about 1 leave the learning rate as it is.
     """
     weights = None if class_weights is None else np.asarray(class_weights, np.float32)
     loss = cross_entropy if activation == "softmax" else binary_cross_entropy
@@ -28,12 +22,9 @@ def loss_for(activation: str, class_weights: Sequence[float] | None = None) -> C
 
 
 def cross_entropy(target, outputs: dict, class_weights=None):
-    """The mean cross-entropy of clips of one class each, a float32 scalar.
+    """The mean cross-entropy of clips of one class each, from a head's ``logits``.
 
-    Args:
-        target: (batch, classes), each clip's adding up to 1; fractions under mixup.
-        outputs: of a head, with ``logits`` (batch, classes).
-        class_weights: (classes,), or None.
+    A clip's targets add up to 1; they are fractions under mixup.
 
     Source: ``torch.nn.functional.cross_entropy``; the paper's section VI.
     """
@@ -45,14 +36,11 @@ def cross_entropy(target, outputs: dict, class_weights=None):
 
 
 def binary_cross_entropy(target, outputs: dict, class_weights=None):
-    """The mean binary cross-entropy over all clips and classes, a float32 scalar.
+    """The mean binary cross-entropy over all clips and classes.
 
-    Args:
-        target: (batch, classes), in [0, 1]; fractions under mixup.
-        outputs: of a head: ``logits`` (batch, classes) if it has such, else
-            ``clipwise_output``. From logits the loss keeps its gradient where a probability
-            rounds to 0 or 1 and the reference's output is stuck; elsewhere the two are equal.
-        class_weights: (classes,), or None: weight of the clips that have a class; 1 for others.
+    From ``logits``, which most heads have, the loss keeps its gradient where a probability rounds
+    to 0 or 1 and the reference's output is stuck; elsewhere the two are equal. ``class_weights``
+    weigh the clips that have a class.
     """
     target = ops.cast(target, "float32")
     if "logits" in outputs:
@@ -73,10 +61,6 @@ def cross_entropy_of_probability(target, probability):
 
     The value is -(t log p + (1 - t) log(1 - p)) with logarithms of at least -100; its gradient
     (p - t) / max(p (1 - p), 1e-12).
-
-    Args:
-        target: any shape, in [0, 1].
-        probability: the same shape, in [0, 1].
 
     Source: ``torch.nn.functional.binary_cross_entropy``.
     """

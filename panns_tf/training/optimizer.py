@@ -14,9 +14,7 @@ COMPILED_FROM = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Slot:
-    """A trainable variable and its moments; ``largest`` is that of the second moments."""
-
+class _Slot:  # no tuple, or Keras would count the variable among the optimizer's own
     variable: keras.Variable
     first: keras.Variable
     second: keras.Variable
@@ -32,19 +30,10 @@ class Adam(keras.optimizers.Optimizer):
 
     With ``weight_decay`` it is AdamW: matrices and kernels shrink by ``learning_rate *
     weight_decay`` of themselves in every step; biases and batch normalisation do not.
+    ``factors`` of the learning rate are one for each variable of `build`, or None for 1 each.
 
-    Gradients are those of the whole batch: under a strategy they must have been summed over the
-    replicas, each of which updates its copy of the variables.
-
-    Args:
-        learning_rate: 1e-3 in the paper; a float or a schedule.
-        beta_1, beta_2: decay of the first and the second moment.
-        epsilon: 1e-8, PyTorch's.
-        weight_decay: per step and unit of learning rate, or None.
-        name: of the optimizer.
-
-    Attributes:
-        factors: of the learning rate, one for each variable of `build`, or None for 1 each.
+    Under a strategy gradients must have been summed over the replicas, each of which updates its
+    copy of the variables.
 
     Source: ``torch.optim.Adam(amsgrad=True)`` and ``torch.optim.AdamW``.
     """
@@ -67,30 +56,23 @@ class Adam(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-
-        def moments(names: Sequence[str]) -> list[list[keras.Variable]]:
-            made = [
-                [self.add_variable_from_reference(v, name) for name in names] for v in variables
-            ]
-            return [list(column) for column in zip(*made, strict=True)]
-
+        add = self.add_variable_from_reference
         # In the order, and by the names, of checkpoints of version 0.1.0.
-        first, second = moments(["momentum", "velocity"])
-        (largest,) = moments(["velocity_hat"])
-        self._slots = list(map(_Slot, variables, first, second, largest))
+        moments = [(add(v, "momentum"), add(v, "velocity")) for v in variables]
+        largest = [add(v, "velocity_hat") for v in variables]
+        self._slots = [
+            _Slot(v, *both, most) for v, both, most in zip(variables, moments, largest, strict=True)
+        ]
         compiled = sum(math.prod(v.shape) for v in variables) >= COMPILED_FROM
         self._update = self._update_variables
         if compiled:
             self._update = tf.function(self._update, autograph=False, jit_compile=True)
 
     def apply(self, grads, trainable_variables=None, finite=None) -> None:
-        """Takes one step.
+        """Takes one step with gradients of some variables of `build`, None for all of them.
 
-        Args:
-            grads: gradients of a scalar loss.
-            trainable_variables: what they are of, some of those of `build`; None for all.
-            finite: a scalar, 1 or 0. At 0, as where loss scaling overflowed, all stays as it was,
-                to the bit; a branch would copy the weights.
+        Where the scalar ``finite`` is 0, not 1, as where loss scaling overflowed, all stays as it
+        was, to the bit; a branch would copy the weights.
         """
         if not self.built:
             self.build(list(trainable_variables))
@@ -115,7 +97,6 @@ class Adam(keras.optimizers.Optimizer):
         self.iterations.assign_add(1 if finite is None else tf.cast(finite, tf.int64))
 
     def _update_variables(self, places, grads, learning_rate, step, finite) -> None:
-        """Updates the variables at ``places`` and their moments."""
         beta_1, beta_2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
         correction_1, correction_2 = 1 - beta_1**step, tf.sqrt(1 - beta_2**step)
         if finite is not None:
@@ -146,12 +127,6 @@ class Adam(keras.optimizers.Optimizer):
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     """Rises linearly, then stays or falls along half a cosine to zero at the last step.
 
-    Args:
-        rate: the highest.
-        steps: of the whole run.
-        warmup_steps: of the rise; 0 for none.
-        cosine: whether the rate falls.
-
     Source: Loshchilov and Hutter 2017 (cosine); Goyal et al. 2017 (warm-up).
     """
 
@@ -175,12 +150,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def learning_rate(settings, steps: int) -> float | WarmupCosine:
-    """The learning rate of a training: a plain number if it is constant.
-
-    Args:
-        settings: `panns_tf.config.FitSettings`.
-        steps: of the training.
-    """
+    """The learning rate of a training with `FitSettings`: a plain number if it is constant."""
     cosine = settings.schedule == "cosine"
     if not cosine and not settings.warmup_steps:
         return float(settings.learning_rate)
@@ -190,15 +160,8 @@ def learning_rate(settings, steps: int) -> float | WarmupCosine:
 class WeightAverage:
     """An exponential moving average of all floating point weights, running statistics too.
 
-    Early on the average is shorter, (1 + n) / (10 + n) after n steps, so that the first random
-    weights are soon forgotten.
-
-    Args:
-        model: whose weights are averaged.
-        decay: part of the average that stays at a step, e.g. 0.999.
-
-    Attributes:
-        variables: the averages.
+    ``decay`` is the part of the average that stays at a step, e.g. 0.999. Early on the average is
+    shorter, (1 + n) / (10 + n) after n steps, so that the first random weights are soon forgotten.
 
     Source: Polyak and Juditsky 1992; the short start is ``tf.train.ExponentialMovingAverage``'s.
     """
@@ -239,14 +202,8 @@ class LossScale:
     """Factor of the loss in float16, without which small gradients vanish.
 
     It is halved at an overflow and doubled after 2000 steps without one. It starts where the
-    gradient of an output is about 1, so that a network with few classes skips no first updates.
-
-    Args:
-        outputs: clips times classes, over which the loss is a mean.
-
-    Attributes:
-        value: the factor.
-        variables: the factor, and the steps since it last changed.
+    gradient of an output is about 1, so that a network with few classes skips no first updates:
+    ``outputs`` are clips times classes, over which the loss is a mean.
 
     Source: Micikevicius et al. 2018, "Mixed Precision Training".
     """

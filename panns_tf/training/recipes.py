@@ -26,11 +26,7 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe, by its name or its path.
-
-    Raises:
-        ValueError: if there is none.
-    """
+    """The file of a recipe, by its name or its path."""
     path = Path(name) if "/" in name or name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
         raise ValueError(
@@ -41,14 +37,7 @@ def find_recipe(name: str) -> Path:
 
 
 def read_recipe(name: str) -> dict:
-    """The settings of a recipe, by name as `TrainConfig` has them.
-
-    Args:
-        name: one of `recipe_names`, or the path of a TOML file.
-
-    Raises:
-        ValueError: no such recipe, no TOML, or a key or value that is no setting.
-    """
+    """The settings of a recipe, one of `recipe_names` or the path of a TOML file."""
     path = find_recipe(name)
     try:
         settings = tomllib.loads(path.read_text())
@@ -77,17 +66,7 @@ def demo_paths(run_dir: Path) -> dict[str, str]:
 
 
 def configure(given: dict, resume: str | None, is_chief: bool = True) -> TrainConfig:
-    """Returns the configuration of a new run, or of the one to resume.
-
-    Args:
-        given: settings by name, as flags gave them.
-        resume: None, ``"always"``, or ``"auto"``: if there is a run.
-        is_chief: whether this process is the one that writes.
-
-    Raises:
-        ValueError: a run is there and not to be resumed, or the other way round; a resumed run
-            with other settings; an unknown network or recipe.
-    """
+    """The configuration of a new run, or of the one to resume; arguments as `train` has them."""
     if resume and "run_dir" not in given:
         raise ValueError("--resume needs --run-dir, the directory of the run to continue")
     if resume == "always" or (resume and (Path(given["run_dir"]) / CONFIG).is_file()):

@@ -22,23 +22,12 @@ _REPLICA_SALT = 7_368_787
 
 
 class TrainStep:
-    """The updates of a training.
+    """The updates of a training; arguments as `panns_tf.training.trainer.Trainer` has them.
 
     Nothing here waits for the host: losses are summed on the device until `flush` reads the sum.
-
-    Args:
-        config: of the training.
-        network: whose weights are updated; made under the distribution's strategy, no layer of it
-            frozen yet.
-        distribution: the devices.
-        teacher: whose predictions become part of the targets, or None.
-        loss: of targets and a head's outputs; None for that of the network's activation.
-        factors: of the learning rate, one for each trainable variable, or None for 1 each.
-
-    Attributes:
-        optimizer: Adam, with its moments.
-        average: of the weights, or None.
-        variables: all that a checkpoint must hold besides the network's, by group.
+    The network was made under the distribution's strategy, and no layer of it is frozen yet.
+    ``factors`` of the learning rate are one for each trainable variable. ``variables`` is all that
+    a checkpoint must hold besides the network's, by group.
     """
 
     def __init__(
@@ -93,7 +82,7 @@ class TrainStep:
         self._steps.assign(step)
 
     def run(self, batches: Iterator, count: int) -> None:
-        """Takes ``count`` updates with the next batches of a data set's iterator.
+        """Takes ``count`` updates with the next batches.
 
         A batch holds ``waveform`` int16 (clips, samples), ``target`` (clips, classes) and, under
         mixup, ``mixup_lambda`` (clips,).
@@ -101,14 +90,11 @@ class TrainStep:
         self._waits.append(self._run(batches, tf.constant(count, tf.int32)))
 
     def flush(self) -> dict[str, tf.Tensor]:
-        """Returns sums since the last call, and starts others.
+        """Returns sums since the last call, on the device, and starts others.
 
-        Returns:
-            ``loss``, summed over the updates; ``bad``, the first update whose loss was not finite,
-            or 0; ``learning_rate``; ``gradient_norm``, L2 over all weights, of the last update
-            that is a multiple of ``log_steps``, or -1 if there was none; ``weight_norm``;
-            ``waited``, the seconds that batches were waited for. They lie on the device; reading
-            waits for it.
+        ``loss`` is summed over the updates; ``bad`` as `first_bad`; ``gradient_norm`` is that of
+        the last update that is a multiple of ``log_steps``, or -1 if there was none; ``waited`` the
+        seconds that batches were waited for.
         """
         weights = [tf.identity(v.value) for v in self._network.trainable_variables]
         values = {
@@ -161,10 +147,8 @@ class TrainStep:
             statistics = [tf.identity(variable) for variable in self._statistics]
             values = [g / replicas for g in (*gradients, loss, flag, *statistics)]
             values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-            gradients, (loss, flag, *statistics) = (
-                values[: len(gradients)],
-                values[len(gradients) :],
-            )
+            count = len(gradients)
+            gradients, (loss, flag, *statistics) = values[:count], values[count:]
             for variable, mean in zip(self._statistics, statistics, strict=True):
                 variable.assign(mean)
             finite = None if finite is None else tf.cast(flag > 1 - 0.5 / replicas, tf.float32)
@@ -175,10 +159,8 @@ class TrainStep:
             self.average.update(step)
         # The norm passes over all gradients, so only where there is a log.
         logged = tf.logical_or(step % config.log_steps == 0, step == config.steps)
-        norm = tf.cond(
-            logged, lambda: tf.linalg.global_norm(gradients), lambda: self._gradient_norm + 0
-        )
-        self._gradient_norm.assign(norm)
+        kept = self._gradient_norm
+        kept.assign(tf.cond(logged, lambda: tf.linalg.global_norm(gradients), lambda: kept + 0))
         self._loss_sum.assign_add(loss)
         fine = tf.math.is_finite(loss)
         if not self._scaling:
@@ -192,10 +174,7 @@ class TrainStep:
     def gradients(self, batch: dict, replica, step) -> tuple[list, tf.Tensor]:
         """Gradients of the (scaled) mean loss over a replica's batch, and the loss.
 
-        Args:
-            batch: of the replica.
-            replica: its number, int64.
-            step: number of the update, int64, from 1.
+        ``replica`` and ``step``, counted from 1, are int64.
         """
         parts, several = self.config.accumulate, self._distribution.replicas > 1
         variables = [v.value for v in self._network.trainable_variables]
@@ -267,9 +246,6 @@ def compiles(config: TrainConfig, distribution: Distribution) -> bool:
 
     On a CPU it is several times slower, for want of fast convolutions backward. Statistics that
     are shared by devices cannot be compiled.
-
-    Raises:
-        ValueError: if it was asked for and cannot be.
     """
     shared = config.sync_batchnorm and distribution.replicas > 1
     for flag, given in (("--xla on", config.xla == "on"), ("--accumulate", config.accumulate > 1)):

@@ -30,18 +30,12 @@ WATCHED = 6
 
 
 class TensorBoardImages(keras.callbacks.Callback):
-    """Writes into ``tensorboard/`` of a run, at its start and after every evaluation.
+    """Writes into ``tensorboard/`` of a run.
 
-    At the start: the settings as a text, and what the network sees of its first clips before and
+    At its start: the settings as a text, and what the network sees of its first clips before and
     after SpecAugment and mixup. After an evaluation: precision-recall curves, the log-mel beside
     the learned wavegram, and the held-out clips with the highest loss, to listen to. Besides, a
     profile of some steps.
-
-    Args:
-        trainer: of the run.
-        data: its records.
-        evaluator: of its held-out records, or None.
-        training_clips: int (classes,), of each class.
     """
 
     def __init__(
@@ -140,17 +134,7 @@ class TensorBoardImages(keras.callbacks.Callback):
 
 
 def watched_classes(labels: Sequence[str], sizes: np.ndarray, wanted: str | None) -> list[int]:
-    """Returns the numbers of the classes to watch.
-
-    Args:
-        labels: of all classes.
-        sizes: int (classes,), training clips of each.
-        wanted: labels separated by semicolons, or None for some evenly from the largest to the
-            smallest.
-
-    Raises:
-        ValueError: if a label is unknown; names the nearest.
-    """
+    """The numbers of the classes with curves, of labels or evenly from the largest class on."""
     if wanted is None:
         order = np.argsort(-np.asarray(sizes), kind="stable")
         places = np.linspace(0, len(order) - 1, min(WATCHED, len(order))).round().astype(int)
@@ -187,10 +171,10 @@ def decoded(clip_ids) -> list[str]:
 
 
 def front_end(network: Network) -> keras.Model | None:
-    """The features of a network as a model that shares its layers; None if it has none.
+    """A network's layers up to its features, None if it has none.
 
-    Its output is a dict of ``log_mel`` (batch, frames, mel_bins), normalised by ``bn0``, and
-    ``wavegram`` (batch, steps, frequencies, channels), as the network has them.
+    ``log_mel`` (batch, frames, mel_bins), normalised by ``bn0``, and ``wavegram`` (batch, steps,
+    frequencies, channels), as the network has them.
     """
     last = {"log_mel": "bn0", "wavegram": "pre_block4.pool"}
     outputs = {
@@ -208,10 +192,8 @@ Row = list[tuple[np.ndarray, str]]
 def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], float]:
     """Log-mels of the first clips of a run before and after SpecAugment and mixup.
 
-    The run's random states stay as they are.
-
-    Returns:
-        A row for each item that enters the backbone, and the seconds of a clip.
+    A row for each item that enters the backbone, and the seconds of a clip. The run's random
+    states stay as they are.
     """
     arch, model = network.arch, front_end(network)
     rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS
@@ -233,11 +215,9 @@ def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], fl
     if weights is not None and not mixed_before:
         values = mix(values, weights)
     for number, row in enumerate(rows):
-        title = "SpecAugment"
-        if weights is not None:
-            shares = " + ".join(f"{share:.2f}" for share in weights[2 * number : 2 * number + 2])
-            title = f"{shares}, SpecAugment first" if not mixed_before else f"{shares}, SpecAugment"
-        row.append((np.asarray(values[number]), title))
+        shares = () if weights is None else weights[2 * number : 2 * number + 2]
+        title = " + ".join(f"{share:.2f}" for share in shares) + " after SpecAugment"
+        row.append((np.asarray(values[number]), title.strip()))
     return rows, batch["waveform"].shape[1] / rate
 
 
@@ -262,13 +242,10 @@ def image(tag: str, figure: Figure) -> None:
     tf.summary.image(tag, np.asarray(canvas.buffer_rgba())[None, ..., :3])
 
 
-def _figure(width: float, height: float) -> Figure:
-    return Figure((width, height), dpi=100, layout="constrained")
-
-
 def draw_spectrograms(rows: Sequence[Row], seconds: float, shared: bool = False) -> Figure:
     """Draws a grid of spectrograms, ``shared``: with one range of colours, that of the first."""
-    figure = _figure(3.2 * len(rows[0]), 2.3 * len(rows) + 0.3)
+    size = 3.2 * len(rows[0]), 2.3 * len(rows) + 0.3
+    figure = Figure(size, dpi=100, layout="constrained")
     grid = figure.subplots(len(rows), len(rows[0]), squeeze=False)
     for axes, row in zip(grid, rows, strict=True):
         for each, (values, title) in zip(axes, row, strict=True):
@@ -286,7 +263,7 @@ def draw_spectrograms(rows: Sequence[Row], seconds: float, shared: bool = False)
 
 def draw_curves(predictions: Predictions, labels: Sequence[str], classes: Sequence[int]) -> Figure:
     """Precision-recall curves of some classes, and of all decisions together."""
-    figure = _figure(7, 5)
+    figure = Figure((7, 5), dpi=100, layout="constrained")
     axes = figure.subplots()
     target, score = predictions.target, predictions.score
     curves = {labels[k]: (target[:, k], score[:, k]) for k in classes if target[:, k].any()}

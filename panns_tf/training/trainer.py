@@ -40,13 +40,9 @@ class BatchTooLargeError(RunError):
 
 @dataclasses.dataclass(frozen=True)
 class LayerGroup:
-    """Layers with a learning rate of their own.
+    """Layers whose learning rate is a multiple of the run's.
 
-    Attributes:
-        layers: of the network.
-        learning_rate_factor: of the run's learning rate.
-        unfreeze_step: updates before which the layers are frozen, batch statistics too; None
-            freezes them for good. One optimizer goes through the whole training.
+    They are frozen, batch statistics too, before update ``unfreeze_step``; for good if it is None.
     """
 
     layers: Sequence[keras.layers.Layer]
@@ -56,12 +52,9 @@ class LayerGroup:
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-    """Ends a training that gets no better; the best weights are taken.
+    """Ends a training after ``patience`` evaluations without a better score, with the best weights.
 
-    Attributes:
-        patience: evaluations in a row that bring no better score.
-        min_steps: updates before which training does not end: while running statistics have not
-            settled, scores mean little.
+    Not before ``min_steps`` updates: while running statistics have not settled, scores mean little.
     """
 
     patience: int
@@ -72,13 +65,8 @@ class EarlyStopping:
 class TrainResult:
     """How a training went.
 
-    Attributes:
-        steps: updates done.
-        seconds: that they took here, evaluations included.
-        best_step: the update with the best score; None without evaluations.
-        history: for each evaluation ``step``, ``loss`` of the interval before, and its metrics;
-            without evaluations ``step`` and ``loss`` of each log.
-        signal: SIGTERM where that ended it, else None.
+    ``history`` holds ``step``, ``loss`` and the metrics of each evaluation; without evaluations
+    ``step`` and ``loss`` of each log. ``signal`` is SIGTERM where that ended it.
     """
 
     steps: int
@@ -96,29 +84,22 @@ class Trainer:
         network: a new network, made under the run's precision and seed, and under the
             distribution's strategy.
         data: the batches.
-        evaluate: returns metrics by name, and is called every ``eval_steps`` updates and after the
-            last one. Each worker calls it.
-        monitor: the metrics that decide which weights are the best: the highest of the first, among
-            equals the highest of the next.
-        groups: layers with learning rates of their own; the others learn at the run's.
-        loss: of targets and a head's outputs, see `panns_tf.training.losses.loss_for`; None for
-            that of the network's activation.
+        evaluate: returns metrics by name; called every ``eval_steps`` updates and after the last
+            one, by each worker.
+        monitor: metrics by which weights are the best: the highest of the first, among equals the
+            highest of the next.
+        groups: layers with learning rates of their own.
+        loss: of targets and a head's outputs; None for that of the network's activation.
         early_stopping: None trains for all steps and takes the last weights.
         distribution: the devices; one by default.
         teacher: whose predictions become part of the targets, or None.
         callbacks: ordinary Keras callbacks; ``self.model`` is the network, with an ``optimizer``.
             A "batch" is a call of the compiled step, numbered by its last update from 0; an
-            "epoch" is what lies between two evaluations, and its logs are their metrics. ``logs``
-            of a batch hold ``step``, ``loss``, ``learning_rate``, ``clips_per_second`` and more
-            every ``log_steps`` updates, and are empty otherwise.
+            "epoch" lies between two evaluations, and its logs are their metrics. ``logs`` of a
+            batch are filled every ``log_steps`` updates, and empty otherwise.
 
-    Attributes:
-        step: updates done.
-        best: the monitored metrics of the best evaluation so far, or None.
-        best_step: its step.
-        update: the compiled step.
-        callbacks: may be added to before `train`.
-        stops: steps at which the devices must come to a halt, for callbacks.
+    ``step`` counts the updates done, ``best`` holds the monitored metrics of the best evaluation,
+    that of ``best_step``; ``stops`` are steps at which the devices must halt, for callbacks.
     """
 
     def __init__(
@@ -167,7 +148,7 @@ class Trainer:
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
-        """All that a checkpoint holds, by name; the random states of layers among it."""
+        """All that a checkpoint holds, the random states of layers among it."""
         return checkpoint.named_variables(network=self.network.variables, **self.update.variables)
 
     @property
@@ -183,13 +164,12 @@ class Trainer:
     def train(self) -> TrainResult:
         """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
 
-        SIGTERM ends it after the updates under way, with a checkpoint; so does SIGINT.
+        SIGTERM and SIGINT end it after the updates under way, with a checkpoint.
 
         Raises:
             NotFiniteError: at the first log, evaluation or checkpoint after a loss that is not
-                finite; names its step and clips. The last good checkpoint stays.
-            BatchTooLargeError: the batch does not fit into the device's memory.
-            WorkerLostError: another worker of the job is gone.
+                finite; names its step and clips.
+            BatchTooLargeError, WorkerLostError: memory is short; another worker is gone.
             KeyboardInterrupt: after the checkpoint of a run that SIGINT ended.
         """
         config, network, began = self.config, self.network, time.monotonic()
@@ -208,7 +188,7 @@ class Trainer:
             with deferred_signals() as received, self._readable_failures():
                 saved_at = self._take_steps(callbacks, received)
             if self.run_dir and (saved_at < self.step or not self._checkpoints):
-                with self._advice("the last checkpoint"):
+                with self._writing("the last checkpoint", go_on=False):
                     self.save()
         finally:
             callbacks.on_train_end()
@@ -263,7 +243,7 @@ class Trainer:
                     ended = ended or self._is_stale()
                     callbacks.on_epoch_begin(epoch)
             if save:
-                with steps.paused(), self._unless_full(f"No checkpoint at step {self.step}"):
+                with steps.paused(), self._writing(f"the checkpoint of step {self.step}"):
                     last_save = time.monotonic()
                     self.save()
                     saved = self.step
@@ -310,11 +290,7 @@ class Trainer:
         return at_log and bool(config.checkpoint_minutes) and minutes >= config.checkpoint_minutes
 
     def _logs(self, steps: StepLogger, interval_ends: bool, at_once: bool) -> list[dict]:
-        """The logs that are ready.
-
-        Raises:
-            NotFiniteError: if a loss was not finite.
-        """
+        """The logs that are ready; a NotFiniteError if a loss was not finite."""
         logs = steps.logs(self.step, interval_ends, at_once)
         bad = [values.pop("bad") for values in logs]
         if at_once:
@@ -344,7 +320,7 @@ class Trainer:
             )
             self._waited += 1
             if self.best is None or score > self.best:
-                with self._unless_full(f"{BEST} of step {self.step} was not written"):
+                with self._writing(f"{BEST} of step {self.step}"):
                     if self.run_dir and self._distribution.is_chief:
                         save_keras(self.network, self.run_dir / BEST)
                     if self._early_stopping:
@@ -366,15 +342,11 @@ class Trainer:
         if self._best_weights is not None:
             self.network.set_weights(self._best_weights)
         if self.run_dir and self._distribution.is_chief:
-            with self._advice(FINAL):
+            with self._writing(FINAL, go_on=False):
                 save_keras(self.network, self.run_dir / FINAL)
 
     def restore(self) -> None:
-        """Continues from the newest checkpoint that can be read; without any, from the start.
-
-        Raises:
-            ValueError: if there are checkpoints and none can be read, or workers see others.
-        """
+        """Continues from the newest checkpoint that can be read; without any, from the start."""
         paths = self._checkpoints
         for path in reversed(paths):
             try:
@@ -398,16 +370,14 @@ class Trainer:
             raise ValueError(f"{error}; --run-dir must be on a disk that all see") from error
 
     def save(self) -> None:
-        """Writes a checkpoint, unless the weights are beyond use.
-
-        Raises:
-            NotFiniteError: if they are.
-            OSError: if the disk is full or fails; the checkpoints before remain.
-        """
+        """Writes a checkpoint; a NotFiniteError if the weights are beyond use."""
         if not self._distribution.is_chief:
             return
-        meta = {"best_map": self.best and self.best[0], "best_step": self.best_step}
-        meta["waited"] = self._waited
+        meta = {
+            "best_map": self.best and self.best[0],
+            "best_step": self.best_step,
+            "waited": self._waited,
+        }
         folder, keep = self.run_dir / CHECKPOINTS, self.config.keep_checkpoints
         try:
             checkpoint.save_checkpoint(folder, self.step, self.variables, meta, keep)
@@ -416,30 +386,20 @@ class Trainer:
             raise self._not_finite(f"by step {self.step} {error}") from error
 
     @contextlib.contextmanager
-    def _unless_full(self, what: str) -> Iterator[None]:
-        """Reports what a full disk left unwritten, where the run is to go on."""
+    def _writing(self, what: str, go_on: bool = True) -> Iterator[None]:
+        """Reports what a full disk left unwritten; ends the run unless it can go on."""
         try:
             yield
         except OSError as error:
-            if self.config.full_disk == "stop":
-                raise
-            logger.warning(f"{what}: {error}; {self._last_checkpoint}. Training goes on.")
+            message = f"{what} was not written: {error}; {self._last_checkpoint}"
+            if not go_on or self.config.full_disk == "stop":
+                raise OSError(f"{message}; make room, then continue with --resume") from error
+            logger.warning(f"{message}. Training goes on.")
 
     def _not_finite(self, reason: str) -> NotFiniteError:
         last = f"; {self._last_checkpoint}" if self.run_dir else ""
         advice = "try a lower --learning-rate, a smaller --gain or --precision float32"
         return NotFiniteError(f"{reason}{last}; {advice}")
-
-    @contextlib.contextmanager
-    def _advice(self, what: str) -> Iterator[None]:
-        """Reports what could not be written, and how to go on."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(
-                f"{what} could not be written to {self.run_dir}: {error}; make room, then go on "
-                f"with --resume; {self._last_checkpoint}"
-            ) from error
 
     @contextlib.contextmanager
     def _readable_failures(self) -> Iterator[None]:
