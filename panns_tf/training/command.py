@@ -15,9 +15,9 @@ from panns_tf.models.registry import Architecture, find
 from panns_tf.run import BEST, CONFIG, EVALUATION, FINAL, LOG, SAVED_MODEL
 from panns_tf.training.callbacks import describe
 from panns_tf.training.data import RecordData, make_demo_data
-from panns_tf.training.distillation import Teacher
 from panns_tf.training.distribution import Distribution, distribute, numerics
 from panns_tf.training.evaluator import RecordEvaluator, check_records, write_report
+from panns_tf.training.losses import Teacher
 from panns_tf.training.recipes import configure
 from panns_tf.training.tensorboard import TensorBoardImages
 from panns_tf.training.trainer import Trainer

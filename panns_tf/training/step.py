@@ -12,9 +12,8 @@ from panns_tf.layers.cpu import traced_for
 from panns_tf.layers.mixup import mix
 from panns_tf.models.network import Network, training_model
 from panns_tf.training.data import augment, to_float
-from panns_tf.training.distillation import Teacher
 from panns_tf.training.distribution import Distribution
-from panns_tf.training.losses import loss_for, smooth
+from panns_tf.training.losses import Teacher, loss_for, smooth
 from panns_tf.training.optimizer import Adam, LossScale, WeightAverage, learning_rate
 
 #: Between the seeds of two replicas; any odd number that is no small difference of others.

@@ -18,8 +18,8 @@ from panns_tf.training import checkpoint
 from panns_tf.training.callbacks import MetricsLogger, ProgressBar, StepLogger
 from panns_tf.training.checkpoint import NotFiniteError, deferred_signals, save_keras
 from panns_tf.training.data import TrainingData, readable_errors
-from panns_tf.training.distillation import Teacher
 from panns_tf.training.distribution import Distribution, WorkerLostError
+from panns_tf.training.losses import Teacher
 from panns_tf.training.step import TrainStep, share_statistics
 from tfrecords.progress import logger
 

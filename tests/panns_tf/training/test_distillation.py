@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from panns_tf.training.distillation import Teacher
+from panns_tf.training.losses import Teacher
 from panns_tf.weights.loading import create_model
 
 LABELS = ("a", "b", "c")
