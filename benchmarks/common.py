@@ -18,7 +18,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from panns_tf.tables import markdown_table  # noqa: E402
+from tfrecords.text import markdown_table  # noqa: E402
 
 RATE, SECONDS, CLASSES = 32000, 10, 527
 _SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")

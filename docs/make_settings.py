@@ -10,7 +10,7 @@ from panns_tf.inference.cli import ModelSettings, OutputSettings, TagSettings
 from panns_tf.inference.events import EventSettings
 from panns_tf.transfer.settings import FinetuneConfig, Options
 from panns_tf.windows import Windows
-from tfrecords.flags import markdown_table
+from tfrecords.flags import flag_table
 from tfrecords.plan import PackSettings
 
 SECTIONS = {
@@ -34,7 +34,7 @@ def settings_page() -> str:
     ]
     for command, classes in SECTIONS.items():
         parts.append(f"## `panns-tf {command}`")
-        parts += [markdown_table(cls) for cls in classes]
+        parts += [flag_table(cls) for cls in classes]
     return "\n\n".join(parts) + "\n"
 
 

@@ -63,7 +63,7 @@ def run_demo(args: argparse.Namespace) -> None:
     """Serves the page until it is interrupted."""
     options = DemoSettings(**given_settings(args, DemoSettings))
 
-    from tfrecords.quiet import import_tensorflow_quietly
+    from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     _import_gradio()  # before a network is loaded for nothing

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfrecords.files import read_csv, read_json
+from tfrecords.text import some
 
 CONFIG, LOG, FINAL, BEST = "config.json", "metrics.jsonl", "final.keras", "best.keras"
 CHECKPOINTS, EVALUATION, SAVED_MODEL = "checkpoints", "evaluation", "saved_model"
@@ -152,7 +153,7 @@ def read_run(path: str | Path, name: str | None = None) -> Run:
         notes.append(f"{LOG} is missing")
     elif damaged:
         last = damaged == [len(lines) + 1]
-        where = "the last line" if last else f"line {_shortened(damaged)}"
+        where = "the last line" if last else f"line {some(damaged)}"
         notes.append(f"{LOG}: {where} is damaged and was left out")
     evaluations, more = _read_evaluations(path / EVALUATION)
     return Run(
@@ -207,11 +208,6 @@ def read_log(path: str | Path) -> tuple[list[dict], list[int]]:
             continue
         lines.append(line)
     return lines, damaged
-
-
-def _shortened(values: Sequence[int]) -> str:
-    shown = ", ".join(map(str, values[:5]))
-    return shown if len(values) <= 5 else f"{shown} and {len(values) - 5} more"
 
 
 def _read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:

@@ -1,8 +1,6 @@
-"""`python -m tfrecords COMMAND`; see `tfrecords.cli`."""
+"""`python -m tfrecords COMMAND`; see `tfrecords.commands`."""
 
-import sys
-
-from tfrecords.cli import main
+from tfrecords.commands import main, run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

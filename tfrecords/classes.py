@@ -1,6 +1,5 @@
 """Class lists: names in label order, and AudioSet's machine ids."""
 
-import difflib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from tfrecords.files import read_csv
 from tfrecords.storage import TFRecordsError
+from tfrecords.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,8 @@ class ClassList:
         return self._numbers.get(label)
 
     def nearest(self, label: str) -> str:
-        """The few names most like `label`, for error messages."""
-        near = difflib.get_close_matches(label, list(self._numbers), n=3, cutoff=0.4)
-        return ", ".join(repr(name) for name in near or self.names[:3])
+        """A hint at the names most like `label`, for error messages."""
+        return did_you_mean(label, self._numbers)
 
 
 def read_class_list(path: str | Path) -> ClassList:

@@ -1,7 +1,6 @@
 """The commands `pack`, `audioset`, `merge`, `info`, `verify` and `synthesize`.
 
-Each is two functions, ``add_NAME_flags(parser)`` and ``run_NAME(args)``. `python -m tfrecords` and
-the commands of `panns-tf` call them.
+Each is two functions, ``add_NAME_flags(parser)`` and ``run_NAME(args)``; see `tfrecords.commands`.
 """
 
 import argparse
@@ -9,55 +8,15 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tfrecords.flags import add_flags, given_settings
 from tfrecords.plan import PackSettings
-from tfrecords.progress import show_messages
 from tfrecords.storage import TFRecordsError
 
-COMMANDS = {
-    "pack": "audio files and a metadata file to record shards",
-    "audioset": "a local copy of AudioSet to one folder of packed directories",
-    "merge": "join packed directories, or take a part of one, without copying",
-    "info": "print what a packed directory holds",
-    "verify": "check every record of a packed directory",
-    "synthesize": "a small data set of synthetic sounds",
-}
 # Classes that `info` lists unasked.
 _SHORT_TABLE = 20
 _COMMON = ("output", "sample_rate", "clip_seconds", "clips_per_shard", "workers")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status, 2 after one line for a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tfrecords", description="Pack audio clips into TFRecord shards."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, help in COMMANDS.items():
-        command = commands.add_parser(
-            name, help=help, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        globals()[f"add_{name}_flags"](command)
-        command.add_argument("--quiet", action="store_true", help="no progress and no messages")
-    options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot show are no error
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    show_messages(options.quiet)
-    try:
-        return globals()[f"run_{options.command}"](options) or 0
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        return 130
 
 
 def add_pack_flags(parser: argparse.ArgumentParser) -> None:

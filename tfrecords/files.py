@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import json
 import math
 import os
@@ -12,6 +13,16 @@ from pathlib import Path
 from typing import IO, Any
 
 import filelock
+import numpy as np
+
+from tfrecords.text import one_line
+
+
+class TFRecordsError(ValueError):
+    """A wrong argument, a malformed input file or a damaged packed directory.
+
+    The message is one line: what was received, what was expected, what to do.
+    """
 
 
 @contextlib.contextmanager
@@ -99,49 +110,111 @@ def lock(path: str | Path, busy: str) -> Iterator[None]:
 
 
 def read_json(path: str | Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        ValueError: in one line, if it cannot be read or is damaged.
-    """
+    """Reads a JSON file; ValueError, in one line, if it cannot be read or is damaged."""
     path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Writes JSON, indented by 2, with a newline at the end."""
-    write_atomic(path, json.dumps(content, indent=2) + "\n")
+    """Writes JSON as `to_json` has it, indented by 2, with a newline at the end."""
+    write_atomic(path, to_json(content, indent=2) + "\n")
 
 
-def read_csv(path: str | Path, required: Iterable[str] = (), delimiter: str = ",") -> list[dict]:
-    """Reads a table with a header line, columns by name in any order.
+def to_json(content: Any, **options) -> str:
+    """JSON, of what `finite` makes of a value."""
+    return json.dumps(finite(content), allow_nan=False, **options)
+
+
+def finite(value: Any) -> Any:
+    """A value for JSON: NumPy's numbers as Python's, NaN and infinity, which it lacks, as None."""
+    if isinstance(value, Mapping):
+        return {str(name): finite(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Table:
+    """A table of text with a header line, read row by row, as often as it is iterated over.
+
+    Tabs, commas or semicolons stand between columns, whichever the header has. Iteration yields
+    pairs of the place in the file, for messages, and the cells by column, stripped; empty lines
+    are skipped.
+
+    Args:
+        path: the file.
+        required: columns that it must have.
+        commented: a column of which the header may be a comment; other lines that begin with ``#``
+            are then comments too.
 
     Raises:
-        ValueError: in one line, if it cannot be read, lacks a column or has a row cut off.
+        TFRecordsError: in one line with the number of the line, here or from iteration.
     """
-    path = Path(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            missing = [name for name in required if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(f"{path} has no column {' and no '.join(missing)}")
-            rows = list(reader)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error.reason}") from error
-    except csv.Error as error:
-        raise ValueError(f"{path} is no table: {error}") from error
-    for number, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            raise ValueError(f"{path}: line {number} has another number of cells than the header")
-    return rows
+
+    def __init__(self, path: str | Path, required: Iterable[str] = (), commented: str = ""):
+        self.path, self._commented = Path(path), commented
+        _, header = next(self._lines(), (0, []))
+        self.columns = tuple(header)
+        missing = [name for name in required if name not in header]
+        if missing:
+            raise TFRecordsError(f"{self.path} has no column {' and no '.join(missing)}")
+        for name in filter(None, header):
+            if header.count(name) > 1:
+                raise TFRecordsError(f"{self.path} has two columns {name!r}; rename or remove one")
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
+        columns = self.columns
+        for number, cells in itertools.islice(self._lines(), 1, None):
+            place = f"{self.path}, line {number}"
+            if len(cells) < len(columns) or any(cells[len(columns) :]):
+                raise TFRecordsError(
+                    f"{place} has {len(cells)} cells, expected {len(columns)}; text with commas "
+                    "needs quotation marks around it"
+                )
+            if any("\n" in cell for cell in cells):
+                raise TFRecordsError(f"{place}: a cell runs over lines; is a quote missing?")
+            yield place, dict(zip(columns, cells, strict=False))
+
+    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Numbers and cells of the lines that are no comments, the header first."""
+        header, mark = None, self._commented
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                text = (line for line in file if line.strip() and not (mark and line[0] == "#"))
+                first = next(text, "")
+                delimiter = next((one for one in "\t,;" if one in first), ",")
+                file.seek(0)
+                reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+                for cells in reader:
+                    cells = [cell.strip() for cell in cells]
+                    if not any(cells):
+                        continue
+                    # After a header that is no comment, a cell such as "#1.wav" is none either.
+                    if mark and cells[0].startswith("#") and (header is None or header[0] == mark):
+                        cells[0] = cells[0].lstrip("# ")
+                        if header or cells[0] != mark:
+                            continue
+                    header = header or cells
+                    yield reader.line_num, cells
+        except OSError as error:
+            raise TFRecordsError(f"{self.path} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise TFRecordsError(f"{self.path} is no text in UTF-8: {error.reason}") from error
+        except csv.Error as error:
+            where = f"{self.path}, line {reader.line_num}"
+            raise TFRecordsError(f"{where}: {error}; is a quote missing?") from error
+
+
+def read_csv(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
+    """The rows of a `Table`."""
+    return [row for _, row in Table(path, required)]
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping | Sequence]) -> None:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfrecords.text import markdown_table
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -169,9 +171,7 @@ def add_flags(
             if about.group not in groups:
                 groups[about.group] = parser.add_argument_group(about.group)
             group = groups[about.group]
-        stated = (defaults or {}).get(name, about.shown)
-        if stated is None and field.default not in (None, dataclasses.MISSING):
-            stated = ("on" if field.default else "off") if kinds == (bool,) else f"{field.default}"
+        stated = (defaults or {}).get(name, _stated_default(field, about, kinds))
         text = f"{about.help}; default: {stated}" if stated else about.help
         options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
         options["help"] = text.replace("%", "%%")
@@ -189,7 +189,7 @@ def add_flags(
                 options["choices"] = tuple(choices)
         if field.default is dataclasses.MISSING:
             options["required"] = True
-        group.add_argument(about.flag or f"--{name.replace('_', '-')}", **options)
+        group.add_argument(_flag(name, about), **options)
     return groups
 
 
@@ -212,19 +212,26 @@ class RemovedFlag(argparse.Action):
         parser.error(f"{option_string} is gone: {self.instead}")
 
 
-def markdown_table(cls: type, names: Iterable[str] | None = None) -> str:
+def flag_table(cls: type) -> str:
     """The settings as a Markdown table of flag, help and default, for the documentation."""
-    lines = ["| flag | what it sets | default |", "|---|---|---|"]
-    for name, (field, about, _) in settings_of(cls).items():
-        if about.flag == "" or (names is not None and name not in names):
-            continue
-        default = field.default if about.shown is None else about.shown
-        if isinstance(default, bool):
-            default = "on" if default else "off"
-        default = "" if default in (None, dataclasses.MISSING, "") else f"`{default}`"
-        flag = about.flag or f"--{name.replace('_', '-')}"
-        lines.append(f"| `{flag}` | {about.help} | {default} |")
-    return "\n".join(lines)
+    rows = [("flag", "what it sets", "default")]
+    for name, (field, about, kinds) in settings_of(cls).items():
+        if about.flag != "":
+            default = _stated_default(field, about, kinds)
+            rows.append((f"`{_flag(name, about)}`", about.help, default and f"`{default}`"))
+    return markdown_table(rows)
+
+
+def _flag(name: str, about: Setting) -> str:
+    return about.flag or f"--{name.replace('_', '-')}"
+
+
+def _stated_default(field: dataclasses.Field, about: Setting, kinds: tuple[type, ...]) -> str:
+    if about.shown is not None:
+        return about.shown
+    if field.default in (None, dataclasses.MISSING):
+        return ""
+    return ("on" if field.default else "off") if kinds == (bool,) else f"{field.default}"
 
 
 def redeclare(cls: type, name: str, default: Any, **changes) -> Any:

@@ -1,14 +1,14 @@
 """Metadata files to a list of clips and a list of classes, every mistake found before any work."""
 
-import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tfrecords.audioset import CLIP_ID, find_clips, split_names
 from tfrecords.classes import ClassList, audioset_classes, read_class_list
+from tfrecords.files import Table
 from tfrecords.storage import TFRecordsError
 
 FORMATS = ("auto", "audioset", "esc50", "csv")
@@ -68,7 +68,7 @@ def read_manifest(
         TFRecordsError: any mistake in the files or the arguments, in one line.
     """
     audio = Path(audio)
-    table = _Table(Path(metadata))
+    table = _table(Path(metadata))
     if format == "auto":
         format = _format_of(table)
     if not set(_COLUMNS[format]) <= set(table.columns):
@@ -104,7 +104,7 @@ def read_manifest(
 
 
 def _read_clips(
-    format: str, table: "_Table", classes: ClassList, folds: tuple[str, ...], exclude: frozenset
+    format: str, table: Table, classes: ClassList, folds: tuple[str, ...], exclude: frozenset
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, float | None], int]:
     """Class numbers by clip id; of AudioSet's clips the start, s; the number of excluded clips."""
     labels_of: dict[str, tuple[int, ...]] = {}
@@ -129,54 +129,17 @@ def _read_clips(
     return labels_of, starts, len(excluded)
 
 
-class _Table:
-    """A metadata file, read row by row, as often as it is iterated over.
-
-    Rows are pairs of the place in the file, for messages, and the cells by column name. AudioSet's
-    columns are named by the third comment line; the others are statistics.
-    """
-
-    def __init__(self, path: Path):
-        if not path.is_file():
-            raise TFRecordsError(
-                f"the metadata file {path} does not exist; give it with --metadata"
-            )
-        self.path = path
-        self.columns: tuple[str, ...] = ()
-        next(iter(self), None)  # the header comes before the first row
-        if not self.columns:
-            raise TFRecordsError(f"the metadata file {path} is empty; expected a header and rows")
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
-        columns = ()
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file, skipinitialspace=True)
-                for cells in reader:
-                    cells = [cell.strip() for cell in cells]
-                    if not any(cells):
-                        continue
-                    # Only before the header: a file may be called "#1.wav".
-                    if cells[0].startswith("#") and (not columns or "YTID" in columns):
-                        cells[0] = cells[0].lstrip("# ")
-                        if "YTID" in cells:
-                            self.columns = columns = tuple(cells)
-                        continue
-                    if not columns:
-                        self.columns = columns = tuple(cells)
-                        continue
-                    where = f"{self.path}, line {reader.line_num}"
-                    if len(cells) < len(columns) or any(cells[len(columns) :]):
-                        raise TFRecordsError(
-                            f"{where}: {len(cells)} cells, expected {len(columns)}; labels with "
-                            "commas need quotation marks around them"
-                        )
-                    yield where, dict(zip(columns, cells, strict=False))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise TFRecordsError(f"{self.path} is no CSV file in UTF-8: {error}") from None
+def _table(path: Path) -> Table:
+    """The metadata file; of AudioSet's the header is a comment, and other comments statistics."""
+    if not path.is_file():
+        raise TFRecordsError(f"the metadata file {path} does not exist; give it with --metadata")
+    table = Table(path, commented="YTID")
+    if not table.columns:
+        raise TFRecordsError(f"the metadata file {path} is empty; expected a header and rows")
+    return table
 
 
-def _format_of(table: _Table) -> str:
+def _format_of(table: Table) -> str:
     for name, columns in _COLUMNS.items():
         if set(columns) <= set(table.columns):
             return name
@@ -187,7 +150,7 @@ def _format_of(table: _Table) -> str:
     )
 
 
-def _classes(format: str, table: _Table, labels: str | Path | None) -> ClassList:
+def _classes(format: str, table: Table, labels: str | Path | None) -> ClassList:
     """The class list: from `labels`, else packaged (AudioSet), else from the WHOLE file.
 
     Taking it from all rows, also those of other folds, gives training and evaluation data of one
@@ -249,6 +212,6 @@ def _label_numbers(
         if classes.number(name) is None:
             raise TFRecordsError(
                 f"{where}: clip {clip_id!r} has the label {name!r}, which is not one of the "
-                f"{len(classes.names)} classes; nearest: {classes.nearest(name)}"
+                f"{len(classes.names)} classes; {classes.nearest(name)}"
             )
     return tuple(sorted({classes.number(name) for name in names}))

@@ -5,7 +5,6 @@ every finished shard a small file with what the index needs of it. A packer that
 where the last one ended, however it ended. `dataset.json` is written last.
 """
 
-import csv
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.audioset import sets_of
-from tfrecords.files import check_output_folder, lock, write_atomic, write_csv
+from tfrecords.files import check_output_folder, lock, read_csv, write_atomic, write_csv
 from tfrecords.index import INDEX_NAME, Index, load_index
 from tfrecords.info import FILE_NAME, DatasetInfo, load_info
 from tfrecords.manifest import Clip, read_manifest
@@ -317,8 +316,8 @@ def _finished_results(plan: Plan) -> tuple[Index, list[ShardResult]]:
     index = load_index(output)
     reasons = {}
     if (output / REJECTED_NAME).is_file():
-        with (output / REJECTED_NAME).open(newline="", encoding="utf-8") as file:
-            reasons = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
+        rows = read_csv(output / REJECTED_NAME, ("clip_id", "reason"))
+        reasons = {row["clip_id"]: row["reason"] for row in rows}
     starts = np.searchsorted(index.shard, np.arange(len(index.info.shards) + 1))
     results = []
     for number, shard in enumerate(index.info.shards):

@@ -12,16 +12,11 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
+from tfrecords.files import TFRecordsError
+
 # Linux takes no more buffers at a time (IOV_MAX).
 MOST_BUFFERS = 1024
 _OPEN_FILES = 128
-
-
-class TFRecordsError(ValueError):
-    """A wrong argument, a malformed input file or a damaged packed directory.
-
-    The message is one line: what was received, what was expected, what to do.
-    """
 
 
 def is_remote(path: str | os.PathLike) -> bool:

@@ -76,7 +76,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if args.data is not None:
         records = EvalInput(args.data, windows, **given_settings(args, EvalInput))
 
-    from tfrecords.quiet import import_tensorflow_quietly
+    from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     from panns_tf.evaluation.compare import compare

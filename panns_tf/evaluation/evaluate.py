@@ -11,10 +11,9 @@ from panns_tf.evaluation.page import Section, render
 from panns_tf.evaluation.report import evaluation_sections, mistake_blocks
 from panns_tf.evaluation.scores import Scores, predict_scores, save_scores
 from panns_tf.run import Run, find_model, run_of
-from panns_tf.training.callbacks import finite
 from panns_tf.training.evaluator import write_report
 from tfrecords import load_index
-from tfrecords.files import check_output_folder
+from tfrecords.files import check_output_folder, finite
 from tfrecords.progress import Progress
 
 PAGE = "report.html"

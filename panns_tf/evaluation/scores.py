@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from panns_tf.evaluation.options import EvalInput
-from panns_tf.metrics.summary import first_few
 from panns_tf.run import BEST, EVALUATION, find_model, is_run, run_of
 from panns_tf.windows import Windows, aggregate, cut_windows
 from tfrecords import Damage, load_index
 from tfrecords.codecs import check_resample
 from tfrecords.files import atomic
+from tfrecords.text import some
 
 FILE_NAME = "scores.npz"
 _REQUIRED = ("labels", "model", "model_sha256", "index_sha256", "heard")
@@ -51,13 +51,13 @@ class Scores:
         both = f"{names[0]} and {names[1]}"
         if self.labels != other.labels:
             differing = sorted(set(self.labels) ^ set(other.labels))
-            raise ValueError(f"{both} have other classes, or another order: {first_few(differing)}")
+            raise ValueError(f"{both} have other classes, or another order: {some(differing)}")
         mine, theirs = (np.argsort(x.clip_ids, kind="stable") for x in (self, other))
         if not np.array_equal(self.clip_ids[mine], other.clip_ids[theirs]):
             only = sorted(set(self.clip_ids.tolist()) ^ set(other.clip_ids.tolist()))
             raise ValueError(
                 f"{both} were evaluated on other clips: {len(only)} only in one of them "
-                f"({first_few(only)}); evaluate both on the same records with --data"
+                f"({some(only)}); evaluate both on the same records with --data"
             )
         order = np.empty_like(mine)
         order[theirs] = mine
@@ -78,8 +78,8 @@ class Scores:
             classes = [self.labels[i] for i in np.flatnonzero(bad.any(axis=0))]
             raise ValueError(
                 f"the model's scores are NaN or infinite for {len(clips)} of {len(bad)} clips "
-                f"({first_few(clips)}) and {len(classes)} of {bad.shape[1]} classes "
-                f"({first_few(classes)}); nothing can be ranked by them: look for NaN among the "
+                f"({some(clips)}) and {len(classes)} of {bad.shape[1]} classes "
+                f"({some(classes)}); nothing can be ranked by them: look for NaN among the "
                 "weights, or damaged audio"
             )
 

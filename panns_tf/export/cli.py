@@ -105,7 +105,7 @@ def run_export(options: argparse.Namespace) -> None:
             raise ValueError(f"--output {output} exists and is no SavedModel; choose another place")
         check_output_folder(output.parent)
 
-    from tfrecords.quiet import import_tensorflow_quietly
+    from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     from panns_tf.export.check import size_of

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from panns_tf.style import DARK, DPI, LIGHT, Theme, adaptive_svg, styled
-from panns_tf.tables import text_table
 from tfrecords.files import write_atomic, write_csv
+from tfrecords.text import text_table
 
 
 @dataclasses.dataclass(frozen=True)

@@ -149,7 +149,7 @@ def _complexity(args: argparse.Namespace) -> "Iterator[Chart | str]":
 
 def _complexity_chart(runs: "Sequence[Run]") -> "Chart":
     from panns_tf.figures.complexity import complexity
-    from tfrecords.quiet import import_tensorflow_quietly
+    from tfrecords.commands import import_tensorflow_quietly
 
     if runs:  # their operations are counted by Keras
         import_tensorflow_quietly()

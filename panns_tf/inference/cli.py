@@ -374,7 +374,7 @@ def _identity(command: str, model: ModelSettings, *settings) -> dict:
 
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without its start-up notes, before anything else does."""
-    from tfrecords.quiet import import_tensorflow_quietly
+    from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     # It warns of functions that are traced again, which clips of many lengths ask for.

@@ -1,7 +1,6 @@
 """Sound events: from probabilities over time to onsets and offsets."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,6 +9,7 @@ from scipy.ndimage import median_filter
 
 from panns_tf.inference.results import Event
 from tfrecords.flags import check_setting, setting, settings_of
+from tfrecords.text import did_you_mean
 
 # Steps filtered together, so that the buffers stay small.
 _BLOCK = 2048
@@ -296,8 +296,6 @@ def _indices_of(wanted: Iterable[str], labels: Sequence[str], flag: str) -> list
     for label in wanted:
         index = exact.get(label, plain.get(label.strip().casefold()))
         if index is None:
-            near = difflib.get_close_matches(label.strip().casefold(), plain, n=3, cutoff=0.4)
-            nearest = [labels[plain[name]] for name in near] or labels[:3]
-            raise ValueError(f"{flag}: no class {label!r}; the nearest are: {', '.join(nearest)}")
+            raise ValueError(f"{flag}: no class {label!r}; {did_you_mean(label, labels)}")
         indices.add(index)
     return sorted(indices)

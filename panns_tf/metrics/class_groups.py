@@ -1,6 +1,5 @@
 """Groups of classes with metrics of their own: by training clips, label quality, branch."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,11 +54,7 @@ def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
     Raises:
         ValueError: if the file is missing, of another number of classes, or holds something else.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file, skipinitialspace=True) if row][1:]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"cannot read the label quality of {path}: {error}") from None
+    rows = [list(row.values()) for row in read_csv(path)]
     ids = audioset_classes().ids
     by_id = {row[0]: row for row in rows}
     if num_classes == len(ids) and by_id.keys() >= set(ids):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from panns_tf.metrics.ranking import by_class, checked, d_prime, weighted_mean
+from tfrecords.text import some
 
 #: Below so many positive clips the metrics of a class are mostly luck.
-_FEW_CLIPS, _FEW_NAMES = 5, 5
+_FEW_CLIPS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +119,7 @@ def remarks(target, score, labels: Sequence[str] | None = None) -> list[str]:
     for what, which in kinds.items():
         if which.any():
             names = [labels[number] for number in np.flatnonzero(which)] if labels else []
-            names = f" ({first_few(names)})" if names else ""
+            names = f" ({some(names)})" if names else ""
             notes.append(f"{which.sum()} of {len(positives)} classes {what}{names}")
     if score.size and (score.min() < 0 or score.max() > 1):
         notes.append(
@@ -126,10 +127,3 @@ def remarks(target, score, labels: Sequence[str] | None = None) -> list[str]:
             "ranked, but calibration and F1 need probabilities and are left out"
         )
     return notes
-
-
-def first_few(names: Sequence[str | bytes]) -> str:
-    """The first names of many, for a message."""
-    texts = [name.decode(errors="replace") if isinstance(name, bytes) else name for name in names]
-    more = f" and {len(texts) - _FEW_NAMES} more" if len(texts) > _FEW_NAMES else ""
-    return ", ".join(texts[:_FEW_NAMES]) + more

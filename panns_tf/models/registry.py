@@ -1,14 +1,13 @@
 """The table of networks: one row each, stating what differs from its family's defaults."""
 
 import dataclasses
-import difflib
 import fnmatch
 import math
 import numbers
-import re
 from functools import partial
 
 from panns_tf.config import Frontend
+from tfrecords.text import did_you_mean, plain
 
 #: The reference's front end at the other sample rates.
 FRONTEND_16K = Frontend(16000, 512, 160, 64, 50.0, 8000.0)
@@ -268,10 +267,6 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in ARCHITECTURES if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
-def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]", "", name.lower())
-
-
 def find(name: str) -> Architecture:
     """Returns the architecture of a network.
 
@@ -284,11 +279,9 @@ def find(name: str) -> Architecture:
     """
     known = {}
     for arch in ARCHITECTURES.values():
-        known[_plain(arch.name)] = arch
-        known.setdefault(_plain(arch.name).removesuffix("cnn14") or _plain(arch.name), arch)
-    wanted = _plain(name)
+        known[plain(arch.name)] = arch
+        known.setdefault(plain(arch.name).removesuffix("cnn14") or plain(arch.name), arch)
+    wanted = plain(name)
     if wanted in known:
         return known[wanted]
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
-    nearest = list(dict.fromkeys(known[match].name for match in near)) or list(ARCHITECTURES)
-    raise ValueError(f"unknown network {name!r}; the nearest are: {', '.join(nearest)}")
+    raise ValueError(f"unknown network {name!r}; {did_you_mean(name, ARCHITECTURES)}")

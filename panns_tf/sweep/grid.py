@@ -1,7 +1,6 @@
 """Grids: the rows of a table and the settings of each, from a TOML file."""
 
 import dataclasses
-import difflib
 import itertools
 import math
 import re
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from panns_tf.config import TrainConfig
 from panns_tf.models.registry import find
+from tfrecords.text import did_you_mean
 
 #: The grids that come with the package.
 FOLDER = Path(__file__).parents[1] / "grids"
@@ -112,8 +112,7 @@ class Grid:
         for label in labels:
             if not any(label in (row.label, row.slug) for row in self.rows):
                 known = [row.label for row in self.rows]
-                near = difflib.get_close_matches(label, known, n=1, cutoff=0.3) or known
-                raise ValueError(f"--only {label!r}: no such row; there are {', '.join(near)}")
+                raise ValueError(f"--only {label!r}: no such row; {did_you_mean(label, known)}")
         return tuple(row for row in self.rows if row.label in labels or row.slug in labels)
 
 
@@ -201,9 +200,7 @@ def _row(row: dict, base: Mapping, common: Mapping) -> Row:
 def _check_keys(content: Iterable[str], known: Iterable[str], what: str) -> None:
     for key in content:
         if key not in known:
-            near = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
-            raise ValueError(f"{what} has an unknown key {key!r}; {hint}")
+            raise ValueError(f"{what} has an unknown key {key!r}; {did_you_mean(key, known)}")
 
 
 def _check_rows(rows: Sequence[Row]) -> None:

@@ -10,8 +10,8 @@ from scipy import stats
 
 from panns_tf.sweep.grid import METRICS, Grid, Row
 from panns_tf.sweep.runner import Plan, State
-from panns_tf.tables import markdown_table
 from tfrecords.files import write_atomic, write_csv
+from tfrecords.text import markdown_table
 
 _NAMES = {"mAP": "mAP", "mAUC": "mAUC", "d_prime": "d-prime"}
 #: Up to so many pairs the sign-flip test tries every assignment of signs.

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from panns_tf.run import LOG
-from tfrecords.files import write_atomic
+from tfrecords.files import to_json, write_atomic
 from tfrecords.progress import Progress, logger
 
 #: Logs that are whole numbers; Keras makes fractions of all.
@@ -165,21 +164,3 @@ def as_logged(logs: dict) -> dict:
         for name, value in logs.items()
         if name != "step"
     }
-
-
-def to_json(values: dict, **options) -> str:
-    """Numbers as JSON, which has no infinity: a d-prime of a perfect ranking is null."""
-    return json.dumps(finite(values), allow_nan=False, **options)
-
-
-def finite(value):
-    """A value for JSON: NumPy's numbers as Python's, NaN and infinity as None."""
-    if isinstance(value, dict):
-        return {str(name): finite(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [finite(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

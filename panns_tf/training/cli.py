@@ -40,7 +40,7 @@ def add_train_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int | None:
     """Trains; returns the exit status, None for 0."""
-    from tfrecords.quiet import import_tensorflow_quietly
+    from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
 

@@ -11,11 +11,10 @@ import tensorflow as tf
 from panns_tf import metrics
 from panns_tf.config import TrainConfig
 from panns_tf.models.network import Network
-from panns_tf.training.callbacks import to_json
 from panns_tf.training.data import readable_errors, reading, to_float
 from panns_tf.training.distribution import Distribution
 from tfrecords import DatasetInfo, dataset, load_index, read_black_list
-from tfrecords.files import write_atomic, write_csv
+from tfrecords.files import write_csv, write_json
 from tfrecords.progress import Progress, logger
 
 #: The columns of ``per_class.csv`` that every evaluation has.
@@ -220,7 +219,7 @@ def write_report(
     ``columns`` of the table hold a value for each class; what is None or NaN is an empty cell.
     """
     output.mkdir(parents=True, exist_ok=True)
-    write_atomic(output / "metrics.json", to_json({**summary.as_dict(), **extra}, indent=2) + "\n")
+    write_json(output / "metrics.json", {**summary.as_dict(), **extra})
     auc = summary.auc
     d_prime = np.where(np.isnan(auc), np.nan, metrics.d_prime(np.nan_to_num(auc, nan=0.5)))
     first = (range(len(labels)), labels, summary.positives, summary.average_precision, auc, d_prime)

@@ -1,7 +1,6 @@
 """The configuration of a run, from flags, a recipe (a small file of settings) or an older run."""
 
 import dataclasses
-import difflib
 import time
 import tomllib
 from pathlib import Path
@@ -11,6 +10,7 @@ from panns_tf.models.registry import find
 from panns_tf.run import CHECKPOINTS, CONFIG
 from tfrecords.files import read_json
 from tfrecords.flags import settings_of
+from tfrecords.text import did_you_mean
 
 #: Where the recipes that come with the package lie.
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -46,8 +46,7 @@ def read_recipe(name: str) -> dict:
     names = [name for name in settings_of(TrainConfig) if name not in _OF_A_RUN]
     for key in settings:
         if key not in names:
-            near = difflib.get_close_matches(key.replace("-", "_"), names, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+            hint = did_you_mean(key, names)
             raise ValueError(f"recipe {path} has an unknown key {key!r}; {hint}")
     parts = settings.get("accumulate")
     # Whether parts make a batch is checked when the flags are known.

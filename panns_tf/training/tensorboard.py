@@ -1,7 +1,6 @@
 """TensorBoard besides numbers: settings, pictures of what the network sees, curves, sound."""
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Sequence
 
 import keras
@@ -20,6 +19,7 @@ from panns_tf.training.trainer import Trainer
 from tfrecords import load_index
 from tfrecords.progress import logger
 from tfrecords.records import read_clips
+from tfrecords.text import did_you_mean
 
 #: Clips of which there are pictures: training clips, in pairs, and held-out ones.
 TRAINING_CLIPS, HELD_OUT_CLIPS = 4, 2
@@ -142,10 +142,7 @@ def watched_classes(labels: Sequence[str], sizes: np.ndarray, wanted: str | None
     names = [name for name in map(str.strip, wanted.split(";")) if name]
     for name in names:
         if name not in labels:
-            near = difflib.get_close_matches(name, labels, n=3, cutoff=0.4) or labels[:3]
-            raise ValueError(
-                f"--watch-classes: no class {name!r}; the nearest are: {', '.join(near)}"
-            )
+            raise ValueError(f"--watch-classes: no class {name!r}; {did_you_mean(name, labels)}")
     return [labels.index(name) for name in names]
 
 

@@ -1,18 +1,16 @@
 """A labelled data set: clips, classes, splits, and the tables and files they are read from."""
 
 import collections
-import csv
 import dataclasses
-import difflib
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from panns_tf.transfer.tasks import plain
+from tfrecords.files import Table as TextTable
 from tfrecords.search import AUDIO_EXTENSIONS, walk
+from tfrecords.text import did_you_mean, plain, some
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,10 +151,9 @@ def missing_files(entries: Sequence[Entry]) -> str | None:
 def check_label(entry: Entry, label: str, classes: Sequence[str], what: str) -> None:
     """Raises ValueError, which names the nearest class, unless a label is one of the classes."""
     if label not in classes:
-        near = difflib.get_close_matches(label, classes, n=1, cutoff=0)[0]
         raise ValueError(
             f"{entry.place}: {entry.name} has the label {label!r}, none of the {len(classes)} "
-            f"classes of {what}; the nearest is {near!r}"
+            f"classes of {what}; {did_you_mean(label, classes)}"
         )
 
 
@@ -185,13 +182,13 @@ class Table:
         path: of its file.
         columns: names in the header, in order.
         rows: cells by column, stripped.
-        lines: line of the file at which each row ends, counted from 1.
+        places: file and line of each row, for error messages.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[dict[str, str], ...]
-    lines: tuple[int, ...]
+    places: tuple[str, ...]
 
     def find(self, *names: str) -> str | None:
         """The first column of one of these names, or None."""
@@ -208,45 +205,14 @@ class Table:
             )
         return found
 
-    def place(self, number: int) -> str:
-        """File and line of a row, for error messages."""
-        return f"{self.path.name}, line {self.lines[number]}"
-
 
 def read_table(path: Path) -> Table:
-    """Reads a table separated by tabs, commas or semicolons, whichever its header has.
-
-    Raises:
-        ValueError: if it cannot be read, is empty or names a column twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
-    header = text.lstrip().partition("\n")[0]
-    delimiter = next((mark for mark in "\t,;" if mark in header), ",")
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    rows, lines = [], []
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append([cell.strip() for cell in cells])
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
-    if len(rows) < 2:
+    """Reads a table; ValueError if it has no rows, or as `tfrecords.files.Table`."""
+    table = TextTable(path)
+    places, rows = zip(*table, strict=True) if table.columns else ((), ())
+    if not rows:
         raise ValueError(f"{path} holds no rows; expected a header and a row for each clip")
-    for number, row in zip(lines, rows, strict=True):
-        if any("\n" in cell or "\r" in cell for cell in row):
-            raise ValueError(f"{path}, line {number}: a cell runs over lines; is a quote missing?")
-    columns = rows[0]
-    counts = collections.Counter(column for column in columns if column)
-    if counts and counts.most_common(1)[0][1] > 1:
-        name = counts.most_common(1)[0][0]
-        raise ValueError(f"{path} has two columns {name!r}; rename or remove one of them")
-    cells = [row + [""] * (len(columns) - len(row)) for row in rows[1:]]
-    rows = tuple(dict(zip(columns, row, strict=False)) for row in cells)
-    return Table(path, tuple(columns), rows, tuple(lines[1:]))
+    return Table(path, table.columns, rows, places)
 
 
 def stem(name: str) -> str:
@@ -295,12 +261,6 @@ class AudioFinder:
     def find(self, name: str) -> Path | None:
         """The first of `all`: of those in upper folders; or None."""
         return min(self.all(name), key=lambda path: len(path.parts), default=None)
-
-
-def some(names: Sequence[str], most: int = 5, separator: str = ", ") -> str:
-    """The first of some names, and how many more there are."""
-    more = len(names) - most
-    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def relative(path: Path, folder: Path) -> str:

@@ -5,7 +5,8 @@ import dataclasses
 
 import numpy as np
 
-from panns_tf.transfer.dataset import Dataset, Split, some
+from panns_tf.transfer.dataset import Dataset, Split
+from tfrecords.text import some
 
 
 def subset(split: Split, dataset: Dataset, clips_per_class: int, seed: int) -> Split:

@@ -21,11 +21,11 @@ from panns_tf.transfer.dataset import (
     missing_files,
     read_table,
     relative,
-    some,
     stem,
     without_repeats,
 )
 from panns_tf.transfer.tasks import Task, plain
+from tfrecords.text import some
 
 #: Folders are searched so deep for what tells a layout.
 _DEPTH = 3
@@ -69,7 +69,7 @@ def _esc(folder: Path, task: Task, folders: Folders):
     for number, row in enumerate(table.rows):
         if task.name != "esc10" or not part or row[part].casefold() in ("true", "1"):
             group = row[source] if source else "".join(row[name].split("-")[1:2]) or None
-            path, place = audio.find(row[name]), table.place(number)
+            path, place = audio.find(row[name]), table.places[number]
             listed.append(Entry(row[name], path, (row[label],), place, row[fold], group))
     return root, listed
 
@@ -161,7 +161,7 @@ def _dcase2019(folder: Path, task: Task, folders: Folders):
         table = _table_of(root, f"evaluation_setup/{file}")
         file_name, scene = table.column("filename"), table.column("scene_label")
         for number, row in enumerate(table.rows):
-            clip, line = row[file_name], table.place(number)
+            clip, line = row[file_name], table.places[number]
             expected, group = known.get(clip, ("", ""))
             if plain(row[scene]) != plain(expected):
                 raise ValueError(
@@ -208,7 +208,7 @@ def _fsdkaggle(folder: Path, task: Task, folders: Folders):
                 unscored += 1
                 continue
             found = finder.find(row[file])
-            listed.append(Entry(row[file], found, (row[label],), table.place(number), part))
+            listed.append(Entry(row[file], found, (row[label],), table.places[number], part))
         if unscored:
             notes.append(f"left out: {unscored} clips of {path.name} that were not scored")
     return trained[0].parent, listed, notes
@@ -237,7 +237,7 @@ def _msos(folder: Path, task: Task, folders: Folders):
             # Two categories may have files of one name.
             finder = of_class.get(row[label], everywhere)
             found = finder.find(row[file]) or everywhere.find(row[file])
-            listed.append(Entry(row[file], found, (row[label],), table.place(number), part))
+            listed.append(Entry(row[file], found, (row[label],), table.places[number], part))
     return roots.pop() if len(roots) == 1 else folder, listed
 
 

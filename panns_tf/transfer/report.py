@@ -14,8 +14,6 @@ from panns_tf.metrics import average_precision
 from panns_tf.metrics.bootstrap import Estimate as Interval
 from panns_tf.metrics.bootstrap import number
 from panns_tf.style import LIGHT
-from panns_tf.tables import text_table
-from panns_tf.transfer.dataset import some
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.results import by_count, summary_of
 from panns_tf.transfer.scores import (
@@ -28,6 +26,7 @@ from panns_tf.transfer.scores import (
     macro_f1,
     mean_chance,
 )
+from tfrecords.text import some, text_table
 
 FILE_NAME = "report.html"
 #: Rows of the table of mistakes.

@@ -22,7 +22,7 @@ from panns_tf.transfer.scores import (
     mean_chance,
     student_interval,
 )
-from tfrecords.files import atomic, read_csv, write_atomic, write_csv, write_json
+from tfrecords.files import atomic, finite, read_csv, write_atomic, write_csv, write_json
 
 RESULTS, FEWSHOT, PREDICTIONS = "results.json", "fewshot.csv", "predictions.csv"
 PLAN = "plan.json"
@@ -155,7 +155,7 @@ def records_of(run: Experiment, results: Sequence[FoldResult]) -> list[dict]:
                 "notes": [*run.dataset.notes, *whole.notes],
                 "seconds": run.seconds,
             }
-            records.append(_finite(record))
+            records.append(finite(record))
     return records
 
 
@@ -186,15 +186,6 @@ def _fold(run: Experiment, result: FoldResult) -> dict:
 
 def _plain(value):
     return value if isinstance(value, int | float | bool | None | str) else str(value)
-
-
-def _finite(value):
-    """None for what is not finite, at any depth: JSON has no such numbers."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_records(folder: Path) -> list[dict]:

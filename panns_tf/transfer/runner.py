@@ -12,7 +12,7 @@ from panns_tf.models.network import Network
 from panns_tf.models.registry import find
 from panns_tf.run import CONFIG, FINAL, LOG
 from panns_tf.training.checkpoint import save_keras
-from panns_tf.transfer.dataset import Dataset, Split, some
+from panns_tf.transfer.dataset import Dataset, Split
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.fewshot import short_classes, subset
 from panns_tf.transfer.finetune import Finetuner, Trained
@@ -25,6 +25,7 @@ from panns_tf.transfer.splits import group_duplicates, make_splits, with_validat
 from panns_tf.transfer.store import AudioStore
 from tfrecords.files import write_atomic, write_csv, write_json
 from tfrecords.progress import logger
+from tfrecords.text import some
 
 REJECTED = "rejected.csv"
 #: Share of the training clips that chooses the penalty of a linear probe.

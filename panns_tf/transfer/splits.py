@@ -11,7 +11,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from panns_tf.transfer.dataset import Dataset, Split, fold_splits, some
+from panns_tf.transfer.dataset import Dataset, Split, fold_splits
+from tfrecords.text import some
 
 #: Attempts at a split, of which the first is taken that leaves every class a training clip.
 _ATTEMPTS = 16

@@ -1,8 +1,8 @@
 """The tasks of the paper's transfer chapter, a row each, and ESC-10."""
 
 import dataclasses
-import difflib
-import re
+
+from tfrecords.text import did_you_mean, plain
 
 # Classes in the order of the outputs, spelt as in the data sets: ESC-50's by target number,
 # RAVDESS' by the numbers in the file names, from 01.
@@ -182,15 +182,9 @@ def find_task(name: str) -> Task:
     known = {plain(task.name): task for task in TASKS}
     wanted = plain(name)
     if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=1)
-        hint = f" (did you mean {known[near[0]].name}?)" if near else ""
+        names = [task.name for task in TASKS]
         raise ValueError(
-            f"no task {name!r}{hint}; expected one of {', '.join(task.name for task in TASKS)}, "
-            "or none for your own data"
+            f"no task {name!r}; {did_you_mean(name, names)} There are {', '.join(names)}, and none "
+            "for your own data"
         )
     return known[wanted]
-
-
-def plain(text: str) -> str:
-    """What a name is compared by: small letters and digits alone."""
-    return re.sub(r"[\W_]+", "", text.casefold())

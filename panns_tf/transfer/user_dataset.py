@@ -20,13 +20,12 @@ from panns_tf.transfer.dataset import (
     missing_files,
     read_table,
     relative,
-    some,
     stem,
     without_repeats,
 )
 from panns_tf.transfer.settings import LABELS_FROM
 from panns_tf.transfer.splits import PARTS, given_splits
-from panns_tf.transfer.tasks import plain
+from tfrecords.text import plain, some
 
 #: Columns of a table, by name in any case; the first that a table has is taken.
 FILE_COLUMNS = (
@@ -142,7 +141,7 @@ def _by_table(table: Table, audio: Path) -> _Entries:
     finder = AudioFinder(audio)
     entries = []
     for number, row in enumerate(table.rows):
-        place = table.place(number)
+        place = table.places[number]
         if not row[file]:
             raise ValueError(f"{place}: no file in column {file!r}")
         if fold and not row[fold]:

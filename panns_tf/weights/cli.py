@@ -78,7 +78,7 @@ def convert(
     if not is_file and arch is not None:
         raise ValueError(f"--arch is for files of state dicts; {source} is a network already")
 
-    from tfrecords.quiet import import_tensorflow_quietly
+    from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     from panns_tf.weights.loading import create_model, read_network

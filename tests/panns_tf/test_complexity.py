@@ -156,7 +156,7 @@ def test_a_longer_clip_is_more_work_for_the_same_network():
 
 def test_names_are_found_as_by_create_model():
     assert complexity("tiny", 1) == complexity("Tiny", 1)
-    with pytest.raises(ValueError, match="unknown network 'Cnn15'; the nearest are"):
+    with pytest.raises(ValueError, match="unknown network 'Cnn15'; did you mean Cnn14"):
         complexity("Cnn15")
 
 

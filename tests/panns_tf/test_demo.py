@@ -33,7 +33,7 @@ def watch(event, arguments):
             print("reaches for", place, file=sys.stderr)
 sys.addaudithook(watch)
 from panns_tf.cli import main, run
-from tfrecords.quiet import import_tensorflow_quietly
+from tfrecords.commands import import_tensorflow_quietly
 import_tensorflow_quietly()
 from tests import support
 support.register_tiny()

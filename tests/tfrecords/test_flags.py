@@ -7,8 +7,8 @@ from tfrecords.flags import (
     RemovedFlag,
     add_flags,
     check_settings,
+    flag_table,
     given_settings,
-    markdown_table,
     redeclare,
     setting,
 )
@@ -58,7 +58,7 @@ def test_a_setting_has_one_help_and_range_and_may_have_another_default(capsys):
     for line in ("clips to read; default: 5", "50 % at most; default: off", "default: on"):
         assert line in " ".join(text.split())
     assert "--hidden" not in text
-    assert "| `--clips` | clips to read | `3` |" in markdown_table(Settings)
+    assert "| `--clips`   | clips to read      | `3`     |" in flag_table(Settings)
 
 
 def test_impossible_values_are_one_line():

@@ -103,14 +103,19 @@ def test_a_label_file_fixes_classes_and_order(tmp_path):
         assert manifest.clips[0].labels == (1,)
     labels.write_text("dog\ncat\nchainsaw\n")
     text = "filename,labels\nx.wav,dog\ny.wav,chain saw\n"
-    fails(tmp_path, text, "'chain saw'", "'y.wav'", "line 3", "'chainsaw'", labels=labels)
-    fails(tmp_path, AUDIOSET.replace("/m/05zppz", "/m/05zppq"), "'/m/05zppq'", "'/m/05zppz'")
+    fails(tmp_path, text, "'chain saw'", "'y.wav'", "line 3", "chainsaw?", labels=labels)
+    fails(
+        tmp_path,
+        AUDIOSET.replace("/m/05zppz", "/m/05zppq"),
+        "'/m/05zppq'",
+        "did you mean /m/05zppz",
+    )
     for text, part in (
         ("", "empty"),
         ("display_name\n", "empty"),
         ("a\nb\na\n", "'a' occurs twice"),
         ("index,display_name\n0,a\n2,b\n", "index must hold 0 to 1"),
-        ("index,display_name\n0\n", "another number of cells"),
+        ("index,display_name\n0\n", "1 cells, expected 2"),
     ):
         labels.write_text(text)
         fails(tmp_path, ESC50, part, labels=labels)
@@ -133,7 +138,7 @@ def test_mistakes_are_one_line(tmp_path):
         (plain + "x.wav,a\ny.wav,a\nx.wav,b\n", "line 4", "'x.wav' a second time"),
         (plain + "/etc/passwd,a\n", "'/etc/passwd'", "audio folder"),
         (plain + "a/../../x.wav,a\n", "'a/../../x.wav'", "audio folder"),
-        (plain + open_quote, "is no CSV file"),
+        (plain + open_quote, "is a quote missing"),
         (plain + many, "at most 65536 classes, got 65537"),
         (ESC50.replace(",41,", ",x,"), "whole number"),
         (ESC50.replace("2-c.ogg,2,0,dog", "2-c.ogg,2,0,cat"), "one target for each category"),

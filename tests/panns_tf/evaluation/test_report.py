@@ -23,9 +23,9 @@ from panns_tf.evaluation.report import (
 )
 from panns_tf.evaluation.scores import save_scores
 from panns_tf.metrics.bootstrap import Estimate, number
-from panns_tf.training.callbacks import finite
 from tests.panns_tf.evaluation.support import LABELS, synthetic_scores
 from tfrecords import load_index
+from tfrecords.files import finite
 
 METRICS = ("mAP", "mAUC", "d_prime", "mAP_micro", "mAP_weighted", "lift")
 

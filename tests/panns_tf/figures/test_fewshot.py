@@ -121,7 +121,7 @@ def test_mistakes(tmp_path):
         (["a,b,1,0,c,good"], "received '1' and 'good'"),
         (["a,b,1,0,c,1", "a,b,1,0,c,1"], "line 3: seed 0 of a, b, 1 clips comes twice"),
         (["a,b,1,0,c,1", "a,b,1,1,d,1"], "line 3: a has values of c and of d"),
-        (["a,b,1,0,c,1", "a,b,8"], "line 3 has another number of cells"),
+        (["a,b,1,0,c,1", "a,b,8"], "line 3 has 3 cells, expected 6"),
         ([], "no result in"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -210,9 +210,9 @@ def test_settings_out_of_range(settings, said):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"labels": ["Rian"]}, "--classes: no class 'Rian'; the nearest are: Rain"),
-        ({"labels": ["zzz"]}, "the nearest are: Bark, Rain, Engine starting"),
-        ({"high_of": {"Barks": 0.5}}, "--threshold: no class 'Barks'; the nearest are: Bark"),
+        ({"labels": ["Rian"]}, "--classes: no class 'Rian'; did you mean Rain"),
+        ({"labels": ["zzz"]}, "expected one of Bark, Rain, Engine starting"),
+        ({"high_of": {"Barks": 0.5}}, "--threshold: no class 'Barks'; did you mean Bark"),
     ],
 )
 def test_unknown_classes(settings, said):

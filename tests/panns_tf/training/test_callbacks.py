@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from panns_tf.training import callbacks
-from panns_tf.training.callbacks import MetricsLogger, ProgressBar, StepLogger, as_logged, to_json
+from panns_tf.training.callbacks import MetricsLogger, ProgressBar, StepLogger, as_logged
+from tfrecords.files import to_json
 
 TRAIN = {"step": 3, "loss": 0.5, "clips_per_second": 7.0, "damaged_clips": 2.0}
 

@@ -117,7 +117,7 @@ def test_watched_classes(data, tmp_path):
     assert watched_classes(labels, np.array([3, 9, 1]), None) == [1, 0, 2]
     assert watched_classes(labels, np.array([3, 9, 1]), " bark; rain;") == [2, 0]
     assert len(watched_classes([str(n) for n in range(40)], np.arange(40), None)) == 6
-    with pytest.raises(ValueError, match="no class 'barking'; the nearest are: bark"):
+    with pytest.raises(ValueError, match="no class 'barking'; did you mean bark"):
         watched_classes(labels, np.array([3, 9, 1]), "barking")
     with pytest.raises(ValueError, match="no class 'barking'"):
         run(data, tmp_path, watch_classes="barking")

@@ -226,7 +226,7 @@ def test_classes_in_an_order(tmp_path, write):
     data = read_dataset(path, classes_file=file)
     assert (data.classes, data.notes[-1]) == (("b", "c", "a"), "classes without a clip: c")
     for content, error in (
-        ("b\nA\n", r"line 2: 0.wav has the label 'a', none of the 2 .* nearest is"),
+        ("b\nA\n", r"line 2: 0.wav has the label 'a', none of the 2 .* did you mean A"),
         ("a\na\n", "the class 'a' twice"),
         ("\n", "holds no classes"),
     ):
@@ -295,12 +295,12 @@ def test_separators_and_damaged_tables(tmp_path):
             ("a.wav", "one; two, three"),
             ("b.wav", "four"),
         ]
-        assert read.place(1) == "x.csv, line 4"
+        assert read.places[1] == f"{path}, line 4"
     for content, error in (
         (b"", "no rows"),
-        (b'file,label\na,"b\nc,d\n', "line 3: a cell runs over lines; is a quote missing"),
+        (b'file,label\na,"b\nc,d\n', "line 3: unexpected end of data; is a quote missing"),
         (b"a,a\n1,2\n", "two columns 'a'"),
-        (b"\xff\xfe,\n", "cannot read"),
+        (b"\xff\xfe,\n", "is no text in UTF-8"),
     ):
         path.write_bytes(content)
         refused(error, path)

@@ -195,7 +195,7 @@ def test_an_existing_output_is_replaced_if_forced():
 def test_an_impossible_source():
     for source in ("absent.pth", "absent.keras", "no/where.safetensors"):
         assert refusal(source) == f"no such file: {source}"
-    assert refusal("cnn15").startswith("unknown network 'cnn15'; the nearest are: ")
+    assert refusal("cnn15").startswith("unknown network 'cnn15'; did you mean Cnn14")
     for source in ("x.weights.h5", "x.onnx"):  # values alone do not say which network they are of
         Path(source).write_bytes(b"something")
         assert refusal(source).startswith("expected a network's name, a .pth, a .safetensors or")

@@ -170,7 +170,7 @@ def test_a_files_name_or_the_caller_says_the_network(tmp_path):
     assert read_network(path, "small").arch.name == "Small"
     with pytest.raises(ValueError, match=r"mine\.pth does not tell which network .* --arch"):
         read_network(path.rename(tmp_path / "mine.pth"))
-    with pytest.raises(ValueError, match="unknown network 'Cnn15'; the nearest are"):
+    with pytest.raises(ValueError, match="unknown network 'Cnn15'; did you mean Cnn14"):
         read_network(tmp_path / "mine.pth", "Cnn15")
     with pytest.raises(ValueError, match="no such file"):
         read_network(tmp_path / "absent.pth")

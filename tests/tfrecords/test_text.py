@@ -1,4 +1,4 @@
-from panns_tf.tables import markdown_table, text_table
+from tfrecords.text import markdown_table, text_table
 
 ROWS = [("name", "value"), ("a", 0.5), ("long", float("nan")), ("c", 12), ("d", None)]
 
@@ -17,6 +17,6 @@ def test_text():
 def test_markdown():
     assert markdown_table([("a|b", "n"), ("x", 0.25)]).split("\n") == [
         "| a\\|b | n      |",
-        "|------|--------|",
+        "| ---- | ------ |",
         "| x    | 0.2500 |",
     ]
