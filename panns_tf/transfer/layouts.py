@@ -24,8 +24,8 @@ from panns_tf.transfer.dataset import (
     stem,
     without_repeats,
 )
-from panns_tf.transfer.tasks import Task, plain
-from tfrecords.text import some
+from panns_tf.transfer.tasks import Task
+from tfrecords.text import plain, some
 
 #: Folders are searched so deep for what tells a layout.
 _DEPTH = 3

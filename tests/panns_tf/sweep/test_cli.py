@@ -83,7 +83,7 @@ def test_dry_run_prints_the_commands_and_writes_nothing(words, tmp_path, capsys)
 def test_only_some_rows_and_failed_runs(words, monkeypatch, capsys):
     assert run(*words, "--only", "gain 1") == 0
     assert "- gain 0, seed 0: not started" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="--only 'gain 11': no such row; there are gain 1"):
+    with pytest.raises(ValueError, match="--only 'gain 11': no such row; did you mean gain 1"):
         run(*words, "--only", "gain 11")
     monkeypatch.setenv("FAKE_FAIL", "gain-0")
     assert run(*words) == 1
