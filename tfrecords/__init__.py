@@ -8,7 +8,7 @@ from importlib import import_module
 
 _MODULES = {
     "Damage": "records",
-    "DatasetInfo": "info",
+    "DatasetInfo": "index",
     "Index": "index",
     "PackReport": "pack",
     "PackSettings": "plan",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from tfrecords.pack import Runner, keep_result, load_result
-from tfrecords.pool import pack_protected
+from tfrecords.pool import pack_shards
 from tfrecords.shard import ShardResult, ShardTask
 from tfrecords.storage import TFRecordsError
 
@@ -35,25 +35,25 @@ def beam_runner(name: str, options: str = "") -> Runner:
 
     def run(
         tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
-    ) -> Iterator[ShardResult]:
+    ) -> Iterator[tuple[ShardTask, ShardResult]]:
         pipeline_options = PipelineOptions(shlex.split(options), runner=name)
-        pack = partial(_pack_and_keep, timeout=timeout)
         with apache_beam.Pipeline(options=pipeline_options) as pipeline:
             created = pipeline | apache_beam.Create(tasks)
             # Else the runner may take all of them for one piece of work.
-            _ = created | apache_beam.Reshuffle() | apache_beam.Map(pack)
+            pack = apache_beam.Map(partial(_pack, timeout=timeout))
+            _ = created | apache_beam.Reshuffle() | pack
         for task in tasks:
-            result = load_result(task.path)
+            result = load_result(task)
             if result is None:
                 raise OSError(f"the runner {name} did not write {task.path}")
             done(len(task.clips))
-            yield result
+            yield task, result
 
     return run
 
 
-def _pack_and_keep(task: ShardTask, timeout: float) -> str:
+def _pack(task: ShardTask, timeout: float) -> None:
     """Packs a shard and leaves its result beside it, where the next attempt finds it too."""
-    if load_result(task.path) is None:
-        keep_result(task.path, pack_protected(task, timeout=timeout))
-    return task.path
+    if load_result(task) is None:
+        for packed in pack_shards([task], workers=1, timeout=timeout, done=lambda change: None):
+            keep_result(*packed)

@@ -100,7 +100,7 @@ are, without a copy of any audio. The directories must stay where they are relat
 
 
 def run_merge(args: argparse.Namespace) -> None:
-    from tfrecords.info import load_info
+    from tfrecords.index import load_info
     from tfrecords.views import make_view
 
     index = make_view(
@@ -120,8 +120,7 @@ def add_info_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_info(args: argparse.Namespace) -> None:
-    from tfrecords.index import load_index
-    from tfrecords.info import packed_directories
+    from tfrecords.index import load_index, packed_directories
 
     indices = [load_index(part) for part in packed_directories(args.directory)]
     if args.json:
@@ -186,7 +185,7 @@ index. Prints a line a problem; the exit status is 0 if there is none, else 1.
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    from tfrecords.info import load_info, packed_directories
+    from tfrecords.index import load_info, packed_directories
     from tfrecords.verify import verify_directory
 
     if args.workers < 1:

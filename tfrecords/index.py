@@ -1,20 +1,23 @@
-"""The index: where every clip's record lies, and its labels, in a few numpy arrays."""
+"""What a packed directory holds: `dataset.json`, and the index, which says where every clip's
+record lies and what its labels are, in a few numpy arrays."""
 
+import hashlib
 import io
+import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from tfrecords.files import write_atomic
-from tfrecords.info import DatasetInfo, load_info
 from tfrecords.manifest import Clip
 from tfrecords.storage import TFRecordsError, exists, is_remote, join, read_bytes
 
+FORMAT_VERSION = 2
+INFO_NAME = "dataset.json"
 INDEX_NAME = "index.npz"
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
@@ -28,6 +31,79 @@ _TYPES = {
     "label_values": "u2",
     "label_starts": "i8",
 }
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One record file: its name, how many clips and bytes it holds.
+
+    It has no checksum of its own: every byte of it belongs to a record, whose CRC-32C is in it and
+    in the index, and the index has a SHA-256.
+    """
+
+    name: str
+    clips: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The content of `dataset.json`.
+
+    Attributes:
+        split: name of the shards.
+        sample_rate: of every waveform, in Hz.
+        clip_samples: length of every waveform.
+        codec: one of `tfrecords.codecs.CODECS`.
+        classes, class_ids: display names in label order; AudioSet's machine ids, or empty.
+        shards: of a view (see `tfrecords.views`) those of other directories, of which its index
+            may hold a part.
+        source: where the clips came from.
+        plan: identifies the plan by which they were packed.
+    """
+
+    split: str
+    sample_rate: int
+    clip_samples: int
+    codec: str
+    classes: tuple[str, ...]
+    class_ids: tuple[str, ...]
+    num_clips: int
+    clips_per_shard: int
+    shards: tuple[ShardInfo, ...]
+    index_name: str = INDEX_NAME
+    index_sha256: str = ""
+    source: str = ""
+    plan: str = ""
+    view: bool = False
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def shards_text(self) -> str:
+        """The number of shards, for messages."""
+        return f"{len(self.shards)} shard{'s' if len(self.shards) != 1 else ''}"
+
+    @property
+    def clip_seconds(self) -> float:
+        return self.clip_samples / self.sample_rate
+
+    def save(self, directory: str | os.PathLike) -> None:
+        """Writes `dataset.json`, whole or not at all; its last entry is a checksum of the rest."""
+        data = asdict(self)
+        text = _dump({**data, "sha256": _checksum(_dump(data).encode())})
+        write_atomic(Path(directory) / INFO_NAME, text)
+
+
+def _dump(data: dict) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _checksum(content: bytes | memoryview) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -66,27 +142,20 @@ class Index:
         return self.info.num_classes
 
     @cached_property
-    def clips_of_class(self) -> tuple[np.ndarray, np.ndarray]:
-        """The inverse of the labels: values (labels,) int32 and starts (classes + 1,) int64.
-
-        Class k has the clips `values[starts[k]:starts[k + 1]]`, ascending.
-        """
-        # NumPy sorts 16 bits by radix, ten times as fast as 32.
-        order = np.argsort(self.label_values, kind="stable")
-        clips = np.repeat(np.arange(self.num_clips, dtype=np.int32), np.diff(self.label_starts))
-        return clips[order], starts_of(self.class_counts)
-
-    @cached_property
     def class_counts(self) -> np.ndarray:
         """(classes,) int64, clips of each class."""
         return np.bincount(self.label_values, minlength=self.num_classes)
 
     def count_classes(self, clips: np.ndarray) -> np.ndarray:
         """(classes,) int64, clips of each class among the given clip numbers."""
-        chosen = np.zeros(self.num_clips, bool)
-        chosen[clips] = True
-        of_chosen = np.repeat(chosen, np.diff(self.label_starts))
-        return np.bincount(self.label_values[of_chosen], minlength=self.num_classes)
+        return np.bincount(self.labels(clips)[0], minlength=self.num_classes)
+
+    def labels(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The class numbers of some clips, one clip's after the other's, and how many each has."""
+        first = self.label_starts[clips]
+        counts = self.label_starts[clips + 1] - first
+        shifts = np.repeat(first - starts_of(counts)[:-1], counts)
+        return self.label_values[shifts + np.arange(len(shifts))], counts
 
     def labels_of(self, clip: int) -> np.ndarray:
         """The class numbers of one clip."""
@@ -95,13 +164,9 @@ class Index:
     def targets(self, clips: np.ndarray | None = None) -> np.ndarray:
         """Multi-hot targets of the given clip numbers (default: all), (n, classes) float32."""
         clips = np.arange(self.num_clips) if clips is None else np.asarray(clips, np.int64)
+        values, counts = self.labels(clips)
         targets = np.zeros((len(clips), self.num_classes), np.float32)
-        first = self.label_starts[clips]
-        counts = self.label_starts[clips + 1] - first
-        # The places of all labels of all clips: runs of consecutive numbers.
-        run_starts = np.repeat(starts_of(counts)[:-1], counts)
-        places = np.repeat(first, counts) + np.arange(counts.sum()) - run_starts
-        targets[np.repeat(np.arange(len(clips)), counts), self.label_values[places]] = 1
+        targets[np.repeat(np.arange(len(clips)), counts), values] = 1
         return targets
 
     def select(self, exclude: Iterable[str | bytes] = (), fraction: float = 1.0) -> np.ndarray:
@@ -135,6 +200,11 @@ class Index:
     def shard_path(self, shard: int) -> str:
         return join(self.directory, self.info.shards[shard].name)
 
+    def clip_name(self, clip: int) -> str:
+        """The shard and the clip, for messages."""
+        shard = self.info.shards[self.shard[clip]].name
+        return f"shard {shard}, clip {self.clip_ids[clip].decode(errors='replace')}"
+
     @classmethod
     def from_clips(
         cls,
@@ -148,14 +218,11 @@ class Index:
         label_counts = np.fromiter((len(clip.labels) for clip in clips), np.int64, len(clips))
         arrays = {
             "clip_ids": np.array([clip.clip_id.encode() for clip in clips], np.bytes_),
-            "shard": table[:, 0],
-            "offset": table[:, 1],
-            "length": table[:, 2],
-            "checksum": table[:, 3],
             "label_values": np.fromiter((k for clip in clips for k in clip.labels), np.int64),
             "label_starts": starts_of(label_counts),
         }
-        return cls.from_arrays(info, directory, arrays)
+        names = ("shard", "offset", "length", "checksum")
+        return cls.from_arrays(info, directory, arrays | dict(zip(names, table.T, strict=True)))
 
     @classmethod
     def from_arrays(
@@ -169,17 +236,58 @@ class Index:
         return cls(info, str(directory), **stored)
 
     def save(self) -> "Index":
-        """Writes the index file, whole or not at all; returns the index with its checksum."""
+        """Writes the index and `dataset.json`; returns the index with its checksum."""
         buffer = io.BytesIO()
         np.savez(buffer, **{name: getattr(self, name) for name in _TYPES})
         write_atomic(Path(self.directory) / self.info.index_name, buffer.getbuffer())
-        checksum = sha256(buffer.getbuffer()).hexdigest()
-        return replace(self, info=replace(self.info, index_sha256=checksum))
+        info = replace(self.info, index_sha256=_checksum(buffer.getbuffer()))
+        info.save(self.directory)
+        return replace(self, info=info)
 
 
-def starts_of(counts: np.ndarray) -> np.ndarray:
-    """Starts (n + 1,) int64 of consecutive runs of the lengths (n,)."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+def load_info(directory: str | os.PathLike) -> DatasetInfo:
+    """Reads `dataset.json`, here or in an object store.
+
+    Raises:
+        TFRecordsError: `directory` is not a finished packed directory, or another version's, or
+            the file is not as it was written.
+    """
+    path = join(directory, INFO_NAME)
+    if not exists(path):
+        parts = ", ".join(Path(part).name for part in packed_directories(directory))
+        raise TFRecordsError(f"{directory} holds the packed directories {parts}; give one of them")
+    try:
+        data = json.loads(read_bytes(path))
+        version = data["format_version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise TFRecordsError(f"{path} cannot be read ({error!r}); {_RESTORE}") from None
+    if version != FORMAT_VERSION:
+        raise TFRecordsError(
+            f"{path} has format version {version!r}, this program reads version {FORMAT_VERSION}; "
+            "pack the data again"
+        )
+    if data.pop("sha256", None) != _checksum(_dump(data).encode()):
+        raise TFRecordsError(f"{path} is damaged: its content has another checksum; {_RESTORE}")
+    data["classes"] = tuple(data["classes"])
+    data["class_ids"] = tuple(data["class_ids"])
+    data["shards"] = tuple(ShardInfo(**shard) for shard in data["shards"])
+    return DatasetInfo(**data)
+
+
+_RESTORE = "restore it or pack the data again"
+
+
+def packed_directories(directory: str | os.PathLike) -> list[str]:
+    """The packed directories in a local folder of them, or the one that it is."""
+    if exists(join(directory, INFO_NAME)):
+        return [str(directory)]
+    parts = [] if is_remote(directory) else sorted(Path(directory).glob(f"*/{INFO_NAME}"))
+    if not parts:
+        raise TFRecordsError(
+            f"{directory} is not a packed directory: it has no {INFO_NAME}, which is written last; "
+            "make one with 'python -m tfrecords pack'"
+        )
+    return [str(part.parent) for part in parts]
 
 
 def load_index(directory: str | os.PathLike) -> Index:
@@ -192,17 +300,20 @@ def load_index(directory: str | os.PathLike) -> Index:
         directory = Path(directory).absolute()
     info = load_info(directory)
     path = join(directory, info.index_name)
-    restore = "restore the file or pack the data again"
     if not exists(path):
-        raise TFRecordsError(f"the index {path} is missing; {restore}")
+        raise TFRecordsError(f"the index {path} is missing; {_RESTORE}")
     content = read_bytes(path)
-    if sha256(content).hexdigest() != info.index_sha256:
+    if _checksum(content) != info.index_sha256:
         raise TFRecordsError(
-            f"the index {path} is damaged: its SHA-256 is not that in dataset.json; {restore}"
+            f"the index {path} is damaged: its SHA-256 is not that in {INFO_NAME}; {_RESTORE}"
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as data:
-        arrays = {name: data[name] for name in _TYPES}
-    return Index(info=info, directory=str(directory), **arrays)
+        return Index(info, str(directory), **{name: data[name] for name in _TYPES})
+
+
+def starts_of(counts: np.ndarray) -> np.ndarray:
+    """Starts (n + 1,) int64 of consecutive runs of the lengths (n,)."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
 def hash_ids(ids: np.ndarray, salt: int = 0) -> np.ndarray:
@@ -213,16 +324,14 @@ def hash_ids(ids: np.ndarray, salt: int = 0) -> np.ndarray:
     """
     columns = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
     state = np.full(len(ids), _FNV_OFFSET ^ np.uint64(salt))
-    with np.errstate(over="ignore"):
-        for column in columns.T:
-            # numpy pads short strings with NUL; skipping NUL keeps a hash free of that width.
-            state = np.where(column, (state ^ column) * _FNV_PRIME, state)
-        return mix(state)
+    for column in columns.T:
+        # numpy pads short strings with NUL; skipping NUL keeps a hash free of that width.
+        state = np.where(column, (state ^ column) * _FNV_PRIME, state)
+    return mix(state)
 
 
 def mix(state: np.ndarray) -> np.ndarray:
     """The output function of splitmix64: every input bit changes every output bit."""
-    with np.errstate(over="ignore"):
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return state ^ (state >> np.uint64(31))
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

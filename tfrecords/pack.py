@@ -19,13 +19,12 @@ import numpy as np
 
 from tfrecords.audioset import sets_of
 from tfrecords.files import check_output_folder, lock, read_csv, write_atomic, write_csv
-from tfrecords.index import INDEX_NAME, Index, load_index
-from tfrecords.info import FILE_NAME, DatasetInfo, load_info
-from tfrecords.manifest import Clip, read_manifest
-from tfrecords.plan import PackSettings, Plan, order_clips
+from tfrecords.index import INFO_NAME, DatasetInfo, Index, ShardInfo, load_index, load_info
+from tfrecords.manifest import Clip
+from tfrecords.plan import PackSettings, Plan, make_plan
 from tfrecords.pool import pack_shards
 from tfrecords.progress import Progress, logger
-from tfrecords.shard import ShardResult
+from tfrecords.shard import ShardResult, ShardTask, shard_bytes
 from tfrecords.storage import TFRecordsError
 from tfrecords.views import make_view
 
@@ -35,7 +34,7 @@ MISSING_NAME = "missing_by_class.csv"
 FULL_TRAIN = "full_train"
 
 # Packs shards, as `tfrecords.pool.pack_shards` does.
-Runner = Callable[..., Iterator[ShardResult]]
+Runner = Callable[..., Iterator[tuple[ShardTask, ShardResult]]]
 
 
 class NothingPackedError(TFRecordsError):
@@ -75,14 +74,17 @@ class PackReport:
             f"{len(self.rejected_clips)} rejected"
         ]
         if self.rejected:
-            reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.items())
-            lines[0] += f" ({reasons}; see {REJECTED_NAME} and {MISSING_NAME})"
+            lines[0] += f" ({_listed(self.rejected)}; see {REJECTED_NAME} and {MISSING_NAME})"
         if self.excluded is not None:
             lines.append(f"excluded by the given lists: {self.excluded} clips")
         if self.rejected and not self.new:
             lines.append("--retry-rejected adds clips that have come or changed since")
         lines.append(f"output: {self.output}")
         return "\n".join(lines)
+
+
+def _listed(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{number} {reason}" for reason, number in reasons.items())
 
 
 def pack_clips(
@@ -109,40 +111,32 @@ def pack_clips(
     """
     output = Path(settings.output)
     check_output_folder(output)
-    manifest = read_manifest(
-        settings.metadata,
-        settings.audio,
-        format=settings.format,
-        labels=settings.labels,
-        folds=settings.folds,
-        exclude=settings.exclude,
-    )
-    plan = Plan(settings, manifest, tuple(order_clips(manifest.clips)))
+    plan = make_plan(settings)
     output.mkdir(parents=True, exist_ok=True)
     _check_output(plan)
     state = output / STATE_NAME
     busy = f"another packer is at work in {output}; wait for it, or choose another folder"
     with lock(state / "lock", busy):
-        if (output / FILE_NAME).exists():
-            index, results = _finished_results(plan)
-            redo = [
-                number
-                for number, result in enumerate(results)
-                if _is_to_be_redone(plan, number, result, retry_rejected)
-            ]
+        if not (state / "plan.json").exists():
+            write_atomic(state / "plan.json", json.dumps(plan.described))
+        if (output / INFO_NAME).exists():
+            index = load_index(output)
+            results = _results_of(plan, index)
+            finished = list(zip(plan.shards, results, strict=True))
+            redo = {
+                task.path
+                for task, result in finished
+                if _is_to_be_redone(task, result, retry_rejected)
+            }
             if not redo:
                 shutil.rmtree(state)
                 return _report(plan, index, results, new=False)
-            # The shards that stay are kept as if they had just been packed.
-            write_atomic(state / "plan.json", json.dumps(plan.described))
-            for number, result in enumerate(results):
-                if number not in redo:
-                    keep_result(plan.shard_path(number), result)
-            (output / FILE_NAME).unlink()
-            for number in redo:
-                plan.shard_path(number).unlink(missing_ok=True)
-        if not (state / "plan.json").exists():
-            write_atomic(state / "plan.json", json.dumps(plan.described))
+            for task, result in finished:  # those that stay, as if they had just been packed
+                if task.path not in redo:
+                    keep_result(task, result)
+            (output / INFO_NAME).unlink()
+            for path in redo:
+                Path(path).unlink(missing_ok=True)
         try:
             results = _pack(plan, progress, runner or pack_shards)
         finally:
@@ -156,7 +150,7 @@ def _check_output(plan: Plan) -> None:
     """Raises TFRecordsError for an output folder that holds anything but this plan's records."""
     output = Path(plan.settings.output)
     begun = output / STATE_NAME / "plan.json"
-    if (output / FILE_NAME).exists():
+    if (output / INFO_NAME).exists():
         if load_info(output).plan == plan.digest:
             return
         held = "other records"
@@ -183,22 +177,18 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> list[ShardResult]:
     """Packs the shards that an earlier packer has not finished."""
     settings = plan.settings
     _remove_leftovers(Path(settings.output))
-    results: dict[str, ShardResult] = {}
-    tasks = []
-    for task in map(plan.task, range(plan.num_shards)):
-        if (result := load_result(task.path)) is not None:
-            results[result.shard.name] = result
-        else:
-            tasks.append(task)
-    ready = len(plan.clips) - sum(len(task.clips) for task in tasks)
-    with Progress(len(plan.clips), "clip", initial=ready) if progress else nullcontext() as bar:
+    results = {task.path: load_result(task) for task in plan.shards}
+    tasks = [task for task in plan.shards if results[task.path] is None]
+    total = len(plan.manifest.clips)
+    ready = total - sum(len(task.clips) for task in tasks)
+    with Progress(total, "clip", initial=ready) if progress else nullcontext() as bar:
         update = bar.update if bar is not None else lambda change: None
         options = {"workers": settings.workers, "timeout": settings.clip_timeout, "done": update}
         with closing(runner(tasks, **options)) as packed:
-            for result in packed:
-                keep_result(Path(settings.output, result.shard.name).absolute(), result)
-                results[result.shard.name] = result
-    return [results[plan.shard_path(number).name] for number in range(plan.num_shards)]
+            for task, result in packed:
+                keep_result(task, result)
+                results[task.path] = result
+    return list(results.values())
 
 
 def _remove_leftovers(output: Path) -> None:
@@ -207,22 +197,29 @@ def _remove_leftovers(output: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def keep_result(shard_path: str | Path, result: ShardResult) -> None:
+def keep_result(task: ShardTask, result: ShardResult) -> None:
     """Keeps on disk that a shard is finished, and what the index needs of it."""
-    write_atomic(_result_path(shard_path), result.to_json())
+    write_atomic(_result_path(task), json.dumps(result))
 
 
-def load_result(shard_path: str | Path) -> ShardResult | None:
+def load_result(task: ShardTask) -> ShardResult | None:
     """The result of a shard that was finished before; None if it was not, or has changed since."""
     try:
-        result = ShardResult.from_json(_result_path(shard_path).read_bytes())
-        return result if Path(shard_path).stat().st_size == result.shard.bytes else None
-    except (OSError, ValueError, KeyError, TypeError):
+        result = json.loads(_result_path(task).read_bytes())
+        whole = list(result) == [clip.clip_id for clip in task.clips]
+        return result if whole and _is_whole(task, result) else None
+    except (OSError, ValueError, TypeError):
         return None
 
 
-def _result_path(shard_path: str | Path) -> Path:
-    path = Path(shard_path)
+def _is_whole(task: ShardTask, result: ShardResult) -> bool:
+    """Whether a shard is there, of the size that it had."""
+    path = Path(task.path)
+    return path.is_file() and path.stat().st_size == shard_bytes(result)
+
+
+def _result_path(task: ShardTask) -> Path:
+    path = Path(task.path)
     return path.parent / STATE_NAME / f"{path.name}.json"
 
 
@@ -230,25 +227,25 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
     """Writes the lists, the index and, last, `dataset.json`."""
     settings, output = plan.settings, Path(plan.settings.output)
     packed, places = [], []
-    for number, result in enumerate(results):
-        clips = plan.clips_of(number)
-        for place, *record in result.records:
-            packed.append(clips[place])
-            places.append((number, *record))
+    for number, (task, result) in enumerate(zip(plan.shards, results, strict=True)):
+        for clip in task.clips:
+            if not isinstance(record := result[clip.clip_id], str):
+                packed.append(clip)
+                places.append((number, *record))
     rejected = _rejected(plan, results)
     rows = ((clip.clip_id, Path(clip.path).name, reason) for clip, reason in rejected)
     write_csv(output / REJECTED_NAME, ("clip_id", "filename", "reason"), rows)
     if not packed:
-        for result in results:
-            (output / result.shard.name).unlink(missing_ok=True)
+        for task in plan.shards:
+            Path(task.path).unlink(missing_ok=True)
         shutil.rmtree(output / STATE_NAME)
-        reasons = Counter(reason for _, reason in rejected).items()
-        listed = ", ".join(f"{number} {reason}" for reason, number in reasons)
         raise NothingPackedError(
-            f"none of the {len(plan.clips)} clips could be packed: {listed}; is {settings.audio} "
+            f"none of the {len(rejected)} clips could be packed: "
+            f"{_listed(Counter(reason for _, reason in rejected))}; is {settings.audio} "
             f"the right audio folder? See {output / REJECTED_NAME}"
         )
     classes = plan.manifest.classes
+    clips = Counter(number for number, *_ in places)
     info = DatasetInfo(
         split=settings.split,
         sample_rate=settings.sample_rate,
@@ -258,44 +255,34 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         class_ids=classes.ids,
         num_clips=len(packed),
         clips_per_shard=settings.clips_per_shard,
-        shards=tuple(result.shard for result in results),
-        index_name=INDEX_NAME,
-        index_sha256="",
-        source=plan.source,
+        shards=tuple(
+            ShardInfo(Path(task.path).name, clips[number], shard_bytes(result))
+            for number, (task, result) in enumerate(zip(plan.shards, results, strict=True))
+        ),
+        source=settings.source,
         plan=plan.digest,
     )
-    index = Index.from_clips(info, output, packed, places).save()
-    _write_missing(plan, index, rejected)
-    index.info.save(output)
-    return _report(plan, index, results, new=True)
-
-
-def _write_missing(plan: Plan, index: Index, rejected: Sequence[tuple[Clip, str]]) -> None:
-    """Writes, class by class, how many clips are listed, packed, without a file, and refused."""
-
-    def counts(clips: Sequence[Clip]) -> list[int]:
-        numbers = np.fromiter((k for clip in clips for k in clip.labels), np.int64)
-        return np.bincount(numbers, minlength=index.num_classes).tolist()
-
-    rows = zip(
-        range(index.num_classes),
-        index.info.class_ids or ("",) * index.num_classes,
-        index.info.classes,
-        counts(plan.clips),
-        index.class_counts.tolist(),
-        counts([clip for clip, reason in rejected if reason == "missing"]),
-        counts([clip for clip, reason in rejected if reason != "missing"]),
-        strict=True,
-    )
+    index = Index.from_clips(info, output, packed, places)
+    # By class: clips that are listed, packed, without a file, and refused.
+    missing = [clip for clip, reason in rejected if reason == "missing"]
+    refused = [clip for clip, reason in rejected if reason != "missing"]
+    counts = [
+        np.bincount([k for clip in part for k in clip.labels], minlength=info.num_classes).tolist()
+        for part in (plan.manifest.clips, packed, missing, refused)
+    ]
+    ids = info.class_ids or ("",) * info.num_classes
+    rows = zip(range(info.num_classes), ids, info.classes, *counts, strict=True)
     columns = ("index", "mid", "display_name", "listed", "packed", "missing", "refused")
-    write_csv(Path(plan.settings.output, MISSING_NAME), columns, rows)
+    write_csv(output / MISSING_NAME, columns, rows)
+    return _report(plan, index.save(), results, new=True)
 
 
 def _rejected(plan: Plan, results: Sequence[ShardResult]) -> tuple[tuple[Clip, str], ...]:
     return tuple(
-        (plan.clips_of(number)[place], reason)
-        for number, result in enumerate(results)
-        for place, reason in result.rejected
+        (clip, result[clip.clip_id])
+        for task, result in zip(plan.shards, results, strict=True)
+        for clip in task.clips
+        if isinstance(result[clip.clip_id], str)
     )
 
 
@@ -310,44 +297,39 @@ def _report(plan: Plan, index: Index, results: Sequence[ShardResult], new: bool)
     )
 
 
-def _finished_results(plan: Plan) -> tuple[Index, list[ShardResult]]:
-    """The index of a finished directory, and the result of each of its shards."""
-    output = Path(plan.settings.output)
-    index = load_index(output)
+def _results_of(plan: Plan, index: Index) -> list[ShardResult]:
+    """The results of the shards of a finished directory."""
+    rejected = Path(plan.settings.output, REJECTED_NAME)
     reasons = {}
-    if (output / REJECTED_NAME).is_file():
-        rows = read_csv(output / REJECTED_NAME, ("clip_id", "reason"))
-        reasons = {row["clip_id"]: row["reason"] for row in rows}
-    starts = np.searchsorted(index.shard, np.arange(len(index.info.shards) + 1))
-    results = []
-    for number, shard in enumerate(index.info.shards):
-        rows = range(starts[number], starts[number + 1])
-        row_of = {index.clip_ids[row].decode(): row for row in rows}
-        records, rejected = [], []
-        for place, clip in enumerate(plan.clips_of(number)):
-            row = row_of.get(clip.clip_id)
-            if row is None:
-                rejected.append((place, reasons.get(clip.clip_id, "not packed")))
-            else:
-                record = (index.offset[row], index.length[row], index.checksum[row])
-                records.append((place, *map(int, record)))
-        results.append(ShardResult(shard, tuple(records), tuple(rejected)))
-    return index, results
+    if rejected.is_file():
+        reasons = {
+            row["clip_id"]: row["reason"] for row in read_csv(rejected, ("clip_id", "reason"))
+        }
+    records = zip(
+        index.offset.tolist(), index.length.tolist(), index.checksum.tolist(), strict=True
+    )
+    places = dict(zip(index.clip_ids.tolist(), map(list, records), strict=True))
+    return [
+        {
+            clip.clip_id: places.get(clip.clip_id.encode())
+            or reasons.get(clip.clip_id, "not packed")
+            for clip in task.clips
+        }
+        for task in plan.shards
+    ]
 
 
-def _is_to_be_redone(plan: Plan, number: int, result: ShardResult, retry_rejected: bool) -> bool:
+def _is_to_be_redone(task: ShardTask, result: ShardResult, retry_rejected: bool) -> bool:
     """Whether a shard is lost, or holds less than it could by now."""
-    path = plan.shard_path(number)
-    if not path.is_file() or path.stat().st_size != result.shard.bytes:
+    if not _is_whole(task, result):
         return True
-    if retry_rejected:
-        for place, reason in result.rejected:
-            audio = Path(plan.clips_of(number)[place].path)
-            if audio.is_file() and (
-                reason == "missing" or audio.stat().st_mtime > path.stat().st_mtime
-            ):
-                return True
-    return False
+    packed = Path(task.path).stat().st_mtime
+    rejected = [clip for clip in task.clips if isinstance(result[clip.clip_id], str)]
+    return retry_rejected and any(
+        result[clip.clip_id] == "missing" or audio.stat().st_mtime > packed
+        for clip in rejected
+        if (audio := Path(clip.path)).is_file()
+    )
 
 
 def pack_audioset(
@@ -361,20 +343,14 @@ def pack_audioset(
 ) -> dict[str, PackReport]:
     """Packs AudioSet as it lies on a disk, any part of it.
 
-    Args:
-        root: holds the metadata files (`balanced_train_segments.csv` ..., or in `metadata/`).
-        settings: for every set; `metadata`, `format` and `split` are filled in here, `audio` is
-            searched at any depth, `output` is the folder of packed directories.
-        sets: of `balanced_train`, `unbalanced_train` and `eval`; default: those whose metadata
-            are there.
-        progress, runner, retry_rejected: as in `pack_clips`.
+    `root` holds the metadata files (`balanced_train_segments.csv` ..., or in `metadata/`). Of the
+    settings, which are for every set, `metadata`, `format` and `split` are filled in here; `audio`
+    is searched at any depth, and `output` is the folder of packed directories. `sets` defaults to
+    those of `balanced_train`, `unbalanced_train` and `eval` whose metadata are there; the rest is
+    as in `pack_clips`. Both training sets together make the view `full_train`.
 
     Returns:
-        Reports by set. `balanced_train` and `unbalanced_train` together make the view
-        `full_train`.
-
-    Raises:
-        TFRecordsError: as `pack_clips`; for sets without any clip, only if all are.
+        Reports by set. A set without any usable clip is left out, and an error if all are.
     """
     output = Path(settings.output)
     reports: dict[str, PackReport] = {}
@@ -393,7 +369,7 @@ def pack_audioset(
     if not reports:
         raise empty[0]
     parts = [output / name for name in ("balanced_train", "unbalanced_train")]
-    if all((part / FILE_NAME).exists() for part in parts):
+    if all((part / INFO_NAME).exists() for part in parts):
         # Anew each time: it takes seconds, and the parts may have been packed again.
         make_view(output / FULL_TRAIN, parts, renew=True)
     return reports

@@ -14,9 +14,8 @@ import numpy as np
 
 from tfrecords.codecs import CODECS, FLAC_MAX_RATE
 from tfrecords.flags import check_settings, setting
-from tfrecords.index import hash_ids
-from tfrecords.info import FORMAT_VERSION, shard_name
-from tfrecords.manifest import FORMATS, Clip, Manifest
+from tfrecords.index import FORMAT_VERSION, hash_ids
+from tfrecords.manifest import FORMATS, Clip, Manifest, read_manifest
 from tfrecords.shard import ShardTask
 from tfrecords.storage import TFRecordsError, is_remote
 
@@ -115,47 +114,30 @@ class PackSettings:
     def clip_samples(self) -> int:
         return round(self.clip_seconds * self.sample_rate)
 
+    @property
+    def source(self) -> str:
+        return self.description or Path(self.metadata).name
+
 
 @dataclass(frozen=True)
 class Plan:
-    """The clips of a manifest in the order of their records, cut into shards.
+    """The clips of a metadata file in the order of their records, cut into shards.
 
     It decides every byte of the packed directory.
     """
 
     settings: PackSettings
     manifest: Manifest
-    clips: tuple[Clip, ...]
-
-    @property
-    def num_shards(self) -> int:
-        return math.ceil(len(self.clips) / self.settings.clips_per_shard)
-
-    def shard_path(self, number: int) -> Path:
-        name = shard_name(self.settings.split, number, self.num_shards)
-        return Path(self.settings.output).absolute() / name
-
-    def clips_of(self, number: int) -> tuple[Clip, ...]:
-        size = self.settings.clips_per_shard
-        return self.clips[number * size : (number + 1) * size]
-
-    def task(self, number: int) -> ShardTask:
-        settings = self.settings
-        return ShardTask(
-            path=str(self.shard_path(number)),
-            clips=self.clips_of(number),
-            sample_rate=settings.sample_rate,
-            clip_samples=settings.clip_samples,
-            codec=settings.codec,
-        )
+    shards: tuple[ShardTask, ...]
 
     @cached_property
     def described(self) -> dict:
         """What decides the bytes of the data set, apart from the audio files themselves."""
         settings, classes = self.settings, self.manifest.classes
         digest = hashlib.sha256()
-        for clip in self.clips:
-            digest.update(f"{clip.clip_id}\0{clip.labels}\n".encode())
+        for shard in self.shards:
+            for clip in shard.clips:
+                digest.update(f"{clip.clip_id}\0{clip.labels}\n".encode())
         return {
             "format_version": FORMAT_VERSION,
             "split": settings.split,
@@ -164,17 +146,42 @@ class Plan:
             "clips_per_shard": settings.clips_per_shard,
             "codec": settings.codec,
             "classes": hashlib.sha256(repr((classes.names, classes.ids)).encode()).hexdigest(),
-            "clips": f"{len(self.clips)} {digest.hexdigest()}",
-            "source": self.source,
+            "clips": f"{len(self.manifest.clips)} {digest.hexdigest()}",
+            "source": settings.source,
         }
-
-    @property
-    def source(self) -> str:
-        return self.settings.description or Path(self.settings.metadata).name
 
     @cached_property
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(self.described).encode()).hexdigest()
+
+
+def make_plan(settings: PackSettings) -> Plan:
+    """Reads the metadata file, and cuts its clips into shards."""
+    manifest = read_manifest(
+        settings.metadata,
+        settings.audio,
+        format=settings.format,
+        labels=settings.labels,
+        folds=settings.folds,
+        exclude=settings.exclude,
+    )
+    clips, size = order_clips(manifest.clips), settings.clips_per_shard
+    total = math.ceil(len(clips) / size)
+    shards = tuple(
+        ShardTask(
+            path=str(Path(settings.output).absolute() / shard_name(settings.split, number, total)),
+            clips=tuple(clips[number * size : (number + 1) * size]),
+            sample_rate=settings.sample_rate,
+            clip_samples=settings.clip_samples,
+            codec=settings.codec,
+        )
+        for number in range(total)
+    )
+    return Plan(settings, manifest, shards)
+
+
+def shard_name(split: str, number: int, total: int) -> str:
+    return f"{split}-{number:05d}-of-{total:05d}.tfrecord"
 
 
 def order_clips(clips: Sequence[Clip]) -> list[Clip]:

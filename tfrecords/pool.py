@@ -1,38 +1,27 @@
-"""Shards packed in other processes; a clip that crashes or hangs its decoder is found and refused.
-
-Each process belongs to a `ProcessPoolExecutor` of its own, so that its end costs no other shard.
-"""
+"""Shards packed in other processes; a clip that crashes or hangs its decoder is refused."""
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from tfrecords.shard import ShardResult, ShardTask, pack_shard
 
 CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
-# Deaths that are no clip's fault, after which a shard is given up.
-_MOST_WITHOUT_CLIP = 3
 _POLL_SECONDS = 0.1
-# A process's state: its id, whether it is to end, and the clips begun, decoded and done of its
-# shard.
-_EVENTS = ("begun", "decoded", "done")
-_FIRST_EVENT = 2
 
 
 def pack_shards(
     tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
-) -> Iterator[ShardResult]:
-    """Packs shards; yields each one's result as soon as it is written.
+) -> Iterator[tuple[ShardTask, ShardResult]]:
+    """Packs shards; yields each one and its result as soon as it is written.
 
     Args:
         tasks: the shards to write.
@@ -46,174 +35,132 @@ def pack_shards(
     """
     if not workers:
         for task in tasks:
-            yield pack_shard(task, report=lambda event: done(event == "done"))
+            yield task, pack_shard(task, report=lambda event: done(event == "decoded"))
         return
+    waiting = iter(tasks)
     processes = max(1, min(workers, len(tasks)))
-    pool = _Pool(timeout, done)
-    executor = ThreadPoolExecutor(processes)
+    packers = [_Packer(workers // processes, timeout, done) for _ in range(processes)]
     try:
-        futures = [executor.submit(pool.pack, task, workers // processes) for task in tasks]
-        for future in as_completed(futures):
-            yield future.result()
+        for packer in packers:
+            packer.begin(next(waiting, None))
+        while any(packer.task for packer in packers):
+            wait([packer.pipe for packer in packers if packer.task], _POLL_SECONDS)
+            for packer in packers:
+                task = packer.task
+                if task and (result := packer.result()) is not None:
+                    packer.begin(next(waiting, None))
+                    yield task, result
     finally:
-        pool.close()  # also after an error or an interrupt: the processes end at once
-        executor.shutdown(cancel_futures=True)
+        for packer in packers:  # also after an error or an interrupt
+            packer.end()
 
 
-def pack_protected(task: ShardTask, *, timeout: float) -> ShardResult:
-    """Packs one shard in a process of its own."""
-    (result,) = pack_shards([task], workers=1, timeout=timeout, done=lambda change: None)
-    return result
+class _Packer:
+    """A process that packs one shard at a time, as often as it takes to find the clips that bring
+    the decoder down. A clip is refused when a process died over it twice: once may be a lack of
+    memory."""
 
+    def __init__(self, threads: int, timeout: float, done: Callable[[int], None]):
+        self._most_threads, self._timeout, self._done = threads, timeout, done
+        self.task: ShardTask | None = None
+        self._start()
 
-class _Pool:
-    """Processes, each used by one thread at a time."""
+    def begin(self, task: ShardTask | None) -> None:
+        self.task, self._deaths = task, Counter()
+        if task:
+            self._send(self._most_threads)
 
-    def __init__(self, timeout: float, done: Callable[[int], None]):
-        self._timeout = timeout
-        self._done = done
-        self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
-        self._all: list[_Process] = []
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def pack(self, task: ShardTask, threads: int) -> ShardResult:
-        """Packs one shard, as often as it takes to find the clips that bring the decoder down.
-
-        A clip is refused when a process died over it twice: once may be a lack of memory.
-        """
-        deaths: Counter[int | None] = Counter()
-        while True:
-            process = self._take()
-            try:
-                result = process.pack(task, threads, self._timeout, self._done)
-            except _DeathError as death:
-                process.end()
-                if self._closed:
-                    raise OSError("the packing was ended") from None
-                shard = Path(task.path)
-                for leftover in shard.parent.glob(f".{shard.name}.*.tmp"):
-                    leftover.unlink(missing_ok=True)
-                if threads == 1 or death.place is None:
-                    deaths[death.place] += 1
-                if deaths[None] > _MOST_WITHOUT_CLIP:
-                    raise OSError(
-                        f"{task.path}: the processes that pack it die; is there enough memory? A "
-                        "script that packs with workers needs `if __name__ == '__main__':`"
-                    ) from None
-                if threads > 1:  # one after the other, to see which it is
-                    threads = 1
-                elif deaths[death.place] > 1 and death.place is not None:
-                    task = replace(task, refused=(*task.refused, (death.place, str(death))))
-                continue
-            self._idle.put(process)
-            return result
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            for process in self._all:
-                process.end()
-
-    def _take(self) -> "_Process":
-        with suppress(queue.Empty):
-            return self._idle.get_nowait()
-        with self._lock:
-            if self._closed:
-                raise OSError("the packing was ended")
-            self._all.append(_Process())
-            return self._all[-1]
-
-
-class _DeathError(Exception):
-    """A process ended, or was ended, over the clip at `place`, or over none."""
-
-    def __init__(self, place: int | None, reason: str):
-        super().__init__(reason)
-        self.place = place
-
-
-class _Process:
-    """One process that packs a shard at a time, and what it reports."""
-
-    def __init__(self):
-        # A fork would copy locks that other threads hold, TensorFlow's among them.
-        context = multiprocessing.get_context("spawn")
-        self._state = context.RawArray("q", _FIRST_EVENT + len(_EVENTS))
-        self._executor = ProcessPoolExecutor(1, context, _start, (self._state, os.getpid()))
-
-    def pack(
-        self, task: ShardTask, threads: int, timeout: float, done: Callable[[int], None]
-    ) -> ShardResult:
-        """Raises _DeathError when the process dies or hangs, OSError as `pack_shard`."""
-        self._state[_FIRST_EVENT:] = [0] * len(_EVENTS)
-        before, since, reason, counted = None, time.monotonic(), CRASHED, 0
+    def result(self) -> ShardResult | None:
+        """The result of the task, None while it is under way; an OSError as `pack_shard`."""
+        begun, decoded = counts = tuple(self._counts)
+        self._done(decoded - self._counted)
+        self._counted = decoded
+        if counts != self._before:
+            self._before, self._since = counts, time.monotonic()
+        # Only decoders are known to hang; a disk may take its time.
+        elif begun > decoded and time.monotonic() - self._since > self._timeout:
+            self._reason = HUNG
+            self._process.kill()
         try:
-            future = self._executor.submit(_pack, task, threads)
-            while True:
-                ended = bool(wait([future], _POLL_SECONDS).done)  # before the state is read
-                now = begun, decoded, finished = tuple(self._state[_FIRST_EVENT:])
-                done(finished - counted)
-                counted = finished
-                if ended:
-                    return future.result()
-                if now != before:
-                    before, since = now, time.monotonic()
-                # Only decoders are known to hang; a disk may take its time.
-                elif begun > decoded and time.monotonic() - since > timeout:
-                    reason = HUNG
-                    self._kill()
-        except BrokenProcessPool:
-            done(-counted)
-            begun, decoded, _ = self._state[_FIRST_EVENT:]
-            raise _DeathError(begun - 1 if begun > decoded else None, reason) from None
+            outcome = self.pipe.recv() if self.pipe.poll() else None
+        except (OSError, EOFError):
+            self._pack_again()
+            return None
+        if isinstance(outcome, OSError):
+            raise outcome
+        if outcome is not None:
+            self._done(len(outcome) - self._counted)
+        return outcome
 
     def end(self) -> None:
-        self._state[1] = True  # for a process that is only starting
-        self._kill()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
 
-    def _kill(self) -> None:
-        if self._state[0]:
-            with suppress(ProcessLookupError):
-                os.kill(self._state[0], signal.SIGKILL)
+    def _start(self) -> None:
+        # A fork would copy locks that other threads hold, TensorFlow's among them.
+        context = multiprocessing.get_context("spawn")
+        self._counts = context.RawArray("q", 2)  # clips begun and decoded
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._counts), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def _send(self, threads: int) -> None:
+        self._threads, self._reason = threads, CRASHED
+        self._counts[:] = self._before = (0, 0)
+        self._counted, self._since = 0, time.monotonic()
+        with suppress(OSError):  # it died before: reading will tell
+            self.pipe.send((self.task, threads))
+
+    def _pack_again(self) -> None:
+        """Begins the shard anew after a death, clip by clip, to see which is at fault."""
+        self.end()
+        begun, decoded = self._counts
+        self._done(-self._counted)
+        shard = Path(self.task.path)
+        for leftover in shard.parent.glob(f".{shard.name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        if self._threads == 1:
+            clip = self.task.clips[begun - 1].clip_id if begun > decoded else None
+            self._deaths[clip] += 1
+            if self._deaths[None] > 2:
+                raise OSError(
+                    f"{shard}: the processes that pack it die; is there enough memory? A script "
+                    "that packs with workers needs `if __name__ == '__main__':`"
+                )
+            if clip is not None and self._deaths[clip] > 1:
+                refused = {**self.task.refused, clip: self._reason}
+                self.task = replace(self.task, refused=refused)
+        self._start()
+        self._send(1)
 
 
-# In the processes: where to count, and the lock that threads count with.
-_counts = None
-_count_lock = threading.Lock()
-
-
-def _start(state, parent: int) -> None:
-    """Prepares a process."""
-    global _counts
-    _counts = state
+def _serve(pipe: Connection, counts) -> None:
+    """Packs the shards that come through a pipe; the other process's work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     nowhere = os.open(os.devnull, os.O_WRONLY)  # decoders print notes on damaged files
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    state[0] = os.getpid()
-    if state[1]:
-        os._exit(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    lock = threading.Lock()
 
-
-def _end_with(parent: int) -> None:
-    """Ends the process when its parent ends, even in the midst of a decoder that hangs."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
-def _pack(task: ShardTask, threads: int) -> ShardResult:
     def report(event: str) -> None:
-        with _count_lock:
-            _counts[_FIRST_EVENT + _EVENTS.index(event)] += 1
+        with lock:
+            counts[event == "decoded"] += 1
 
-    try:
-        return pack_shard(task, threads=threads, report=report)
-    except OSError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise OSError(f"{task.path}: {type(error).__name__}: {text}") from None
+    while True:
+        task, threads = pipe.recv()
+        try:
+            pipe.send(pack_shard(task, threads=threads, report=report))
+        except OSError as error:
+            pipe.send(error)
+        except Exception as error:
+            text = " ".join(str(error).split())
+            pipe.send(OSError(f"{task.path}: {type(error).__name__}: {text}"))
+
+
+def _end_with_parent() -> None:
+    """Ends the process when its parent ends, even in the midst of a decoder that hangs."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

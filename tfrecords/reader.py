@@ -6,22 +6,15 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from tfrecords import schema
 from tfrecords.codecs import check_resample, resample_clips, resampled_length
 from tfrecords.index import load_index
 from tfrecords.records import Damage, RecordReader
-from tfrecords.sampling import (
-    WINDOW_CLIPS,
-    SampleTables,
-    StreamedOrder,
-    check_sampling,
-    sample_indices,
-    sample_tables,
-)
+from tfrecords.sampling import WINDOW_CLIPS, Sampler
 from tfrecords.storage import TFRecordsError
 
 # Samples are computed about this many at a time; it does not show in the result.
@@ -97,172 +90,161 @@ def dataset(
     batch_size, seed, start, workers, worker = _whole(
         batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
     )
-    if not 0 <= worker < workers:
-        raise TFRecordsError(f"worker must lie in 0 to workers - 1, got {worker} of {workers}")
-    if start % workers:
-        raise TFRecordsError(f"start must be a multiple of the {workers} workers, got {start}")
-    for name, value, choices in (
-        ("on_corrupt", on_corrupt, ON_CORRUPT),
-        ("flac_decoder", flac_decoder, FLAC_DECODERS),
+    for right, expected in (
+        (batch_size >= 1, f"batch_size must be at least 1, got {batch_size}"),
+        (start >= 0, f"start must be 0 or more clips, got {start}"),
+        (
+            0 <= worker < workers,
+            f"worker must lie in 0 to workers - 1, got {worker} of {workers}",
+        ),
+        (
+            start % max(1, workers) == 0,
+            f"start must be a multiple of the {workers} workers, got {start}",
+        ),
+        (
+            on_corrupt in ON_CORRUPT,
+            f"on_corrupt must be one of {', '.join(ON_CORRUPT)}, got {on_corrupt!r}",
+        ),
+        (
+            flac_decoder in FLAC_DECODERS,
+            f"flac_decoder must be one of {', '.join(FLAC_DECODERS)}, got {flac_decoder!r}",
+        ),
     ):
-        if value not in choices:
-            raise TFRecordsError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        if not right:
+            raise TFRecordsError(expected)
     index = load_index(path)
-    rate = index.info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]
-    check_resample(index.info.sample_rate, rate, resample)
-    tables = sample_tables(index, index.select(exclude, fraction))
-    check_sampling(tables, sampling, start, batch_size)
-
+    info = index.info
+    rate = info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]
+    check_resample(info.sample_rate, rate, resample)
+    clips = index.select(exclude, fraction)
+    sampler = Sampler(index, clips, sampling, seed, batch_size * workers)
+    first, end = start // workers, tf.int64.max
     endless = sampling != "sequential"
+    if not endless:
+        if start > len(clips):
+            raise TFRecordsError(
+                f"start must be at most the {len(clips)} clips of a sequential pass, got {start}"
+            )
+        end = first + len(range(start + worker, len(clips), workers))
     # `streamed` loses its long runs if every worker takes a part of each; elsewhere neighbours,
     # which mixup pairs, stay together, so that workers mix the pairs that one would.
     block = WINDOW_CLIPS if sampling == "streamed" else batch_size
     turn = block if endless else 1
-    first, count = start // workers, tf.int64.max
-    if not endless:
-        count = first + len(range(start + worker, len(tables.clips), workers))
-    read = _Read(
-        reader=RecordReader(index),
-        skip=on_corrupt == "skip",
-        substitutes=tables if endless else None,
-        on_damage=on_damage or (lambda damage: None),
-        sample_rate=rate,
-        resample=resample,
-        in_graph=flac_decoder == "tensorflow-io" and index.info.codec == "flac",
+    skip = on_corrupt == "skip"
+    # Refers to nothing large: TensorFlow keeps it for good.
+    lower = partial(resample_clips, stored=info.sample_rate, wanted=rate, resample=resample)
+    decode_flac = None
+    if flac_decoder == "tensorflow-io" and info.codec == "flac":
+        decode_flac = _flac_decoder(info.clip_samples)
+    reader = _BatchReader(
+        RecordReader(index), sampler, skip, on_damage, None if decode_flac else lower
     )
-    decode_flac = _flac_decoder(index.info.clip_samples) if read.in_graph else None
-    constants = tables.as_tensors(sampling)
-    streamed = StreamedOrder(tables, seed) if sampling == "streamed" else None
     # Not within the functions below: they are traced, in a graph.
-    call_read, call_streamed = _weak(read), _weak(streamed)
+    call_sampler, call_reader = _weak(sampler), _weak(reader)
 
     def sample(local: tf.Tensor) -> tf.Tensor:
         # Sample numbers of this worker to those of the common stream.
         d = (local // turn * workers + worker) * turn + local % turn
-        if streamed is not None:
-            clips = tf.numpy_function(call_streamed, [d], tf.int64, stateful=False)
-            return tf.ensure_shape(clips, d.shape)
-        return sample_indices(constants, sampling, seed, d, batch_size * workers)
+        clips = tf.numpy_function(call_sampler, [d], tf.int64, stateful=False)
+        return tf.ensure_shape(clips, d.shape)
 
-    # Samples come in multiples of the block, so that neither has to be cut up clip by clip.
-    blocks = max(1, _SAMPLE_BLOCK // block)
-    data = tf.data.Dataset.range(first, count).batch(blocks * block)
-    data = data.map(sample)
-    data = data.rebatch(block)
-    data = data.map(
-        lambda clips: read.batch(call_read, clips, decode_flac, block if endless else None),
-        num_parallel_calls=2 if sampling == "streamed" else _PARALLEL_BATCHES,
-        deterministic=True,
-    )
-    if block != batch_size or (read.skip and not endless):
-        data = data.rebatch(batch_size, drop_remainder=endless)
-    if not endless and not read.skip:
-        batches = -(-(count - first) // batch_size)
-        data = data.apply(tf.data.experimental.assert_cardinality(batches))
-    return data.prefetch(2)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """The step of the pipeline that reads a block of clips."""
-
-    reader: RecordReader
-    skip: bool
-    substitutes: SampleTables | None
-    on_damage: Callable[[Damage], None]
-    sample_rate: int
-    resample: str
-    in_graph: bool
-
-    def batch(
-        self, call: Callable, clips: tf.Tensor, decode_flac: Callable | None, rows: int | None
-    ) -> dict[str, tf.Tensor]:
-        """Clip numbers (rows,) to a batch of so many rows; None where that varies.
-
-        `call` stands for this object.
-        """
-        info = self.reader.index.info
-        kind = tf.string if self.in_graph else tf.int16
-        clip_id, waveform, target = tf.numpy_function(
-            call, [clips], [tf.string, kind, tf.float32], stateful=False
-        )
-        if decode_flac is not None:
+    def read(clips: tf.Tensor) -> dict[str, tf.Tensor]:
+        info = reader.records.index.info  # keeps the reader, which `call_reader` does not
+        kinds = [tf.string, tf.string if decode_flac else tf.int16, tf.float32]
+        clip_id, waveform, target = tf.numpy_function(call_reader, [clips], kinds, stateful=False)
+        if decode_flac:
             waveform = decode_flac(tf.ensure_shape(waveform, [None]))
-            waveform = tf.numpy_function(self._resampling(), [waveform], tf.int16, stateful=False)
-        samples = resampled_length(info.clip_samples, info.sample_rate, self.sample_rate)
+            waveform = tf.numpy_function(lower, [waveform], tf.int16, stateful=False)
+        rows = block if endless else None
+        samples = resampled_length(info.clip_samples, info.sample_rate, rate)
         return {
             "clip_id": tf.ensure_shape(clip_id, [rows]),
             "waveform": tf.ensure_shape(waveform, [rows, samples]),
             "target": tf.ensure_shape(target, [rows, info.num_classes]),
         }
 
+    # Samples come in multiples of the block, so that neither has to be cut up clip by clip.
+    data = tf.data.Dataset.range(first, end).batch(max(1, _SAMPLE_BLOCK // block) * block)
+    data = data.map(sample).rebatch(block)
+    calls = 2 if sampling == "streamed" else _PARALLEL_BATCHES
+    data = data.map(read, num_parallel_calls=calls, deterministic=True)
+    if block != batch_size or (skip and not endless):
+        data = data.rebatch(batch_size, drop_remainder=endless)
+    if not endless and not skip:
+        batches = -(-(end - first) // batch_size)
+        data = data.apply(tf.data.experimental.assert_cardinality(batches))
+    return data.prefetch(2)
+
+
+@dataclass(frozen=True)
+class _BatchReader:
+    """Reads batches; clips that are damaged are replaced, left out, or raise.
+
+    `lower` takes waveforms to the rate wanted; None where FLAC records are decoded in the graph.
+    """
+
+    records: RecordReader
+    sampler: Sampler
+    skip: bool
+    on_damage: Callable[[Damage], None] | None
+    lower: Callable[[np.ndarray], np.ndarray] | None
+
     def __call__(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        clips, audio = self._whole_records(clips)
-        index = self.reader.index
-        if self.in_graph:
-            audio = np.array([bytes(record) for record in audio], object)
-        else:
-            audio = self._resampling()(audio)
-        return np.array(index.clip_ids[clips].tolist(), object), audio, index.targets(clips)
-
-    def _resampling(self) -> Callable[[np.ndarray], np.ndarray]:
-        """A function that refers to nothing large: TensorFlow keeps it for good."""
-        stored = self.reader.index.info.sample_rate
-        return partial(
-            resample_clips, stored=stored, wanted=self.sample_rate, resample=self.resample
-        )
-
-    def _whole_records(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray | list]:
-        """Reads clips; damaged ones are replaced or left out, or raise."""
-        read = self.reader.audio if self.in_graph else self.reader.waveforms
-        audio, damages = read(clips)
-        if not damages:
-            return clips, audio
-        if not self.skip:
+        """Clip numbers (n,) to ids, audio and targets of at most so many."""
+        index = self.records.index
+        audio, damages = self._read(clips)
+        if damages and not self.skip:
             raise ValueError(str(damages[min(damages)]))
         clips = clips.copy()
-        for place, damage in sorted(damages.items()):
-            self.on_damage(damage)
-            if self.substitutes is not None:
-                clips[place], audio[place] = self._substitute(clips[place], read)
-        if self.substitutes is not None:
-            return clips, audio
-        kept = [place for place in range(len(clips)) if place not in damages]
-        return clips[kept], [audio[place] for place in kept] if self.in_graph else audio[kept]
+        for place in sorted(damages):
+            self._note(damages[place])
+            if self.sampler.sampling != "sequential":
+                clips[place], audio[place] = self._substitute(clips[place])
+        if damages and self.sampler.sampling == "sequential":
+            whole = [place for place in range(len(clips)) if place not in damages]
+            clips, audio = clips[whole], audio[whole]
+        if self.lower:
+            audio = self.lower(audio)
+        return np.array(index.clip_ids[clips].tolist(), object), audio, index.targets(clips)
 
-    def _substitute(self, clip: int, read: Callable) -> tuple[int, np.ndarray | memoryview]:
+    def _read(self, clips: np.ndarray) -> tuple[np.ndarray, dict[int, Damage]]:
+        """Waveforms, or FLAC as it is stored."""
+        if self.lower:
+            return self.records.waveforms(clips)
+        records, damages = self.records.records(clips)
+        audio = np.full(len(clips), b"", object)
+        for place in set(range(len(clips))) - set(damages):
+            audio[place] = bytes(schema.decode(records[place])[1])
+        return audio, damages
+
+    def _note(self, damage: Damage) -> None:
+        if self.on_damage:
+            self.on_damage(damage)
+
+    def _substitute(self, clip: int) -> tuple[int, np.ndarray | bytes]:
         """The clip in the place of a damaged one: the next of its rarest class that is whole.
 
         A function of which records are damaged, so that the stream remains one of sample numbers.
         """
-        index, tables = self.reader.index, self.substitutes
-        rows = np.flatnonzero(np.isin(tables.classes, index.labels_of(clip)))
-        candidates = tables.clips
-        if len(rows):
-            row = rows[np.argmin(np.diff(tables.class_starts)[rows])]
-            candidates = tables.class_clips[tables.class_starts[row] : tables.class_starts[row + 1]]
-        place = np.searchsorted(candidates, clip, side="right")
-        for other in np.concatenate([candidates[place:], candidates[:place]]):
-            if other != clip:
-                audio, damages = read(np.array([other]))
-                if not damages:
-                    return other, audio[0]
-                self.on_damage(damages[0])
+        index = self.records.index
+        for other in self.sampler.alike(clip, index):
+            audio, damages = self._read(np.array([other]))
+            if not damages:
+                return other, audio[0]
+            self._note(damages[0])
         raise ValueError(
-            f"shard {Path(index.info.shards[index.shard[clip]].name).name}, clip "
-            f"{index.clip_ids[clip].decode(errors='replace')}: the record is damaged, and so is "
-            "every other that could be sampled in its place; run 'python -m tfrecords verify "
-            f"{index.directory}'"
+            f"{index.clip_name(clip)}: the record is damaged, and so is every other that could be "
+            f"sampled in its place; run 'python -m tfrecords verify {index.directory}'"
         )
 
 
-def _weak(function: Callable | None) -> Callable | None:
+def _weak(function: Callable) -> Callable:
     """A callable that does not keep its object alive.
 
     TensorFlow keeps every Python function for the life of the process, and with it an index and
     open files for each evaluation of a training. In a graph it is the object itself.
     """
-    if function is None or not tf.executing_eagerly():
+    if not tf.executing_eagerly():
         return function
     reference = weakref.ref(function)
 

@@ -6,7 +6,7 @@ this clip; that tells a damaged record, and any other clip's, from the right one
 
 import errno
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +19,7 @@ import numpy as np
 
 from tfrecords import schema
 from tfrecords.codecs import check_resample, decode_audio, resample_clips
-from tfrecords.index import Index
-from tfrecords.info import FILE_NAME
+from tfrecords.index import INFO_NAME, Index
 from tfrecords.storage import MOST_BUFFERS, Files, TFRecordsError, exists, is_remote, join
 
 # Records that one read takes at most: each needs three buffers, and a remote one a copy.
@@ -48,15 +47,19 @@ class Damage:
 
 
 class RecordReader:
-    """Reads clips of one packed directory. Thread-safe."""
+    """Reads clips of one packed directory. Thread-safe.
+
+    Both ways to read take clip numbers, (n,), and also return the damages by place in them; what
+    stands in those places may be anything.
+    """
 
     def __init__(self, index: Index):
         self.index = index
         self._files = Files()
         self._paths = [index.shard_path(number) for number in range(len(index.info.shards))]
-        self._pool = None
+        self._map = map
         if any(map(is_remote, self._paths)):
-            self._pool = ThreadPoolExecutor(_REMOTE_READS)
+            self._map = ThreadPoolExecutor(_REMOTE_READS).map
         # Raw samples are the last bytes of the data, and can be read to where they belong.
         self._plain = index.info.codec == "pcm16"
         least = schema.RECORD_OVERHEAD + (2 * index.info.clip_samples if self._plain else 0)
@@ -67,81 +70,58 @@ class RecordReader:
             )
 
     def waveforms(self, clips: np.ndarray) -> tuple[np.ndarray, dict[int, Damage]]:
-        """Reads and decodes clips.
-
-        Args:
-            clips: (n,) clip numbers.
-
-        Returns:
-            (n, samples) int16, and the damages by place in `clips`; those rows hold anything.
-        """
+        """Reads and decodes clips to (n, samples) int16."""
         out = _recycled_empty((len(clips), self.index.info.clip_samples), np.int16)
         if self._plain:
-            return out, self._read(clips, out)
-        records, damages = self.audio(clips)
-        for place, audio in enumerate(records):
-            if place not in damages:
-                try:
-                    decode_audio(audio, self.index.info.codec, out[place])
-                except ValueError as error:
-                    damages[place] = self._damage(clips[place], str(error))
+            return out, self._read(clips, [memoryview(row).cast("B") for row in out])
+        records, damages = self.records(clips)
+        for place in sorted(set(range(len(clips))) - set(damages)):
+            try:
+                decode_audio(schema.decode(records[place])[1], self.index.info.codec, out[place])
+            except ValueError as error:
+                damages[place] = self._damage(clips[place], str(error))
         return out, damages
 
-    def audio(self, clips: np.ndarray) -> tuple[list[memoryview], dict[int, Damage]]:
-        """Reads clips and leaves their audio as it is stored; else as `waveforms`."""
-        records: list[memoryview] = [memoryview(b"")] * len(clips)
-        damages = self._read(clips, None, records)
-        for place in set(range(len(clips))) - set(damages):
-            records[place] = schema.decode(records[place])[1]
-        return records, damages
+    def records(self, clips: np.ndarray) -> tuple[list[memoryview], dict[int, Damage]]:
+        """Reads the data of records, as `schema.decode` takes them."""
+        lengths = self.index.length[clips] - schema.RECORD_OVERHEAD
+        records = [memoryview(bytearray(length)) for length in lengths.tolist()]
+        return records, self._read(clips, records)
 
-    def _read(
-        self, clips: np.ndarray, rows: np.ndarray | None, records: list | None = None
-    ) -> dict[int, Damage]:
-        """Reads records: their samples into `rows`, or all of their data into `records`."""
-        damages: dict[int, Damage] = {}
-        runs = list(self._runs(clips))
+    def _read(self, clips: np.ndarray, ends: list[memoryview]) -> dict[int, Damage]:
+        """Reads records, the last bytes of whose data go where `ends` says."""
+        index = self.index
+        shards, starts = index.shard[clips], index.offset[clips]
+        stops = starts + index.length[clips]
+        # Runs of places in `clips` whose records follow each other on disk.
+        order = np.lexsort((starts, shards))
+        first, then = order[:-1], order[1:]
+        breaks = np.flatnonzero((shards[first] != shards[then]) | (stops[first] != starts[then]))
+        runs = [
+            run[start : start + _LONGEST_RUN].tolist()
+            for run in np.split(order, breaks + 1)
+            for start in range(0, len(run), _LONGEST_RUN)
+        ]
         for run in runs[1:]:  # the disk fetches them while the first is read
-            first, last = clips[run[0]], clips[run[-1]]
-            start = int(self.index.offset[first])
-            end = int(self.index.offset[last]) + int(self.index.length[last])
+            start, length = int(starts[run[0]]), int(stops[run[-1]] - starts[run[0]])
             with suppress(OSError):  # reading it will give the reason
-                self._files.will_read(self._paths[self.index.shard[first]], start, end - start)
-        read = partial(self._read_run, clips, rows, records)
-        for found in map(read, runs) if self._pool is None else self._pool.map(read, runs):
+                self._files.will_read(self._paths[shards[run[0]]], start, length)
+        damages: dict[int, Damage] = {}
+        for found in self._map(partial(self._read_run, clips, ends), runs):
             damages.update(found)
         return damages
 
-    def _runs(self, clips: np.ndarray) -> Iterator[list[int]]:
-        """Places of clips whose records follow each other on disk."""
-        index = self.index
-        order = np.lexsort((index.offset[clips], index.shard[clips])).tolist()
-        run: list[int] = []
-        end = (-1, -1)
-        for place in order:
-            clip = clips[place]
-            here = (int(index.shard[clip]), int(index.offset[clip]))
-            if run and (here != end or len(run) == _LONGEST_RUN):
-                yield run
-                run = []
-            run.append(place)
-            end = (here[0], here[1] + int(index.length[clip]))
-        if run:
-            yield run
-
     def _read_run(
-        self, clips: np.ndarray, rows: np.ndarray | None, records: list | None, run: Sequence[int]
+        self, clips: np.ndarray, ends: list[memoryview], run: Sequence[int]
     ) -> dict[int, Damage]:
         index = self.index
-        parts = []
-        for place in run:
-            length = int(index.length[clips[place]]) - schema.RECORD_OVERHEAD
-            if rows is None:
-                body = memoryview(bytearray(length))
-            else:
-                body = memoryview(rows[place]).cast("B")
-            front = bytearray(schema.HEADER_BYTES + length - len(body))
-            parts.append((front, body, bytearray(schema.FOOTER_BYTES)))
+        lengths = index.length[clips[run]].tolist()
+        fronts = [
+            bytearray(length - schema.FOOTER_BYTES - len(ends[place]))
+            for place, length in zip(run, lengths, strict=True)
+        ]
+        footers = [bytearray(schema.FOOTER_BYTES) for _ in run]
+        parts = list(zip(fronts, [ends[place] for place in run], footers, strict=True))
         first = clips[run[0]]
         path = self._paths[index.shard[first]]
         try:
@@ -152,13 +132,11 @@ class RecordReader:
                 raise OSError(f"{path}: {error}") from error
             reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
             return {place: self._damage(clips[place], f"{_LOST}: {reason}") for place in run}
-        damages: dict[int, Damage] = {}
-        for place, part in zip(run, parts, strict=True):
-            if not self._is_right(clips[place], *part):
-                damages[place] = self._damage(clips[place], _LOST)
-            elif records is not None:
-                records[place] = part[1]
-        return damages
+        return {
+            place: self._damage(clips[place], _LOST)
+            for place, part in zip(run, parts, strict=True)
+            if not self._is_right(clips[place], *part)
+        }
 
     def _is_damage(self, error: OSError) -> bool:
         """Whether it is this file that is bad; not so a disk that is gone, or too many open files.
@@ -166,18 +144,17 @@ class RecordReader:
         Those must not be skipped record by record.
         """
         if isinstance(error, FileNotFoundError):
-            return exists(join(self.index.directory, FILE_NAME))
+            return exists(join(self.index.directory, INFO_NAME))
         return error.errno == errno.EIO
 
-    def _is_right(self, clip: int, front: bytearray, body: memoryview, end: bytearray) -> bool:
-        index = self.index
-        length = int(index.length[clip]) - schema.RECORD_OVERHEAD
-        checksum = int(index.checksum[clip])
+    def _is_right(self, clip: int, front: bytearray, end: memoryview, footer: bytearray) -> bool:
+        length = int(self.index.length[clip]) - schema.RECORD_OVERHEAD
+        checksum = int(self.index.checksum[clip])
         data_in_front = memoryview(front)[schema.HEADER_BYTES :]
         return (
             front[: schema.HEADER_BYTES] == schema.header(length)
-            and end == schema.footer(checksum)
-            and crc32c.crc32c(body, crc32c.crc32c(data_in_front)) == checksum
+            and footer == schema.footer(checksum)
+            and crc32c.crc32c(end, crc32c.crc32c(data_in_front)) == checksum
         )
 
     def _damage(self, clip: int, reason: str) -> Damage:
@@ -194,16 +171,7 @@ class RecordReader:
 def read_clips(
     index: Index, clips: np.ndarray, sample_rate: int | None = None, resample: str = "lowpass"
 ) -> np.ndarray:
-    """Reads clips by their numbers in the index.
-
-    Args:
-        index: of the packed directory.
-        clips: (n,) clip numbers.
-        sample_rate: Hz, the stored rate (default) or a lower one.
-        resample: how clips come to a lower rate; see `tfrecords.codecs`.
-
-    Returns:
-        (n, samples) int16, of which 1.0 is 32767.
+    """Reads clips by their numbers, at the stored rate (Hz) or a lower one: (n, samples) int16.
 
     Raises:
         ValueError: a record is missing or damaged; the message names its shard and clip.

@@ -22,7 +22,6 @@ permutations are not uniform, hence 6, and hashed seeds; and a walk takes 65536 
 permutations of few elements are made by sorting hashes.
 """
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -38,212 +37,145 @@ WINDOW_CLIPS = 512
 
 # Keep the streams of one seed independent of each other.
 _SHUFFLED_SALT, _CLASS_SALT, _CLIP_SALT, _RUN_SALT, _WINDOW_SALT = 1, 2, 3, 4, 5
-_GOLDEN = 0x9E3779B97F4A7C15
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FEW = 64
 _ROUNDS = 6
 
 
-@dataclass(frozen=True)
-class SampleTables:
-    """What sampling needs of an index.
+class Sampler:
+    """The clips of sample numbers.
 
-    Attributes:
-        clips: (n,) int32, the clips that may be sampled.
-        classes: (K,) int64, the classes that have such clips.
-        class_clips, class_starts: class `classes[j]` has the clips
-            `class_clips[class_starts[j]:class_starts[j + 1]]`; int32 and int64.
-        runs: (n,) int32, the run of neighbours within a shard that each of `clips` belongs to.
+    Args:
+        index: of the packed directory.
+        clips: (n,) clip numbers, ascending, that may be sampled.
+        sampling: one of `SAMPLINGS`.
+        seed: any 64-bit integer.
+        batch_size: the length of the turns of `alternate`.
+
+    Raises:
+        TFRecordsError: an unknown sampling, or nothing can be sampled by it.
     """
 
-    clips: np.ndarray
-    classes: np.ndarray
-    class_clips: np.ndarray
-    class_starts: np.ndarray
-    runs: np.ndarray
-
-    def as_tensors(self, sampling: str) -> "SampleTables":
-        """The tables that a sampling uses as TensorFlow constants, which graphs share, not copy."""
-        used = () if sampling == "streamed" else ("clips",)  # streamed is sampled by NumPy
-        if sampling in ("balanced", "alternate"):
-            used += ("classes", "class_clips", "class_starts")
-        with tf.device("/CPU:0"):
-            return replace(self, **{name: tf.constant(getattr(self, name)) for name in used})
-
-
-def sample_tables(index: Index, clips: np.ndarray | None = None) -> SampleTables:
-    """Tables over the given clip numbers (ascending; default: all)."""
-    every = clips is None or len(clips) == index.num_clips
-    clips = np.arange(index.num_clips, dtype=np.int32) if every else np.asarray(clips, np.int32)
-    class_clips, starts = index.clips_of_class
-    counts = np.diff(starts)
-    if not every:
-        kept = np.zeros(index.num_clips, bool)
-        kept[clips] = True
-        kept = kept[class_clips]
-        class_of = np.repeat(np.arange(len(counts)), counts)
-        counts = np.bincount(class_of[kept], minlength=len(counts))
-        class_clips = class_clips[kept]
-    classes = np.flatnonzero(counts)
-    # Runs: `RUN_CLIPS` neighbours in a shard, fewer at its end.
-    first = np.flatnonzero(np.diff(index.shard, prepend=-1) != 0)
-    place = np.arange(index.num_clips) - np.repeat(first, np.diff(first, append=index.num_clips))
-    runs = (np.cumsum(place % RUN_CLIPS == 0) - 1).astype(np.int32)[clips]
-    return SampleTables(clips, classes, class_clips, starts_of(counts[classes]), runs)
-
-
-def check_sampling(tables: SampleTables, sampling: str, start: int, batch_size: int) -> None:
-    """Raises TFRecordsError for arguments with which nothing can be sampled."""
-    if sampling not in SAMPLINGS:
-        raise TFRecordsError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
-    if batch_size < 1:
-        raise TFRecordsError(f"batch_size must be at least 1, got {batch_size}")
-    if start < 0:
-        raise TFRecordsError(f"start must be 0 or more clips, got {start}")
-    if sampling == "sequential" and start > len(tables.clips):
-        raise TFRecordsError(
-            f"start must be at most the {len(tables.clips)} clips of a sequential pass, got {start}"
-        )
-    if sampling in ("balanced", "alternate") and not len(tables.classes):
-        raise TFRecordsError(
-            f"sampling {sampling!r} needs clips with labels and none has any; use 'shuffled'"
-        )
-
-
-@tf.autograph.experimental.do_not_convert  # nothing to convert, and tracing takes half as long
-def sample_indices(
-    tables: SampleTables, sampling: str, seed: int, d: tf.Tensor, batch_size: int = 1
-) -> tf.Tensor:
-    """The clips, (n,) int64, of the sample numbers `d`, (n,) int64; eagerly and in graphs.
-
-    `batch_size` is the length of the turns of `alternate`. For `streamed` see `StreamedOrder`.
-    """
-    d = tf.cast(d, tf.int64)
-    with tf.device("/CPU:0"):  # the shuffle has no GPU kernel
-        if sampling == "sequential":
-            return tf.cast(tf.gather(tables.clips, d), tf.int64)
-        if sampling == "shuffled":
-            return _shuffled(tables, seed, d)
-        if sampling == "balanced":
-            return _balanced(tables, seed, d)
-        block, place = d // batch_size, d % batch_size
-        within = block // 2 * batch_size + place
-        return tf.where(
-            block % 2 == 0, _balanced(tables, seed, within), _shuffled(tables, seed, within)
-        )
-
-
-class StreamedOrder:
-    """The sampling `streamed` by NumPy, which keeps the order of the last epochs."""
-
-    def __init__(self, tables: SampleTables, seed: int):
-        self._tables, self._seed = tables, seed
-        self._order = lru_cache(maxsize=2)(self._epoch)
+    def __init__(
+        self, index: Index, clips: np.ndarray, sampling: str, seed: int = 0, batch_size: int = 1
+    ):
+        if sampling not in SAMPLINGS:
+            raise TFRecordsError(
+                f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}"
+            )
+        self.clips, self.sampling, self._seed, self._turn = clips, sampling, seed, batch_size
+        # Class `_classes[j]` has the clips from `_class_starts[j]` on of `_class_clips`.
+        values, counts = index.labels(clips)
+        # NumPy sorts 16 bits by radix, ten times as fast as 32.
+        order = np.argsort(values, kind="stable")
+        self._class_clips = np.repeat(clips.astype(np.int32), counts)[order]
+        class_counts = np.bincount(values, minlength=index.num_classes)
+        self._classes = np.flatnonzero(class_counts)
+        self._class_starts = starts_of(class_counts[self._classes])
+        if sampling in ("balanced", "alternate") and not len(self._classes):
+            raise TFRecordsError(
+                f"sampling {sampling!r} needs clips with labels and none has any; use 'shuffled'"
+            )
+        if sampling == "streamed":
+            # Runs of neighbours in a shard, fewer at its end.
+            first = np.searchsorted(index.shard, index.shard)
+            begins = (np.arange(index.num_clips) - first) % RUN_CLIPS == 0
+            self._runs = (np.cumsum(begins) - 1)[clips]
+        self._epoch = lru_cache(maxsize=2)(self._streamed_epoch)
 
     def __call__(self, d: np.ndarray) -> np.ndarray:
-        """(n,) sample numbers to (n,) int64 clip numbers."""
-        epochs, places = np.divmod(d, len(self._tables.clips))
+        """(n,) int64 sample numbers to (n,) int64 clip numbers."""
+        if self.sampling == "sequential":
+            return self.clips[d]
+        if self.sampling == "shuffled":
+            return self._shuffled(d)
+        if self.sampling == "balanced":
+            return self._balanced(d)
+        if self.sampling == "streamed":
+            return self._streamed(d)
+        block, place = np.divmod(d, self._turn)
+        within = block // 2 * self._turn + place
+        return np.where(block % 2 == 0, self._balanced(within), self._shuffled(within))
+
+    def alike(self, clip: int, index: Index) -> np.ndarray:
+        """The clips of the rarest class of a clip, from the clip after it on, then those before."""
+        rows = np.flatnonzero(np.isin(self._classes, index.labels_of(clip)))
+        clips = self.clips
+        if len(rows):
+            row = rows[np.argmin(np.diff(self._class_starts)[rows])]
+            clips = self._class_clips[self._class_starts[row] : self._class_starts[row + 1]]
+        place = np.searchsorted(clips, clip)
+        others = np.concatenate([clips[place:], clips[:place]])
+        return others[others != clip]
+
+    def _shuffled(self, d: np.ndarray) -> np.ndarray:
+        epoch, place = np.divmod(d, len(self.clips))
+        size = np.full_like(d, len(self.clips))
+        return self.clips[permute(place, size, hash_words(self._seed, _SHUFFLED_SALT, epoch))]
+
+    def _balanced(self, d: np.ndarray) -> np.ndarray:
+        sample_round, place = np.divmod(d, len(self._classes))
+        size = np.full_like(d, len(self._classes))
+        row = permute(place, size, hash_words(self._seed, _CLASS_SALT, sample_round))
+        first = self._class_starts[row]
+        size = self._class_starts[row + 1] - first
+        # Keyed by the class's own number: other classes' clips do not change this class's order.
+        key = hash_words(self._seed, _CLIP_SALT, self._classes[row], sample_round // size)
+        return self._class_clips[first + permute(sample_round % size, size, key)].astype(np.int64)
+
+    def _streamed(self, d: np.ndarray) -> np.ndarray:
+        epochs, places = np.divmod(d, len(self.clips))
         out = np.empty(len(d), np.int64)
         for epoch in np.unique(epochs):
             here = epochs == epoch
-            out[here] = self._order(int(epoch))[places[here]]
+            out[here] = self._epoch(int(epoch))[places[here]]
         return out
 
-    def _epoch(self, epoch: int) -> np.ndarray:
+    def _streamed_epoch(self, epoch: int) -> np.ndarray:
         """The clips of one epoch in the order in which they are sampled."""
-        clips, runs = self._tables.clips, self._tables.runs
         # Permute the runs, by sorting hashes; one place after another for their clips.
-        numbers, run_of = np.unique(runs, return_inverse=True)
-        order = np.argsort(_hashes(numbers, self._seed, _RUN_SALT, epoch), kind="stable")
+        numbers, run_of = np.unique(self._runs, return_inverse=True)
+        order = np.argsort(hash_words(self._seed, _RUN_SALT, epoch, numbers), kind="stable")
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        in_runs = np.argsort(rank[run_of], kind="stable")
+        clips = self.clips[np.argsort(rank[run_of], kind="stable")]
         # Permute the clips of each window.
         window = np.arange(len(clips)) // WINDOW_CLIPS
-        hashes = _hashes(clips[in_runs], self._seed, _WINDOW_SALT, epoch)
-        return clips[in_runs[np.lexsort((hashes, window))]]
+        return clips[np.lexsort((hash_words(self._seed, _WINDOW_SALT, epoch, clips), window))]
 
 
-def _hashes(numbers: np.ndarray, *words: int) -> np.ndarray:
-    """(n,) uint64, one hash for each of the numbers, another function for other words."""
-    state = np.zeros(len(numbers), np.uint64)
-    with np.errstate(over="ignore"):
-        for word in (*(np.uint64(word % 2**64) for word in words), numbers.astype(np.uint64)):
-            state = mix((state ^ word) + np.uint64(_GOLDEN))
-    return state
-
-
-def _shuffled(tables: SampleTables, seed: int, d: tf.Tensor) -> tf.Tensor:
-    size = tf.fill(tf.shape(d), tf.constant(tables.clips.shape[0], tf.int64))
-    key = hash_words(seed, _SHUFFLED_SALT, d // size)
-    return tf.cast(tf.gather(tables.clips, permute(d % size, size, key)), tf.int64)
-
-
-def _balanced(tables: SampleTables, seed: int, d: tf.Tensor) -> tf.Tensor:
-    num_classes = tf.fill(tf.shape(d), tf.constant(tables.classes.shape[0], tf.int64))
-    sample_round = d // num_classes
-    key = hash_words(seed, _CLASS_SALT, sample_round)
-    row = permute(d % num_classes, num_classes, key)
-    first = tf.gather(tables.class_starts, row)
-    size = tf.gather(tables.class_starts, row + 1) - first
-    # Keyed by the class's own number: other classes' clips do not change this class's order.
-    class_number = tf.gather(tables.classes, row)
-    key = hash_words(seed, _CLIP_SALT, class_number, sample_round // size)
-    place = first + permute(sample_round % size, size, key)
-    return tf.cast(tf.gather(tables.class_clips, place), tf.int64)
-
-
-def permute(position: tf.Tensor, size: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def permute(position: np.ndarray, size: np.ndarray, key: np.ndarray) -> np.ndarray:
     """The values, (n,) int64, of seeded permutations at positions in [0, size), (n,) int64.
 
     `size`, (n,) int64, is the number of elements of each permutation, `key`, (n,) uint64, which it
     is. For a fixed key and size the values are a bijection of the positions.
     """
-    is_small = tf.cast(size <= _FEW, tf.int32)
-    large_at, small_at = tf.dynamic_partition(tf.range(tf.size(is_small)), is_small, 2)
-    large_key = tf.gather(key, large_at)
-    words = tf.bitcast(tf.stack([_mix(large_key), hash_words(large_key, 1)], axis=1), tf.int32)
-    large = tf.raw_ops.RandomIndexShuffle(
-        index=tf.gather(position, large_at),
-        max_index=tf.gather(size, large_at) - 1,
-        seed=tf.reshape(words, [-1, 4])[:, :3],
-        rounds=_ROUNDS,
-    )
-    small = _permute_by_rank(*(tf.gather(value, small_at) for value in (position, size, key)))
-    return tf.dynamic_stitch([large_at, small_at], [large, small])
+    values = np.empty_like(position)
+    few = size <= _FEW
+    if few.any():
+        elements = np.arange(_FEW)
+        # 63 bits, and beyond the size the largest number, which sorts last.
+        hashes = hash_words(key[few, None], elements) >> np.uint64(1)
+        hashes[elements >= size[few, None]] = 2**63 - 1
+        order = np.argsort(hashes, axis=1, kind="stable")
+        values[few] = np.take_along_axis(order, position[few, None], axis=1)[:, 0]
+    many = ~few
+    if many.any():
+        words = np.stack([mix(key[many]), hash_words(key[many], 1)], axis=1)
+        with tf.device("/CPU:0"):  # the shuffle has no GPU kernel
+            values[many] = tf.raw_ops.RandomIndexShuffle(
+                index=position[many],
+                max_index=size[many] - 1,
+                seed=words.view(np.int32)[:, :3],
+                rounds=_ROUNDS,
+            )
+    return values
 
 
-def _permute_by_rank(position: tf.Tensor, size: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Element number `position` of 0..size - 1 sorted by hash; size is at most `_FEW`."""
-    elements = tf.range(_FEW, dtype=tf.int64)
-    hashes = hash_words(key[:, None], tf.cast(elements, tf.uint64)[None, :])  # (n, _FEW)
-    # 63 bits, so that the largest int64 can put the elements beyond size at the end.
-    sortable = tf.cast(tf.bitwise.right_shift(hashes, _uint64(1)), tf.int64)
-    sortable = tf.where(elements[None, :] < size[:, None], sortable, tf.int64.max)
-    order = tf.argsort(sortable, axis=1, stable=True)
-    return tf.cast(tf.gather(order, position, axis=1, batch_dims=1), tf.int64)
-
-
-def hash_words(*words: int | tf.Tensor) -> tf.Tensor:
-    """Hashes a few 64-bit integers (tensors that broadcast, or Python integers) to uint64."""
-    state = _uint64(0)
+def hash_words(*words: int | np.ndarray) -> np.ndarray:
+    """Hashes a few 64-bit integers, or arrays of them that broadcast, to uint64."""
+    state = np.zeros(1, np.uint64)
     for word in words:
-        state = _mix(tf.bitwise.bitwise_xor(state, _uint64(word)) + _uint64(_GOLDEN))
+        word = np.uint64(word % 2**64) if isinstance(word, int) else word.astype(np.uint64)
+        state = mix((state ^ word) + _GOLDEN)
     return state
-
-
-def _mix(state: tf.Tensor) -> tf.Tensor:
-    """The output function of splitmix64."""
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        state = _xor_shift(state, shift) * _uint64(factor)
-    return _xor_shift(state, 31)
-
-
-def _xor_shift(state: tf.Tensor, shift: int) -> tf.Tensor:
-    shifted = tf.bitwise.right_shift(state, tf.fill(tf.shape(state), _uint64(shift)))
-    return tf.bitwise.bitwise_xor(state, shifted)
-
-
-def _uint64(value: int | tf.Tensor) -> tf.Tensor:
-    if tf.is_tensor(value):
-        return value if value.dtype == tf.uint64 else tf.bitcast(value, tf.uint64)
-    return tf.constant(np.uint64(value & 0xFFFFFFFFFFFFFFFF))

@@ -24,13 +24,11 @@ _DELIMITED = 2  # the wire type of everything in it
 _BYTES_LIST, _INT64_LIST = 1, 3
 
 
-def encode(clip_id: bytes, audio: bytes, labels: Sequence[int]) -> bytes:
-    """Serialise one clip, to the bytes of `Example.SerializeToString(deterministic=True)`."""
-    return front(clip_id, len(audio), labels) + audio
-
-
 def front(clip_id: bytes, audio_bytes: int, labels: Sequence[int]) -> bytes:
-    """What comes before the audio in a record; apart, since copying the audio takes longest."""
+    """What comes before the audio in a record; apart, since copying the audio takes longest.
+
+    With the audio behind it, the bytes of `Example.SerializeToString(deterministic=True)`.
+    """
     numbers = b"".join(_varint(label) for label in sorted(labels))
     small = (
         (b"clip_id", _field(_BYTES_LIST, _field(1, clip_id))),
@@ -47,39 +45,37 @@ def front(clip_id: bytes, audio_bytes: int, labels: Sequence[int]) -> bytes:
 
 
 def decode(data: bytes | bytearray | memoryview) -> tuple[bytes, memoryview, tuple[int, ...]]:
-    """The inverse of `encode`: (clip_id, audio, labels). The audio is a view into `data`.
+    """The clip id, the audio, a view into `data`, and the labels of a record's data.
 
     Raises:
         ValueError: the bytes are no such record.
     """
     try:
-        found = {}
-        for number, features in _fields(memoryview(data)):
-            for _, entry in _fields(features) if number == 1 else ():
-                parts = dict(_fields(entry))
-                found[bytes(parts[1])] = dict(_fields(parts[2]))
-        clip_id = dict(_fields(found[b"clip_id"][_BYTES_LIST]))[1]
-        audio = dict(_fields(found[b"waveform"][_BYTES_LIST]))[1]
-        numbers = dict(_fields(found[b"labels"].get(_INT64_LIST, memoryview(b"")))).get(1, b"")
-        return bytes(clip_id), audio, tuple(_varints(numbers))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        (features,) = _fields(memoryview(data))
+        values = {}
+        for entry in _fields(features):
+            key, feature = _fields(entry)
+            (kind,) = _fields(feature)
+            values[bytes(key)] = next(_fields(kind), memoryview(b""))
+        labels, place = [], 0
+        while place < len(values[b"labels"]):
+            label, place = _read_varint(values[b"labels"], place)
+            labels.append(label)
+        return bytes(values[b"clip_id"]), values[b"waveform"], tuple(labels)
+    except (KeyError, IndexError, ValueError) as error:
         raise ValueError(f"not a clip record: {error!r}") from None
 
 
 def header(length: int) -> bytes:
     """The framing before `length` bytes of data."""
     packed = struct.pack("<Q", length)
-    return packed + struct.pack("<I", masked(crc32c.crc32c(packed)))
+    return packed + footer(crc32c.crc32c(packed))
 
 
 def footer(checksum: int) -> bytes:
-    """The framing after data with this CRC-32C."""
-    return struct.pack("<I", masked(checksum))
-
-
-def masked(checksum: int) -> int:
-    """TFRecord's masking: data that holds its own checksum would else have an awkward one."""
-    return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    """The framing after data with this CRC-32C, masked: data may hold checksums themselves."""
+    masked = ((checksum >> 15) | (checksum << 17)) + 0xA282EAD8
+    return struct.pack("<I", masked & 0xFFFFFFFF)
 
 
 def _field(number: int, payload: bytes) -> bytes:
@@ -99,25 +95,16 @@ def _varint(value: int) -> bytes:
     return bytes(groups)
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The delimited fields of a message."""
+def _fields(data: memoryview) -> Iterator[memoryview]:
+    """The fields of a message, in order, all of which must be delimited."""
     place = 0
     while place < len(data):
         tag, place = _read_varint(data, place)
-        if tag & 7 != _DELIMITED:
-            raise ValueError(f"wire type {tag & 7} at byte {place}")
         length, place = _read_varint(data, place)
-        if place + length > len(data):
-            raise ValueError(f"a field of {length} bytes at byte {place} of {len(data)}")
-        yield tag >> 3, data[place : place + length]
+        if tag & 7 != _DELIMITED or place + length > len(data):
+            raise ValueError(f"a field of type {tag & 7} and {length} bytes at byte {place}")
+        yield data[place : place + length]
         place += length
-
-
-def _varints(data: memoryview) -> Iterator[int]:
-    place = 0
-    while place < len(data):
-        value, place = _read_varint(data, place)
-        yield value
 
 
 def _read_varint(data: memoryview, place: int) -> tuple[int, int]:

@@ -1,14 +1,12 @@
 """One shard: the unit of packing, the same in this process, in another, or on a cluster."""
 
-import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
 from typing import TypeVar
 
 import crc32c
@@ -18,19 +16,22 @@ from tfrecords import schema
 from tfrecords.audio import AudioError, open_audio
 from tfrecords.codecs import encode_audio
 from tfrecords.files import atomic
-from tfrecords.info import ShardInfo
 from tfrecords.manifest import Clip
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+# What became of a shard's clips, by their ids, in order: byte offset, length with framing and
+# CRC-32C of the record, or the reason why there is none.
+ShardResult = dict[str, list[int] | str]
 
 
 @dataclass(frozen=True)
 class ShardTask:
     """All that one shard is made of. Nothing else, no other shard, has an influence on its bytes.
 
-    `refused` holds the reasons, by place in `clips`, for clips that must not be tried: those that
-    crashed the decoder or hung it.
+    `refused` holds the reasons, by id, for clips that must not be tried: those that crashed the
+    decoder or hung it.
     """
 
     path: str
@@ -38,94 +39,58 @@ class ShardTask:
     sample_rate: int
     clip_samples: int
     codec: str
-    refused: tuple[tuple[int, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class ShardResult:
-    """A written shard.
-
-    Attributes:
-        shard: what `dataset.json` holds of it.
-        records: of each record its clip's place in the task, its byte offset, its length with
-            framing and its CRC-32C.
-        rejected: the places of refused clips, with the reasons.
-    """
-
-    shard: ShardInfo
-    records: tuple[tuple[int, int, int, int], ...]
-    rejected: tuple[tuple[int, str], ...]
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> "ShardResult":
-        """Raises ValueError, KeyError or TypeError for anything else than `to_json`'s text."""
-        data = json.loads(text)
-        return cls(
-            ShardInfo(**data["shard"]),
-            tuple(tuple(record) for record in data["records"]),
-            tuple((int(place), str(reason)) for place, reason in data["rejected"]),
-        )
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def pack_shard(
-    task: ShardTask,
-    *,
-    threads: int = 1,
-    report: Callable[[str], None] = lambda event: None,
+    task: ShardTask, *, threads: int = 1, report: Callable[[str], None] = lambda event: None
 ) -> ShardResult:
-    """Decodes the clips of one shard and writes it.
+    """Decodes the clips of one shard, `threads` at a time, and writes it.
 
-    Args:
-        task: the shard.
-        threads: clips decoded at a time.
-        report: called with "begun" before the file of a clip is touched, with 1 thread in the
-            task's order; with "decoded" when it was decoded or refused; with "done" after a clip.
+    `report` is called with "begun" before the file of a clip is touched, with 1 thread in the
+    task's order, and with "decoded" when it was decoded or refused.
 
     Raises:
         OSError: the shard cannot be written; nothing is left of it.
     """
-    path = Path(task.path)
-    refused = dict(task.refused)
-    records: list[tuple[int, int, int, int]] = []
-    rejected: list[tuple[int, str]] = []
 
-    def encode(item: tuple[int, Clip]) -> memoryview | str:
-        place, clip = item
+    def encode(clip: Clip) -> memoryview | str:
         report("begun")
-        encoded = refused.get(place) or _encode(clip, task)
+        encoded = task.refused.get(clip.clip_id) or _encode(clip, task)
         report("decoded")
         return encoded
 
+    result: ShardResult = {}
+    offset = 0
     with (
-        atomic(path) as file,
-        closing(prefetch(encode, enumerate(task.clips), threads, 4 * threads)) as encoded,
+        atomic(task.path) as file,
+        closing(prefetch(encode, task.clips, threads, 4 * threads)) as encoded,
     ):
-        offset = 0
-        for place, (clip, audio) in enumerate(zip(task.clips, encoded, strict=True)):
+        for clip, audio in zip(task.clips, encoded, strict=True):
             if isinstance(audio, str):
-                rejected.append((place, audio))
-            else:
-                parts = (schema.front(clip.clip_id.encode(), len(audio), clip.labels), audio)
-                size = sum(map(len, parts))
-                checksum = reduce(lambda before, part: crc32c.crc32c(part, before), parts, 0)
-                for part in (schema.header(size), *parts, schema.footer(checksum)):
-                    file.write(part)
-                records.append((place, offset, size + schema.RECORD_OVERHEAD, checksum))
-                offset += size + schema.RECORD_OVERHEAD
-            report("done")
-    return ShardResult(ShardInfo(path.name, len(records), offset), tuple(records), tuple(rejected))
+                result[clip.clip_id] = audio
+                continue
+            parts = (schema.front(clip.clip_id.encode(), len(audio), clip.labels), audio)
+            size = sum(map(len, parts))
+            checksum = reduce(lambda before, part: crc32c.crc32c(part, before), parts, 0)
+            for part in (schema.header(size), *parts, schema.footer(checksum)):
+                file.write(part)
+            result[clip.clip_id] = [offset, size + schema.RECORD_OVERHEAD, checksum]
+            offset += size + schema.RECORD_OVERHEAD
+    return result
+
+
+def shard_bytes(result: ShardResult) -> int:
+    """The size of a shard."""
+    return sum(record[1] for record in result.values() if not isinstance(record, str))
 
 
 def prefetch(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
 ) -> Iterator[Result]:
-    """Yields `function` of each item, in order, computed by threads.
+    """Yields `function` of each item, in order, computed by threads, at most `ahead` of them.
 
-    Items are taken not long before they are needed, at most `ahead` of them. Closing the iterator
-    ends the threads once they have finished what they are at.
+    Closing the iterator ends the threads once they have finished what they are at.
     """
     pending = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -142,10 +107,7 @@ def prefetch(
 
 
 def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) -> np.ndarray:
-    """Decodes the start of an audio file, padded with zeros at the end.
-
-    Returns:
-        (clip_samples,) int16, of which 1.0 is 32767.
+    """The start of an audio file, padded with zeros: (clip_samples,) int16, of which 1.0 is 32767.
 
     Raises:
         AudioError: missing, empty, truncated, not audio, or samples that are not finite.

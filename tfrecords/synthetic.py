@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from tfrecords.files import write_csv
-from tfrecords.info import FILE_NAME
+from tfrecords.index import INFO_NAME
 from tfrecords.pack import PackReport, pack_clips
 from tfrecords.plan import PackSettings
 from tfrecords.progress import progress as shown
@@ -78,7 +78,7 @@ def synthesize_clips(
         workers=workers,
         description=f"synthetic sounds, not AudioSet (seed {seed})",
     )
-    paths = (output / FILE_NAME, settings.metadata, settings.labels, settings.audio)
+    paths = (output / INFO_NAME, settings.metadata, settings.labels, settings.audio)
     taken = [path for path in paths if path.exists()]
     if taken:
         raise TFRecordsError(f"{taken[0]} is there already; choose another output folder")

@@ -4,17 +4,18 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import crc32c
 import numpy as np
 
 from tfrecords import schema
 from tfrecords.codecs import decode_audio
-from tfrecords.index import Index, load_index
-from tfrecords.info import packed_directories
+from tfrecords.index import Index, load_index, packed_directories
 from tfrecords.pack import STATE_NAME
 from tfrecords.progress import Progress
+from tfrecords.records import RecordReader
 from tfrecords.shard import prefetch
 from tfrecords.storage import Files, TFRecordsError, is_remote
+
+_CLIPS_AT_A_TIME = 16
 
 
 def verify_directory(
@@ -54,13 +55,22 @@ def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) ->
         except TFRecordsError as error:
             yield str(error)
     with Progress(sum(index.num_clips for index in indices), "clip") as bar:
-        update = bar.update if progress else lambda count: None
         for index in indices:
             if index.num_clips != index.info.num_clips:
                 yield f"index: {index.num_clips} clips, dataset.json says {index.info.num_clips}"
             if not is_remote(index.directory):
                 yield from _check_files(index)
-            yield from _check_shards(index, update, workers)
+            reader = RecordReader(index)
+
+            def check(number: int, reader=reader) -> tuple[int, list[str]]:
+                clips = np.flatnonzero(reader.index.shard == number)
+                return len(clips), list(_check_shard(reader, number, clips))
+
+            shards = range(len(index.info.shards))
+            for count, problems in prefetch(check, shards, workers, 2 * workers):
+                if progress:
+                    bar.update(count)
+                yield from problems
 
 
 def _check_files(index: Index) -> Iterator[str]:
@@ -72,75 +82,37 @@ def _check_files(index: Index) -> Iterator[str]:
         yield f"{path.name}: left by an interrupted run; remove it"
 
 
-def _check_shards(index: Index, update: Callable[[int], None], workers: int) -> Iterator[str]:
-    files = Files()
-
-    def check(number: int) -> tuple[int, list[str]]:
-        clips = np.flatnonzero(index.shard == number)
-        if index.info.view and not len(clips):  # a view may leave whole shards out
-            return 0, []
-        return len(clips), list(_check_shard(index, number, clips, files))
-
-    for count, problems in prefetch(check, range(len(index.info.shards)), workers, 2 * workers):
-        update(count)
-        yield from problems
-
-
-def _check_shard(index: Index, number: int, clips: np.ndarray, files: Files) -> Iterator[str]:
-    shard, path = index.info.shards[number], index.shard_path(number)
-    problems, size = [], 0
-    record = bytearray(index.length[clips].max() if len(clips) else 0)
+def _check_shard(reader: RecordReader, number: int, clips: np.ndarray) -> Iterator[str]:
+    shard, path = reader.index.info.shards[number], reader.index.shard_path(number)
+    if reader.index.info.view and not len(clips):  # a view may leave whole shards out
+        return
+    last = max(0, shard.bytes - 1)
     try:
-        for clip in clips:
-            view = memoryview(record)[: index.length[clip]]
-            offset = int(index.offset[clip])
-            read = files.read_into(path, offset, [view])
-            size = max(size, offset + read)
-            problems += [
-                f"{_place(index, number, clip)}: {problem}"
-                for problem in _check_record(index, clip, view[:read])
-            ]
-        beyond = files.read_into(path, size, [bytearray(1)])
+        end = Files().read_into(path, last, [bytearray(2)])
     except OSError as error:
         reason = "the file is missing" if isinstance(error, FileNotFoundError) else str(error)
         yield f"shard {shard.name}: {reason}, with its {len(clips)} clips"
         return
-    # A view may leave out clips between others.
-    if not index.info.view and (beyond or size != shard.bytes):
-        yield f"shard {shard.name}: {'more' if beyond else size} bytes, expected {shard.bytes}"
-    elif not index.info.view and index.length[clips].sum() != shard.bytes:
-        yield f"shard {shard.name}: the index does not cover its {shard.bytes} bytes"
-    yield from problems
+    if last + end != shard.bytes:
+        yield f"shard {shard.name}: {'more' if end else 'fewer'} bytes, expected {shard.bytes}"
+    for start in range(0, len(clips), _CLIPS_AT_A_TIME):
+        part = clips[start : start + _CLIPS_AT_A_TIME]
+        records, damages = reader.records(part)
+        for place, clip in enumerate(part):
+            if place in damages:
+                yield f"{reader.index.clip_name(clip)}: {damages[place].reason}"
+            elif problem := _problem(reader.index, clip, records[place]):
+                yield f"{reader.index.clip_name(clip)}: {problem}"
 
 
-def _check_record(index: Index, clip: int, record: memoryview) -> Iterator[str]:
-    data = record[schema.HEADER_BYTES : -schema.FOOTER_BYTES]
-    checksum = crc32c.crc32c(data)
-    whole = (
-        len(record) == index.length[clip]
-        and record[: schema.HEADER_BYTES] == schema.header(len(data))
-        and record[-schema.FOOTER_BYTES :] == schema.footer(checksum)
-    )
-    if not whole:
-        yield "the record is missing, truncated or damaged"
-        return
-    if checksum != index.checksum[clip]:
-        yield f"its checksum is {checksum:08x}, the index has {index.checksum[clip]:08x}"
+def _problem(index: Index, clip: int, record: memoryview) -> str | None:
+    """What is wrong with a record that is as it was written."""
     try:
-        clip_id, audio, labels = schema.decode(data)
-    except ValueError as error:
-        yield str(error)
-        return
-    if clip_id != index.clip_ids[clip]:
-        yield f"found the record of clip {clip_id.decode(errors='replace')} instead"
-    if list(labels) != index.labels_of(clip).tolist():
-        yield f"found labels {list(labels)}, the index has {index.labels_of(clip).tolist()}"
-    try:
+        clip_id, audio, labels = schema.decode(record)
         decode_audio(audio, index.info.codec, np.empty(index.info.clip_samples, np.int16))
     except ValueError as error:
-        yield str(error)
-
-
-def _place(index: Index, number: int, clip: int) -> str:
-    name = index.clip_ids[clip].decode(errors="replace")
-    return f"shard {index.info.shards[number].name}, clip {name}"
+        return str(error)
+    expected = (index.clip_ids[clip], index.labels_of(clip).tolist())
+    if (clip_id, list(labels)) != expected:
+        return f"found clip {clip_id} with labels {list(labels)}, the index has {expected}"
+    return None

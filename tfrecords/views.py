@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.index import INDEX_NAME, Index, load_index, starts_of
-from tfrecords.info import FILE_NAME
+from tfrecords.index import INDEX_NAME, INFO_NAME, Index, load_index, starts_of
 from tfrecords.storage import TFRecordsError, is_remote
 
 
@@ -43,7 +42,7 @@ def make_view(
     if remote := [path for path in (output, *directories) if is_remote(path)]:
         raise TFRecordsError(f"views are made of local directories, and {remote[0]} is none")
     output = Path(output)
-    allowed = {INDEX_NAME, FILE_NAME} if renew else set()
+    allowed = {INDEX_NAME, INFO_NAME} if renew else set()
     if output.exists() and (
         not output.is_dir() or {path.name for path in output.iterdir()} - allowed
     ):
@@ -58,61 +57,42 @@ def make_view(
                     "packed alike can be joined"
                 )
     exclude = tuple(exclude)
-    parts = [(index, index.select(exclude, fraction)) for index in indices]
-    clip_ids = np.concatenate([index.clip_ids[clips] for index, clips in parts])
-    values, counts = np.unique(clip_ids, return_counts=True)
+    shards, parts = [], {name: [] for name in ("clip_ids", "offset", "length", "checksum")}
+    shard_numbers, labels, label_counts = [], [], []
+    for index in indices:
+        clips = index.select(exclude, fraction)
+        for name, arrays in parts.items():
+            arrays.append(getattr(index, name)[clips])
+        shard_numbers.append(index.shard[clips] + len(shards))
+        values, counts = index.labels(clips)
+        labels.append(values)
+        label_counts.append(counts)
+        for number, shard in enumerate(index.info.shards):
+            path = Path(index.shard_path(number))
+            # Relative, so that the whole may be moved; `..` leads out of the targets of links.
+            name = os.path.relpath(path.parent.resolve() / path.name, output.resolve())
+            shards.append(replace(shard, name=name))
+    arrays = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    values, counts = np.unique(arrays["clip_ids"], return_counts=True)
     if (counts > 1).any():
         twice = values[counts > 1]
         raise TFRecordsError(
             f"{len(twice)} clips are in more than one of the directories, for instance "
             f"{twice[0].decode(errors='replace')}; exclude them from one of them"
         )
-    # Relative, so that the whole may be moved or mounted elsewhere.
-    shards = tuple(
-        replace(
-            shard,
-            name=os.path.relpath(
-                Path(index.shard_path(number)).parent.resolve() / Path(shard.name).name,
-                output.resolve(),  # `..` leads out of the targets of links
-            ),
-        )
-        for index in indices
-        for number, shard in enumerate(index.info.shards)
-    )
-    shard_starts = starts_of(np.array([len(index.info.shards) for index in indices]))
-    shard_numbers = [
-        index.shard[clips] + start
-        for (index, clips), start in zip(parts, shard_starts[:-1], strict=True)
-    ]
-    labels = [_labels(index, clips) for index, clips in parts]
-    arrays = {
-        "clip_ids": clip_ids,
-        "shard": np.concatenate(shard_numbers),
-        "label_values": np.concatenate([values for values, _ in labels]),
-        "label_starts": starts_of(np.concatenate([counts for _, counts in labels])),
-    }
-    for name in ("offset", "length", "checksum"):
-        arrays[name] = np.concatenate([getattr(index, name)[clips] for index, clips in parts])
+    arrays["shard"] = np.concatenate(shard_numbers)
+    arrays["label_values"] = np.concatenate(labels)
+    arrays["label_starts"] = starts_of(np.concatenate(label_counts))
     info = replace(
         first,
         split=split or output.name,
-        num_clips=len(clip_ids),
+        num_clips=len(arrays["shard"]),
         clips_per_shard=max(index.info.clips_per_shard for index in indices),
-        shards=shards,
+        shards=tuple(shards),
         index_name=INDEX_NAME,
         source=" + ".join(index.info.source for index in indices),
         plan="",
         view=True,
     )
     output.mkdir(parents=True, exist_ok=True)
-    index = Index.from_arrays(info, output, arrays).save()
-    index.info.save(output)
-    return index
-
-
-def _labels(index: Index, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The labels of some clips, one after the other, and how many each has."""
-    counts = np.diff(index.label_starts)
-    kept = np.zeros(index.num_clips, bool)
-    kept[clips] = True
-    return index.label_values[np.repeat(kept, counts)], counts[clips]
+    return Index.from_arrays(info, output, arrays).save()

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tfrecords.index import Index
-from tfrecords.info import DatasetInfo
+from tfrecords.index import DatasetInfo, Index
 from tfrecords.manifest import Clip
 from tfrecords.pack import pack_clips
 from tfrecords.plan import PackSettings
@@ -76,8 +75,6 @@ def make_index():
             num_clips=len(labels),
             clips_per_shard=1000,
             shards=(),
-            index_name="index.npz",
-            index_sha256="",
         )
         clips = [Clip(f"clip{number:07d}", "", kinds) for number, kinds in enumerate(labels)]
         places = [(0, 100 * number, 100, 0) for number in range(len(labels))]

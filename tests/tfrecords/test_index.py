@@ -2,13 +2,11 @@
 
 import json
 import shutil
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from tfrecords.index import hash_ids, load_index
-from tfrecords.info import load_info
+from tfrecords.index import hash_ids, load_index, load_info
 from tfrecords.storage import TFRecordsError
 
 
@@ -30,8 +28,8 @@ def test_targets_and_inverse_agree(make_index):
     targets = [[1, 0, 1, 0, 0], [0] * 5, [0, 0, 1, 0, 0], [0, 1, 1, 0, 0]]
     np.testing.assert_array_equal(index.targets(), targets)
     np.testing.assert_array_equal(index.targets([3, 1]), [targets[3], targets[1]])
-    values, starts = index.clips_of_class
-    assert [values[a:b].tolist() for a, b in pairwise(starts)] == [[0], [3], [0, 2, 3], [], []]
+    values, counts = index.labels(np.array([3, 1, 0]))
+    assert (values.tolist(), counts.tolist()) == ([1, 2, 0, 2], [2, 0, 2])
     np.testing.assert_array_equal(index.class_counts, [1, 1, 3, 0, 0])
     np.testing.assert_array_equal(index.count_classes(np.array([1, 3])), [0, 1, 1, 0, 0])
 
