@@ -71,14 +71,7 @@ def fused(x, gamma, beta, epsilon: float):
     """Normalises a training batch by TensorFlow's own operation.
 
     Single operations, which XLA would join, pass over all maps ten times, with a copy at each.
-
-    Args:
-        x: (..., channels).
-        gamma, beta: (channels,), float32.
-        epsilon: added to the variance.
-
-    Returns:
-        The same shape; and mean and unbiased variance, float32 (channels,).
+    Returns mean and unbiased variance, float32 (channels,), too.
     """
     import tensorflow as tf
 
@@ -113,7 +106,7 @@ def shared_moments(x, axes):
 
 
 def replicas() -> int:
-    """Returns the number of devices that share a batch."""
+    """The number of devices that share a batch."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf

@@ -6,6 +6,7 @@ function is traced for one of them, and whoever traces says so by `traced_for`.
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Callable, Iterator
 
 import keras
@@ -36,11 +37,7 @@ LARGEST_AT_INFERENCE = 2**19
 
 @contextlib.contextmanager
 def traced_for(target: str) -> Iterator[None]:
-    """Has layers compute in the way that suits a target while they are traced or run.
-
-    Args:
-        target: of `TARGETS`.
-    """
+    """Has layers compute in the way that suits one of `TARGETS` while they are traced or run."""
     if target not in TARGETS:
         raise ValueError(f"target must be one of {TARGETS}; received {target!r}")
     before = _target.set(target)
@@ -88,7 +85,7 @@ def _on_cpu() -> bool:
 
 
 def compiled(function: Callable) -> Callable:
-    """Returns a tensor function that compiles itself by XLA where its target is ``layers``.
+    """A tensor function that compiles itself by XLA unless it is traced for TensorFlow alone.
 
     It takes and returns one tensor, whose items along the first axis are independent. It is
     compiled once for each shape.
@@ -101,14 +98,14 @@ def compiled(function: Callable) -> Callable:
 
     def in_halves(x):
         # On a CPU most of a compiled function runs on one core, so two halves of a batch,
-        # which TensorFlow runs side by side, take less time than the whole.
+        # which run side by side, take less time than the whole.
         items = x.shape[0]
         if not _on_cpu() or items is None or items < 2:
             return whole(x)
         return tf.concat([whole(x[: items // 2]), whole(x[items // 2 :])], axis=0)
 
-    by_itself = tf.function(in_halves, autograph=False)
-    return lambda x: (by_itself if current_target() == "layers" else function)(x)
+    by_xla = tf.function(in_halves, autograph=False)
+    return lambda x: (by_xla if current_target() in ("layers", "xla") else function)(x)
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")
@@ -129,24 +126,20 @@ class Conv2D(keras.layers.Conv2D):
         way = self._way(inputs.shape, training)
         if way is None:
             return super().call(inputs)
-        outputs = way(inputs, ops.cast(self.kernel, self.compute_dtype))
-        return _with_bias(self, outputs)
+        return _with_bias(self, way(inputs, ops.cast(self.kernel, self.compute_dtype)))
 
     def _way(self, shape: tuple[int | None, ...], training: bool) -> Callable | None:
         """The function to convolve by; None for Keras' own."""
         if not (_on_cpu() and self._is_plain()):
             return None
-        target, channels = current_target(), shape[-1]
-        if target != "xla":
-            if not training and target != "this_machine":
-                return None
+        target, (*places, channels) = current_target(), shape
+        if training or target != "xla":
             smallest = LARGEST_KERNEL if training else LARGEST_AT_INFERENCE
-            return product_of_patches if channels * self.filters >= smallest else None
-        if training:
-            return None
+            here = target != "xla" if training else target == "this_machine"
+            return product_of_patches if here and channels * self.filters >= smallest else None
         if channels == 1:
-            return lambda x, kernel: shifted_sum(x, kernel[:, :, 0])
-        known = None not in shape and shape[0] * shape[1] * shape[2] >= FEWEST_PLACES
+            return shifted_sum
+        known = None not in places and math.prod(places) >= FEWEST_PLACES
         return winograd if known and min(channels, self.filters) >= FEWEST_CHANNELS else None
 
     def _is_plain(self) -> bool:
@@ -161,47 +154,39 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
 
     XLA has no good code for it on a CPU, where it takes some thirty times as long as TensorFlow's
     own operation. There it is written as what it is, a sum of shifted and scaled copies, which
-    XLA makes one loop of, as fast as that operation.
-
-    Args:
-        kernel_size: odd.
-        **kwargs: of any layer; there is no bias unless ``use_bias`` is set.
+    XLA makes one loop of, as fast as that operation. There is no bias unless ``use_bias`` is set.
 
     Input and output shape: (batch, frames, mel_bins, channels).
     """
 
     def __init__(self, kernel_size: int, **kwargs):
-        kwargs = {"padding": "same", "use_bias": False, **kwargs}
-        super().__init__(kernel_size, **kwargs)
+        super().__init__(kernel_size, **{"padding": "same", "use_bias": False, **kwargs})
 
     def call(self, inputs):
         if not (_on_cpu() and current_target() == "xla"):
             return super().call(inputs)
-        kernel = ops.cast(self.kernel, self.compute_dtype)
-        return _with_bias(self, shifted_sum(inputs, kernel[..., 0]))
+        return _with_bias(self, shifted_sum(inputs, ops.cast(self.kernel, self.compute_dtype)))
 
 
 def _with_bias(layer: keras.layers.Layer, outputs):
-    if not layer.use_bias:
-        return outputs
-    return ops.add(outputs, ops.cast(layer.bias, layer.compute_dtype))
+    return (
+        ops.add(outputs, ops.cast(layer.bias, layer.compute_dtype)) if layer.use_bias else outputs
+    )
 
 
-def _padded(x, kernel):
+def _shifted(x, kernel) -> list:
+    """Maps shifted to each place of a kernel, row by row, with zeros beyond their edges."""
+    _, frames, bins, _ = ops.shape(x)
     height, width = kernel.shape[:2]
-    return ops.pad(x, ((0, 0), (height // 2, height // 2), (width // 2, width // 2), (0, 0)))
+    padded = ops.pad(x, ((0, 0), (height // 2, height // 2), (width // 2, width // 2), (0, 0)))
+    return [padded[:, i : i + frames, j : j + bins] for i in range(height) for j in range(width)]
 
 
 def product_of_patches(x, kernel):
     """Convolves as one matrix product: (batch, frames, bins, channels) to (..., filters)."""
     batch, frames, bins, _ = ops.shape(x)
-    height, width, channels, filters = kernel.shape
-    padded = _padded(x, kernel)
-    patches = ops.concatenate(
-        [padded[:, i : i + frames, j : j + bins] for i in range(height) for j in range(width)],
-        axis=-1,
-    )  # (batch, frames, bins, height * width * channels)
-    size = height * width * channels
+    patches = ops.concatenate(_shifted(x, kernel), axis=-1)  # (batch, frames, bins, size)
+    size, filters = math.prod(kernel.shape[:-1]), kernel.shape[-1]
     outputs = ops.matmul(ops.reshape(patches, (-1, size)), ops.reshape(kernel, (size, filters)))
     return ops.reshape(outputs, (batch, frames, bins, filters))
 
@@ -209,31 +194,15 @@ def product_of_patches(x, kernel):
 def shifted_sum(x, kernel):
     """Convolves a single channel, or every channel by itself.
 
-    Args:
-        x: (batch, frames, bins, 1) or (batch, frames, bins, n).
-        kernel: (height, width, n).
-
-    Returns:
-        (batch, frames, bins, n).
+    Takes (batch, frames, bins, 1) and a kernel (height, width, 1, n), or (batch, frames, bins, n)
+    and (height, width, n, 1); returns (batch, frames, bins, n).
     """
-    _, frames, bins, _ = ops.shape(x)
-    padded, outputs = _padded(x, kernel), 0
-    for i in range(kernel.shape[0]):
-        for j in range(kernel.shape[1]):
-            outputs += padded[:, i : i + frames, j : j + bins] * kernel[i, j]
-    return outputs
+    factors = ops.reshape(kernel, (math.prod(kernel.shape[:2]), -1))
+    return sum(shifted * factors[place] for place, shifted in enumerate(_shifted(x, kernel)))
 
 
 def winograd(x, kernel):
-    """Convolves by 3x3 in tiles of 2x2: F(2x2, 3x3).
-
-    Args:
-        x: (batch, frames, bins, channels), its shape known.
-        kernel: (3, 3, channels, filters).
-
-    Returns:
-        (batch, frames, bins, filters).
-    """
+    """Convolves (batch, frames, bins, channels), all known, by 3x3 in tiles of 2x2."""
     batch, frames, bins, channels = x.shape
     rows, columns = -(-frames // 2), -(-bins // 2)  # of tiles
     filters = kernel.shape[-1]
@@ -249,9 +218,9 @@ def winograd(x, kernel):
     products = [
         [
             ops.matmul(ops.reshape(tile, (-1, channels)), part)
-            for tile, part in zip(row_of_tiles, row_of_kernels, strict=True)
+            for tile, part in zip(*line, strict=True)
         ]
-        for row_of_tiles, row_of_kernels in zip(tiles, kernels, strict=True)
+        for line in zip(tiles, kernels, strict=True)
     ]
     outputs = _both_ways(_of_output, products)  # [2][2] of (batch * rows * columns, filters)
     shape = (batch, rows, columns, filters)

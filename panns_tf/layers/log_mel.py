@@ -1,5 +1,6 @@
 """Waveform to log-mel spectrogram: the front end of every spectrogram network."""
 
+import dataclasses
 import math
 
 import keras
@@ -27,7 +28,7 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 
 def mel_matrix(frontend: Frontend) -> np.ndarray:
-    """Returns the mel filters: float64, shape (window_size // 2 + 1, mel_bins).
+    """The mel filters: float64, shape (window_size // 2 + 1, mel_bins).
 
     Triangles on the Slaney scale, each of area 1 (Slaney's normalisation); equal to
     ``librosa.filters.mel(...).T``. Written out because importing librosa at inference would
@@ -43,7 +44,7 @@ def mel_matrix(frontend: Frontend) -> np.ndarray:
 
 
 def analysis_window(frontend: Frontend) -> np.ndarray:
-    """Returns the periodic window: float64, shape (window_size,)."""
+    """The periodic window: float64, shape (window_size,)."""
     offset = {"hann": 0.5, "hamming": 0.54}[frontend.window]
     phase = 2 * np.pi * np.arange(frontend.window_size) / frontend.window_size
     return offset - (1 - offset) * np.cos(phase)
@@ -92,56 +93,49 @@ class LogMel(keras.layers.Layer):
         **kwargs,
     ):
         # Log-mel values reach -100 dB, where float16 and bfloat16 step by a tenth or half a dB.
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.frontend = Frontend(sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window)
         self.jit_compile = jit_compile
         # NumPy constants enter the graph as literals: no weights, nothing in a checkpoint.
         self._window = analysis_window(self.frontend).astype("float32")
         mel = mel_matrix(self.frontend).astype("float32")
         used = np.flatnonzero(mel.any(axis=1))  # bins outside fmin to fmax count for nothing
-        self._first, self._end = int(used[0]), int(used[-1]) + 1
-        self._mel = mel[self._first : self._end]
+        self._bins = slice(int(used[0]), int(used[-1]) + 1)
+        self._mel = mel[self._bins]
         self._compiled = compiled(self._log_mel)
 
-    def build(self, input_shape):
-        if len(input_shape) != 2:
-            raise ValueError(
-                f"LogMel expects (batch, samples); received shape {tuple(input_shape)}. "
-                "Average the channels and add a batch axis first."
-            )
-        self.built = True
+    def call(self, waveform):
+        self.compute_output_shape(waveform.shape)  # refuses what is no batch of clips
+        return (self._compiled if self.jit_compile else self._log_mel)(waveform)
 
     def _log_mel(self, waveform):
         half = self.frontend.window_size // 2
         samples = ops.shape(waveform)[1]
-        frames = samples // self.frontend.hop_size + 1
         # Reflection needs half + 1 samples; zeros make up what is missing.
         waveform = ops.pad(waveform, ((0, 0), (0, larger(0, half + 1 - samples))))
         waveform = ops.pad(waveform, ((0, 0), (half, half)), mode="reflect")
+        mel = self.mel_power(waveform, samples // self.frontend.hop_size + 1)
+        return 10 * ops.log10(ops.maximum(mel, SMALLEST_POWER))
+
+    def mel_power(self, waveform, frames):
+        """Mel energies (batch, frames, mel_bins) of a waveform whose ends are reflected."""
         framed = ops.extract_sequences(waveform, self.frontend.window_size, self.frontend.hop_size)
         # (batch, frames, window_size)
         real, imaginary = ops.rfft(framed[:, :frames] * self._window)
-        real, imaginary = (x[..., self._first : self._end] for x in (real, imaginary))
+        real, imaginary = real[..., self._bins], imaginary[..., self._bins]
         power = ops.square(real) + ops.square(imaginary)  # (batch, frames, bins)
-        mel = ops.matmul(power, self._mel)  # (batch, frames, mel_bins)
-        return 10 * ops.log10(ops.maximum(mel, SMALLEST_POWER))
-
-    def call(self, waveform):
-        if 0 in waveform.shape:
-            raise ValueError(
-                f"LogMel expects clips of at least one sample; received {waveform.shape}"
-            )
-        return (self._compiled if self.jit_compile else self._log_mel)(waveform)
-
-    def compute_output_spec(self, waveform):
-        return keras.KerasTensor(self.compute_output_shape(waveform.shape), "float32")
+        return ops.matmul(power, self._mel)
 
     def compute_output_shape(self, input_shape):
+        if len(input_shape) != 2 or 0 in input_shape:
+            raise ValueError(
+                "LogMel expects (batch, samples), clips of at least one sample; received shape "
+                f"{tuple(input_shape)}. Average the channels and add a batch axis first."
+            )
         batch, samples = input_shape
         frames = None if samples is None else 1 + samples // self.frontend.hop_size
         return (batch, frames, self.frontend.mel_bins)
 
     def get_config(self):
-        settings = {name: getattr(self.frontend, name) for name in Frontend.__dataclass_fields__}
+        settings = dataclasses.asdict(self.frontend)
         return {**super().get_config(), **settings, "jit_compile": self.jit_compile}

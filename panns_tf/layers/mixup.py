@@ -37,16 +37,8 @@ class Mixup(keras.layers.Layer):
     Source: ``do_mixup`` of the reference; Zhang et al. 2018.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.built = True
-
     def call(self, inputs):
         return mix(*inputs)
-
-    def compute_output_shape(self, input_shape):
-        (items, *rest), _ = input_shape
-        return (None if items is None else items // 2, *rest)
 
 
 class MixupLambda:

@@ -1,16 +1,18 @@
 """Layers that change lengths: zeros added, branches cropped, patches cut, segments repeated."""
 
+import functools
+
 import keras
 from keras import ops
 
 
 def larger(a, b):
-    """Returns the larger of two sizes: a number if both are, as JAX asks for."""
+    """The larger of two sizes: a number if both are, so that the shape stays known."""
     return max(a, b) if isinstance(a, int) and isinstance(b, int) else ops.maximum(a, b)
 
 
 def smaller(a, b):
-    """Returns the smaller of two sizes: a number if both are, as JAX asks for."""
+    """The smaller of two sizes: a number if both are."""
     return min(a, b) if isinstance(a, int) and isinstance(b, int) else ops.minimum(a, b)
 
 
@@ -27,18 +29,10 @@ class PadToMinimum(keras.layers.Layer):
     def __init__(self, minimum: int, **kwargs):
         super().__init__(**kwargs)
         self.minimum = minimum
-        self.built = True
 
     def call(self, waveform):
         missing = larger(self.minimum - ops.shape(waveform)[1], 0)
         return ops.pad(waveform, ((0, 0), (0, missing)))
-
-    def compute_output_spec(self, waveform):
-        return keras.KerasTensor(self.compute_output_shape(waveform.shape), self.compute_dtype)
-
-    def compute_output_shape(self, input_shape):
-        batch, samples = input_shape
-        return (batch, None if samples is None else max(samples, self.minimum))
 
     def get_config(self):
         return {**super().get_config(), "minimum": self.minimum}
@@ -55,25 +49,9 @@ class ConcatenateInTime(keras.layers.Layer):
     Output shape: (batch, smallest frames, mel_bins, all channels).
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.built = True
-
     def call(self, inputs):
-        frames = ops.shape(inputs[0])[1]
-        for other in inputs[1:]:
-            frames = smaller(frames, ops.shape(other)[1])
+        frames = functools.reduce(smaller, (ops.shape(x)[1] for x in inputs))
         return ops.concatenate([x[:, :frames] for x in inputs], axis=-1)
-
-    def compute_output_spec(self, inputs):
-        shape = self.compute_output_shape([x.shape for x in inputs])
-        return keras.KerasTensor(shape, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape):
-        lengths = [shape[1] for shape in input_shape]
-        frames = None if None in lengths else min(lengths)
-        channels = sum(shape[-1] for shape in input_shape)
-        return (input_shape[0][0], frames, *input_shape[0][2:-1], channels)
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")
@@ -91,11 +69,9 @@ class RepeatSegments(keras.layers.Layer):
     """
 
     def __init__(self, frames_per_segment: int, hop_size: int, **kwargs):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.frames_per_segment = frames_per_segment
         self.hop_size = hop_size
-        self.built = True
 
     def call(self, inputs):
         segments, waveform = inputs
@@ -103,28 +79,14 @@ class RepeatSegments(keras.layers.Layer):
         last = ops.shape(segments)[1] - 1
         return ops.take(segments, ops.minimum(frame // self.frames_per_segment, last), axis=1)
 
-    def compute_output_spec(self, inputs):
-        shape = self.compute_output_shape([x.shape for x in inputs])
-        return keras.KerasTensor(shape, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape):
-        (batch, _, classes), (_, samples) = input_shape
-        return (batch, None if samples is None else 1 + samples // self.hop_size, classes)
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "frames_per_segment": self.frames_per_segment,
-            "hop_size": self.hop_size,
-        }
+        sizes = {"frames_per_segment": self.frames_per_segment, "hop_size": self.hop_size}
+        return {**super().get_config(), **sizes}
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class CutPatches(keras.layers.Layer):
-    """Cuts clips into patches of equal length; frames that fill no patch are dropped.
-
-    Args:
-        frames: frames of a patch.
+    """Cuts clips into patches of ``frames`` frames; those that fill no patch are dropped.
 
     Input shape: (batch, frames of the clip, ...), at least ``frames``.
     Output shape: (batch * patches, frames, ...), patches of a clip in order.
@@ -133,19 +95,10 @@ class CutPatches(keras.layers.Layer):
     def __init__(self, frames: int, **kwargs):
         super().__init__(**kwargs)
         self.frames = frames
-        self.built = True
 
     def call(self, x):
         whole = ops.shape(x)[1] // self.frames * self.frames
         return ops.reshape(x[:, :whole], (-1, self.frames, *x.shape[2:]))
-
-    def compute_output_spec(self, x):
-        return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
-
-    def compute_output_shape(self, input_shape):
-        batch, frames, *rest = input_shape
-        known = batch is not None and frames is not None
-        return (batch * (frames // self.frames) if known else None, self.frames, *rest)
 
     def get_config(self):
         return {**super().get_config(), "frames": self.frames}
@@ -159,21 +112,7 @@ class PatchesOfClips(keras.layers.Layer):
     Output shape: (batch, patches, features).
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.built = True
-
     def call(self, inputs):
         patches, clips = inputs
-        clips_in_batch = ops.shape(clips)[0]
-        per_clip = ops.shape(patches)[0] // clips_in_batch
-        return ops.reshape(patches, (clips_in_batch, per_clip, patches.shape[-1]))
-
-    def compute_output_spec(self, inputs):
-        shape = self.compute_output_shape([x.shape for x in inputs])
-        return keras.KerasTensor(shape, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape):
-        (patches, features), (clips, *_) = input_shape
-        known = patches is not None and clips is not None
-        return (clips, patches // clips if known else None, features)
+        per_clip = ops.shape(patches)[0] // ops.shape(clips)[0]
+        return ops.reshape(patches, (ops.shape(clips)[0], per_clip, patches.shape[-1]))

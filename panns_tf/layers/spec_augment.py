@@ -35,8 +35,7 @@ class SpecAugment(keras.layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         for name, value in (("time_width", time_width), ("frequency_width", frequency_width)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1; received {value}")
@@ -45,14 +44,9 @@ class SpecAugment(keras.layers.Layer):
         self.stripes = stripes
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
 
     def draw(self, clips: int, total: int, width_bound: int):
-        """Draws stripes over an axis of ``total`` positions.
-
-        Returns:
-            Starts and widths, int32 tensors of shape (clips, stripes).
-        """
+        """Samples starts and widths, int32 (clips, stripes), on an axis of ``total`` places."""
         shape = (clips, self.stripes)
         widths = keras.random.randint(shape, 0, width_bound, "int32", self.seed_generator)
         room = ops.maximum(total - widths, 1)
@@ -62,7 +56,7 @@ class SpecAugment(keras.layers.Layer):
         return ops.minimum(starts, room - 1), widths
 
     def keep(self, clips: int, total: int, width_bound: int):
-        """Draws a mask: bool tensor of shape (clips, total), False within a stripe."""
+        """Samples a mask: bool tensor of shape (clips, total), False within a stripe."""
         starts, widths = self.draw(clips, total, width_bound)
         position = ops.arange(total)[None, None]
         starts, widths = starts[..., None], widths[..., None]  # (clips, stripes, 1)
@@ -77,14 +71,6 @@ class SpecAugment(keras.layers.Layer):
         in_frequency = self.keep(clips, mel_bins, self.frequency_width)[:, None, :]
         return ops.where(ops.logical_and(in_time, in_frequency), log_mel, 0.0)
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "time_width": self.time_width,
-            "frequency_width": self.frequency_width,
-            "stripes": self.stripes,
-            "seed": self.seed,
-        }
+        names = ("time_width", "frequency_width", "stripes", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
