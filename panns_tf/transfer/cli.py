@@ -2,8 +2,6 @@
 
 import argparse
 import dataclasses
-import shlex
-from pathlib import Path
 
 from panns_tf.config import NetworkOverrides
 from panns_tf.inference.cli import (
@@ -14,13 +12,11 @@ from panns_tf.inference.cli import (
     recordings_of,
 )
 from panns_tf.inference.output import TABLES, Output
-from panns_tf.run import FINAL
 from panns_tf.transfer.settings import (
     FinetuneConfig,
     Options,
     finetune_config,
     finetune_options,
-    given_overrides,
 )
 from tfrecords.files import check_output_file, check_output_folder
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
@@ -48,66 +44,25 @@ examples:
 def add_finetune_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `finetune`."""
     parser.description, parser.epilog = _FINETUNE, _FINETUNE_EXAMPLES
-    add_flags(parser, Options)
-    add_flags(parser, FinetuneConfig)
-    add_flags(parser, NetworkOverrides)
+    for settings in (Options, FinetuneConfig, NetworkOverrides):
+        add_flags(parser, settings)
 
 
 def run_finetune(args: argparse.Namespace) -> None:
     """Trains, tests, writes and prints."""
     # What needs no TensorFlow is checked before it is imported.
     options, config = finetune_options(args), finetune_config(args)
-    overrides = given_overrides(args)
-    if options.cache is not None and options.cache.exists() and not options.cache.is_dir():
-        raise ValueError(f"--cache {options.cache} is a file; name a folder")
-    if options.output is not None:
-        check_output_folder(options.output)
+    overrides = NetworkOverrides(**given_settings(args, NetworkOverrides)).overrides
+    for flag, folder in (("--cache", options.cache), ("--output", options.output)):
+        if folder is not None:
+            check_output_folder(folder, flag)
     task, dataset = _dataset(options)
     if dataset.multi_label and options.metric not in (None, "mAP"):
         raise ValueError(f"--metric {options.metric} needs clips of one label each; take mAP")
-
     quiet_tensorflow()
-    from panns_tf.models.registry import find
-    from panns_tf.training.distribution import numerics
-    from panns_tf.transfer import runner
-    from panns_tf.transfer.embeddings import cache_folder
-    from panns_tf.transfer.experiment import Experiment
-    from panns_tf.transfer.model import check_overrides, kept_overrides, read_pretrained
-    from panns_tf.transfer.results import check_folder, remove_others
-    from panns_tf.transfer.store import window_seconds
+    from panns_tf.transfer.runner import finetune
 
-    pretrained, arch = None, options.arch or "Cnn14"
-    if config.strategy == "scratch":
-        arch = find(arch).name
-    else:
-        pretrained = read_pretrained(options.arch, options.weights or "audioset")
-        check_overrides(pretrained, overrides)
-        overrides, arch = kept_overrides(pretrained), pretrained.arch.name
-    paths = [clip.path for clip in dataset.clips]
-    seconds = options.clip_seconds or window_seconds(paths, task.clip_seconds if task else None)
-    experiment = Experiment(dataset, task, arch, overrides, config, options, seconds)
-    output = options.output or Path("runs") / f"{_plain(dataset.name)}-{arch.lower()}"
-    check_output_folder(output)
-    for clip in dataset.clips:
-        if clip.path.resolve().is_relative_to(output.resolve()):
-            raise ValueError(
-                f"--output {output} holds clips of the data set, such as {clip.clip_id}; choose "
-                "another folder"
-            )
-    if options.force:
-        remove_others(output, experiment)
-    check_folder(output, experiment)
-    print(f"{experiment.title}: {arch}, {config.strategy}. Results go to {output}")
-    try:
-        with numerics(config.precision, config.seed):
-            done, results = runner.run(experiment, output, pretrained, cache_folder(options.cache))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command") from None
-    for line in runner.write_report(output, done, results):
-        print(line)
-    print(f"Results: {output / 'results.json'}, {output / 'report.html'}")
-    if (output / FINAL).is_file():
-        print(f"Next: panns-tf predict FILES --model {shlex.quote(str(output))}")
+    finetune(task, dataset, config, options, overrides)
 
 
 def _dataset(options: Options):
@@ -131,11 +86,6 @@ def _dataset(options: Options):
     )
 
 
-def _plain(name: str) -> str:
-    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
-    return kept.strip("-").lower() or "data"
-
-
 _PREDICT = """\
 Print the classes of new recordings by a network that was trained on a task.
 
@@ -156,9 +106,7 @@ examples:
 class PredictSettings:
     """Which classes are shown."""
 
-    model: str = setting(
-        help="a run directory or a .keras file of a network that was trained on the task"
-    )
+    model: str = setting(help="run directory or .keras file of a network trained on the task")
     top: int | None = setting(
         None,
         "classes at most",
@@ -167,11 +115,7 @@ class PredictSettings:
         shown="1 where a clip has one label, else all above --threshold",
     )
     threshold: float = setting(
-        0.5,
-        "least probability where a clip may have several labels",
-        minimum=0,
-        maximum=1,
-        metavar="P",
+        0.5, "least probability where a clip may have several labels", minimum=0, maximum=1
     )
 
     def __post_init__(self) -> None:
@@ -189,9 +133,10 @@ def add_predict_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_predict(args: argparse.Namespace) -> int:
     """Predicts recordings; the exit status is 1 if one could not be read."""
-    shown = PredictSettings(**given_settings(args, PredictSettings))
-    where = OutputSettings(**given_settings(args, OutputSettings))
-    model = ModelSettings(**given_settings(args, ModelSettings))
+    shown, where, model = (
+        settings(**given_settings(args, settings))
+        for settings in (PredictSettings, OutputSettings, ModelSettings)
+    )
     if where.output is not None:
         check_output_file(where.output, force=where.force, suffixes=TABLES)
     quiet_tensorflow()

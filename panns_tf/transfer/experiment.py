@@ -17,10 +17,7 @@ class Experiment:
     Attributes:
         dataset: of a task, or of a user; the latter may still be without splits.
         task: of the paper, or None.
-        arch: name of the network.
         overrides: of the network, as for `panns_tf.create_model`.
-        config: of the trainings.
-        options: splits, numbers of clips, seeds and folds to run.
         clip_seconds: length of the windows of test clips, whose predictions are averaged.
         seconds: of the whole run, or None before its end.
     """
@@ -59,8 +56,7 @@ class Experiment:
     def settings(self) -> dict:
         """The settings that change something, by name."""
         used = used_settings(self.strategy) - {"strategy"}
-        settings = dataclasses.asdict(self.config).items()
-        found = {name: value for name, value in settings if name in used}
+        found = {name: value for name, value in vars(self.config).items() if name in used}
         return found | {"clip seconds": self.clip_seconds, **self.overrides}
 
     @property
@@ -80,20 +76,18 @@ class Experiment:
         known = PUBLISHED.get(self.task.name) if self.task else None
         if known is None:
             return None, ""
-        if self.why_not:
-            return None, f"not compared: {self.why_not}"
+        value, why_not = known.results().get(self.strategy), self.why_not
         if count is not None:
-            return None, "not compared: it gives results with all clips"
-        if not hasattr(known, self.strategy):
-            return None, f"not compared: it has no {self.strategy}"
-        value = getattr(known, self.strategy)
-        return value, "not compared: its printed value is in doubt" if value is None else ""
+            why_not = why_not or "it gives results with all clips"
+        if value is None:
+            why_not = why_not or f"it has no certain result of {self.strategy}"
+        return (None, f"not compared: {why_not}") if why_not else (value, "")
 
-    def identity(self, fingerprint: str | None) -> dict:
-        """What decides the results, by which kept ones of the same run are recognised.
+    def identity(self, weights: str | None, sounds: str) -> dict:
+        """What decides the results, by which kept ones are recognised.
 
         Args:
-            fingerprint: of the pretrained network, or None.
+            weights, sounds: digests of the pretrained network and of the audio.
         """
         dataset, options = self.dataset, self.options
         clips = [(clip.clip_id, clip.labels, clip.fold, clip.group) for clip in dataset.clips]
@@ -104,8 +98,9 @@ class Experiment:
             **{name: getattr(self, name) for name in ("arch", "overrides", "clip_seconds")},
             **{name: getattr(options, name) for name in ("folds", "test", "validation")},
             "metric": self.metric,
-            "fingerprint": fingerprint,
             "classes": list(dataset.classes),
             "clips": len(clips),
+            "fingerprint": weights,
             "labelling": hashlib.sha256(labelling.encode()).hexdigest()[:16],
+            "sounds": sounds,
         }

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -35,34 +35,19 @@ class Trained:
     """A trained network and its test.
 
     Attributes:
+        network: as trained; the next training of a head changes it.
         steps, seconds: of the training.
-        best_step: whose weights were kept.
         history: lines of ``metrics.jsonl``.
         score: probabilities of the test clips, (clips, classes).
-        network: makes or returns the network.
+        notes: what a user should know of the training.
     """
 
+    network: Network
     steps: int
     seconds: float
-    best_step: int
     history: Sequence[Mapping]
     score: np.ndarray
-    network: Callable[[], Network]
-
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know of the training."""
-        notes = []
-        if self.best_step < self.steps:
-            notes.append(
-                f"stopped after {self.steps} updates; the weights are those of update "
-                f"{self.best_step}"
-            )
-        if len(self.score) > 1 and np.ptp(self.score, axis=0).max() < 1e-6:
-            notes.append(
-                f"the network predicts the same for every test clip: {self.steps} updates were "
-                "too few or too large; try more --epochs, or another --learning-rate"
-            )
-        return tuple(notes)
+    notes: tuple[str, ...] = ()
 
 
 class Finetuner:
@@ -87,9 +72,15 @@ class Finetuner:
         """Trains on a split and tests it."""
         config = dataclasses.replace(self._config, seed=seed)
         with numerics(config.precision, seed):
-            if config.strategy in FROZEN:
-                return self._train_head(config, split)
-            return self._train_network(config, split)
+            train = self._train_head if config.strategy in FROZEN else self._train_network
+            trained = train(config, split)
+        if len(trained.score) > 1 and np.ptp(trained.score, axis=0).max() < 1e-6:
+            note = (
+                f"the network predicts the same for every test clip: {trained.steps} updates were "
+                "too few or too large; try more --epochs, or another --learning-rate"
+            )
+            return dataclasses.replace(trained, notes=(*trained.notes, note))
+        return trained
 
     def _new_network(self) -> Network:
         config, overrides = self._config, self._experiment.overrides
@@ -108,47 +99,37 @@ class Finetuner:
     def _train_network(self, config: FinetuneConfig, split: Split) -> Trained:
         network = self._new_network()
         clips = split.train if config.patience else (*split.train, *split.validation)
-        steps, epoch = config.steps(len(clips)), config.steps_per_epoch(len(clips))
+        epoch = config.steps_per_epoch(len(clips))
+        steps = max(config.min_steps, config.epochs * epoch)
         if epoch * 4 < config.min_steps:  # with few clips an epoch is a moment
             epoch = max(1, config.min_steps // 20)
         settings = TrainConfig.from_settings(
             config, arch=network.arch.name, steps=steps, eval_steps=epoch, log_steps=epoch
         )
         weights = class_weights(self._target[list(clips)]) if config.class_weights else None
-        evaluate = None
-        if config.patience and split.validation:
-            evaluate = functools.partial(self._validate, network, list(split.validation))
+        crop = round((config.crop_seconds or 0) * self._store.sample_rate) or self._size
+        validates = config.patience and split.validation
         trainer = Trainer(
             settings,
             network,
-            RandomCrops(
-                settings, self._store, self._target, clips, self._crop(config), config.sampling
-            ),
-            evaluate=evaluate,
+            RandomCrops(settings, self._store, self._target, clips, crop, config.sampling),
+            evaluate=functools.partial(self._validate, network, split) if validates else None,
             monitor=("validation", "negative_error"),
             groups=_groups(network, config, epoch),
             loss=loss_for(network.arch.activation, weights),
-            early_stopping=EarlyStopping(config.patience, config.min_steps) if evaluate else None,
+            early_stopping=EarlyStopping(config.patience, config.min_steps) if validates else None,
         )
         result = trainer.train()
-        history = [
-            {name: row[name] for name in ("step", "loss", "validation") if name in row}
-            for row in result.history
-        ]
+        shown = ("step", "loss", "validation")
+        history = [{name: row[name] for name in shown if name in row} for row in result.history]
+        notes = ()
+        if validates and result.best_step < result.steps:
+            notes = (
+                f"stopped after {result.steps} updates; the weights are those of update "
+                f"{result.best_step}",
+            )
         score = self._scores(network, split.test)
-        return Trained(
-            result.steps,
-            result.seconds,
-            result.best_step or result.steps,
-            history,
-            score,
-            lambda: network,
-        )
-
-    def _crop(self, config: FinetuneConfig) -> int:
-        if config.crop_seconds is None:
-            return self._size
-        return round(config.crop_seconds * self._store.sample_rate)
+        return Trained(network, result.steps, result.seconds, history, score, notes)
 
     def _scores(self, network: Network, numbers: Sequence[int]) -> np.ndarray:
         """Probabilities of clips, (clips, classes), the mean over the windows of each."""
@@ -157,15 +138,15 @@ class Finetuner:
         scores = self._store.predict(
             lambda batch: predict(tf.constant(batch)).numpy(), places, self._size, _BATCH
         )
-        return mean_by_owner(scores, owner, len(numbers))
+        return mean_by_owner(scores, owner)
 
-    def _validate(self, network: Network, numbers: list[int]) -> dict[str, float]:
-        score, target = self._scores(network, numbers), self._target[numbers]
-        # With few clips many metrics are equal; the smaller error is the better then.
-        error = float(np.mean((target - score) ** 2))
+    def _validate(self, network: Network, split: Split) -> dict[str, float]:
+        score = self._scores(network, split.validation)
+        target = self._target[list(split.validation)]
         return {
             "validation": metric_of(self._experiment.metric, target, score),
-            "negative_error": -error,
+            # With few clips many metrics are equal; the smaller error is the better then.
+            "negative_error": -float(np.mean((target - score) ** 2)),
         }
 
     # ---- the new layers on a frozen network
@@ -176,10 +157,24 @@ class Finetuner:
         network = self._new_network()
         return network, trunk_and_head(network)[1]
 
+    @functools.cached_property
+    def _embeddings(self) -> list[np.ndarray]:
+        """Embeddings of the windows of each clip."""
+        places, owner = self._store.windows(range(len(self._store)), self._size)
+        embedded = embed_windows(self._pretrained, self._store, places, self._size, self._cache)
+        return np.split(embedded, np.flatnonzero(np.diff(owner)) + 1)
+
+    def _embedded(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings of the windows of clips, and the position of each window's clip."""
+        parts = [self._embeddings[number] for number in numbers]
+        return np.concatenate(parts), np.repeat(
+            np.arange(len(parts)), [len(part) for part in parts]
+        )
+
     def _train_head(self, config: FinetuneConfig, split: Split) -> Trained:
-        network, head = self._task_network
+        network, network_head = self._task_network
         keras.utils.set_random_seed(config.seed)
-        head = keras.models.clone_model(head)  # with new weights
+        head = keras.models.clone_model(network_head)  # with new weights and random states
         clips = (*split.train, *split.validation)
         embedded, owner = self._embedded(clips)
         target = self._target[list(clips)][owner]
@@ -188,39 +183,11 @@ class Finetuner:
             line = fit_probe(head, network.arch, embedded, target, owner >= len(split.train))
         else:
             line = fit_head(head, network.arch, config, embedded, target)
+        network_head.set_weights(head.get_weights())
         seconds = time.monotonic() - began
         embedded, owner = self._embedded(split.test)
-        score = mean_by_owner(probabilities(head, network.arch, embedded), owner, len(split.test))
-
-        def trained() -> Network:
-            for layer in head.layers:
-                if layer.weights:
-                    network.get_layer(layer.name).set_weights(layer.get_weights())
-            return network
-
-        return Trained(line["step"], seconds, line["step"], [line], score, trained)
-
-    def _embedded(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings of the windows of clips, and the position of each window's clip."""
-        embedded, first = self._all_embedded
-        rows = [np.arange(first[number], first[number + 1]) for number in numbers]
-        owner = np.repeat(np.arange(len(numbers)), [len(part) for part in rows])
-        return embedded[np.concatenate(rows)], owner
-
-    @functools.cached_property
-    def _all_embedded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings of all clips of the splits, and the first window of each clip."""
-        parts = (
-            part
-            for s in self._experiment.dataset.splits
-            for part in (s.train, s.validation, s.test)
-        )
-        used = sorted({number for part in parts for number in part})
-        places, owner = self._store.windows(used, self._size)
-        counts = np.zeros(len(self._store), np.int64)
-        counts[used] = np.bincount(owner, minlength=len(used))
-        embedded = embed_windows(self._pretrained, self._store, places, self._size, self._cache)
-        return embedded, np.concatenate([[0], np.cumsum(counts)])
+        score = mean_by_owner(probabilities(head, network.arch, embedded), owner)
+        return Trained(network, line["step"], seconds, [line], score)
 
 
 def _groups(network: Network, config: FinetuneConfig, epoch: int) -> tuple[LayerGroup, ...]:
@@ -234,16 +201,7 @@ def _groups(network: Network, config: FinetuneConfig, epoch: int) -> tuple[Layer
 
 
 class RandomCrops(TrainingData):
-    """Batches of random crops of training clips.
-
-    Args:
-        config: of the training.
-        store: the audio.
-        target: (clips of the data set, classes).
-        clips: numbers of the training clips.
-        size: samples of a crop; shorter clips end in zeros.
-        sampling: ``"shuffled"`` or ``"balanced"``.
-    """
+    """Batches of random crops of ``size`` samples of training clips; short ones end in zeros."""
 
     def __init__(
         self,
@@ -266,24 +224,20 @@ class RandomCrops(TrainingData):
     def batches(self, step: int) -> Iterator:
         """See `TrainingData`."""
         clips, classes = self._config.clips_per_step, self._target.shape[1]
-
-        def shaped(number) -> dict:
-            kinds = (tf.int16, tf.float32)
-            waveform, target = tf.numpy_function(self._batch, [number], kinds)
-            return {
-                "waveform": tf.ensure_shape(waveform, (clips, self._size)),
-                "target": tf.ensure_shape(target, (clips, classes)),
-            }
-
-        steps = tf.data.Dataset.range(step, len(self._order))
-        data = steps.map(shaped, num_parallel_calls=2, deterministic=True)
+        signature = {
+            "waveform": tf.TensorSpec((clips, self._size), tf.int16),
+            "target": tf.TensorSpec((clips, classes), tf.float32),
+        }
+        data = tf.data.Dataset.from_generator(
+            lambda: map(self._batch, range(step, len(self._order))), output_signature=signature
+        )
         return iter(add_mixup(data, self._config, step).prefetch(4))
 
-    def _batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng((self._config.seed, int(step)))
+    def _batch(self, step: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng((self._config.seed, step))
         rows = []
         for number in self._order[step]:
             spare = int(self._store.lengths[number]) - self._size
             start = int(rng.integers(spare + 1)) if spare > 0 else 0
             rows.append(self._store.cut(number, start, self._size))
-        return np.stack(rows), self._target[self._order[step]]
+        return {"waveform": np.stack(rows), "target": self._target[self._order[step]]}

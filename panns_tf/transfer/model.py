@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import keras
@@ -16,10 +15,11 @@ from panns_tf.weights.loading import AUDIOSET
 
 #: Hidden layers of Freeze_L3's classifier; the paper gives no widths.
 HIDDEN = (512, 512)
-#: Layers that depend on the classes; a new task gets new ones.
-CLASSIFIER = re.compile(r"fc_audioset|att_block\..*|fc_hidden\d+")
-#: A layer group is named by the first part of its layers' names that holds a number.
-_GROUP = re.compile(r"(?:resnet\.layer\d+|features\.\d+|[a-z_]*\d+)")
+
+
+def is_classifier(layer: keras.layers.Layer) -> bool:
+    """Whether a layer depends on the classes; a new task gets new ones."""
+    return layer.name.startswith(("fc_audioset", "att_block.", "fc_hidden"))
 
 
 def read_pretrained(arch: str | None, weights: str) -> Network:
@@ -45,8 +45,11 @@ def read_pretrained(arch: str | None, weights: str) -> Network:
     return network
 
 
-def check_overrides(pretrained: Network, overrides: dict) -> None:
-    """Raises ValueError if the user wants another front end than a pretrained network has."""
+def kept_overrides(pretrained: Network, overrides: dict) -> dict:
+    """A pretrained network's overrides but for those of its classifier and of training.
+
+    Raises ValueError if the user wants another front end, by ``overrides``, than it has.
+    """
     for name, value in overrides.items():
         owner = pretrained.arch if name == "embedding_size" else pretrained.arch.frontend
         if getattr(owner, name) != value:
@@ -54,10 +57,6 @@ def check_overrides(pretrained: Network, overrides: dict) -> None:
                 f"--{name.replace('_', '-')} {value}: the pretrained {pretrained.arch.name} has "
                 f"{getattr(owner, name)}; leave it out, or take --strategy scratch"
             )
-
-
-def kept_overrides(pretrained: Network) -> dict:
-    """A pretrained network's overrides but for those of its classifier and of training."""
     changed = ("hidden", "activation", "dropout", "spec_augment")
     return {name: value for name, value in pretrained.overrides.items() if name not in changed}
 
@@ -89,23 +88,16 @@ def new_network(
     hidden = {"hidden": HIDDEN} if strategy == "freeze_l3" else {}
     network = Network(arch, len(labels), **overrides, activation=activation, **hidden)
     network.labels = list(labels)
-    if pretrained is None:
-        return network
-    sources = {layer.name: layer for layer in pretrained.layers if layer.weights}
-    differing = []
-    for layer in network.layers:
-        if layer.weights and not CLASSIFIER.fullmatch(layer.name):
-            source = sources.get(layer.name)
-            shapes = [tuple(v.shape) for v in layer.weights]
-            if source is None or [tuple(v.shape) for v in source.weights] != shapes:
-                differing.append(layer.name)
-            else:
-                layer.set_weights(source.get_weights())
-    if differing:
-        raise ValueError(
-            f"the pretrained {arch} differs from the new one in {len(differing)} layers, "
-            f"first {differing[0]}; take its own settings, or others' weights"
-        )
+    sources = {layer.name: layer.get_weights() for layer in pretrained.layers} if pretrained else {}
+    for layer in network.layers if pretrained else ():
+        if layer.weights and not is_classifier(layer):
+            try:
+                layer.set_weights(sources[layer.name])
+            except (KeyError, ValueError):
+                raise ValueError(
+                    f"the pretrained {arch} differs from the new one in {layer.name}; take its "
+                    "own settings, or others' weights"
+                ) from None
     return network
 
 
@@ -118,9 +110,8 @@ def trunk_and_head(network: Network) -> tuple[keras.Model, keras.Model]:
         to (batch, classes): logits where the network has one prediction for a clip, else
         probabilities, see `probabilities`.
     """
-    names = {layer.name for layer in network.layers}
-    embedding = network.get_layer("fc2" if "fc2" in names else "fc1").output
-    outputs = network.output["clipwise_output"]
+    last = "fc2" if network.arch.head == "patches" else "fc1"
+    embedding, outputs = network.get_layer(last).output, network.output["clipwise_output"]
     if network.arch.head == "clip":
         outputs = network.get_layer("fc_audioset").output
     return keras.Model(network.input, embedding), keras.Model(embedding, outputs)
@@ -145,15 +136,14 @@ def layer_groups(network: Network) -> list[list[keras.layers.Layer]]:
     groups: dict[str, list[keras.layers.Layer]] = {}
     for layer in network.layers:
         if layer.weights:
-            match = _GROUP.match(layer.name)
-            name = match.group() if match else layer.name
-            name = "classifier" if CLASSIFIER.fullmatch(layer.name) else name
+            first, _, rest = layer.name.partition(".")
+            numbered = first if first[-1].isdigit() else f"{first}.{rest.partition('.')[0]}"
+            name = "classifier" if is_classifier(layer) else numbered
             groups.setdefault(name, []).append(layer)
     found, waiting = [], []
-    for name, layers in groups.items():
+    for layers in groups.values():
         waiting += layers
-        alone = len(layers) == 1 and name != "classifier"
-        if not (alone and name.startswith(("bn", "pre_bn", "conv0", "pre_conv"))):
+        if "." in layers[0].name or layers[0].name.startswith("fc"):
             found.append(waiting)
             waiting = []
     return found
@@ -166,7 +156,7 @@ def fingerprint(network: Network) -> str:
     described = [arch.backbone, arch.head, arch.inputs, str(arch.frontend), arch.embedding_size]
     digest.update(json.dumps(described).encode())
     for layer in network.layers:
-        if layer.weights and not CLASSIFIER.fullmatch(layer.name):
+        if layer.weights and not is_classifier(layer):
             digest.update(layer.name.encode())
             for value in layer.get_weights():
                 digest.update(np.ascontiguousarray(value).data)

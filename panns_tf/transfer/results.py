@@ -2,33 +2,34 @@
 
 import json
 import math
-import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from panns_tf.figures.fewshot import ALL, COLUMNS, STRATEGIES
 from panns_tf.metrics import average_precision
+from panns_tf.metrics.bootstrap import Estimate, mean_estimate
 from panns_tf.transfer.experiment import Experiment
-from panns_tf.transfer.scores import (
-    FoldResult,
-    class_scores,
-    confusion,
-    estimate,
-    macro_f1,
-    mean_chance,
-    student_interval,
+from panns_tf.transfer.scores import FoldResult, class_scores, estimate, mean_chance
+from tfrecords.files import (
+    atomic,
+    finite,
+    read_csv,
+    read_json,
+    to_json,
+    write_atomic,
+    write_csv,
+    write_json,
 )
-from tfrecords.files import atomic, finite, read_csv, write_atomic, write_csv, write_json
 
 RESULTS, FEWSHOT, PREDICTIONS = "results.json", "fewshot.csv", "predictions.csv"
 PLAN = "plan.json"
 _KEY = ("strategy", "clips_per_class", "seed")
 _PREDICTION_COLUMNS = (
-    *("strategy", "clips_per_class", "seed", "fold", "clip_id", "label", "predicted"),
+    *(*_KEY, "fold", "clip_id", "label", "predicted"),
     *("probability", "probability_of_label"),
 )
 _ARRAYS = ("target", "score")
@@ -38,11 +39,6 @@ _DIGESTED = {
     "labelling": "the labels or splits",
     "sounds": "the sounds",
 }
-#: What reading a file raises that is cut off, damaged or of another version.
-_UNREADABLE = (
-    *(OSError, ValueError, KeyError, TypeError, EOFError),
-    *(NotImplementedError, zipfile.BadZipFile, zlib.error),
-)
 
 
 class ResultStore:
@@ -61,21 +57,19 @@ class ResultStore:
         self._folder = folder
         identity = json.loads(json.dumps(identity))  # tuples as lists, as a file gives them back
         path = folder / PLAN
-        if path.is_file() and not force:
-            try:
-                known = dict(json.loads(path.read_text()))
-            except (ValueError, TypeError):
-                known = {}
-            changed = [
-                _difference(name, known.get(name), identity.get(name))
-                for name in sorted(known.keys() | identity.keys())
-                if known.get(name) != identity.get(name)
-            ]
-            if changed:
-                raise ValueError(
-                    f"{folder.parents[1]} holds results of other settings "
-                    f"({'; '.join(changed)[:300]}); choose another --output, or add --force"
-                )
+        known = read_json(path) if path.is_file() and not force else identity
+        changed = [
+            f"{_DIGESTED[name]} differ"
+            if name in _DIGESTED
+            else f"{name} was {known.get(name)!r}, now {identity.get(name)!r}"
+            for name in sorted(known.keys() | identity.keys())
+            if known.get(name) != identity.get(name)
+        ]
+        if changed:
+            raise ValueError(
+                f"{folder.parents[1]} holds results of other settings "
+                f"({'; '.join(changed)[:300]}); choose another --output, or add --force"
+            )
         for old in folder.glob("*.npz") if force else ():
             old.unlink()
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,12 +81,9 @@ class ResultStore:
             with np.load(self._folder / f"{name}.npz") as file:
                 arrays = {key: file[key] for key in _ARRAYS}
                 said = json.loads(str(file["said"]))
-            for key in ("clip_ids", "groups", "notes"):
-                said[key] = tuple(said[key])
-            result = FoldResult(**said, **arrays)
-        except _UNREADABLE:
-            return None
-        return result if result.clip_ids == tuple(clip_ids) else None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None  # none yet, or damaged
+        return FoldResult(**said, **arrays) if said["clip_ids"] == list(clip_ids) else None
 
     def put(self, name: str, result: FoldResult) -> None:
         """Writes a result."""
@@ -102,36 +93,23 @@ class ResultStore:
             np.savez_compressed(file, said=np.array(json.dumps(said)), **arrays)
 
 
-def _difference(name: str, before, now) -> str:
-    """How a setting differs; of a digest only that it does."""
-    if any(re.fullmatch("[0-9a-f]{16,}", str(value)) for value in (before, now)):
-        return f"{_DIGESTED.get(name, name)} differ"
-    return f"{name} was {before!r}, now {now!r}"
-
-
-def name_of(run: Experiment) -> str:
-    """What results are kept under."""
-    return run.task.name if run.task else run.title
-
-
 def by_count(results: Iterable[FoldResult]) -> dict[int | None, list[FoldResult]]:
     """Groups results by the number of clips of each class, the fewest first, all last."""
     groups: dict[int | None, list[FoldResult]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda result: result.clips_per_class or math.inf):
         groups.setdefault(result.clips_per_class, []).append(result)
-    return dict(sorted(groups.items(), key=lambda pair: pair[0] or math.inf))
+    return groups
 
 
-def records_of(run: Experiment, results: Sequence[FoldResult]) -> list[dict]:
+def _records(run: Experiment, results: Sequence[FoldResult]) -> Iterator[dict]:
     """What ``results.json`` holds of a run: an object for each number of clips and seed."""
-    records = []
     for count, group in by_count(results).items():
         paper, why_not = run.paper(count)
         for seed in dict.fromkeys(result.seed for result in group):
             folds = [result for result in group if result.seed == seed]
             whole = estimate(folds, run.metric)
             record = {
-                "task": name_of(run),
+                "task": run.dataset.name,
                 "title": run.title,
                 "arch": run.arch,
                 "strategy": run.strategy,
@@ -149,14 +127,13 @@ def records_of(run: Experiment, results: Sequence[FoldResult]) -> list[dict]:
                 "comparable": not run.why_not,
                 "why_not": why_not or run.why_not,
                 "folds": [_fold(run, result) for result in folds],
-                "classes": list(run.dataset.classes),
+                "classes": run.dataset.classes,
                 "multi_label": run.dataset.multi_label,
-                "settings": {key: _plain(value) for key, value in run.settings.items()},
+                "settings": run.settings,
                 "notes": [*run.dataset.notes, *whole.notes],
                 "seconds": run.seconds,
             }
-            records.append(finite(record))
-    return records
+            yield finite(record)
 
 
 def _fold(run: Experiment, result: FoldResult) -> dict:
@@ -170,57 +147,38 @@ def _fold(run: Experiment, result: FoldResult) -> dict:
         "training_clips": result.training_clips,
         "steps": result.steps,
         "seconds": result.seconds,
-        "notes": list(result.notes),
+        "notes": result.notes,
     }
     if run.dataset.multi_label:
-        return fold | {"average_precision": average_precision(result.target, result.score).tolist()}
-    matrix = confusion([result])
-    classes = class_scores(matrix)
-    return fold | {
-        "macro_f1": macro_f1(matrix),
-        "recall": classes["recall"].tolist(),
-        "f1": classes["f1"].tolist(),
-        "confusion": matrix.tolist(),
-    }
-
-
-def _plain(value):
-    return value if isinstance(value, int | float | bool | None | str) else str(value)
+        return {**fold, "average_precision": average_precision(result.target, result.score)}
+    scores = class_scores(result.target, result.score)
+    kept = {name: scores[name] for name in ("recall", "f1", "confusion")}
+    return {**fold, "macro_f1": np.nanmean(scores["f1"]), **kept}
 
 
 def read_records(folder: Path) -> list[dict]:
-    """The records that earlier runs left in a folder; none if there is no file.
-
-    Raises:
-        ValueError: in one line, if it is damaged.
-    """
+    """The records that earlier runs left in a folder; ValueError if they are damaged."""
     path = folder / RESULTS
     if not path.is_file():
         return []
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))["results"]
-        for record in records:
-            _ = [record[name] for name in (*_KEY, *COLUMNS, "arch", "classes")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged ({type(error).__name__}); remove it, or choose another --output"
-        ) from None
+        records = read_json(path)["results"]
+        _ = [record[name] for record in records for name in (*_KEY, *COLUMNS, "arch", "classes")]
+    except (KeyError, TypeError):
+        raise ValueError(f"{path} is damaged; remove it, or choose another --output") from None
     return records
 
 
 def check_folder(folder: Path, run: Experiment) -> None:
     """Raises ValueError if a folder holds results that cannot be in one table with a run's."""
-    mine = (name_of(run), run.arch, run.metric, list(run.dataset.classes))
+    mine = {"task": run.dataset.name, "arch": run.arch, "metric": run.metric,
+            "classes": list(run.dataset.classes)}  # fmt: skip
     for record in read_records(folder):
-        theirs = (record["task"], record["arch"], record["metric"], record["classes"])
-        if theirs != mine:
-            what = f"{record['title']}, {record['arch']}, {record['metric']}"
-            wanted = f"{run.title}, {run.arch}, {run.metric}"
-            if what == wanted:
-                what, wanted = f"{what} with other classes", f"{wanted} with these"
+        other = [name for name, value in mine.items() if record[name] != value]
+        if other:
             raise ValueError(
-                f"{folder} holds results of {what}; received those of {wanted}: choose another "
-                "--output"
+                f"{folder} holds results of {record['task']}, {record['arch']}, "
+                f"{record['metric']}; received another {', '.join(other)}: choose another --output"
             )
 
 
@@ -233,21 +191,18 @@ def remove_others(folder: Path, run: Experiment) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def merged(old: Iterable[dict], new: Sequence[dict]) -> list[dict]:
+def _merged(old: Iterable[dict], new: Sequence[dict]) -> list[dict]:
     """Old and new rows; of those of the same strategy, number of clips and seed the new ones."""
-    replaced = {_key(row) for row in new}
-    rows = [*(row for row in old if _key(row) not in replaced), *new]
-    return sorted(rows, key=lambda row: _order(*_key(row)))
 
+    def key(row: dict) -> tuple[str, ...]:
+        return tuple(str(row[name]) for name in _KEY)
 
-def _key(row: dict) -> tuple[str, str, str]:
-    return tuple(str(row[name]) for name in _KEY)
+    def order(row: dict) -> tuple:
+        strategy, count, seed = key(row)
+        return known.index(strategy), math.inf if count == ALL else int(count), int(seed)
 
-
-def _order(strategy: str, count: str, seed: str) -> tuple:
-    known = list(STRATEGIES)
-    place = known.index(strategy) if strategy in known else len(known)
-    return place, strategy, math.inf if count == ALL else int(count), int(seed)
+    known, replaced = list(STRATEGIES), {key(row) for row in new}
+    return sorted([*(row for row in old if key(row) not in replaced), *new], key=order)
 
 
 def summary_of(records: Iterable[dict]) -> list[dict]:
@@ -259,18 +214,10 @@ def summary_of(records: Iterable[dict]) -> list[dict]:
             values.append(record["value"])
     rows = []
     for (strategy, count), values in groups.items():
-        low, high = student_interval(values) or (None, None)
-        rows.append(
-            {
-                "strategy": strategy,
-                "clips_per_class": count,
-                "mean": float(np.mean(values)) if values else None,
-                "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-                "low": low,
-                "high": high,
-                "seeds": len(values),
-            }
-        )
+        mean = mean_estimate(values) if values else Estimate(math.nan)
+        spread = np.std(values, ddof=1) if len(values) > 1 else math.nan
+        row = {"strategy": strategy, "clips_per_class": count, "mean": mean.value, "spread": spread}
+        rows.append({**row, "low": mean.low, "high": mean.high, "seeds": len(values)})
     return rows
 
 
@@ -278,29 +225,27 @@ def write_results(folder: Path, run: Experiment, results: Sequence[FoldResult]) 
     """Writes ``results.json``, ``fewshot.csv`` and ``predictions.csv``.
 
     Earlier results in these files stay, but for those of the same strategy, number of clips and
-    seed.
-
-    Returns:
-        The records of all runs in the folder.
+    seed. Returns the records of all runs in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    records = merged(read_records(folder), records_of(run, results))
+    records = _merged(read_records(folder), list(_records(run, results)))
     content = {"results": records, "summary": summary_of(records)}
-    write_atomic(folder / RESULTS, json.dumps(content, ensure_ascii=False, allow_nan=False))
+    write_atomic(folder / RESULTS, to_json(content, ensure_ascii=False))
     write_csv(folder / FEWSHOT, COLUMNS, records)
     path = folder / PREDICTIONS
-    old = [row for row in read_csv(path) if set(_KEY) <= set(row)] if path.is_file() else []
-    write_csv(path, _PREDICTION_COLUMNS, merged(old, list(_predictions(run, results))))
+    old = read_csv(path, _KEY) if path.is_file() else []
+    write_csv(path, _PREDICTION_COLUMNS, _merged(old, list(_predictions(run, results))))
     return records
 
 
-def _predictions(run: Experiment, results: Iterable[FoldResult]) -> Iterable[dict]:
+def _predictions(run: Experiment, results: Iterable[FoldResult]) -> Iterator[dict]:
     """A row for each test clip.
 
     Where clips have several labels these, and the predicted ones (a score of 0.5 or more), are
     joined by ``;``; the first probability is then the highest, the second the lowest of the true
     labels, empty if there is none.
     """
+    classes = run.dataset.classes
     for result in results:
         for clip, target, score in zip(result.clip_ids, result.target, result.score, strict=True):
             true, best = np.flatnonzero(target), int(score.argmax())
@@ -311,8 +256,8 @@ def _predictions(run: Experiment, results: Iterable[FoldResult]) -> Iterable[dic
                 "seed": result.seed,
                 "fold": result.fold,
                 "clip_id": clip,
-                "label": ";".join(run.dataset.classes[n] for n in true),
-                "predicted": ";".join(run.dataset.classes[n] for n in predicted),
+                "label": ";".join(classes[n] for n in true),
+                "predicted": ";".join(classes[n] for n in predicted),
                 "probability": float(score[best]),
                 "probability_of_label": float(score[true].min()) if len(true) else None,
             }

@@ -3,27 +3,31 @@
 import dataclasses
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from panns_tf.figures.fewshot import ALL, fewshot
 from panns_tf.models.network import Network
 from panns_tf.models.registry import find
 from panns_tf.run import CONFIG, FINAL, LOG
 from panns_tf.training.checkpoint import save_keras
+from panns_tf.training.distribution import numerics
 from panns_tf.transfer.dataset import Dataset, Split
+from panns_tf.transfer.embeddings import cache_folder
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.fewshot import short_classes, subset
 from panns_tf.transfer.finetune import Finetuner, Trained
-from panns_tf.transfer.model import fingerprint
+from panns_tf.transfer.model import fingerprint, kept_overrides, read_pretrained
 from panns_tf.transfer.predict import TRANSFER
-from panns_tf.transfer.report import duration, report_lines, write_page
-from panns_tf.transfer.results import FEWSHOT, ResultStore, write_results
+from panns_tf.transfer.report import duration, write_report
+from panns_tf.transfer.results import ResultStore, check_folder, remove_others
 from panns_tf.transfer.scores import FoldResult, metric_of
+from panns_tf.transfer.settings import FinetuneConfig, Options
 from panns_tf.transfer.splits import group_duplicates, make_splits, with_validation
-from panns_tf.transfer.store import AudioStore
-from tfrecords.files import write_atomic, write_csv, write_json
+from panns_tf.transfer.store import AudioStore, window_seconds
+from panns_tf.transfer.tasks import Task
+from tfrecords.files import check_output_folder, write_atomic, write_csv, write_json
 from tfrecords.progress import logger
 from tfrecords.text import some
 
@@ -32,16 +36,52 @@ REJECTED = "rejected.csv"
 PROBE_VALIDATION = 0.25
 
 
+def finetune(
+    task: Task | None, dataset: Dataset, config: FinetuneConfig, options: Options, overrides: dict
+) -> None:
+    """Trains, tests, writes and prints; ``overrides`` are those that the user gave."""
+    pretrained = None
+    if config.strategy == "scratch":
+        arch = find(options.arch or "Cnn14").name
+    else:
+        pretrained = read_pretrained(options.arch, options.weights or "audioset")
+        overrides, arch = kept_overrides(pretrained, overrides), pretrained.arch.name
+    paths = [clip.path for clip in dataset.clips]
+    seconds = options.clip_seconds or window_seconds(paths, task.clip_seconds if task else None)
+    experiment = Experiment(dataset, task, arch, overrides, config, options, seconds)
+    output = options.output or Path("runs") / f"{_plain(dataset.name)}-{arch.lower()}"
+    check_output_folder(output)
+    for clip in dataset.clips:
+        if clip.path.resolve().is_relative_to(output.resolve()):
+            raise ValueError(
+                f"--output {output} holds clips of the data set, such as {clip.clip_id}; choose "
+                "another folder"
+            )
+    if options.force:
+        remove_others(output, experiment)
+    check_folder(output, experiment)
+    print(f"{experiment.title}: {arch}, {config.strategy}. Results go to {output}")
+    try:
+        with numerics(config.precision, config.seed):
+            experiment, results = run(experiment, output, pretrained, cache_folder(options.cache))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command") from None
+    for line in write_report(output, experiment, results):
+        print(line)
+    print(f"Results: {output / 'results.json'}, {output / 'report.html'}")
+    if (output / FINAL).is_file():
+        print(f"Next: panns-tf predict FILES --model {shlex.quote(str(output))}")
+
+
+def _plain(name: str) -> str:
+    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+    return kept.strip("-").lower() or "data"
+
+
 def run(
     experiment: Experiment, output: Path, pretrained: Network | None, cache: Path
 ) -> tuple[Experiment, list[FoldResult]]:
     """Trains and tests what is missing of an experiment.
-
-    Args:
-        experiment: what to do.
-        output: folder of the results and the networks.
-        pretrained: a network, or None.
-        cache: folder of kept embeddings.
 
     Returns:
         The experiment on the clips that can be read, with splits, and the results.
@@ -55,8 +95,10 @@ def run(
     arch = find(experiment.arch).override(**experiment.overrides)
     paths = [clip.path for clip in experiment.dataset.clips]
     store = AudioStore(paths, arch.frontend.sample_rate, output, options.workers)
-    identity = experiment.identity(fingerprint(pretrained) if pretrained is not None else None)
-    identity["sounds"] = hashlib.sha256("".join(store.hashes).encode()).hexdigest()
+    identity = experiment.identity(
+        fingerprint(pretrained) if pretrained else None,
+        hashlib.sha256("".join(store.hashes).encode()).hexdigest(),
+    )
     folder = output / "parts" / f"{experiment.arch}-{config.strategy}"
     kept = ResultStore(folder, identity, options.force)
     dataset = group_duplicates(_readable(experiment.dataset, store, output), store.hashes)
@@ -71,12 +113,12 @@ def run(
     _announce(dataset, splits)
     experiment = dataclasses.replace(experiment, dataset=dataset)
     finetuner = Finetuner(experiment, store, pretrained, cache)
-    results = []
-    for count in options.counts:
-        for seed in options.trial_seeds(config.seed):
-            for split in splits:
-                trial = _Trial(experiment, split, count, seed)
-                results.append(trial.result(finetuner, kept, output))
+    results = [
+        _result(experiment, split, count, seed, finetuner, kept, output)
+        for count in options.counts
+        for seed in range(config.seed, config.seed + options.seeds)
+        for split in splits
+    ]
     return dataclasses.replace(experiment, seconds=time.monotonic() - began), results
 
 
@@ -94,9 +136,9 @@ def _readable(dataset: Dataset, store: AudioStore, output: Path) -> Dataset:
     rows = [(dataset.clips[number].clip_id, reason) for number, reason in errors.items()]
     write_csv(path, ("filename", "reason"), rows)
     numbers = [number for number in range(len(dataset.clips)) if number not in errors]
-    store.keep(numbers)
     reasons = some(list(errors.values()), separator="; ")
     note = f"{len(errors)} clips cannot be read and were left out ({REJECTED}): {reasons}"
+    store.keep(numbers)
     return dataset.keep(numbers).with_notes(note, *notes)
 
 
@@ -115,71 +157,65 @@ def _announce(dataset: Dataset, splits: Sequence[Split]) -> None:
     if len(splits) > 1:
         line += f"; folds {', '.join(split.name for split in splits)}"
     else:
-        parts = {"training": splits[0].train, "validation": splits[0].validation,
-                 "test": splits[0].test}  # fmt: skip
-        sizes = (f"{len(clips)} {name}" for name, clips in parts.items() if clips)
+        sizes = (f"{len(clips)} {name}" for name, clips in splits[0].parts().items() if clips)
         line += f": {', '.join(sizes)}"
     print(line)
     for note in dataset.notes:
         print(f"note: {note}")
 
 
-class _Trial:
-    """One training to come: a split with the clips that it trains on."""
-
-    def __init__(self, experiment: Experiment, split: Split, count: int | None, seed: int):
-        self._experiment, self._count, self._seed, self._notes = experiment, count, seed, []
-        dataset, config = experiment.dataset, experiment.config
-        if count is not None:
-            # There is nothing to stop by where clips are few: all of them may be chosen.
-            train = tuple(sorted((*split.train, *split.validation)))
-            split = dataclasses.replace(split, train=train, validation=())
-            note = short_classes(split, dataset, count)
-            self._notes = [note] if note else []
-            split = subset(split, dataset, count, seed)
-        elif config.patience:
-            split = with_validation(split, dataset, experiment.options.validation, seed)
-        if config.strategy == "linear_probe":
-            split = with_validation(split, dataset, PROBE_VALIDATION, seed)
-        self._split = split
-
-    def result(self, finetuner: Finetuner, kept: ResultStore, output: Path) -> FoldResult:
-        """Its result: from before, or of a training now, whose network is saved."""
-        experiment, split = self._experiment, self._split
-        dataset, options = experiment.dataset, experiment.options
-        name = f"{self._count or 'all'}-seed{self._seed}-fold{split.name}"
-        clips = [dataset.clips[number] for number in split.test]
-        folder = output if len(dataset.splits) == 1 else output / f"fold-{split.name}"
-        is_first = self._count is None and self._seed == experiment.config.seed
-        saves = options.save_models and is_first
-        result = kept.get(name, [clip.clip_id for clip in clips])
-        before = result is not None and (not saves or (folder / FINAL).is_file())
-        if not before:
-            trained = finetuner.train(split, self._seed)
-            result = FoldResult(
-                fold=split.name,
-                seed=self._seed,
-                clips_per_class=self._count,
-                clip_ids=tuple(clip.clip_id for clip in clips),
-                groups=tuple(clip.group for clip in clips),
-                target=dataset.target()[list(split.test)],
-                score=trained.score,
-                training_clips=len(split.train) + len(split.validation),
-                steps=trained.steps,
-                seconds=trained.seconds,
-                notes=(*self._notes, *trained.notes()),
-            )
-            if saves:
-                save_network(trained, experiment, split, folder)
-            kept.put(name, result)
-        value = metric_of(experiment.metric, result.target, result.score)
-        took = "from before" if before else duration(result.seconds)
-        clips = "" if self._count is None else f"{self._count} clips of a class, "
-        logger.info(
-            f"  {clips}seed {self._seed}, fold {split.name}: {experiment.metric} {value:.3f} "
-            f"({took})"
+def _result(
+    experiment: Experiment,
+    split: Split,
+    count: int | None,
+    seed: int,
+    finetuner: Finetuner,
+    kept: ResultStore,
+    output: Path,
+) -> FoldResult:
+    """A result: from before, or of a training now, whose network is saved."""
+    dataset, config, options = experiment.dataset, experiment.config, experiment.options
+    notes = []
+    if count is not None:
+        # There is nothing to stop by where clips are few: all of them may be chosen.
+        train = tuple(sorted((*split.train, *split.validation)))
+        split = dataclasses.replace(split, train=train, validation=())
+        notes = list(filter(None, [short_classes(split, dataset, count)]))
+        split = subset(split, dataset, count, seed)
+    elif config.patience:
+        split = with_validation(split, dataset, options.validation, seed)
+    if config.strategy == "linear_probe":
+        split = with_validation(split, dataset, PROBE_VALIDATION, seed)
+    name = f"{count or 'all'}-seed{seed}-fold{split.name}"
+    clips = [dataset.clips[number] for number in split.test]
+    ids = tuple(clip.clip_id for clip in clips)
+    folder = output if len(dataset.splits) == 1 else output / f"fold-{split.name}"
+    saves = options.save_models and count is None and seed == config.seed
+    result, took = kept.get(name, ids), "from before"
+    if result is None or (saves and not (folder / FINAL).is_file()):
+        trained = finetuner.train(split, seed)
+        result = FoldResult(
+            fold=split.name,
+            seed=seed,
+            clips_per_class=count,
+            clip_ids=ids,
+            groups=tuple(clip.group for clip in clips),
+            target=dataset.target()[list(split.test)],
+            score=trained.score,
+            training_clips=len(split.train) + len(split.validation),
+            steps=trained.steps,
+            seconds=trained.seconds,
+            notes=(*notes, *trained.notes),
         )
-        return result
+        if saves:
+            save_network(trained, experiment, split, folder)
+        kept.put(name, result)
+        took = duration(result.seconds)
+    value = metric_of(experiment.metric, result.target, result.score)
+    few = "" if count is None else f"{count} clips of a class, "
+    where = f"{few}seed {seed}, fold {split.name}"
+    logger.info(f"  {where}: {experiment.metric} {value:.3f} ({took})")
+    return result
 
 
 def save_network(trained: Trained, experiment: Experiment, split: Split, folder: Path) -> None:
@@ -196,13 +232,11 @@ def save_network(trained: Trained, experiment: Experiment, split: Split, folder:
     settings |= {"weights": experiment.weights, "data": dataset.name, "steps": trained.steps}
     content = {"config": settings, "labels": list(dataset.classes)}
     write_json(folder / CONFIG, content | {"training_clips": counts.tolist()})
-    lines = "".join(json.dumps(dict(row)) + "\n" for row in trained.history)
-    write_atomic(folder / LOG, lines)
+    write_atomic(folder / LOG, "".join(json.dumps(row) + "\n" for row in trained.history))
     write_atomic(folder / "labels.txt", "\n".join(dataset.classes) + "\n")
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    for name, numbers in parts.items():
+    for name in ("train", "validation", "test"):
         (folder / f"{name}.csv").unlink(missing_ok=True)
-        clips = [dataset.clips[number] for number in numbers]
+        clips = [dataset.clips[number] for number in getattr(split, name)]
         rows = [
             (clip.clip_id, ";".join(dataset.classes[label] for label in clip.labels), clip.group)
             for clip in clips
@@ -217,22 +251,4 @@ def save_network(trained: Trained, experiment: Experiment, split: Split, folder:
         "fold": split.name,
     }
     write_json(folder / TRANSFER, about)
-    save_keras(trained.network(), folder / FINAL)
-
-
-def write_report(output: Path, experiment: Experiment, results: Sequence[FoldResult]) -> list[str]:
-    """Writes the files of a run's results beside those of earlier runs of the same task.
-
-    ``results.json`` holds everything, ``predictions.csv`` a row for each test clip,
-    ``fewshot.csv`` what `panns-tf plot fewshot` draws, ``report.html`` a page for people; with few
-    clips of each class ``curves.png``, ``.svg`` and ``.csv`` are the figure.
-
-    Returns:
-        The lines to print.
-    """
-    records = write_results(output, experiment, results)
-    drawn = [record for record in records if record["value"] is not None]
-    if any(record["clips_per_class"] != ALL for record in drawn):
-        fewshot([output / FEWSHOT], "curves", with_paper=not experiment.why_not).save(output)
-    write_page(output, experiment, results, records)
-    return list(report_lines(experiment, results, records))
+    save_keras(trained.network, folder / FINAL)

@@ -6,15 +6,19 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from panns_tf.metrics import average_precision
-from panns_tf.metrics.bootstrap import bootstrap, mean_replicates, share_around
-from panns_tf.metrics.ranking import checked
+from panns_tf.metrics.bootstrap import (
+    Estimate,
+    bootstrap,
+    mean_replicates,
+    share_around,
+    share_estimate,
+)
 from panns_tf.transfer.splits import group_numbers
 
-LEVEL, REPLICATES = 0.95, 2000
+REPLICATES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +27,9 @@ class FoldResult:
 
     Attributes:
         fold: name of the split.
-        seed: of the training.
         clips_per_class: training clips taken of each class, or None for all.
         clip_ids, groups: of the test clips; see `panns_tf.transfer.dataset.LabelledClip`.
-        target: (clips, classes) float32 of 0 and 1.
-        score: (clips, classes) float32, averaged over the windows of a clip.
+        target, score: (clips, classes) float32; scores are means over the windows of a clip.
         training_clips: how many were trained on.
         steps, seconds: of the training.
         notes: what a user should know of it.
@@ -47,20 +49,7 @@ class FoldResult:
 
 
 def ranks(target: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """The place of each clip's true label in the ranking of its scores, from 1: int64 (clips,).
-
-    Of equal scores the class of the lower number comes first.
-
-    Raises:
-        ValueError: for a clip with several labels or none, or as `panns_tf.metrics` does.
-    """
-    target, score = checked(target, score)
-    several = int((target.sum(axis=-1) != 1).sum())
-    if several:
-        raise ValueError(
-            f"accuracy and mAP@3 are of clips with one label each; received {several} of "
-            f"{len(target)} clips with several or none; the metric of such is mAP"
-        )
+    """The place of each clip's label by its score, from 1, of equal ones the lower number first."""
     order = np.argsort(-score, axis=1, kind="stable")
     return 1 + (order == target.argmax(axis=1)[:, None]).argmax(axis=1)
 
@@ -76,22 +65,17 @@ BY_CLIP: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def metric_of(metric: str, target: np.ndarray, score: np.ndarray) -> float:
     """``accuracy``, ``mAP@3`` or ``mAP`` of clips; NaN where it is not defined.
 
-    Args:
-        metric: its name.
-        target: (clips, classes) of 0 and 1; of mAP classes without a positive or a negative clip
-            are left out.
-        score: (clips, classes), finite.
+    Arrays are (clips, classes); mAP leaves out classes without a positive or a negative clip.
     """
     if metric in BY_CLIP:
-        return _mean(BY_CLIP[metric](target, score))
+        return float(BY_CLIP[metric](target, score).mean())
     used = defined_classes(target)
-    return _mean(average_precision(target[:, used], score[:, used])) if used.any() else np.nan
+    return float(average_precision(target, score)[used].mean()) if used.any() else np.nan
 
 
 def defined_classes(target: np.ndarray) -> np.ndarray:
     """Which classes have positive and negative clips, bool (classes,)."""
-    positives = np.asarray(target).sum(axis=0)
-    return (positives > 0) & (positives < len(target))
+    return (target == 1).any(axis=0) & (target == 0).any(axis=0)
 
 
 def mean_chance(metric: str, results: Sequence[FoldResult]) -> float:
@@ -101,81 +85,48 @@ def mean_chance(metric: str, results: Sequence[FoldResult]) -> float:
         return 1 / classes
     if metric == "mAP@3":
         return float((1 / np.arange(1, min(3, classes) + 1)).sum() / classes)
-    folds = [_mean(r.target[:, defined_classes(r.target)].mean(axis=0)) for r in results]
-    return _mean([value for value in folds if not np.isnan(value)])
+    shares = [r.target.mean(axis=0)[defined_classes(r.target)] for r in results]
+    folds = [share.mean() for share in shares if share.size]
+    return float(np.mean(folds)) if folds else np.nan
 
 
-def confusion(results: Sequence[FoldResult]) -> np.ndarray:
-    """Clips by true class and most probable class, int64 (classes, classes)."""
-    pairs = [(r.target.argmax(axis=1), r.score.argmax(axis=1)) for r in results if len(r.score)]
-    classes = results[0].target.shape[1]
-    if not pairs:
-        return np.zeros((classes, classes), np.int64)
-    true, predicted = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    return sklearn_metrics.confusion_matrix(true, predicted, labels=range(classes))
+def class_scores(target: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]:
+    """Predictions of single labels, from (clips, classes), by class: (classes,) each.
 
-
-def class_scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """``clips``, ``recall``, ``precision`` and ``f1`` of each class of a confusion matrix.
-
-    Recall and F1 are NaN for classes without clips, precision where none was predicted.
+    Returns:
+        ``recall`` and ``f1``, NaN for classes without clips; ``precision``, NaN for what was never
+        predicted; and ``confusion``, int64 (classes, classes), by true and most probable class.
     """
-    right, clips, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        f1 = np.where(clips > 0, 2 * right / (clips + predicted), np.nan)
-        return {"clips": clips, "recall": right / clips, "precision": right / predicted, "f1": f1}
-
-
-def macro_f1(matrix: np.ndarray) -> float:
-    """The mean of F1 over the classes that have clips; NaN where none has."""
-    return _mean(class_scores(matrix)["f1"][matrix.sum(axis=1) > 0])
-
-
-def _replicates(result: FoldResult, metric: str) -> np.ndarray:
-    """The metric of resampled clips, whole groups at a time: (REPLICATES,).
-
-    The draws depend on the fold's name and its number of groups alone, so that they are the same
-    for networks tested on the same clips.
-    """
-    groups = group_numbers(result.groups)
-    seed = (0, zlib.crc32(result.fold.encode()))
-    if len(np.unique(groups)) < 2:
-        return np.full(REPLICATES, np.nan)
-    if metric in BY_CLIP:
-        values = BY_CLIP[metric](result.target, result.score)
-        return mean_replicates(values, REPLICATES, seed, groups)
-    used = defined_classes(result.target)
-    if not used.any():
-        return np.full(REPLICATES, np.nan)
-    target, score = result.target[:, used], result.score[:, used]
-    return bootstrap(target, score, REPLICATES, seed, clusters=groups).replicates("mAP")
+    labels = range(target.shape[1])
+    true, predicted = target.argmax(axis=1), score.argmax(axis=1)
+    precision, recall, f1, clips = sklearn_metrics.precision_recall_fscore_support(
+        true, predicted, labels=labels, zero_division=np.nan
+    )
+    confusion = sklearn_metrics.confusion_matrix(true, predicted, labels=labels)
+    f1 = np.where(clips > 0, f1, np.nan)
+    return {"recall": recall, "precision": precision, "f1": f1, "confusion": confusion}
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
-    """The metric of a task: the mean over its folds, over all seeds.
+class TaskEstimate(Estimate):
+    """The metric of a task: the mean over its folds, over all seeds, with its 95 % interval.
 
     Attributes:
-        value: the mean; NaN where no fold has a value.
-        low, high: its 95 % interval over the choice of clips, given the networks; NaN for none.
         folds, seeds: how many of each there are.
         fold_spread: standard deviation over folds of their means over seeds; NaN for one fold.
         seed_spread: standard deviation over seeds of their means over folds; NaN for one seed.
         notes: what does not exist, a line each.
     """
 
-    value: float
-    low: float
-    high: float
-    folds: int
-    seeds: int
-    fold_spread: float
-    seed_spread: float
+    folds: int = 1
+    seeds: int = 1
+    fold_spread: float = np.nan
+    seed_spread: float = np.nan
     notes: tuple[str, ...] = ()
 
 
-def estimate(results: Sequence[FoldResult], metric: str) -> Estimate:
-    """The mean over folds, with an interval by resampling the clips of every fold.
+def estimate(results: Sequence[FoldResult], metric: str) -> TaskEstimate:
+    """The mean over folds, with an interval over the choice of clips, given the networks.
 
     Accuracy of one fold's clips without groups has Wilson's interval, which holds with a few dozen
     clips and at 1. All else is resampled, the same draw for all seeds of a fold, and the spread of
@@ -186,81 +137,48 @@ def estimate(results: Sequence[FoldResult], metric: str) -> Estimate:
     Args:
         results: of folds and seeds, with one number of training clips for each class.
         metric: ``accuracy``, ``mAP@3`` or ``mAP``.
-
-    Raises:
-        ValueError: if there is no result, or a fold has two results of a seed.
     """
-    if not results:
-        raise ValueError("no result of a fold; expected at least one")
-    values: dict[int, dict[str, float]] = {}
-    for result in results:
-        of_seed = values.setdefault(result.seed, {})
-        if result.fold in of_seed:
-            raise ValueError(
-                f"fold {result.fold} comes twice with seed {result.seed}; expected results of one "
-                "number of clips for each class"
-            )
-        of_seed[result.fold] = metric_of(metric, result.target, result.score)
     folds = list(dict.fromkeys(result.fold for result in results))
-    table = np.array([[row.get(fold, np.nan) for fold in folds] for row in values.values()])
-    per_seed = [_mean(row[~np.isnan(row)]) for row in table]
-    per_fold = [_mean(row[~np.isnan(row)]) for row in table.T]
-    value = _mean([one for one in per_seed if not np.isnan(one)])
-    low, high = _interval(results, metric, value)
-    notes = [
-        f"fold {fold} of seed {seed} has no {metric}: left out"
-        for seed, row in zip(values, table, strict=True)
-        for fold, one in zip(folds, row, strict=True)
-        if np.isnan(one)
-    ]
+    seeds = list(dict.fromkeys(result.seed for result in results))
+    table = np.full((len(seeds), len(folds)), np.nan)
+    deviations = np.full((*table.shape, REPLICATES), np.nan)
+    groups, notes = {}, []
+    for result in results:
+        place = seeds.index(result.seed), folds.index(result.fold)
+        table[place] = metric_of(metric, result.target, result.score)
+        deviations[place], groups[result.fold] = _deviations(result, metric)
+        if np.isnan(table[place]):
+            notes.append(f"fold {result.fold} of seed {result.seed} has no {metric}: left out")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of what has no value anywhere
+        per_seed, per_fold = np.nanmean(table, axis=1), np.nanmean(table, axis=0)
+        fold_spread, seed_spread = np.nanstd(per_fold, ddof=1), np.nanstd(per_seed, ddof=1)
+        value = float(np.nanmean(per_seed))
+        low, high = share_around(value, np.nanmean(np.nanmean(deviations, axis=1), axis=0))
+    total = sum(groups.values())
+    single = metric == "accuracy" and len(results) == 1 and total == len(results[0].clip_ids)
+    if single or (np.isnan(low) and metric in BY_CLIP and total > 1):
+        wilson = share_estimate(round(value * total), total)
+        low, high = wilson.low, wilson.high
     if np.isnan(low):
         notes.append(f"{metric} has no interval: resampled clips do not differ, or have no value")
-    spreads = _spread(per_fold), _spread(per_seed)
-    return Estimate(value, low, high, len(folds), len(values), *spreads, tuple(notes))
+    spreads = float(fold_spread), float(seed_spread)
+    return TaskEstimate(value, low, high, len(folds), len(seeds), *spreads, tuple(notes))
 
 
-def _interval(results: Sequence[FoldResult], metric: str, value: float) -> tuple[float, float]:
-    if np.isnan(value):
-        return np.nan, np.nan
-    groups = {r.fold: len(np.unique(group_numbers(r.groups))) for r in results}
-    one = results[0] if len(results) == 1 else None
-    if metric == "accuracy" and one is not None and groups[one.fold] == len(one.clip_ids):
-        return _wilson(value, len(one.clip_ids))
-    by_seed: dict[int, list[np.ndarray]] = {}
-    for result in results:
-        replicates, count = _replicates(result, metric), groups[result.fold]
-        if not np.isnan(replicates).all():
-            deviations = (replicates - np.nanmean(replicates)) * np.sqrt(count / (count - 1))
-            by_seed.setdefault(result.seed, []).append(deviations)
-    if not by_seed:
-        return np.nan, np.nan
-    deviations = np.mean([np.mean(rows, axis=0) for rows in by_seed.values()], axis=0)
-    low, high = share_around(value, deviations, LEVEL)
-    total = sum(groups.values())
-    if np.isnan(low) and metric in BY_CLIP and total > 1:
-        return _wilson(value, total)
-    return low, high
-
-
-def _wilson(share: float, trials: int) -> tuple[float, float]:
-    found = stats.binomtest(round(share * trials), trials).proportion_ci(LEVEL, method="wilson")
-    return float(found.low), float(found.high)
-
-
-def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of a mean over seeds; None for fewer than two."""
-    if len(values) < 2:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of values that are all equal
-        found = stats.ttest_1samp(values, 0).confidence_interval(LEVEL)
-    return float(found.low), float(found.high)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if np.size(values) else float("nan")
-
-
-def _spread(values: Sequence[float]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
+def _deviations(result: FoldResult, metric: str) -> tuple[np.ndarray, int]:
+    """The metric of resampled clips around its mean, (REPLICATES,), and the number of groups."""
+    groups = group_numbers(result.groups)
+    count = len(np.unique(groups))
+    used = defined_classes(result.target)
+    if count < 2 or not (metric in BY_CLIP or used.any()):
+        return np.full(REPLICATES, np.nan), count
+    # The same for networks tested on the same clips.
+    seed = (0, zlib.crc32(result.fold.encode()))
+    if metric in BY_CLIP:
+        values = BY_CLIP[metric](result.target, result.score)
+        replicates = mean_replicates(values, REPLICATES, seed, groups)
+    else:
+        target, score = result.target[:, used], result.score[:, used]
+        replicates = bootstrap(target, score, REPLICATES, seed, clusters=groups).replicates("mAP")
+    return (replicates - np.nanmean(replicates)) * np.sqrt(count / (count - 1)), count

@@ -1,11 +1,10 @@
 """The audio of a data set: decoded once, kept on disk, read in windows."""
 
-import collections
+import functools
 import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from panns_tf.windows import window_starts
 from tfrecords.audio import AudioError, open_audio, to_int16
 from tfrecords.progress import progress
+from tfrecords.shard import prefetch
 
 #: Samples decoded of a long recording at a time.
 _BLOCK = 2**20
@@ -32,7 +32,6 @@ class AudioStore:
         workers: threads that decode.
 
     Attributes:
-        sample_rate: Hz.
         lengths: samples of each recording, int64; 0 where it cannot be read.
         hashes: SHA-256 of each recording's samples; equal for equal sound.
         errors: why a recording cannot be read, by its number.
@@ -46,21 +45,17 @@ class AudioStore:
         self.errors: dict[int, str] = {}
         self.hashes: list[str] = []
         self.notes: list[str] = []
-        lengths = []
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  lives as long as this
-        with ThreadPoolExecutor(workers) as pool:
-            waiting: collections.deque = collections.deque()
-            remaining = iter(paths)
-            for number in progress(range(len(paths)), unit="clip", description="decode"):
-                while len(waiting) < 2 * workers and (path := next(remaining, None)) is not None:
-                    waiting.append(pool.submit(_decode, path, sample_rate))
-                samples, notes, error = waiting.popleft().result()
-                if error is not None:
-                    self.errors[number] = error
-                self._file.write(samples.data)
-                self.hashes.append(hashlib.sha256(samples.data).hexdigest())
-                self.notes += notes
-                lengths.append(len(samples))
+        decode = functools.partial(_decode, sample_rate=sample_rate)
+        decoded = prefetch(decode, paths, workers, 2 * workers)
+        lengths = []
+        for samples, notes, error in progress(decoded, len(paths), "clip", "decode"):
+            if error is not None:
+                self.errors[len(lengths)] = error
+            self._file.write(samples.data)
+            self.hashes.append(hashlib.sha256(samples.data).hexdigest())
+            self.notes += notes
+            lengths.append(len(samples))
         self._file.flush()
         self.lengths = np.array(lengths, np.int64)
         self._starts = np.cumsum(self.lengths) - self.lengths
@@ -83,11 +78,7 @@ class AudioStore:
         self.errors = {}
 
     def windows(self, numbers: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
-        """All windows of recordings, by `panns_tf.windows`.
-
-        Args:
-            numbers: of the recordings.
-            size: samples of a window.
+        """All windows of ``size`` samples of recordings, by `panns_tf.windows`.
 
         Returns:
             int64 (windows, 2), recording and first sample of each; and int64 (windows,), the
@@ -95,23 +86,21 @@ class AudioStore:
         """
         starts = [window_starts(int(self.lengths[number]), size, size) for number in numbers]
         owner = np.repeat(np.arange(len(numbers)), [len(each) for each in starts])
-        places = np.column_stack([np.asarray(numbers, np.int64)[owner], np.concatenate(starts)])
-        return places.astype(np.int64), owner
+        return np.column_stack([np.asarray(numbers)[owner], np.concatenate(starts)]), owner
 
     def cut(self, number: int, start: int, size: int) -> np.ndarray:
         """A window of a recording, int16 (size,), zeros after its end."""
         part = self[number][start : start + size]
-        return np.pad(part, (0, size - len(part))) if len(part) < size else part
+        return np.pad(part, (0, size - len(part)))
 
     def predict(
         self, function: Callable, places: np.ndarray, size: int, batch_size: int, unit: str = ""
     ) -> np.ndarray:
-        """What a function gives for each window, a row each.
+        """What a function of int16 (batch_size, size) gives for each window, a row each.
 
         Args:
-            function: of int16 (batch_size, size), always full batches.
-            places: of `windows`.
-            size: samples of a window.
+            function: gets full batches only.
+            places, size: of `windows`.
             batch_size: windows at a time.
             unit: shows progress in this unit; nothing is shown without.
         """
@@ -136,25 +125,20 @@ def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, list[str], str | 
         return np.zeros(0, np.int16), [], str(error)
 
 
-def mean_by_owner(values: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """The mean of the rows of each of ``count`` owners, float32 (count, ...)."""
-    sums = np.zeros((count, *values.shape[1:]), np.float64)
-    np.add.at(sums, owner, values)
-    numbers = np.bincount(owner, minlength=count).reshape(-1, *(1,) * (values.ndim - 1))
-    return (sums / numbers).astype(np.float32)
+def mean_by_owner(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """The mean of the rows of each owner, whose numbers ascend from 0: float32 (owners, ...)."""
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    sums = np.add.reduceat(values, first, dtype=np.float64)
+    return (sums.T / np.bincount(owner)).T.astype(np.float32)
 
 
 def window_seconds(paths: Sequence[Path], wanted: float | None = None) -> float:
-    """The window length for the clips of a data set: what nine of ten have at most.
+    """The window length for the clips of a data set, from some hundred of their headers.
 
-    Args:
-        paths: of the clips, of some hundred of which the headers are read.
-        wanted: that of a task; None for half seconds from 1 to 10, as the published networks were
-            trained on 10 s, or 5 where no header tells.
-
-    Returns:
-        Seconds. Where most clips are longer than that by less than a tenth, as those of a codec's
-        whole blocks are, it is their length, which spares each a second window.
+    It is the length wanted, or what nine of ten clips have at most: half seconds from 1 to 10, as
+    the published networks were trained on 10 s, and 5 where no header tells. Where most clips are
+    longer than that by less than a tenth, as those of a codec's whole blocks are, it is their
+    length, which spares each a second window.
     """
     lengths = []
     for path in paths[:: max(1, len(paths) // _SAMPLED)]:

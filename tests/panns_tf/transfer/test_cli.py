@@ -254,7 +254,7 @@ def test_mistakes_are_reported_in_a_line_before_work(tmp_path, weights):
         ("--arch cnn99 --strategy scratch", "unknown network"),
         (f"--output {folder}/low/1.wav", "is a file"),
         (f"--output {folder}", "holds clips of the data set, such as high/0.wav"),
-        (f"--cache {tmp_path}/file", "--cache .* is a file; name a folder"),
+        (f"--cache {tmp_path}/file", "--cache .* is a file; give a folder"),
         ("--labels-from name", "needs --label-pattern"),
         ("--learning-rate -1 --strategy scratch --arch tiny", "learning_rate"),
     ):
