@@ -7,7 +7,7 @@ with a leading `Y`; times in seconds or milliseconds; other extensions as well.
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from tfrecords.classes import read_lines
@@ -65,11 +65,8 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
     name of a file of AudioSet, such as `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4,
     or `Y<id>.wav`. A text that may be either counts as both.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise TFRecordsError(f"the list of clips to exclude, {path}, does not exist")
     ids: dict[str, None] = {}
-    for line in read_lines(path):
+    for line in read_lines(path, "the list of clips to exclude,"):
         if field := re.split(r"[\t,]", line, maxsplit=1)[0].strip():
             ids[field] = None
             if match := _LISTED.fullmatch(field):
@@ -79,37 +76,36 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def split_names(text: str, is_known) -> list[str]:
+def split_names(text: str, is_known: Callable[[str], bool]) -> list[str]:
     """The labels in a comma-separated list whose labels may hold commas themselves.
 
     `is_known` says whether a text is a label: "Male speech, man speaking,Music" are two. What is
     not known stays in its pieces.
     """
-    pieces = text.split(",")
-    labels, first = [], 0
-    while first < len(pieces):
-        last = first + 1
-        for end in range(len(pieces), first + 1, -1):
-            if is_known(",".join(pieces[first:end]).strip()):
-                last = end
+    pieces, labels = text.split(","), []
+    while pieces:
+        for count in range(len(pieces), 0, -1):
+            label = ",".join(pieces[:count]).strip()
+            if count == 1 or is_known(label):
                 break
-        labels.append(",".join(pieces[first:last]).strip())
-        first = last
+        labels.append(label)
+        del pieces[:count]
     return [label for label in labels if label]
 
 
-def sets_of(root: Path, wanted: Iterable[str] = ()) -> dict[str, Path]:
-    """The metadata files of AudioSet's sets below a root folder, by set."""
-    wanted = tuple(wanted)
+def sets_of(root: Path, wanted: Collection[str] = ()) -> dict[str, Path]:
+    """The metadata files of AudioSet's sets below a root folder, by set; all that are there, or
+    those wanted."""
     if unknown := [name for name in wanted if name not in SETS]:
         raise TFRecordsError(f"AudioSet has no set {unknown[0]!r}; it has {', '.join(SETS)}")
     if not root.is_dir():
         raise TFRecordsError(f"the root folder {root} does not exist; give it with --root")
-    found = {}
-    for name, file in SETS.items():
-        places = [path for path in (root / file, root / "metadata" / file) if path.is_file()]
-        if places and (not wanted or name in wanted):
-            found[name] = places[0]
+    found = {
+        name: path
+        for name, file in SETS.items()
+        for path in (root / "metadata" / file, root / file)  # the latter if there are both
+        if path.is_file() and (not wanted or name in wanted)
+    }
     missing = [SETS[name] for name in wanted if name not in found]
     if missing or not found:
         raise TFRecordsError(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tfrecords.files import read_csv
 from tfrecords.storage import TFRecordsError
-from tfrecords.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -18,16 +17,9 @@ class ClassList:
     ids: tuple[str, ...] = ()
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
+    def numbers(self) -> dict[str, int]:
+        """Class numbers by display name and machine id."""
         return {key: number for keys in (self.names, self.ids) for number, key in enumerate(keys)}
-
-    def number(self, label: str) -> int | None:
-        """The class number of a display name or machine id; None if there is none."""
-        return self._numbers.get(label)
-
-    def nearest(self, label: str) -> str:
-        """A hint at the names most like `label`, for error messages."""
-        return did_you_mean(label, self._numbers)
 
 
 def read_class_list(path: str | Path) -> ClassList:
@@ -37,28 +29,25 @@ def read_class_list(path: str | Path) -> ClassList:
     the order), or plain text with one name a line.
 
     Raises:
-        ValueError: missing, empty or contradictory file.
+        TFRecordsError: missing, empty or contradictory file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise TFRecordsError(f"the class list {path} does not exist; give it with --labels")
-    lines = [line.strip() for line in read_lines(path) if line.strip()]
-    classes = ClassList(tuple(lines))
+    lines = read_lines(path, "the class list")
+    names, ids = lines, []
     if lines and "display_name" in lines[0]:
-        table = read_csv(path)
+        table = read_csv(path, ("display_name",))
         if table and "index" in table[0]:
             if sorted(row["index"] for row in table) != sorted(map(str, range(len(table)))):
                 raise TFRecordsError(f"{path}: index must hold 0 to {len(table) - 1}, each once")
             table.sort(key=lambda row: int(row["index"]))
-        ids = tuple(row["mid"] for row in table if "mid" in row)
-        classes = ClassList(tuple(row["display_name"] for row in table), ids)
-    if not classes.names:
+        names = [row["display_name"] for row in table]
+        ids = [row["mid"] for row in table if "mid" in row]
+    if not names:
         raise TFRecordsError(f"the class list {path} is empty; expected one name a line or a CSV")
-    for kind, keys in (("name", classes.names), ("mid", classes.ids)):
+    for kind, keys in (("name", names), ("mid", ids)):
         repeated = sorted(key for key, count in Counter(keys).items() if count > 1)
         if repeated:
             raise TFRecordsError(f"{path}: the {kind} {repeated[0]!r} occurs twice; remove one")
-    return classes
+    return ClassList(tuple(names), tuple(ids))
 
 
 def audioset_classes() -> ClassList:
@@ -66,13 +55,13 @@ def audioset_classes() -> ClassList:
     return read_class_list(Path(__file__).parent / "data" / "class_labels_indices.csv")
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file.
-
-    Raises:
-        TFRecordsError: it is not UTF-8.
-    """
+def read_lines(path: str | Path, what: str) -> list[str]:
+    """The lines of a text file that hold something; TFRecordsError if it cannot be read."""
+    path = Path(path)
+    if not path.is_file():
+        raise TFRecordsError(f"{what} {path} does not exist")
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise TFRecordsError(f"{path} is not UTF-8 text ({error}); convert it first") from None
+    return [line.strip() for line in lines if line.strip()]

@@ -14,8 +14,7 @@ from tfrecords.flags import add_flags, given_settings
 from tfrecords.plan import PackSettings
 from tfrecords.storage import TFRecordsError
 
-# Classes that `info` lists unasked.
-_SHORT_TABLE = 20
+_SHORT_TABLE = 20  # classes that `info` lists unasked
 _COMMON = ("output", "sample_rate", "clip_seconds", "clips_per_shard", "workers")
 
 
@@ -38,8 +37,7 @@ formats of the metadata file:
 def run_pack(args: argparse.Namespace) -> None:
     from tfrecords.pack import pack_clips
 
-    settings, runner = _settings(args), _runner(args)
-    print(pack_clips(settings, runner=runner, retry_rejected=args.retry_rejected).summary())
+    print(pack_clips(_settings(args), **_packing(args)).summary())
 
 
 def add_audioset_flags(parser: argparse.ArgumentParser) -> None:
@@ -48,19 +46,11 @@ Pack AudioSet, any part of it, into one folder: balanced_train, unbalanced_train
 full_train, a view that joins the first two without storing any clip twice. Each is a packed
 directory. The metadata files are expected in ROOT or ROOT/metadata, the audio anywhere in ROOT.
 """
-    parser.add_argument(
-        "--root", required=True, metavar="ROOT", help="the folder of metadata and audio"
-    )
-    parser.add_argument(
-        "--audio", metavar="DIR", help="where the audio is, at any depth; default: ROOT"
-    )
-    parser.add_argument(
-        "--sets",
-        nargs="+",
-        default=(),
-        metavar="SET",
-        help="of balanced_train, unbalanced_train, eval; default: all whose metadata are there",
-    )
+    add = parser.add_argument
+    add("--root", required=True, metavar="ROOT", help="the folder of metadata and audio")
+    add("--audio", metavar="DIR", help="where the audio is, at any depth; default: ROOT")
+    sets = "of balanced_train, unbalanced_train, eval; default: all whose metadata are there"
+    add("--sets", nargs="+", default=(), metavar="SET", help=sets)
     add_flags(parser, PackSettings, (*_COMMON, "labels", "codec", "clip_timeout"))
     _add_packing_flags(parser)
 
@@ -69,13 +59,8 @@ def run_audioset(args: argparse.Namespace) -> None:
     from tfrecords.pack import FULL_TRAIN, pack_audioset
 
     args.audio = args.audio or args.root
-    reports = pack_audioset(
-        args.root,
-        _settings(args, metadata=""),
-        sets=tuple(args.sets),
-        runner=_runner(args),
-        retry_rejected=args.retry_rejected,
-    )
+    settings = _settings(args, metadata="")
+    reports = pack_audioset(args.root, settings, sets=tuple(args.sets), **_packing(args))
     for name, report in reports.items():
         print(f"{name}: {report.summary()}\n")
     if Path(args.output, FULL_TRAIN).is_dir():
@@ -90,13 +75,8 @@ are, without a copy of any audio. The directories must stay where they are relat
     parser.add_argument("directories", nargs="+", metavar="DIR", help="packed directories")
     parser.add_argument("--output", required=True, metavar="DIR", help="the view to write")
     _add_exclude_flag(parser)
-    parser.add_argument(
-        "--fraction",
-        type=float,
-        default=1.0,
-        metavar="F",
-        help="take this part of the clips, chosen by a hash of their ids; default: all",
-    )
+    part = "take this part of the clips, chosen by a hash of their ids; default: all"
+    parser.add_argument("--fraction", type=float, default=1.0, metavar="F", help=part)
 
 
 def run_merge(args: argparse.Namespace) -> None:
@@ -123,49 +103,40 @@ def run_info(args: argparse.Namespace) -> None:
     from tfrecords.index import load_index, packed_directories
 
     indices = [load_index(part) for part in packed_directories(args.directory)]
+    data = [_described(index) for index in indices]
     if args.json:
-        data = [_described(index) for index in indices]
         print(json.dumps(data if len(data) > 1 else data[0], indent=2, ensure_ascii=False))
         return
-    for index in indices:
-        data = _described(index)
-        counts = data["classes"]
+    for index, held in zip(indices, data, strict=True):
+        info, counts = index.info, held["clips_per_class"]
         print(
-            f"{index.directory}: split {data['split']}, from {data['source']}\n"
-            f"{data['num_clips']} clips of {data['clip_seconds']:g} s at {data['sample_rate']} Hz "
-            f"({data['codec']}) in {index.info.shards_text}, {data['bytes'] / 1e6:.1f} MB\n"
-            f"{data['num_classes']} classes of {min(counts.values())} to {max(counts.values())} "
-            f"clips, {data['labels_per_clip']:.2f} labels a clip"
+            f"{index.directory}: split {info.split}, from {info.source}\n"
+            f"{info.num_clips} clips of {info.clip_seconds:g} s at {info.sample_rate} Hz "
+            f"({info.codec}) in {info.shards_text}, {held['bytes'] / 1e6:.1f} MB\n"
+            f"{info.num_classes} classes of {counts['min']} to {counts['max']} clips, "
+            f"{held['labels_per_clip']:.2f} labels a clip"
         )
-        if args.classes or len(counts) <= _SHORT_TABLE:
-            for number, (name, count) in enumerate(counts.items()):
+        if args.classes or info.num_classes <= _SHORT_TABLE:
+            for number, (name, count) in enumerate(held["classes"].items()):
                 print(f"{number:5d}  {count:8d}  {name}")
 
 
 def _described(index) -> dict:
     """What a packed directory holds, as plain data."""
-    info, counts = index.info, index.class_counts
-    return {
-        "split": info.split,
-        "source": info.source,
-        "format_version": info.format_version,
-        "num_clips": info.num_clips,
-        "num_classes": info.num_classes,
-        "sample_rate": info.sample_rate,
-        "clip_samples": info.clip_samples,
-        "clip_seconds": info.clip_seconds,
+    info, counts = index.info, index.class_counts.tolist()
+    names = ("split", "source", "format_version", "num_clips", "num_classes", "sample_rate")
+    names += ("clip_samples", "clip_seconds", "codec", "clips_per_shard")
+    return {name: getattr(info, name) for name in names} | {
         "hours": info.clip_seconds * info.num_clips / 3600,
-        "codec": info.codec,
         "num_shards": len(info.shards),
-        "clips_per_shard": info.clips_per_shard,
         "bytes": sum(shard.bytes for shard in info.shards),
         "labels_per_clip": len(index.label_values) / max(1, index.num_clips),
         "clips_per_class": {
-            "min": int(counts.min()),
-            "median": float(statistics.median(counts.tolist())),
-            "max": int(counts.max()),
+            "min": min(counts),
+            "median": float(statistics.median(counts)),
+            "max": max(counts),
         },
-        "classes": dict(zip(info.classes, counts.tolist(), strict=True)),
+        "classes": dict(zip(info.classes, counts, strict=True)),
     }
 
 
@@ -175,12 +146,9 @@ Read every record of a packed directory, or of each in a folder of them, and com
 index. Prints a line a problem; the exit status is 0 if there is none, else 1.
 """
     parser.add_argument("directory", metavar="DIR", help="a packed directory")
+    workers = "shards read at a time; default: %(default)s"
     parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="shards read at a time; default: %(default)s",
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help=workers
     )
 
 
@@ -206,11 +174,10 @@ Write a small data set of synthetic sounds: 12 classes, 1 to 3 in a clip, over n
 frequent class 20 times as frequent as the rarest; audio files, metadata.csv and packed records.
 For trying the programs and for tests. These are sounds computed from formulas, not AudioSet.
 """
-    parser.add_argument("--clips", type=int, default=600, help="how many; default: %(default)s")
-    parser.add_argument(
-        "--classes", type=int, metavar="N", help="only the N most frequent of the 12 classes"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    add = parser.add_argument
+    add("--clips", type=int, default=600, help="how many; default: %(default)s")
+    add("--classes", type=int, metavar="N", help="only the N most frequent of the 12 classes")
+    add("--seed", type=int, default=0, help="default: %(default)s")
     defaults = {"clip_seconds": "1.0", "clips_per_shard": "256"}
     add_flags(parser, PackSettings, (*_COMMON, "split"), defaults=defaults)
 
@@ -218,12 +185,8 @@ For trying the programs and for tests. These are sounds computed from formulas, 
 def run_synthesize(args: argparse.Namespace) -> None:
     from tfrecords.synthetic import synthesize_clips
 
-    report = synthesize_clips(
-        clips=args.clips,
-        seed=args.seed,
-        num_classes=args.classes,
-        **given_settings(args, PackSettings),
-    )
+    given = given_settings(args, PackSettings)
+    report = synthesize_clips(clips=args.clips, seed=args.seed, num_classes=args.classes, **given)
     print(f"{report.summary()}\nthese are synthetic sounds computed from formulas, not AudioSet")
 
 
@@ -241,12 +204,24 @@ def _add_packing_flags(parser: argparse.ArgumentParser) -> None:
         help="pack on Apache Beam with this runner, for instance DirectRunner or DataflowRunner; "
         "default: processes on this machine",
     )
-    parser.add_argument(
-        "--runner-options",
-        default="",
-        metavar="TEXT",
-        help="the runner's options in one text: '--project=p --region=r'",
-    )
+    options = "the runner's options in one text: '--project=p --region=r'"
+    parser.add_argument("--runner-options", default="", metavar="TEXT", help=options)
+
+
+def _packing(args: argparse.Namespace) -> dict:
+    """What the packing flags say."""
+    runner = None
+    if args.runner is not None:
+        from tfrecords.beam import beam_runner
+
+        runner = beam_runner(args.runner, args.runner_options)
+    elif args.runner_options:
+        raise TFRecordsError("--runner-options need --runner, the name of the runner")
+    return {"runner": runner, "retry_rejected": args.retry_rejected}
+
+
+def _settings(args: argparse.Namespace, **more) -> PackSettings:
+    return PackSettings(**given_settings(args, PackSettings), exclude=_excluded(args), **more)
 
 
 def _add_exclude_flag(parser: argparse.ArgumentParser) -> None:
@@ -261,21 +236,7 @@ def _add_exclude_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _settings(args: argparse.Namespace, **more) -> PackSettings:
-    return PackSettings(**given_settings(args, PackSettings), exclude=_excluded(args), **more)
-
-
 def _excluded(args: argparse.Namespace) -> tuple[str, ...]:
     from tfrecords.audioset import read_black_list
 
     return tuple(name for path in args.exclude_files for name in read_black_list(path))
-
-
-def _runner(args: argparse.Namespace):
-    if args.runner is None:
-        if args.runner_options:
-            raise TFRecordsError("--runner-options need --runner, the name of the runner")
-        return None
-    from tfrecords.beam import beam_runner
-
-    return beam_runner(args.runner, args.runner_options)

@@ -10,6 +10,7 @@ from tfrecords.audioset import CLIP_ID, find_clips, split_names
 from tfrecords.classes import ClassList, audioset_classes, read_class_list
 from tfrecords.files import Table
 from tfrecords.storage import TFRecordsError
+from tfrecords.text import did_you_mean
 
 FORMATS = ("auto", "audioset", "esc50", "csv")
 
@@ -67,87 +68,56 @@ def read_manifest(
     Raises:
         TFRecordsError: any mistake in the files or the arguments, in one line.
     """
-    audio = Path(audio)
-    table = _table(Path(metadata))
-    if format == "auto":
-        format = _format_of(table)
-    if not set(_COLUMNS[format]) <= set(table.columns):
+    table = Table(metadata, commented="YTID")
+    formats = [name for name in _COLUMNS if format in ("auto", name)]
+    fitting = [name for name in formats if set(_COLUMNS[name]) <= set(table.columns)]
+    if not fitting:
+        needed = "; ".join(f"{name}: {', '.join(_COLUMNS[name])}" for name in formats)
         raise TFRecordsError(
-            f"{table.path}: format {format} needs the columns {', '.join(_COLUMNS[format])}; "
-            f"found {', '.join(table.columns) or 'none'}"
+            f"{metadata} has the columns {', '.join(table.columns) or 'of an empty file'}; "
+            f"needed are, by format, {needed}"
         )
-    folds = tuple(str(fold).strip() for fold in folds)
+    format = fitting[0]
+    folds = {str(fold).strip() for fold in folds}
     if folds and format != "esc50":
-        raise TFRecordsError(f"only the format esc50 has folds and {table.path} is {format}")
-    if not audio.is_dir():
+        raise TFRecordsError(f"only the format esc50 has folds and {metadata} is {format}")
+    if not Path(audio).is_dir():
         raise TFRecordsError(f"the audio folder {audio} does not exist; give it with --audio")
-
     classes = _classes(format, table, labels)
     if len(classes.names) > _MOST_CLASSES:
         raise TFRecordsError(f"expected at most {_MOST_CLASSES} classes, got {len(classes.names)}")
-    if folds and (unknown := set(folds) - {row["fold"] for _, row in table}):
-        raise TFRecordsError(f"{table.path} has no fold {', '.join(sorted(unknown))}")
-    exclude = frozenset(exclude)
-    labels_of, starts, excluded = _read_clips(format, table, classes, folds, exclude)
-    if not labels_of:
-        raise TFRecordsError(f"{table.path} lists no clips, or none that is not excluded")
-    paths = find_clips(audio, starts) if format == "audioset" else {}
-    # No Path objects: those of two million clips would take half a minute.
-    before, after = (
-        (f"{audio}{os.sep}Y", ".wav") if format == "audioset" else (f"{audio}{os.sep}", "")
-    )
-    clips = tuple(
-        Clip(clip_id, paths.get(clip_id) or f"{before}{clip_id}{after}", numbers)
-        for clip_id, numbers in labels_of.items()
-    )
-    return Manifest(format, clips, classes, excluded if exclude else None)
+    if folds and (unknown := folds - {row["fold"] for _, row in table}):
+        raise TFRecordsError(f"{metadata} has no fold {', '.join(sorted(unknown))}")
 
-
-def _read_clips(
-    format: str, table: Table, classes: ClassList, folds: tuple[str, ...], exclude: frozenset
-) -> tuple[dict[str, tuple[int, ...]], dict[str, float | None], int]:
-    """Class numbers by clip id; of AudioSet's clips the start, s; the number of excluded clips."""
     labels_of: dict[str, tuple[int, ...]] = {}
     starts: dict[str, float | None] = {}
-    excluded: set[str] = set()
     numbers_of: dict[str, tuple[int, ...]] = {}  # two million clips share few sets of labels
     for where, row in table:
         if folds and row["fold"] not in folds:
             continue
         clip_id = _clip_id(format, where, row)
-        if clip_id in labels_of or clip_id in excluded:
+        if clip_id in labels_of:
             raise TFRecordsError(f"{where}: clip {clip_id!r} a second time; ids must be unique")
-        if clip_id in exclude:
-            excluded.add(clip_id)
-            continue
         text = row[_COLUMNS[format][-1]]
         if text not in numbers_of:
-            numbers_of[text] = _label_numbers(format, where, clip_id, text, classes)
+            numbers_of[text] = _label_numbers(format, f"{where}: clip {clip_id!r}", text, classes)
         labels_of[clip_id] = numbers_of[text]
-        if format == "audioset":
-            starts[clip_id] = _start(row)
-    return labels_of, starts, len(excluded)
-
-
-def _table(path: Path) -> Table:
-    """The metadata file; of AudioSet's the header is a comment, and other comments statistics."""
-    if not path.is_file():
-        raise TFRecordsError(f"the metadata file {path} does not exist; give it with --metadata")
-    table = Table(path, commented="YTID")
-    if not table.columns:
-        raise TFRecordsError(f"the metadata file {path} is empty; expected a header and rows")
-    return table
-
-
-def _format_of(table: Table) -> str:
-    for name, columns in _COLUMNS.items():
-        if set(columns) <= set(table.columns):
-            return name
-    needed = "; ".join(f"{name}: {', '.join(columns)}" for name, columns in _COLUMNS.items())
-    raise TFRecordsError(
-        f"{table.path}: cannot tell the format from the columns {', '.join(table.columns)}; "
-        f"needed are {needed}"
+        starts[clip_id] = _start(row)
+    exclude = frozenset(exclude)
+    excluded = exclude & labels_of.keys()
+    for clip_id in excluded:
+        del labels_of[clip_id], starts[clip_id]
+    if not labels_of:
+        raise TFRecordsError(f"{metadata} lists no clips, or none that is not excluded")
+    # No Path objects: those of two million clips would take half a minute.
+    paths, before, after = {}, f"{Path(audio)}{os.sep}", ""
+    if format == "audioset":
+        paths, before, after = find_clips(Path(audio), starts), f"{before}Y", ".wav"
+    clips = tuple(
+        Clip(clip_id, paths.get(clip_id) or f"{before}{clip_id}{after}", numbers)
+        for clip_id, numbers in labels_of.items()
     )
+    return Manifest(format, clips, classes, len(excluded) if exclude else None)
 
 
 def _classes(format: str, table: Table, labels: str | Path | None) -> ClassList:
@@ -201,17 +171,15 @@ def _separated(text: str) -> list[str]:
     return [name for name in map(str.strip, text.split(";")) if name]
 
 
-def _label_numbers(
-    format: str, where: str, clip_id: str, text: str, classes: ClassList
-) -> tuple[int, ...]:
+def _label_numbers(format: str, where: str, text: str, classes: ClassList) -> tuple[int, ...]:
     if format == "audioset":  # names hold commas, and may stand in the place of machine ids
-        names = split_names(text, lambda name: classes.number(name) is not None)
+        names = split_names(text, classes.numbers.__contains__)
     else:
         names = [text] if format == "esc50" else _separated(text)
     for name in names:
-        if classes.number(name) is None:
+        if name not in classes.numbers:
             raise TFRecordsError(
-                f"{where}: clip {clip_id!r} has the label {name!r}, which is not one of the "
-                f"{len(classes.names)} classes; {classes.nearest(name)}"
+                f"{where} has the label {name!r}, which is not one of the {len(classes.names)} "
+                f"classes; {did_you_mean(name, classes.numbers)}"
             )
-    return tuple(sorted({classes.number(name) for name in names}))
+    return tuple(sorted({classes.numbers[name] for name in names}))

@@ -139,6 +139,8 @@ def pack_clips(
                 Path(path).unlink(missing_ok=True)
         try:
             results = _pack(plan, progress, runner or pack_shards)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command") from None
         finally:
             _remove_leftovers(output)
         report = _finish(plan, results)

@@ -145,10 +145,16 @@ def test_mistakes_are_one_line(tmp_path):
         ("file,labels\nx,y\n", "file, labels", "filename, labels", "fold, target"),
     ):
         fails(tmp_path, text, *parts)
-    fails(tmp_path, plain + "x,y\n", "esc50", "fold", "found filename", format="esc50")
+    fails(
+        tmp_path,
+        plain + "x,y\n",
+        "esc50: filename, fold",
+        "has the columns filename",
+        format="esc50",
+    )
     fails(tmp_path, ESC50, "nix.txt does not exist", labels=tmp_path / "nix.txt")
     fails(tmp_path, plain + "x,y\n", "lists no clips, or none", exclude=["x"])
-    with pytest.raises(TFRecordsError, match=r"nix\.csv does not exist"):
+    with pytest.raises(TFRecordsError, match=r"nix\.csv cannot be read"):
         read_manifest(tmp_path / "nix.csv", tmp_path)
     with pytest.raises(TFRecordsError, match=r"audio folder .* does not exist"):
         read_manifest(tmp_path / "metadata.csv", tmp_path / "nowhere")

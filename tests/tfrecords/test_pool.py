@@ -178,7 +178,7 @@ def test_two_packers_and_an_interrupt(source, tmp_path, spoil):
     finally:
         packer.kill()
     assert packer.returncode == 130
-    assert "interrupted; the same command continues" in errors
+    assert "interrupted; continue with: the same command" in errors
     assert not list((tmp_path / "out").glob(".*.tmp"))
     assert run(command(source, tmp_path / "out")).returncode == 0
     assert verify_directory(tmp_path / "out") == []
