@@ -6,6 +6,7 @@ import textwrap
 
 from panns_tf.models.registry import ARCHITECTURES, find, list_models
 from panns_tf.weights.zoo import PUBLISHED
+from tfrecords.text import markdown_table, text_table
 
 NOTE = (
     "Operations and multiply-adds are of one 10 s clip: operations as the paper counts them (a "
@@ -13,41 +14,37 @@ NOTE = (
     "layers. mAP is the paper's on AudioSet, or where it has none the published file's."
 )
 
-HEADINGS = (
-    *("network", "parameters", "multiply-adds", "operations", "rate", "front end", "outputs"),
-    *("mAP", "checkpoint"),
-)
-#: Columns of numbers.
-NUMBERS = (1, 2, 3, 7)
-
 
 def add_models_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``panns-tf models``."""
     parser.description = "Print the table of networks: their size, work, inputs and checkpoints."
     parser.add_argument("pattern", nargs="?", default="*", help="such as 'wavegram*'; default: all")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", dest="form", action="store_const", const="json")
-    form.add_argument("--markdown", dest="form", action="store_const", const="markdown")
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true")
 
 
 def run_models(args: argparse.Namespace) -> None:
     """Prints the table."""
-    write = {"json": as_json, "markdown": as_markdown}
-    print(write.get(args.form, as_text)(entries(args.pattern)))
+    table = entries(args.pattern)
+    if args.json:
+        print(json.dumps(table, indent=2))
+    elif args.markdown:
+        print(markdown_table(rows(table)), NOTE, sep="\n\n")
+    else:
+        print(text_table(rows(table)), textwrap.fill(NOTE, 100), sep="\n\n")
+
+
+def entries(pattern: str = "*") -> list[dict]:
+    """Returns the `entry` of every network whose name matches a shell pattern, at least one."""
+    names = list_models(pattern)
+    if not names:
+        raise ValueError(f"no network matches {pattern!r}; there are {', '.join(ARCHITECTURES)}")
+    return [entry(name) for name in names]
 
 
 def entry(name: str) -> dict:
-    """Returns the entry of a network, as JSON takes it.
-
-    Args:
-        name: of the network; see `panns_tf.list_models`.
-
-    Returns:
-        ``name``, ``parameters``, ``operations`` and ``multiply_adds`` (of a 10 s clip),
-        ``sample_rate`` in Hz, ``front_end`` (what the backbone sees, and the log-mel's settings
-        where there is one), ``outputs`` (shapes by name; None stands for the batch or a length),
-        ``published_mAP`` and ``checkpoint`` (file, address, md5, bytes; None if unpublished).
-    """
+    """Returns the entry of a network, as JSON takes it; None stands for the batch or a length."""
     arch = find(name)
     front_end = {"inputs": list(arch.inputs)}
     if "log_mel" in arch.inputs:
@@ -71,42 +68,11 @@ def entry(name: str) -> dict:
     }
 
 
-def entries(pattern: str = "*") -> list[dict]:
-    """Returns the `entry` of every network whose name matches a shell pattern.
-
-    Raises:
-        ValueError: if none does.
-    """
-    names = list_models(pattern)
-    if not names:
-        raise ValueError(f"no network matches {pattern!r}; there are {', '.join(ARCHITECTURES)}")
-    return [entry(name) for name in names]
-
-
-def as_json(table: list[dict]) -> str:
-    """Returns the table as a JSON list."""
-    return json.dumps(table, indent=2)
-
-
-def as_text(table: list[dict]) -> str:
-    """Returns the table in aligned columns, and what its numbers mean."""
-    rows = [HEADINGS, *map(_cells, table)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i in NUMBERS else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([*lines, "", *textwrap.wrap(NOTE, 100)])
-
-
-def as_markdown(table: list[dict]) -> str:
-    """Returns the table in Markdown, and what its numbers mean."""
-    rule = ["---:" if i in NUMBERS else "---" for i in range(len(HEADINGS))]
-    rows = [HEADINGS, rule, *map(_cells, table)]
-    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", NOTE])
+def rows(table: list[dict]) -> list[tuple[str, ...]]:
+    """The cells of the printed table, the heading first."""
+    sizes = ("parameters", "multiply-adds", "operations")
+    heading = ("network", *sizes, "rate", "front end", "outputs", "mAP", "checkpoint")
+    return [heading, *map(_cells, table)]
 
 
 def _cells(network: dict) -> tuple[str, ...]:

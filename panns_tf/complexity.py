@@ -6,7 +6,7 @@ import math
 from panns_tf.models.registry import Architecture, find
 
 #: Where the reference rectifies and pools by layer objects, which its counter sees, and not by
-#: function calls, which it does not: by backbone, prefixes of our layers' names.
+#: function calls, which it does not: by backbone, parts of our layers' names.
 COUNTED_RELUS = {"resnet": "resnet.", "res1dnet": "resnet.", "mobilenet_v1": "features."}
 COUNTED_POOLS = {"resnet": ".downsample.", "res1dnet": ".downsample.", "mobilenet": "features."}
 
@@ -32,16 +32,9 @@ class Complexity:
 
 
 def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overrides) -> Complexity:
-    """Returns the parameters and operations of a network; nothing is computed.
+    """Returns the parameters and operations of a network on a clip; nothing is computed.
 
-    Args:
-        name: of the network; see `panns_tf.list_models`.
-        seconds: length of the clip.
-        num_classes: K.
-        **overrides: as for `panns_tf.create_model`.
-
-    Raises:
-        ValueError: as `panns_tf.create_model`.
+    ``num_classes``, ``overrides`` and errors are those of `panns_tf.create_model`.
 
     Example:
 
@@ -57,11 +50,7 @@ def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overr
 
 
 def count(arch: Architecture, seconds: float = 10.0, num_classes: int = 527) -> Complexity:
-    """Counts the parameters and operations of an architecture, layer by layer.
-
-    Raises:
-        ValueError: as `panns_tf.create_model`.
-    """
+    """Counts the parameters and operations of an architecture, layer by layer."""
     import keras
 
     from panns_tf.models.blocks import LayerFactory
@@ -78,68 +67,39 @@ def count(arch: Architecture, seconds: float = 10.0, num_classes: int = 527) -> 
     operations = multiply_adds = 0
     for layer in layers.values():
         parameters += sum(math.prod(v.shape) for v in layer.trainable_variables)
-        macs = _multiply_adds(layer)
+        macs, others = _work(layer, arch.backbone, layers)
         multiply_adds += macs
-        operations += 2 * macs + _other_operations(arch, layers, layer)
+        operations += 2 * macs + others
     return Complexity(parameters, operations, multiply_adds)
 
 
-def _multiply_adds(layer) -> int:
-    kind = _kind(layer)
-    if kind == "log_mel":
-        _, frames, _ = layer.output.shape
-        size = layer.frontend.window_size
-        return 2 * frames * (size // 2 + 1) * size  # real and imaginary part
-    if kind == "dense":
-        return math.prod(layer.kernel.shape)
-    if kind == "convolution":
-        return math.prod(layer.output.shape) * math.prod(layer.kernel.shape[:-1])
-    if kind == "depthwise":
-        return math.prod(layer.output.shape) * math.prod(layer.kernel.shape[:-2])
-    return 0
-
-
-def _kind(layer) -> str:
-    """The kind of a layer, as far as it is counted."""
-    from keras import layers
+def _work(layer, backbone: str, layers: dict) -> tuple[int, int]:
+    """A layer's multiply-adds, and the other operations of it that the reference counts."""
+    from keras import layers as kinds
 
     from panns_tf.layers.log_mel import LogMel
 
-    for name, kinds in (
-        ("log_mel", LogMel),
-        ("dense", layers.Dense),
-        ("depthwise", layers.DepthwiseConv2D),
-        ("convolution", (layers.Conv1D, layers.Conv2D)),
-        ("normalisation", layers.BatchNormalization),
-        ("rectifier", layers.ReLU),
-        ("pool", (layers.AveragePooling1D, layers.AveragePooling2D)),
-    ):
-        if isinstance(layer, kinds):
-            return name
-    return ""
-
-
-def _other_operations(arch: Architecture, layers: dict, layer) -> int:
-    kind = _kind(layer)
-    family = "mobilenet" if arch.backbone.startswith("mobilenet") else arch.backbone
-    if kind == "dense":
-        return math.prod(layer.bias.shape)
-    if kind in ("convolution", "depthwise"):
-        count = math.prod(layer.output.shape) if layer.use_bias else 0
+    family = "mobilenet" if backbone.startswith("mobilenet") else backbone
+    if isinstance(layer, LogMel):
+        size, frames = layer.frontend.window_size, layer.output.shape[1]
+        return 2 * frames * (size // 2 + 1) * size, 0  # real and imaginary part
+    if isinstance(layer, kinds.Dense):
+        return math.prod(layer.kernel.shape), math.prod(layer.bias.shape)
+    if isinstance(layer, kinds.Conv1D | kinds.Conv2D | kinds.DepthwiseConv2D):
+        outputs = math.prod(layer.output.shape)
+        fixed = 2 if isinstance(layer, kinds.DepthwiseConv2D) else 1
+        others = outputs if layer.use_bias else 0
         if family == "mobilenet" and layer.kernel_size == (3, 3):
             # The reference has an average pool of 1x1 after each 3x3 convolution of stride 1,
             # where we have none between it and the normalisation.
             prefix, _, number = layer.name.rpartition(".")
-            pooled = f"{prefix}.{int(number) + 1}" in layers
-            count += 0 if pooled else math.prod(layer.output.shape)
-        return count
-    if kind == "normalisation":
-        return 2 * math.prod(layer.input.shape)
-    if kind == "rectifier":
-        counted = COUNTED_RELUS.get(arch.backbone)
-        return 2 * math.prod(layer.input.shape) if counted and layer.name.startswith(counted) else 0
-    if kind == "pool":
-        counted = COUNTED_POOLS.get(family)
-        pooled = math.prod(layer.output.shape) * math.prod(layer.pool_size)
-        return pooled if counted and counted in layer.name else 0
-    return 0
+            others += 0 if f"{prefix}.{int(number) + 1}" in layers else outputs
+        return outputs * math.prod(layer.kernel.shape[:-fixed]), others
+    if isinstance(layer, kinds.BatchNormalization):
+        return 0, 2 * math.prod(layer.input.shape)
+    if isinstance(layer, kinds.ReLU) and layer.name.startswith(COUNTED_RELUS.get(backbone, "?")):
+        return 0, 2 * math.prod(layer.input.shape)
+    if isinstance(layer, kinds.AveragePooling1D | kinds.AveragePooling2D):
+        counted = COUNTED_POOLS.get(family, "?") in layer.name
+        return 0, counted * math.prod(layer.output.shape) * math.prod(layer.pool_size)
+    return 0, 0

@@ -1,16 +1,20 @@
 """Settings in physical units, as frozen dataclasses; each is declared here once."""
 
 import dataclasses
+from functools import partial
 
 from tfrecords.flags import check_settings, redeclare, setting, settings_of
 
 WINDOWS = ("hann", "hamming")
+#: Settings of earlier versions, which a run of theirs may still state as not set.
+REMOVED = ("cache",)
 
-_NETWORK = "network overrides"
-_LEARNING = "learning"
-_CLIPS = "clips"
-_DEVICES = "devices"
-_SAVING = "evaluation, logs and checkpoints"
+_network = partial(setting, group="network overrides")
+_learning = partial(setting, group="learning")
+_clips = partial(setting, group="clips")
+_devices = partial(setting, group="devices")
+_run = partial(setting, group="the run")
+_saving = partial(setting, group="evaluation, logs and checkpoints", changes_training=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,17 +36,13 @@ class Frontend:
         ValueError: for a combination that has no spectrogram.
     """
 
-    sample_rate: int = setting(32000, "sample rate, in Hz", minimum=1, group=_NETWORK)
-    window_size: int = setting(1024, "samples in a Fourier window", minimum=1, group=_NETWORK)
-    hop_size: int = setting(320, "samples from one frame to the next", minimum=1, group=_NETWORK)
-    mel_bins: int = setting(64, "mel filters", minimum=1, group=_NETWORK)
-    fmin: float = setting(
-        50.0, "lower edge of the lowest mel filter, in Hz", minimum=0, group=_NETWORK
-    )
-    fmax: float = setting(
-        14000.0, "upper edge of the highest mel filter, in Hz", above=0, group=_NETWORK
-    )
-    window: str = setting("hann", "Fourier window", choices=WINDOWS, flag="")
+    sample_rate: int = _network(32000, "sample rate, in Hz", minimum=1)
+    window_size: int = _network(1024, "samples in a Fourier window", minimum=1)
+    hop_size: int = _network(320, "samples from one frame to the next", minimum=1)
+    mel_bins: int = _network(64, "mel filters", minimum=1)
+    fmin: float = _network(50.0, "lower edge of the lowest mel filter, in Hz", minimum=0)
+    fmax: float = _network(14000.0, "upper edge of the highest mel filter, in Hz", above=0)
+    window: str = _network("hann", "Fourier window", choices=WINDOWS, flag="")
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window_size", "hop_size", "mel_bins"):
@@ -62,113 +62,66 @@ class Frontend:
             )
 
 
-#: The front end's settings, and the embedding's width, each None for the network's own.
-NetworkOverrides = dataclasses.make_dataclass(
-    "NetworkOverrides",
-    [
-        *(
-            (name, kinds[0] | None, redeclare(Frontend, name, None))
-            for name, (_, about, kinds) in settings_of(Frontend).items()
-            if about.flag != ""
-        ),
-        (
-            "embedding_size",
-            int | None,
-            setting(None, "width of the layer before the classifier", minimum=1, group=_NETWORK),
-        ),
-    ],
-    frozen=True,
-    namespace={
-        "__module__": __name__,
-        "__doc__": "What differs from the network's row in the registry; None for its own.",
-        "overrides": property(
-            lambda self: {
-                name: getattr(self, name)
-                for name in settings_of(NetworkOverrides)
-                if getattr(self, name) is not None
-            },
-            doc="The settings that were given, by name.",
-        ),
-    },
-)
+@dataclasses.dataclass(frozen=True)
+class NetworkOverrides:
+    """What differs from the network's row in the registry; None for its own."""
+
+    sample_rate: int | None = redeclare(Frontend, "sample_rate", None)
+    window_size: int | None = redeclare(Frontend, "window_size", None)
+    hop_size: int | None = redeclare(Frontend, "hop_size", None)
+    mel_bins: int | None = redeclare(Frontend, "mel_bins", None)
+    fmin: float | None = redeclare(Frontend, "fmin", None)
+    fmax: float | None = redeclare(Frontend, "fmax", None)
+    embedding_size: int | None = _network(
+        None, "width of the layer before the classifier", minimum=1
+    )
+
+    @property
+    def overrides(self) -> dict:
+        """The settings that were given, by name."""
+        values = {name: getattr(self, name) for name in settings_of(NetworkOverrides)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True)
 class FitSettings:
     """What every training of a network has; the defaults are the paper's recipe."""
 
-    batch_size: int = setting(
-        32,
-        "clips per update after mixing, over all devices; mixup draws twice as many",
-        minimum=1,
-        group=_LEARNING,
+    batch_size: int = _learning(
+        32, "clips per update after mixing, over all devices; mixup draws twice as many", minimum=1
     )
-    learning_rate: float = setting(1e-3, "highest learning rate", above=0, group=_LEARNING)
-    schedule: str = setting(
-        "constant",
-        "learning-rate schedule; cosine falls to zero at the last step",
-        choices=("constant", "cosine"),
-        group=_LEARNING,
+    learning_rate: float = _learning(1e-3, "highest learning rate", above=0)
+    schedule: str = _learning(
+        "constant", "cosine falls to zero at the last step", choices=("constant", "cosine")
     )
-    warmup_steps: int = setting(
-        0, "updates over which the learning rate rises from zero", minimum=0, group=_LEARNING
+    warmup_steps: int = _learning(0, "updates over which the rate rises from zero", minimum=0)
+    weight_decay: float = _learning(0.0, "AdamW's weight decay; 0 is Adam", minimum=0)
+    ema: float | None = _learning(
+        None, "decay of the weights' moving average, such as 0.999", above=0, below=1, shown="off"
     )
-    weight_decay: float = setting(
-        0.0, "AdamW's weight decay; 0 is Adam", minimum=0, group=_LEARNING
+    label_smoothing: float = _learning(
+        0.0, "label smoothing e: targets become t (1 - e) + e / 2", minimum=0, below=1
     )
-    ema: float | None = setting(
-        None,
-        "decay of the moving average of weights that is evaluated and saved, such as 0.999",
-        above=0,
-        below=1,
-        group=_LEARNING,
-        shown="off",
-    )
-    label_smoothing: float = setting(
-        0.0,
-        "label smoothing e: targets become t (1 - e) + e / 2",
-        minimum=0,
-        below=1,
-        group=_LEARNING,
-    )
-    dropout: bool = setting(True, "dropout", group=_LEARNING)
-    mixup: str = setting(
+    dropout: bool = _learning(True, "dropout")
+    mixup: str = _clips(
         "features",
         "where pairs are mixed; features: where the network's row says",
         choices=("features", "waveform", "none"),
-        group=_CLIPS,
     )
-    mixup_alpha: float = setting(
-        1.0, "mixup weights are sampled from Beta(alpha, alpha)", above=0, group=_CLIPS
+    mixup_alpha: float = _clips(1.0, "mixup weights are sampled from Beta(alpha, alpha)", above=0)
+    spec_augment: bool = _clips(True, "SpecAugment: stripes of the log-mel masked")
+    time_shift: float = _clips(
+        0.0, "clips are rotated by up to this many seconds, either way", minimum=0, maximum=3600
     )
-    spec_augment: bool = setting(True, "SpecAugment: stripes of the log-mel masked", group=_CLIPS)
-    time_shift: float = setting(
-        0.0,
-        "clips are rotated by up to this many seconds, either way",
-        minimum=0,
-        maximum=3600,
-        group=_CLIPS,
+    gain: float = _clips(
+        0.0, "clips are made louder or softer by up to this many dB", minimum=0, maximum=100
     )
-    gain: float = setting(
-        0.0,
-        "clips are made louder or softer by up to this many dB",
-        minimum=0,
-        maximum=100,
-        group=_CLIPS,
-    )
-    precision: str = setting(
+    precision: str = _devices(
         "float32",
         "tf32 is float32 whose products a GPU rounds to 10 bits of mantissa",
         choices=("float32", "tf32", "mixed_bfloat16", "mixed_float16"),
-        group=_DEVICES,
     )
-    seed: int = setting(
-        1234,
-        "random seed of weights, sampling, mixup and dropout; 1234 is the reference's",
-        minimum=0,
-        maximum=2**32 - 1,
-        group="the run",
-    )
+    seed: int = _run(1234, "random seed; 1234 is the reference's", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -188,148 +141,82 @@ class FitSettings:
 class TrainConfig(FitSettings, NetworkOverrides):
     """Everything that decides a training run on packed records; the defaults are the paper's."""
 
-    arch: str = setting("Wavegram_Logmel_Cnn14", "name of the network", group="the run")
-    data: str = setting(
-        "",
-        "directory of packed training records (panns-tf pack)",
-        group="the run",
-        shown="a demo set of synthetic sounds",
+    arch: str = _run("Wavegram_Logmel_Cnn14", "name of the network")
+    data: str = _run("", "packed training records", shown="a demo set of sounds")
+    eval_data: str | None = _run(None, "packed held-out records")
+    run_dir: str = _run(
+        "", "where the run writes", shown="runs/<network>-<time>", changes_training=False
     )
-    eval_data: str | None = setting(None, "directory of packed held-out records", group="the run")
-    run_dir: str = setting(
-        "",
-        "where the run writes",
-        group="the run",
-        shown="runs/<network>-<time>",
-        changes_training=False,
+    recipe: str | None = _run(
+        None, "file of settings, or a name of panns_tf/recipes; flags win", changes_training=False
     )
-    recipe: str | None = setting(
-        None,
-        "settings from a file: a name of panns_tf/recipes, or a path; flags override the recipe",
-        group="the run",
-        changes_training=False,
-    )
-    steps: int = setting(600_000, "updates", minimum=1, group="the run", shown="600000; demo fewer")
-    accumulate: int = setting(
+    steps: int = _run(600_000, "updates", minimum=1, shown="600000; demo fewer")
+    accumulate: int = _learning(
         1,
         "parts into which a batch is cut, whose gradients are averaged; takes the memory of one "
         "part, and each part has batch statistics of its own",
         minimum=1,
-        group=_LEARNING,
     )
-    distill: str | None = setting(
-        None,
-        "trained model (knowledge distillation): its probabilities become part of the targets",
-        group=_LEARNING,
+    distill: str | None = _learning(
+        None, "trained model whose probabilities become part of the targets"
     )
-    distill_weight: float = setting(
-        0.5, "part of the target that is the teacher's", above=0, maximum=1, group=_LEARNING
+    distill_weight: float = _learning(
+        0.5, "part of the target that is the teacher's", above=0, maximum=1
     )
-    sampling: str = setting(
+    sampling: str = _clips(
         "balanced",
         "order of the clips",
         choices=("balanced", "shuffled", "alternate", "streamed"),
-        group=_CLIPS,
     )
-    exclude: str | None = setting(None, "file that lists clips to exclude", group=_CLIPS)
-    fraction: float = setting(
-        1.0,
-        "part of the training clips, chosen by a hash of their ids",
-        above=0,
-        maximum=1,
-        group=_CLIPS,
+    exclude: str | None = _clips(None, "file that lists clips to exclude")
+    fraction: float = _clips(
+        1.0, "part of the training clips, chosen by a hash of their ids", above=0, maximum=1
     )
-    decimation: str = setting(
+    decimation: str = _clips(
         "lowpass",
         "records of a higher sample rate than the network's: low-passed, or every k-th sample as "
         "in the reference",
         choices=("lowpass", "skip"),
-        group=_CLIPS,
     )
-    damaged: str = setting(
+    damaged: str = _clips(
         "raise",
         "at a damaged record: end with an error, or skip the clip and count it",
         choices=("raise", "skip"),
-        group=_CLIPS,
     )
-    xla: str = setting(
-        "auto",
-        "compile the training step by XLA; auto: on a GPU",
-        choices=("auto", "on", "off"),
-        group=_DEVICES,
+    xla: str = _devices(
+        "auto", "compile the training step by XLA; auto: on a GPU", choices=("auto", "on", "off")
     )
-    steps_per_call: int | None = setting(
+    steps_per_call: int | None = _devices(
         None,
         "training steps per host call (Keras: steps_per_execution)",
         minimum=1,
-        group=_DEVICES,
         shown="1 on a CPU, 10 on a GPU",
         changes_training=False,
     )
-    sync_batchnorm: bool = setting(
-        False, "batch statistics over all devices together", group=_DEVICES
+    sync_batchnorm: bool = _devices(False, "batch statistics over all devices together")
+    eval_steps: int | None = _saving(
+        None, "updates between evaluations", minimum=1, shown="as few as take 3 % of the work"
     )
-    eval_steps: int | None = setting(
-        None,
-        "updates between evaluations",
-        minimum=1,
-        group=_SAVING,
-        shown="as many as keep them below 3 % of the work, at least 2000",
-        changes_training=False,
+    eval_training_clips: int = _saving(
+        1000, "training clips to evaluate too, no more than held-out clips; 0 for none", minimum=0
     )
-    eval_training_clips: int = setting(
-        1000,
-        "training clips to evaluate too, at most the number of held-out clips; 0 for none",
-        minimum=0,
-        group=_SAVING,
-        changes_training=False,
-    )
-    pictures: bool = setting(
-        True,
-        "TensorBoard: pictures, audio and curves besides numbers",
-        group=_SAVING,
-        changes_training=False,
-    )
-    watch_classes: str | None = setting(
+    pictures: bool = _saving(True, "TensorBoard: pictures, audio and curves besides numbers")
+    watch_classes: str | None = _saving(
         None,
         "TensorBoard: precision-recall curves of these labels, such as 'Dog;Rain'",
-        group=_SAVING,
         shown="a few from the largest to the smallest",
-        changes_training=False,
     )
-    profile: str | None = setting(
-        None,
-        "TensorBoard: a profile of these steps",
-        metavar="START:STOP",
-        group=_SAVING,
-        changes_training=False,
+    profile: str | None = _saving(
+        None, "TensorBoard: a profile of these steps", metavar="START:STOP"
     )
-    log_steps: int = setting(
-        10,
-        "updates between lines of metrics.jsonl",
-        minimum=1,
-        group=_SAVING,
-        changes_training=False,
+    log_steps: int = _saving(10, "updates between lines of metrics.jsonl", minimum=1)
+    checkpoint_minutes: float | None = _saving(15.0, "minutes between checkpoints", above=0)
+    checkpoint_steps: int | None = _saving(
+        None, "updates between checkpoints, besides those by minutes", minimum=1
     )
-    checkpoint_minutes: float | None = setting(
-        15.0, "minutes between checkpoints", above=0, group=_SAVING, changes_training=False
-    )
-    checkpoint_steps: int | None = setting(
-        None,
-        "updates between checkpoints, besides those by minutes",
-        minimum=1,
-        group=_SAVING,
-        changes_training=False,
-    )
-    keep_checkpoints: int = setting(
-        2, "checkpoints to keep", minimum=1, group=_SAVING, changes_training=False
-    )
-    full_disk: str = setting(
-        "continue",
-        "what to do when a checkpoint cannot be written",
-        choices=("continue", "stop"),
-        group=_SAVING,
-        changes_training=False,
+    keep_checkpoints: int = _saving(2, "checkpoints to keep", minimum=1)
+    full_disk: str = _saving(
+        "continue", "when a checkpoint cannot be written", choices=("continue", "stop")
     )
     demo: bool = setting(False, "whether the run made its own data", flag="")
 
@@ -354,35 +241,23 @@ class TrainConfig(FitSettings, NetworkOverrides):
         if self.profile is None:
             return None
         start, _, stop = self.profile.partition(":")
-        if not (start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
+        if not (start.isdecimal() and stop.isdecimal() and int(start) < int(stop) <= self.steps):
             raise ValueError(
-                "profile must be START:STOP, two numbers of steps such as 20:30; received "
-                f"{self.profile!r}"
+                f"profile must be START:STOP, two numbers of steps up to {self.steps} such as "
+                f"20:30; received {self.profile!r}"
             )
-        if int(stop) > self.steps:
-            raise ValueError(f"profile {self.profile} goes beyond the {self.steps} steps")
         return int(start), int(stop)
 
 
 def train_config(settings: dict) -> TrainConfig:
-    """The configuration that ``config.json`` of a run holds, also one of an earlier version.
+    """The configuration that ``config.json`` of a run holds, also one of an earlier version."""
+    settings = {
+        name: value for name, value in settings.items() if not (name in REMOVED and value is None)
+    }
+    if unknown := settings.keys() - settings_of(TrainConfig).keys():
+        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+    return TrainConfig(**settings)
 
-    Raises:
-        ValueError: in one line, for a setting that is unknown or out of range.
-    """
-    known = settings_of(TrainConfig)
-    unknown = [
-        name
-        for name, value in settings.items()
-        if name not in known and not (name in REMOVED and value is None)
-    ]
-    if unknown:
-        raise ValueError(f"unknown settings: {', '.join(unknown)}")
-    return TrainConfig(**{name: value for name, value in settings.items() if name in known})
-
-
-#: Settings of earlier versions, which a run of theirs may still state as not set.
-REMOVED = ("cache",)
 
 #: Settings of the network that a run may change.
 NETWORK_SETTINGS = tuple(settings_of(NetworkOverrides))

@@ -50,7 +50,7 @@ def test_impossible_settings_are_refused_in_a_line():
         ({"schedule": "linear"}, "schedule must be one of constant, cosine; received 'linear'"),
         ({"seed": 2**32}, "seed must lie in"),
         ({"profile": "30:20"}, "profile must be START:STOP"),
-        ({"profile": "5:20", "steps": 10}, "goes beyond the 10 steps"),
+        ({"profile": "5:20", "steps": 10}, "two numbers of steps up to 10"),
         ({"steps": 1.0}, "steps must be a whole number; received 1.0"),
         ({"steps": True}, "steps must be a whole number; received True"),
         ({"learning_rate": "1e-3"}, "learning_rate must be a number; received '1e-3'"),
