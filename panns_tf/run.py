@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfrecords.files import read_csv, read_json
-from tfrecords.text import some
+from tfrecords.text import one_line, some
 
 CONFIG, LOG, FINAL, BEST = "config.json", "metrics.jsonl", "final.keras", "best.keras"
 CHECKPOINTS, EVALUATION, SAVED_MODEL = "checkpoints", "evaluation", "saved_model"
@@ -81,24 +81,17 @@ class Run:
 
     def curve(self, name: str) -> dict[int, float]:
         """``{step: value}`` of an entry of ``metrics.jsonl``, finite values only."""
-        return {
-            line["step"]: float(line[name])
-            for line in self.lines
-            if _is_number(line.get(name))  # null stands for what is not finite
-        }
+        values = {line["step"]: line.get(name) for line in self.lines if line.get(name) is not None}
+        return {step: float(value) for step, value in values.items() if math.isfinite(value)}
 
     def final(self) -> tuple[float | None, str]:
         """The held-out mAP at the end or so far, and where it is from."""
         for evaluation in self.evaluations:
             value = evaluation.metrics.get("mAP")
-            if _is_number(value):
+            if isinstance(value, int | float) and math.isfinite(value):
                 return float(value), "/".join(filter(None, (EVALUATION, evaluation.name)))
         curve = self.curve("mAP")
         return (curve[max(curve)], f"step {max(curve)}") if curve else (None, "")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_run(path: str | Path) -> bool:
@@ -114,74 +107,58 @@ def is_finished(path: str | Path) -> bool:
 def run_of(model: str | Path) -> Run | None:
     """The run that a model file or SavedModel belongs to, or that a folder is; else None."""
     model = Path(model)
-    for folder in (model, model.parent):
-        if is_run(folder):
-            return read_run(folder)
-    return None
+    return next((read_run(folder) for folder in (model, model.parent) if is_run(folder)), None)
 
 
 def find_model(path: str | Path) -> Path:
-    """The model that is meant: a file as it is; of a run the final one, else the best.
+    """The model that is meant: a file or SavedModel as it is; of a run the final, else the best.
 
     Raises:
-        ValueError: if a run has no model yet.
+        ValueError: for a folder without a model.
     """
     path = Path(path)
     for name in (FINAL, BEST):
         if (path / name).is_file():
             return path / name
-    if (path / "saved_model.pb").is_file() or not is_run(path):
+    if not path.is_dir() or (path / "saved_model.pb").is_file():
         return path  # what is no model, the loader refuses
-    run = read_run(path)
+    if is_run(path):
+        raise ValueError(
+            f"{path} is an unfinished run without a model ({read_run(path).progress}): {BEST} is "
+            f"written at its first evaluation, {FINAL} at its end; continue it with train.py "
+            f"--run-dir {path} --resume"
+        )
+    if folds := sorted(fold.parent for fold in path.glob(f"fold-*/{FINAL}")):
+        raise ValueError(f"{path} holds a network for each fold; name one, such as {folds[0]}")
     raise ValueError(
-        f"{path} is an unfinished run without a model ({run.progress}): {BEST} is written at its "
-        f"first evaluation, {FINAL} at its end; continue it with train.py --run-dir {path} --resume"
+        f"{path} is a folder without {FINAL} or {BEST}; expected a run directory, a SavedModel, a "
+        ".keras or .pth file or the name of a network"
     )
 
 
 def read_run(path: str | Path, name: str | None = None) -> Run:
-    """Reads one run directory.
-
-    Raises:
-        ValueError: in one line, if its ``config.json`` is absent or damaged.
-    """
+    """Reads one run; ValueError, in one line, if its ``config.json`` is absent or damaged."""
     path = Path(path)
-    config, labels, clips = _read_config(path)
+    file, content = path / CONFIG, read_json(path / CONFIG)
+    try:
+        config, labels = dict(content["config"]), tuple(content.get("labels") or ())
+        clips = tuple(map(int, content.get("training_clips") or ())) or None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged: {one_line(repr(error))}") from error
+    if clips and len(clips) != len(labels):
+        raise ValueError(
+            f"{file} is damaged: {len(clips)} counts of training_clips for {len(labels)} labels"
+        )
     lines, damaged = read_log(path)
     notes = []
     if not (path / LOG).is_file():
         notes.append(f"{LOG} is missing")
     elif damaged:
-        last = damaged == [len(lines) + 1]
-        where = "the last line" if last else f"line {some(damaged)}"
+        where = "the last line" if damaged == [len(lines) + 1] else f"line {some(damaged)}"
         notes.append(f"{LOG}: {where} is damaged and was left out")
     evaluations, more = _read_evaluations(path / EVALUATION)
-    return Run(
-        path,
-        name or path.name,
-        config,
-        labels,
-        clips,
-        tuple(lines),
-        evaluations,
-        (*notes, *more),
-    )
-
-
-def _read_config(path: Path) -> tuple[dict, tuple[str, ...], tuple[int, ...] | None]:
-    file = path / CONFIG
-    content = read_json(file)
-    try:
-        config, labels = dict(content["config"]), tuple(content.get("labels") or ())
-        clips = content.get("training_clips")
-        clips = tuple(int(count) for count in clips) if clips else None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{file} is damaged: {' '.join(repr(error).split())}") from error
-    if clips and len(clips) != len(labels):
-        raise ValueError(
-            f"{file} is damaged: {len(clips)} counts of training_clips for {len(labels)} labels"
-        )
-    return config, labels, clips
+    notes = (*notes, *more)
+    return Run(path, name or path.name, config, labels, clips, tuple(lines), evaluations, notes)
 
 
 def read_log(path: str | Path) -> tuple[list[dict], list[int]]:
@@ -192,10 +169,9 @@ def read_log(path: str | Path) -> tuple[list[dict], list[int]]:
         of damaged lines. Both are empty where there is no such file.
     """
     file = Path(path) / LOG
-    if not file.is_file():
-        return [], []
+    texts = file.read_text(errors="replace").splitlines() if file.is_file() else []
     lines, damaged = [], []
-    for number, text in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+    for number, text in enumerate(texts, start=1):
         if not text.strip():
             continue
         try:
@@ -203,10 +179,9 @@ def read_log(path: str | Path) -> tuple[list[dict], list[int]]:
             line["step"] = int(line["step"])
             if any(isinstance(value, str | list | dict) for value in line.values()):
                 raise ValueError("no number")
+            lines.append(line)
         except (ValueError, TypeError, KeyError):
             damaged.append(number)
-            continue
-        lines.append(line)
     return lines, damaged
 
 
@@ -222,27 +197,21 @@ def _read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:
                 classes = read_per_class(place / "per_class.csv")
         except (ValueError, TypeError) as error:
             where = "/".join(filter(None, (EVALUATION, name)))
-            notes.append(f"{where} is damaged and was left out: {' '.join(str(error).split())}")
-            continue
-        if metrics or classes:
-            evaluations.append(Evaluation(name, metrics, classes))
+            notes.append(f"{where} is damaged and was left out: {one_line(error)}")
+        else:
+            if metrics or classes:
+                evaluations.append(Evaluation(name, metrics, classes))
     return tuple(evaluations), notes
 
 
 def read_per_class(path: str | Path) -> dict[str, dict[str, float | None]]:
-    """Reads ``per_class.csv``, columns by name in any order.
+    """Reads ``per_class.csv``: by label, in the order of ``index``, numbers by column.
 
-    Returns:
-        By label, in the order of ``index``: numbers by column, None where a cell is empty or no
-        number.
-
-    Raises:
-        ValueError: if a column is missing or a row is cut off.
+    Cells that are empty or no number are None.
     """
     rows = read_csv(path, required=("label", "average_precision"))
     parsed = [(row["label"], {key: _number(value) for key, value in row.items()}) for row in rows]
-    parsed.sort(key=lambda item: item[1].get("index") or 0)
-    return dict(parsed)
+    return dict(sorted(parsed, key=lambda item: item[1].get("index") or 0))
 
 
 def _number(text: str) -> float | None:
@@ -270,11 +239,11 @@ def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
         files = [path / CONFIG] if is_run(path) else sorted(path.rglob(CONFIG))
         # A SavedModel or a checkpoint may have a config.json of its own.
         inner = {SAVED_MODEL, CHECKPOINTS, EVALUATION}
-        folders |= dict.fromkeys(
-            file.parent.resolve()
+        folders |= {
+            file.parent.resolve(): None
             for file in files
             if not inner & {file.parent.name, file.parent.parent.name}
-        )
+        }
     runs, notes = [], []
     for path, name in zip(folders, short_names(list(folders)), strict=True):
         try:
@@ -283,7 +252,7 @@ def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
             notes.append(str(error))
     if not runs:
         why = f": {'; '.join(notes)}" if notes else "; a run has a config.json"
-        raise ValueError(f"no run in {', '.join(map(str, paths))}{why}")
+        raise ValueError(f"no run in {some(paths)}{why}")
     return runs, notes
 
 
@@ -292,8 +261,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     names = []
     for path in paths:
         for depth in range(1, len(path.parts) + 1):
-            name = "/".join(path.parts[-depth:])
             if sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) == 1:
                 break
-        names.append(name)
+        names.append("/".join(path.parts[-depth:]))
     return names

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from panns_tf.models.network import Network
 from panns_tf.models.registry import find
-from panns_tf.run import BEST, FINAL
+from panns_tf.run import find_model
 from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network
 from tfrecords.classes import audioset_classes
 from tfrecords.files import read_json
@@ -46,7 +46,7 @@ def load_network(model: str | Path, weights: str | Path | None = AUDIOSET) -> Ne
             f"{path} has weights of its own; received {weights} besides, which go with the name "
             "of a network"
         )
-    path = _model_of_run(path) if path.is_dir() else path
+    path = find_model(path)
     if path.is_file() and path.suffix in _FILES:
         network = read_network(path)
     elif is_path:
@@ -61,22 +61,6 @@ def load_network(model: str | Path, weights: str | Path | None = AUDIOSET) -> Ne
             list(names) if count == len(names) else [f"class {i}" for i in range(count)]
         )
     return network
-
-
-def _model_of_run(path: Path) -> Path:
-    for name in (FINAL, BEST):
-        if (path / name).is_file():
-            return path / name
-    folds = sorted(fold.parent.name for fold in path.glob(f"fold-*/{FINAL}"))
-    if folds:
-        raise ValueError(
-            f"{path} holds a network for each fold; name one, such as {path / folds[0]}"
-        )
-    kind = "a SavedModel" if (path / "saved_model.pb").is_file() else "a folder"
-    raise ValueError(
-        f"{path} is {kind} without {FINAL} or {BEST}; expected a run directory, a .keras or .pth "
-        "file or the name of a network"
-    )
 
 
 def _by_name(name: str, weights: str | Path | None) -> Network:
@@ -102,18 +86,13 @@ def load_any(path: str | Path) -> tuple[Callable, dict]:
     Raises:
         ValueError: if there is no such thing at ``path``.
     """
-    path = Path(path)
-    for candidate in (path / FINAL, path / BEST):
-        if candidate.is_file():
-            path = candidate
-            break
+    path = find_model(path)
     if path.suffix == ".keras" and path.is_file():
         network = read_network(path)
         return network, {**describe(network), "path": str(path)}
     if not (path / "saved_model.pb").is_file():
         raise ValueError(
-            f"no model at {path}; expected a .keras file, a SavedModel or a run directory "
-            f"that holds {FINAL} or {BEST}"
+            f"no model at {path}; expected a .keras file, a SavedModel or a run directory"
         )
     if not (path / DESCRIPTION).is_file():
         raise ValueError(f"{path} lacks {DESCRIPTION}: it was not exported by this project")
