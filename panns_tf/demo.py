@@ -11,11 +11,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfrecords.commands import import_tensorflow_quietly
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
+from tfrecords.text import one_line
 
 #: Tags on the page, and classes whose probability is drawn over time.
 TOP = 10
-
 #: Seconds between two searches for uploads that are to be deleted, and the age at which they are.
 DELETED = (300, 1800)
 
@@ -35,15 +36,8 @@ class DemoSettings:
     """Which network is shown, where, and what recordings are taken."""
 
     # Of the decision-level networks the one with the highest published mAP.
-    model: str = setting(
-        "Cnn14_DecisionLevelAtt", "network, run directory or file", metavar="MODEL"
-    )
-    weights: str = setting(
-        "audioset",
-        "for the name of a network: the file of its weights",
-        metavar="FILE",
-        shown="the published ones",
-    )
+    model: str = setting("Cnn14_DecisionLevelAtt", "network, run directory or file")
+    weights: str = setting("audioset", "for a network's name: a file", shown="the published ones")
     host: str = setting("127.0.0.1", "address to listen on", shown="127.0.0.1, this computer alone")
     port: int = setting(7860, "port to listen on; 0 for a free one", minimum=0, maximum=65535)
     max_mb: float = setting(50.0, "the largest file taken", above=0)
@@ -62,8 +56,6 @@ def add_demo_flags(parser: argparse.ArgumentParser) -> None:
 def run_demo(args: argparse.Namespace) -> None:
     """Serves the page until it is interrupted."""
     options = DemoSettings(**given_settings(args, DemoSettings))
-
-    from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     _import_gradio()  # before a network is loaded for nothing
@@ -116,7 +108,7 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
             if result.error is not None:
                 raise result.error
         except AudioError as error:
-            message = " ".join(str(error).split()).replace(path, Path(path).name)
+            message = one_line(error).replace(path, Path(path).name)
             raise gradio.Error(message, print_exception=False) from error
         events, picture = result.detection.events, io.BytesIO()
         scores, labels = result.scores, tagger.labels

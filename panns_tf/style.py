@@ -21,22 +21,14 @@ class Theme:
 
     Text and series have a contrast of at least 4.5 with the background, bars of at least 3 (WCAG
     2); the grid alone is fainter.
-
-    Attributes:
-        background: of the page.
-        text: titles and class names.
-        muted: ticks, axes and remarks.
-        bar: fill of bars.
-        grid: lines behind everything.
-        series: lines and markers in order, after Okabe and Ito, for colour-blind readers.
     """
 
     background: str
-    text: str
-    muted: str
+    text: str  # titles and class names
+    muted: str  # ticks, axes and remarks
     bar: str
     grid: str
-    series: tuple[str, ...]
+    series: tuple[str, ...]  # in order, after Okabe and Ito, for colour-blind readers
 
     @property
     def colours(self) -> tuple[str, ...]:

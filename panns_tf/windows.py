@@ -6,6 +6,7 @@ counts. A clip shorter than the window is padded with zeros at its end.
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -13,38 +14,20 @@ from tfrecords.flags import check_settings, setting
 
 AGGREGATES = ("mean", "max")
 
+_setting = partial(setting, group="windows")
+_seconds = partial(_setting, None, metavar="SECONDS", maximum=3600)
+
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """How a clip is cut before the network.
+    """How a clip is cut before the network; a hop needs a window, and is no longer than it."""
 
-    Raises:
-        ValueError: for lengths out of range, a hop longer than the window or without one.
-    """
-
-    window: float | None = setting(
-        None,
-        "length of the windows into which clips are cut",
-        minimum=0.01,
-        maximum=3600,
-        metavar="SECONDS",
-        group="windows",
-        shown="whole clips",
+    window: float | None = _seconds("length of the windows", minimum=0.01, shown="whole clips")
+    hop: float | None = _seconds(
+        "from one window's start to the next's", minimum=0.001, shown="the window: no overlap"
     )
-    hop: float | None = setting(
-        None,
-        "from the start of a window to that of the next",
-        minimum=0.001,
-        maximum=3600,
-        metavar="SECONDS",
-        group="windows",
-        shown="the window, so that none overlap",
-    )
-    aggregate: str = setting(
-        "mean",
-        "how the predictions of a clip's windows become the clip's",
-        choices=AGGREGATES,
-        group="windows",
+    aggregate: str = _setting(
+        "mean", "how predictions of windows become the clip's", choices=AGGREGATES
     )
 
     def __post_init__(self) -> None:
@@ -82,13 +65,7 @@ class Windows:
 
 
 def window_starts(samples: int, size: int, hop: int) -> list[int]:
-    """The first sample of every window of a clip.
-
-    Args:
-        samples: of the clip.
-        size: samples of a window.
-        hop: samples from one window to the next, at most ``size``.
-    """
+    """The first sample of every window of a clip; ``hop`` is at most ``size``, both in samples."""
     starts = list(range(0, max(1, samples - size + 1), hop))
     if starts[-1] + size < samples:
         starts.append(samples - size)
@@ -96,15 +73,7 @@ def window_starts(samples: int, size: int, hop: int) -> list[int]:
 
 
 def cut_windows(waveform: np.ndarray, size: int, hop: int) -> np.ndarray:
-    """Cuts clips into windows.
-
-    Args:
-        waveform: (..., samples), any dtype.
-        size, hop: as for `window_starts`.
-
-    Returns:
-        (windows, ..., size), zeros after the end of a clip shorter than a window.
-    """
+    """Cuts clips (..., samples), of any dtype, into windows (windows, ..., size)."""
     samples = waveform.shape[-1]
     if samples < size:
         waveform = np.pad(waveform, [(0, 0)] * (waveform.ndim - 1) + [(0, size - samples)])
@@ -123,11 +92,7 @@ def aggregate(predictions: np.ndarray, how: str) -> np.ndarray:
 
 
 class WindowCutter:
-    """Cuts a stream into windows as `cut_windows` cuts a clip, however its blocks fall.
-
-    Args:
-        size, hop: as for `window_starts`.
-    """
+    """Cuts a stream into windows as `cut_windows` cuts a clip, however its blocks fall."""
 
     def __init__(self, size: int, hop: int):
         self.size, self.hop = size, hop
