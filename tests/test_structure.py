@@ -33,6 +33,7 @@ ORDER = (
     "panns_tf.export",
     "panns_tf.training",
     "panns_tf.evaluation",
+    "panns_tf.transfer.tasks",
     "panns_tf.figures",
     "panns_tf.transfer",
 )

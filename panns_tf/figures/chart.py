@@ -20,29 +20,19 @@ class Chart:
         rows: the numbers drawn, each row with the same keys; None where there is no number.
         draw: from a theme to a ``matplotlib.figure.Figure``.
         notes: what a reader must know, one line each.
-        printed: keys of the rows that a summary shows.
-        last_of: keys; of rows with the same values of these the summary shows the last alone.
+        printed: rows of a summary; by default all.
     """
 
     name: str
     rows: list[dict]
     draw: Callable[[Theme], object]
     notes: Sequence[str] = ()
-    printed: Sequence[str] = ()
-    last_of: Sequence[str] = ()
+    printed: Sequence[dict] = ()
 
     def summary(self) -> str:
         """The rows in short, as a text table."""
-        rows = self.rows
-        if self.last_of:
-            rows = {tuple(row[key] for key in self.last_of): row for row in rows}.values()
-        keys = self.printed or list(self.rows[0])
-        return text_table([keys, *([row[key] for key in keys] for row in rows)], most=40)
-
-    def figure(self, theme: Theme = LIGHT):
-        """Returns the ``matplotlib.figure.Figure``; nothing is shown or written."""
-        with styled(theme):
-            return self.draw(theme)
+        rows = self.printed or self.rows
+        return text_table([list(rows[0]), *(list(row.values()) for row in rows)], most=40)
 
     def save(self, folder: str | Path) -> list[Path]:
         """Writes ``name.png``, ``name-dark.png``, ``name.svg`` and ``name.csv``; returns them."""
@@ -58,7 +48,7 @@ class Chart:
                 if theme is LIGHT:
                     write_atomic(svg, adaptive_svg(figure))
         rows = [{key: _rounded(value) for key, value in row.items()} for row in self.rows]
-        write_csv(table, list(self.rows[0]) if self.rows else [], rows)
+        write_csv(table, list(self.rows[0]), rows)
         return [light, dark, svg, table]
 
 
@@ -67,40 +57,29 @@ def _rounded(value):
     return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """Mean and range of a metric over seeds.
-
-    Attributes:
-        x: where it is drawn.
-        mean, low, high: of the values.
-        count: number of values.
-    """
-
-    x: float
-    mean: float
-    low: float
-    high: float
-    count: int
+def mean_range(values: Sequence[float]) -> dict[str, float]:
+    """Mean and range of a metric over seeds."""
+    return {"mean": statistics.fmean(values), "low": min(values), "high": max(values)}
 
 
-def point(x: float, values: Sequence[float]) -> Point:
-    """Mean and range of values at one x."""
-    return Point(x, statistics.fmean(values), min(values), max(values), len(values))
+def grid_of_panels(count: int, width: float, height: float, legend: float = 0.0) -> tuple:
+    """A figure and the axes of its panels, two side by side; sizes in inches."""
+    from matplotlib.figure import Figure
+
+    columns = min(2, count)
+    lines = math.ceil(count / columns)
+    figure = Figure((columns * width, lines * height + legend), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).flatten()
+    for axes in grid[count:]:
+        axes.remove()
+    return figure, grid[:count]
 
 
-def mean_curve(curves: Sequence[Mapping[float, float]]) -> list[Point]:
-    """Mean and range at every x that all curves have."""
-    shared = sorted(set.intersection(*map(set, curves))) if curves else []
-    return [point(x, [curve[x] for curve in curves]) for x in shared]
-
-
-def draw_curve(axes, points: Sequence[Point], label: str, style: Mapping) -> None:
-    """Draws means as a line with some eight markers, and ranges as a band."""
-    x = [each.x for each in points]
-    if any(each.low < each.high for each in points):
-        band = [each.low for each in points], [each.high for each in points]
-        axes.fill_between(x, *band, color=style["color"], alpha=0.18, linewidth=0)
+def draw_curve(axes, x: Sequence[float], rows: Sequence[Mapping], label: str, style: dict) -> None:
+    """Draws the rows' means as a line with some eight markers, and their ranges as a band."""
+    low, high = ([row[end] for row in rows] for end in ("low", "high"))
+    if low != high:
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
     every = max(1, math.ceil(len(x) / 8))
-    first = (len(x) - 1) % every if x else 0  # so that the last point has a marker
-    axes.plot(x, [each.mean for each in points], label=label, markevery=(first, every), **style)
+    first = (len(x) - 1) % every  # so that the last point has a marker
+    axes.plot(x, [row["mean"] for row in rows], label=label, markevery=(first, every), **style)

@@ -1,15 +1,18 @@
 """Command `plot`: the paper's figures from run directories."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from panns_tf.figures.chart import Chart
+from panns_tf.figures.classes import ORDERS, TALLEST, classes
+from panns_tf.figures.complexity import complexity
+from panns_tf.figures.curves import METRICS, curves
+from panns_tf.figures.fewshot import COLUMNS, fewshot
+from panns_tf.figures.grouping import describe_data, partition
+from panns_tf.run import Run, read_runs
 from tfrecords.files import check_output_folder
-
-if TYPE_CHECKING:
-    from panns_tf.figures.chart import Chart
-    from panns_tf.run import Run
 
 #: Of many classes, how many from each end make a figure that is read at a glance.
 ENDS = 15
@@ -42,63 +45,122 @@ examples:
 """
 
 
+def _names(text: str) -> list[str]:
+    return [name for name in text.replace(",", "+").split("+") if name]
+
+
+def _classes(runs: Sequence[Run], name: str = "classes", **settings) -> list[Chart]:
+    """All classes; of many also the two ends of their order, as Figure 3 beside Figure 12."""
+    chosen = settings.get("top") is not None or settings.get("bottom") is not None
+    if chosen or max(len(run.labels) for run in runs) <= TALLEST:
+        return [classes(runs, name=name, **settings)]
+    ends = {**settings, "top": ENDS, "bottom": ENDS}
+    return [classes(runs, name=name, **ends), classes(runs, name=f"{name}_all", **settings)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure, from which its command and its part in `plot all` follow.
+
+    Attributes:
+        help: what it shows, and its number in the paper.
+        draw: a function of what it needs, the files' name and the flags' values.
+        needs: ``"runs"`` of the same held-out data, ``"any runs"`` or none, or ``"files"``.
+        flags: keywords of argparse by the flag's name.
+        all: what `plot all` draws: values of flags by the files' name.
+        description: for ``--help``.
+    """
+
+    help: str
+    draw: Callable[..., Chart | list[Chart]]
+    needs: str
+    flags: Mapping[str, dict]
+    all: Mapping[str, dict]
+    description: str = ""
+
+
+FIGURES = {
+    "curves": Figure(
+        "training curves by setting (Figure 4)",
+        curves,
+        needs="runs",
+        flags={
+            "by": {
+                "type": _names,
+                "default": (),
+                "metavar": "SETTING",
+                "help": "compare runs by it, or by several, such as sampling+mixup; runs that "
+                "differ elsewhere are left out; default: all settings in which they differ",
+            },
+            "metric": {"default": "mAP", "choices": tuple(METRICS), "help": "default mAP"},
+            "split": {"default": "held-out", "choices": ("held-out", "training")},
+            "panels": {
+                "action": argparse.BooleanOptionalAction,
+                "help": "a panel for each kind of setting, as in Figure 4; default: if that takes "
+                "in all runs",
+            },
+        },
+        all={"curves": {}, "loss": {"metric": "loss"}},
+    ),
+    "complexity": Figure(
+        "mAP against multiply-adds (Figure 5)",
+        complexity,
+        needs="any runs",
+        flags={},
+        all={"complexity": {}},
+    ),
+    "classes": Figure(
+        "AP class by class (Figures 3 and 12)",
+        _classes,
+        needs="runs",
+        flags={
+            "label_quality": {
+                "type": Path,
+                "metavar": "FILE",
+                "help": "AudioSet's qa_true_counts.csv; default: that of per_class.csv",
+            },
+            "top": {"type": int, "metavar": "N", "help": "the first N classes"},
+            "bottom": {"type": int, "metavar": "N", "help": "the last N classes"},
+            "order": {
+                "choices": tuple(ORDERS),
+                "help": "by training clips, by AP or by name; default: clips where they are known",
+            },
+            "evaluation": {
+                "metavar": "NAME",
+                "help": "which evaluation/NAME of the runs; default: one that they share",
+            },
+        },
+        all={"classes": {}},
+    ),
+    "fewshot": Figure(
+        "few-shot curves (Figures 6 to 11)",
+        fewshot,
+        needs="files",
+        flags={},
+        all={"fewshot": {}},
+        description=_FEWSHOT,
+    ),
+}
+#: Every figure that the runs allow.
+_ALL = Figure("every figure that the runs allow", list, needs="runs", flags={}, all={})
+
+
 def add_plot_flags(parser: argparse.ArgumentParser) -> None:
     """Adds a command for each figure."""
     raw = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog, parser.formatter_class = _DESCRIPTION, _EXAMPLES, raw
-    figures = parser.add_subparsers(title="figures", required=True, metavar="FIGURE")
-
-    def add(name: str, help: str, charts: Callable, count: str, what: str = "RUN"):
-        figure = figures.add_parser(name, help=help, description=f"Draw {help}.")
-        figure.add_argument("paths", nargs=count, type=Path, metavar=what)
-        figure.add_argument("--output", required=True, type=Path, metavar="DIR", help="for files")
-        figure.set_defaults(charts=charts)
-        return figure
-
-    curves = add("curves", "training curves by setting (Figure 4)", _curves, "+")
-    curves.add_argument(
-        "--by",
-        default="",
-        metavar="SETTING",
-        help="compare runs by it, or by several, such as sampling+mixup; runs that differ "
-        "elsewhere are left out; default: all settings in which they differ",
-    )
-    curves.add_argument(
-        "--metric", default="mAP", choices=("mAP", "mAUC", "d_prime", "loss"), help="default mAP"
-    )
-    curves.add_argument("--split", default="held-out", choices=("held-out", "training"))
-    curves.add_argument(
-        "--panels",
-        action=argparse.BooleanOptionalAction,
-        help="a panel for each kind of setting, as in Figure 4; default: if that takes in all runs",
-    )
-
-    add("complexity", "mAP against multiply-adds (Figure 5)", _complexity, "*")
-
-    classes = add("classes", "AP class by class (Figures 3 and 12)", _classes, "+")
-    classes.add_argument(
-        "--label-quality",
-        type=Path,
-        metavar="FILE",
-        help="AudioSet's qa_true_counts.csv; default: that of per_class.csv",
-    )
-    for name, end in (("top", "first"), ("bottom", "last")):
-        classes.add_argument(f"--{name}", type=int, metavar="N", help=f"the {end} N classes")
-    classes.add_argument(
-        "--order",
-        choices=("clips", "ap", "name"),
-        help="by training clips, by AP or by name; default: clips where they are known",
-    )
-    classes.add_argument(
-        "--evaluation",
-        metavar="NAME",
-        help="which evaluation/NAME of the runs; default: one that they share",
-    )
-
-    fewshot = add("fewshot", "few-shot curves (Figures 6 to 11)", _fewshot, "+", "CSV")
-    fewshot.description, fewshot.formatter_class = _FEWSHOT, raw
-
-    add("all", "every figure that the runs allow", _all, "+")
+    commands = parser.add_subparsers(dest="figure", required=True, metavar="FIGURE")
+    for name, figure in {**FIGURES, "all": _ALL}.items():
+        description = figure.description or f"Draw {figure.help}."
+        command = commands.add_parser(
+            name, help=figure.help, description=description, formatter_class=raw
+        )
+        count = "*" if figure.needs == "any runs" else "+"
+        what = "CSV" if figure.needs == "files" else "RUN"
+        command.add_argument("paths", nargs=count, type=Path, metavar=what)
+        command.add_argument("--output", required=True, type=Path, metavar="DIR", help="for files")
+        for flag, keywords in figure.flags.items():
+            command.add_argument(f"--{flag.replace('_', '-')}", **keywords)
 
 
 def run_plot(args: argparse.Namespace) -> None:
@@ -109,7 +171,7 @@ def run_plot(args: argparse.Namespace) -> None:
     """
     check_output_folder(args.output)
     notes, written = set(), []
-    for chart in args.charts(args):
+    for chart in _charts(args):
         if isinstance(chart, str):
             print(f"{chart}\n")
             continue
@@ -123,111 +185,40 @@ def run_plot(args: argparse.Namespace) -> None:
     print(f"Written: {', '.join(map(str, written))}")
 
 
-def _read(paths: Sequence[Path]) -> "tuple[list[Run], list[str]]":
-    from panns_tf.run import read_runs
-
-    runs, notes = read_runs(paths)
-    return runs, [f"note: {note}" for note in notes]
-
-
-def _curves(args: argparse.Namespace) -> "Iterator[Chart | str]":
-    from panns_tf.figures.curves import curves
-
-    runs, notes = _read(args.paths)
-    yield from notes
-    by = [name for name in args.by.replace(",", "+").split("+") if name]
-    name = {"mAP": "curves", "loss": "loss"}.get(args.metric, f"curves_{args.metric}")
-    name += "_training" if args.split == "training" and args.metric != "loss" else ""
-    yield curves(runs, by, args.metric, args.split, args.panels, name=name)
-
-
-def _complexity(args: argparse.Namespace) -> "Iterator[Chart | str]":
-    runs, notes = _read(args.paths) if args.paths else ([], [])
-    yield from notes
-    yield _complexity_chart(runs)
-
-
-def _complexity_chart(runs: "Sequence[Run]") -> "Chart":
-    from panns_tf.figures.complexity import complexity
-    from tfrecords.commands import import_tensorflow_quietly
-
-    if runs:  # their operations are counted by Keras
-        import_tensorflow_quietly()
-
-    return complexity(runs)
-
-
-def _classes(args: argparse.Namespace) -> "Iterator[Chart | str]":
-    from panns_tf.figures.classes import classes
-
-    runs, notes = _read(args.paths)
-    yield from notes
-    settings = {"order": args.order, "evaluation": args.evaluation}
-    if args.label_quality:
-        from panns_tf.metrics.class_groups import read_label_quality
-
-        settings["quality"] = read_label_quality(args.label_quality, len(runs[0].labels))
-    if args.top is None and args.bottom is None:
-        yield from _class_charts(runs, "classes", **settings)
-    else:
-        yield classes(runs, top=args.top, bottom=args.bottom, **settings)
-
-
-def _class_charts(runs: "Sequence[Run]", name: str, **settings) -> "Iterator[Chart]":
-    """All classes; of many also the two ends of their order, as Figure 3 beside Figure 12."""
-    from panns_tf.figures.classes import TALLEST, classes
-
-    many = max(len(run.labels) for run in runs) > TALLEST
-    if many:
-        yield classes(runs, top=ENDS, bottom=ENDS, name=name, **settings)
-    yield classes(runs, name=f"{name}_all" if many else name, **settings)
-
-
-def _fewshot(args: argparse.Namespace) -> "Iterator[Chart | str]":
-    from panns_tf.figures.fewshot import fewshot
-
-    yield fewshot(args.paths)
-
-
-def _all(args: argparse.Namespace) -> "Iterator[Chart | str]":
-    """Every figure; for one that the runs do not allow, a line with the reason."""
-    from panns_tf.figures.curves import curves
-    from panns_tf.figures.fewshot import COLUMNS, fewshot
-    from panns_tf.figures.held_out import describe_data, partition
-
-    runs, notes = _read(args.paths)
-    yield from notes
+def _charts(args: argparse.Namespace) -> Iterator[Chart | str]:
+    """The charts that are asked for, and lines of what was left out."""
+    figure = FIGURES.get(args.figure)
+    if figure and figure.needs == "files":
+        yield from _drawn(figure, args.paths)
+        return
+    runs, notes = read_runs(args.paths) if args.paths else ([], [])
+    yield from (f"note: {note}" for note in notes)
+    if figure:
+        yield from _drawn(figure, runs, **{flag: getattr(args, flag) for flag in figure.flags})
+        return
     sets = partition(runs)
-    suffixes = ["", *(f"-{i}" for i in range(2, len(sets) + 1))]
-    numbered = list(zip(suffixes, sets, strict=True))
-    for suffix, members in numbered if len(sets) > 1 else ():
+    numbered = [(f"-{i}" if i > 1 else "", members) for i, members in enumerate(sets, 1)]
+    for end, members in numbered if len(sets) > 1 else ():
         names = ", ".join(run.name for run in members)
-        yield f"note: figures{suffix or ' without a number'}: {describe_data(members[0])}: {names}"
-
-    def attempt(name: str, make: Callable) -> "Iterator[Chart | str]":
-        try:
-            yield from list(make(name))
-        except ValueError as error:
-            yield f"{name}: not drawn: {error}"
-
-    for name, metric in (("curves", "mAP"), ("loss", "loss")):
-        for end, each in numbered:
-            yield from attempt(name + end, lambda n, r=each, m=metric: [curves(r, (), m, name=n)])
-    yield from attempt("complexity", lambda _: [_complexity_chart(runs)])
-    for end, each in numbered:
-        yield from attempt(f"classes{end}", lambda name, r=each: _class_charts(r, name))
+        yield f"note: figures{end or ' without a number'}: {describe_data(members[0])}: {names}"
     files = [
-        file
-        for path in args.paths
-        for file in sorted(path.rglob("*.csv"))
-        if set(COLUMNS) <= set(_first_line(file).split(","))
+        file for path in args.paths for file in sorted(path.rglob("*.csv")) if _is_result(file)
     ]
-    if files:
-        yield from attempt("fewshot", lambda _: [fewshot(files)])
-    else:
-        yield "fewshot: not drawn: no result file among the runs; see plot fewshot --help"
+    sources = {"runs": numbered, "any runs": [("", runs)], "files": [("", files)]}
+    for figure in FIGURES.values():
+        for name, settings in figure.all.items():
+            for end, source in sources[figure.needs]:
+                try:
+                    yield from _drawn(figure, source, name=name + end, **settings)
+                except ValueError as error:
+                    yield f"{name}{end}: not drawn: {error}"
 
 
-def _first_line(path: Path) -> str:
+def _drawn(figure: Figure, source: Sequence, **settings) -> list[Chart]:
+    charts = figure.draw(source, **settings)
+    return [charts] if isinstance(charts, Chart) else charts
+
+
+def _is_result(path: Path) -> bool:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.readline().strip()
+        return set(COLUMNS) <= set(file.readline().strip().split(","))

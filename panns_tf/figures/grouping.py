@@ -1,8 +1,8 @@
-"""Runs grouped by the settings that decide how they learn, with labels for legends."""
+"""Runs grouped by the settings that decide how they learn, and by their held-out data."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 from panns_tf.config import NETWORK_SETTINGS, NON_LEARNING_SETTINGS, TrainConfig
@@ -11,30 +11,32 @@ from panns_tf.run import Run, short_names
 
 #: Settings that do not tell one experiment from another.
 INCIDENTAL = {*NON_LEARNING_SETTINGS, "eval_data", "seed", "xla", "damaged", "demo"}
-#: The panels of Figure 4 and Table VI, each with the settings that it compares.
+#: The panel of Figure 4 or Table VI in which a setting is compared.
 PANELS = {
-    "architecture": ("arch",),
-    "balancing and augmentation": ("sampling", "mixup", "mixup_alpha", "spec_augment"),
-    "embedding size": ("embedding_size",),
-    "training data": ("fraction", "data"),
-    "sample rate": ("sample_rate",),
-    "mel bins": ("mel_bins",),
-    "hop size": ("hop",),
+    "arch": "architecture",
+    "sampling": "balancing and augmentation",
+    "mixup": "balancing and augmentation",
+    "mixup_alpha": "balancing and augmentation",
+    "spec_augment": "balancing and augmentation",
+    "embedding_size": "embedding size",
+    "fraction": "training data",
+    "data": "training data",
+    "sample_rate": "sample rate",
+    "mel_bins": "mel bins",
+    "hop": "hop size",
 }
-_WORDS = {
-    "sampling": {"shuffled": "no balancing", "alternate": "alternating"},
-    "mixup": {"features": "mixup", "waveform": "mixup of waveforms", "none": "no mixup"},
-    "spec_augment": {False: "no SpecAugment", True: "SpecAugment"},
-    "dropout": {False: "no dropout", True: "dropout"},
-}
-_FORMATS = {
+#: How values are labelled; others with the setting's name.
+_LABELS = {
     "arch": str,
-    "sampling": str,
+    "sampling": lambda value: {"shuffled": "no balancing"}.get(value, value),
+    "mixup": {"features": "mixup", "waveform": "mixup of waveforms", "none": "no mixup"}.get,
+    "spec_augment": {True: "SpecAugment", False: "no SpecAugment"}.get,
+    "dropout": {True: "dropout", False: "no dropout"}.get,
     "fraction": lambda value: f"{100 * value:g} % of the clips",
     "sample_rate": lambda value: f"{value / 1000:g} kHz",
-    "hop": lambda value: f"hop {value:g} ms",
-    "mel_bins": lambda value: f"{value} mel bins",
-    "embedding_size": lambda value: f"embedding {value}",
+    "hop": "hop {:g} ms".format,
+    "mel_bins": "{} mel bins".format,
+    "embedding_size": "embedding {}".format,
 }
 #: Fields of an architecture that its variants share: networks with the same layers.
 _LAYERS = ("backbone", "head", "inputs", "widths", "depths", "kernels", "bottleneck", "pool_last")
@@ -42,13 +44,7 @@ _LAYERS = ("backbone", "head", "inputs", "widths", "depths", "kernels", "bottlen
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seed alone.
-
-    Attributes:
-        settings: of the runs, by name.
-        key: the settings that are not the network's own and not None; equal for equal runs.
-        runs: one or more.
-    """
+    """Runs that differ in their seed alone; ``key`` has the settings that tell them from others."""
 
     settings: Mapping
     key: Mapping
@@ -60,23 +56,21 @@ class Group:
         return tuple(run for run in self.runs if run.finished) or self.runs
 
     @property
+    def finished(self) -> bool:
+        """Whether what is counted is finished."""
+        return self.counted[0].finished
+
+    @property
     def seeds(self) -> str:
         """How many seeds are counted, for a label; empty for one run."""
         runs, seeds = len(self.counted), len({run.config.get("seed") for run in self.counted})
         if runs == 1:
             return ""
-        if runs == seeds:
-            return f"{seeds} seeds"
-        return f"{runs} runs of {seeds} seed" + "s" * (seeds > 1)
-
-    def describe(self, label: str) -> str:
-        """A label with the number of seeds, and how far the runs are if none is finished."""
-        remarks = [self.seeds] if self.seeds else []
-        if not self.counted[0].finished:
-            step = max(run.step for run in self.counted)
-            steps = self.counted[0].config.get("steps")
-            remarks.append(f"unfinished, {100 * step / steps:.0f} %" if steps else "unfinished")
-        return f"{label} ({', '.join(remarks)})" if remarks else label
+        return (
+            f"{seeds} seeds"
+            if runs == seeds
+            else f"{runs} runs of {seeds} seed" + "s" * (seeds > 1)
+        )
 
     @property
     def names(self) -> str:
@@ -86,60 +80,62 @@ class Group:
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
     """Groups runs that differ in nothing but their seed, in the order of the first of each."""
-    groups: dict[str, list] = {}
+    groups: dict[str, Group] = {}
     for run in runs:
-        settings = comparable_settings(run.config, run.path)
-        own = _own_settings(str(settings["arch"]))
-        key = {
-            name: value
-            for name, value in sorted(settings.items())
-            if value is not None and own.get(name, None) != value
-        }
-        groups.setdefault(repr(key), []).append((settings, key, run))
-    return [
-        Group(members[0][0], members[0][1], tuple(run for *_, run in members))
-        for members in groups.values()
-    ]
+        settings, key = comparable_settings(run)
+        before = groups.get(repr(key), Group(settings, key, ()))
+        groups[repr(key)] = dataclasses.replace(before, runs=(*before.runs, run))
+    return list(groups.values())
 
 
-def comparable_settings(config: Mapping, folder: Path) -> dict:
-    """Settings of a run such that equal experiments have equal ones.
+def comparable_settings(run: Run) -> tuple[dict, dict]:
+    """Settings of a run, and those of them that are not the network's own.
 
-    An architecture that differs from another one in its front end, embedding, mixup, SpecAugment
-    or dropout alone becomes the other one with these settings: `Cnn14_emb32` is `Cnn14` with
-    ``embedding_size`` 32. Frames are in milliseconds, which are the same at all sample rates.
-
-    Args:
-        config: of ``config.json``.
-        folder: of the run; data within it are those of the demo.
+    Equal experiments have equal ones. An architecture that differs from another one in its front
+    end, embedding, mixup, SpecAugment or dropout alone becomes the other one with these settings:
+    `Cnn14_emb32` is `Cnn14` with ``embedding_size`` 32. Frames are in milliseconds, which are the
+    same at all sample rates.
     """
-    config = {**dataclasses.asdict(TrainConfig()), **config}  # an older run lacks newer settings
+    config = {**dataclasses.asdict(TrainConfig()), **run.config}  # an older run lacks newer ones
     settings = {name: value for name, value in config.items() if name not in INCIDENTAL}
-    if settings.get("schedule") == "constant":
-        settings.pop("steps")  # how far training goes changes nothing before
+    if settings["schedule"] == "constant":
+        del settings["steps"]  # how far training goes changes nothing before
     for name in ("data", "exclude", "distill"):
-        settings[name] = plain_path(settings.get(name), folder)
-    overrides = {name: settings.pop(name, None) for name in NETWORK_SETTINGS}
+        settings[name] = plain_path(settings[name], run)
+    overrides = {name: settings.pop(name) for name in NETWORK_SETTINGS}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     try:
-        network = _network_settings(str(config["arch"]), overrides)
+        base = family(config["arch"])
+        network = _network_settings(find(config["arch"]).override(**overrides), base)
+        own = {**_network_settings(base, base), "arch": None, "mixup": None}
     except ValueError:  # a network of a later version
-        return settings | overrides
+        network, own = overrides, {}
     if settings["mixup"] != "features":
-        del network["mixup"]  # the network's mixup is not used
-    return settings | network
+        network.pop("mixup", None)  # the network's mixup is not used
+    settings |= network
+    changed = {name: value for name, value in sorted(settings.items()) if own.get(name) != value}
+    return settings, changed
 
 
-def plain_path(path: str | None, folder: Path) -> str | None:
-    """A path to data, comparable between runs; ``"demo/..."`` for data within a run."""
+def plain_path(path: str | None, run: Run) -> str | None:
+    """A path to data, comparable between runs; ``demo/...`` for data within the run."""
     if not path:
         return None
-    parts = PurePosixPath(str(path).replace("\\", "/")).parts
-    return f"demo/{parts[-1]}" if folder.name in parts else "/".join(parts).replace("//", "/")
+    plain = PurePosixPath(path.replace("\\", "/"))
+    return f"demo/{plain.name}" if run.path.name in plain.parts else str(plain)
 
 
-def _network_settings(name: str, overrides: Mapping) -> dict:
-    arch, base = find(name).override(**overrides), family(find(name).name)
+def family(name: str) -> Architecture:
+    """The first architecture of the registry with the same layers."""
+    layers = [getattr(find(name), field) for field in _LAYERS]
+    return next(
+        arch
+        for arch in ARCHITECTURES.values()
+        if [getattr(arch, field) for field in _LAYERS] == layers
+    )
+
+
+def _network_settings(arch: Architecture, base: Architecture) -> dict:
     frontend, milliseconds = arch.frontend, 1000 / arch.frontend.sample_rate
     settings = {
         "arch": base.name,
@@ -162,37 +158,16 @@ def _network_settings(name: str, overrides: Mapping) -> dict:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-@cache
-def family(name: str) -> Architecture:
-    """The first architecture of the registry with the same layers."""
-    wanted = find(name)
-    for arch in ARCHITECTURES.values():
-        if all(getattr(arch, field) == getattr(wanted, field) for field in _LAYERS):
-            return arch
-    return wanted
-
-
-@cache
-def _own_settings(arch: str) -> Mapping:
-    """Settings that belong to a network, so that another network is not another setting."""
-    try:
-        settings = _network_settings(arch, {})
-    except ValueError:
-        return {}
-    return {key: value for key, value in settings.items() if key not in ("arch", "mixup")}
-
-
 def differing(groups: Sequence[Group]) -> list[str]:
     """Names of the settings in which some groups differ, those of Figure 4 first."""
-    every = {name for group in groups for name in group.key}
-    names = [name for name in every if len({repr(g.key.get(name)) for g in groups}) > 1]
-    order = [name for panel in PANELS.values() for name in panel]
-    return sorted(names, key=lambda n: (order.index(n) if n in order else len(order), n))
+    names = sorted({name for group in groups for name in group.key})
+    names = [name for name in names if len({repr(g.key.get(name)) for g in groups}) > 1]
+    return sorted(names, key=lambda name: [*PANELS, name].index(name))
 
 
 def panel_of(name: str) -> str:
-    """The panel of Figure 4 in which a setting is compared; its name if there is none."""
-    return next((p for p, names in PANELS.items() if name in names), name.replace("_", " "))
+    """The panel in which a setting is compared; its name if there is none."""
+    return PANELS.get(name, name.replace("_", " "))
 
 
 def sort_key(group: Group, names: Iterable[str]) -> tuple:
@@ -200,46 +175,71 @@ def sort_key(group: Group, names: Iterable[str]) -> tuple:
     key = []
     for name in names:
         value = group.settings.get(name)
-        if name == "arch":
-            known = list(ARCHITECTURES)
-            key.append((0, known.index(value) if value in known else len(known), str(value)))
-        elif isinstance(value, int | float):
-            key.append((1, float(value), ""))
-        else:
-            key.append((2, 0.0, str(value)))
+        if value in ARCHITECTURES:
+            value = list(ARCHITECTURES).index(value)
+        key.append((value if isinstance(value, int | float) else math.inf, str(value)))
     return tuple(key)
 
 
 def label_groups(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
-    """A label for each group: its settings; of many kinds, only those unusual among the groups.
-
-    Args:
-        groups: to be told apart.
-        names: the settings in which they differ.
-    """
+    """A label for each group: the settings in which they differ; of many kinds, the unusual."""
     data = sorted({group.settings.get("data") or "no data" for group in groups})
     short = dict(zip(data, short_names([Path(path) for path in data]), strict=True))
-    if len(names) <= 2 or len({panel_of(name) for name in names}) == 1:
+    if len({panel_of(name) for name in names}) == 1 or len(names) <= 2:
         return [_label(group, names, short) for group in groups]
     apart = [[differing([one, other]) for other in groups] for one in groups]
-    centre = min(range(len(groups)), key=lambda i: sum(map(len, apart[i])))
+    unusual = min(apart, key=lambda others: sum(map(len, others)))
     return [
-        _label(group, ["arch", *(name for name in unusual if name != "arch")], short)
-        for group, unusual in zip(groups, apart[centre], strict=True)
+        _label(group, dict.fromkeys(["arch", *settings]), short)
+        for group, settings in zip(groups, unusual, strict=True)
     ]
 
 
-def _label(group: Group, names: Sequence[str], short_data: Mapping[str, str]) -> str:
+def _label(group: Group, names: Iterable[str], short_data: Mapping[str, str]) -> str:
     words = []
     for name in names:
         value = group.settings.get(name)
         if name == "data":
             words.append(short_data[value or "no data"])
-        elif value in _WORDS.get(name, ()):
-            words.append(_WORDS[name][value])
-        elif value is not None and name in _FORMATS:
-            words.append(_FORMATS[name](value))
+        elif value is not None and name in _LABELS:
+            words.append(_LABELS[name](value))
         else:
             text = f"{value:g}" if isinstance(value, float) else str(value).lower()
             words.append(f"{name.replace('_', ' ')} {text}")
-    return ", ".join(words) or str(group.settings.get("arch"))
+    return ", ".join(words) or group.settings["arch"]
+
+
+def describe_data(run: Run) -> str:
+    """Held-out data and classes of a run, for a title."""
+    folder, clips, _ = held_out(run)
+    clips = f", {clips:,.0f} clips" if clips else ""
+    return f"{'/'.join(folder.split('/')[-2:])} ({len(run.labels)} classes{clips})"
+
+
+def held_out(run: Run) -> tuple[str, int | None, float | None]:
+    """Folder, clips and chance mAP of a run's held-out data, None for what it does not state."""
+    last = next((line for line in reversed(run.lines) if "mAP" in line), {})
+    folder = plain_path(run.config.get("eval_data"), run) or "none"
+    return folder, last.get("num_clips"), last.get("chance_mAP")
+
+
+def partition(runs: Sequence[Run], evaluated: bool = True) -> list[list[Run]]:
+    """Sets of runs that may share a panel, the largest first.
+
+    They have the same classes, and if ``evaluated`` the same held-out data: folders of the same
+    name and numbers are taken for copies.
+    """
+    sets: list[list[Run]] = []
+    for run in runs:
+        folder, *numbers = held_out(run)
+        for members in sets:
+            other, *others = held_out(members[0])
+            same = folder.split("/")[-1] == other.split("/")[-1] and all(
+                None in pair or math.isclose(*pair) for pair in zip(numbers, others, strict=True)
+            )
+            if set(run.labels) == set(members[0].labels) and (same or not evaluated):
+                members.append(run)
+                break
+        else:
+            sets.append([run])
+    return sorted(sets, key=len, reverse=True)

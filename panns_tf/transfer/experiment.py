@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 
-from panns_tf.figures.fewshot import PUBLISHED
 from panns_tf.transfer.dataset import Dataset
 from panns_tf.transfer.settings import FinetuneConfig, Options, used_settings
 from panns_tf.transfer.tasks import Task
@@ -73,10 +72,10 @@ class Experiment:
 
     def paper(self, count: int | None) -> tuple[float | None, str]:
         """The paper's result with so many clips of each class, or None and why there is none."""
-        known = PUBLISHED.get(self.task.name) if self.task else None
-        if known is None:
+        known = self.task.results if self.task else {}
+        if not known:
             return None, ""
-        value, why_not = known.results().get(self.strategy), self.why_not
+        value, why_not = known.get(self.strategy), self.why_not
         if count is not None:
             why_not = why_not or "it gives results with all clips"
         if value is None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from panns_tf.style import LIGHT, styled
+
 LABELS = ("dog", "rain & wind", "clock <tick>")
 
 
@@ -59,6 +61,12 @@ def write_evaluation(folder: Path, labels, ap, final=0.4, clips=80, columns=None
             cells = [f"{ap[i]:.6f}", "0.9", "1.8"] if known else ["", "", ""]
             extra = ["" if values[i] is None else values[i] for values in more.values()]
             writer.writerow([i, labels[i], 8 if known else 0, *cells, *extra])
+
+
+def figure_of(chart):
+    """The figure of a chart on a light page."""
+    with styled(LIGHT):
+        return chart.draw(LIGHT)
 
 
 def overlaps(figure) -> list[tuple[str, str]]:

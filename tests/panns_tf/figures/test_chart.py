@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from panns_tf.figures.chart import Chart, mean_curve
+from panns_tf.figures.chart import Chart
 from panns_tf.style import DARK, LIGHT
 
 
@@ -51,9 +51,3 @@ def test_svg_has_text_and_turns_dark(tmp_path):
     ):
         assert f'style="{key}: {light}' in text or f"; {key}: {light}" in text
         assert f'[style*="{key}: {light}"] {{ {key}: {dark} !important }}' in style
-
-
-def test_means_are_of_the_steps_that_all_seeds_have():
-    points = mean_curve([{1: 0.25, 2: 0.5}, {2: 1.0, 3: 9.0}])
-    assert [(p.x, p.mean, p.low, p.high, p.count) for p in points] == [(2, 0.75, 0.5, 1.0, 2)]
-    assert mean_curve([]) == []

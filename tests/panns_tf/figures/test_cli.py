@@ -63,7 +63,7 @@ def test_all_draws_what_it_can_and_reports_what_it_cannot(tmp_path, capsys):
     names = {path.stem for path in (tmp_path / "x").glob("*.svg")}
     assert names == {"curves", "curves-2", "loss", "loss-2", "complexity", "classes"}
     assert "classes-2: not drawn: none of the 1 runs has an evaluation with per_class.csv" in out
-    assert "fewshot: not drawn: no result file among the runs" in out
+    assert "fewshot: not drawn: no result in any file; see plot fewshot --help" in out
     assert "note: figures-2: d/eval (3 classes, 90 clips): b" in out
     (tmp_path / "runs/r.csv").write_text(
         "task,strategy,clips_per_class,seed,metric,value\nesc50,scratch,1,0,accuracy,0.125\n"

@@ -4,7 +4,7 @@ from panns_tf.complexity import complexity as count
 from panns_tf.figures.complexity import complexity
 from panns_tf.models.registry import find
 from panns_tf.run import read_runs
-from tests.panns_tf.figures.synthetic import overlaps, write_run
+from tests.panns_tf.figures.synthetic import figure_of, overlaps, write_run
 
 FIGURE_5 = {
     *("Cnn6", "Cnn10", "Cnn14", "ResNet22", "ResNet38", "ResNet54", "MobileNetV1", "MobileNetV2"),
@@ -21,7 +21,7 @@ def test_the_papers_networks():
     # Table XII, in 10^9.
     for name, giga in (("Cnn14", 42.220), ("MobileNetV2", 2.810), ("Res1dNet51", 61.833)):
         assert rows[name]["operations"] / 1e9 == pytest.approx(giga, abs=0.001)
-    figure = chart.figure()
+    figure = figure_of(chart)
     (axes,) = figure.axes
     assert {text.get_text() for text in axes.get_legend().get_texts()} == FIGURE_5
     assert overlaps(figure) == []
@@ -45,7 +45,7 @@ def test_own_runs_on_other_data_have_a_panel_of_their_own(tmp_path):
     assert {row["panel"] for row in own.values()} == {"d/eval (3 classes, 80 clips)"}
     assert {"b: unfinished: step 300 of 600", "c: without evaluation; left out"} <= set(chart.notes)
     assert any(note.startswith("e: left out: unknown network 'Cnn99'") for note in chart.notes)
-    figure = chart.figure()
+    figure = figure_of(chart)
     assert len(figure.axes) == 2
     assert overlaps(figure) == []
 

@@ -1,9 +1,11 @@
+import re
+
 import pytest
 
 from panns_tf.figures.curves import curves
-from panns_tf.figures.held_out import partition
+from panns_tf.figures.grouping import partition
 from panns_tf.run import read_runs
-from tests.panns_tf.figures.synthetic import overlaps, write_run
+from tests.panns_tf.figures.synthetic import figure_of, overlaps, write_run
 
 
 def read(folder):
@@ -34,17 +36,29 @@ def test_seeds_are_one_line_with_mean_and_range(tmp_path):
     assert row["mean"] == pytest.approx(0.5)
     assert len(chart.rows) == 12
     assert chart.notes == []
-    (axes,) = chart.figure().axes
+    (axes,) = figure_of(chart).axes
     assert list(legend(axes)) == ["Cnn14 (3 seeds)", "Cnn6"]  # as the curves end
     line = next(line for line in axes.lines if line.get_label() == "Cnn6")
     numbers = [(row["step"], row["mean"]) for row in chart.rows if row["line"] == "Cnn6"]
     assert list(zip(line.get_xdata(), line.get_ydata(), strict=True)) == numbers
 
 
+def test_means_are_of_the_steps_that_all_seeds_have(tmp_path):
+    for seed, steps in enumerate(((1, 2), (2, 3))):
+        run = write_run(tmp_path / f"{seed}", seed=seed)
+        lines = [f'{{"step": {step}, "mAP": {step / (seed + 4)}}}\n' for step in steps]
+        (run / "metrics.jsonl").write_text("".join(lines))
+    (row,) = curves(read(tmp_path)).rows
+    assert (row["step"], row["mean"], row["low"], row["high"]) == (2, 0.45, 0.4, 0.5)
+    (run / "metrics.jsonl").write_text('{"step": 3, "mAP": 0.5}')
+    with pytest.raises(ValueError, match="0, 1 have no step in common"):
+        curves(read(tmp_path))
+
+
 def test_copies_of_a_run_are_not_taken_for_seeds(tmp_path):
     for name in "ab":
         write_run(tmp_path / name, seed=3)
-    (axes,) = curves(read(tmp_path)).figure().axes
+    (axes,) = figure_of(curves(read(tmp_path))).axes
     assert list(legend(axes)) == ["Cnn14 (2 runs of 1 seed)"]
 
 
@@ -58,15 +72,13 @@ def test_an_unfinished_seed_is_named_and_not_in_the_mean(tmp_path):
     assert found["Architecture", "Cnn14"]["mean"] == 0.4
     assert found["Architecture", "Cnn14"]["runs"] == 1
     assert found["Architecture", "Cnn6"]["state"] == "unfinished"
-    assert "Cnn6 (unfinished, 50 %)" in legend(chart.figure().axes[0])
+    assert "Cnn6 (unfinished, 50 %)" in legend(figure_of(chart).axes[0])
     assert "b: unfinished: step 300 of 600" in chart.notes
     assert "e: no mAP on held-out data; left out" in chart.notes
     with pytest.raises(ValueError, match="none of the 4 runs has d-prime on held-out data"):
         curves(read(tmp_path), metric="d_prime")
     with pytest.raises(ValueError, match="none of the 4 runs has mAP on training data"):
         curves(read(tmp_path), split="training")
-    with pytest.raises(ValueError, match="metric must be one of mAP, mAUC"):
-        curves(read(tmp_path), metric="auc")
 
 
 @pytest.fixture
@@ -95,14 +107,14 @@ def test_panels_around_the_common_settings(figure4):
         "Sample rate": ["8 kHz", "32 kHz"],
         "Mel bins": ["32 mel bins", "64 mel bins"],
     }
-    figure = chart.figure()
+    figure = figure_of(chart)
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(by_panel)
     common = ("Cnn14", "balanced, mixup", "embedding 2048", "100 % of the clips", "32 kHz")
     colours = [legend(axes).get(label) for axes, label in zip(figure.axes, common, strict=False)]
     assert len(set(colours)) == 1  # the common settings look alike in every panel
     assert all(len(set(legend(axes).values())) == len(legend(axes)) for axes in figure.axes)
     assert overlaps(figure) == []
-    (together,) = curves(figure4, panels=False).figure().axes
+    (together,) = figure_of(curves(figure4, panels=False)).axes
     assert together.get_title(loc="left") == "All settings"
     assert len(legend(together)) == 8
 
@@ -137,17 +149,18 @@ def test_runs_that_differ_in_several_ways(tmp_path):
 
 def test_runs_on_other_data_share_no_panel(tmp_path):
     write_run(tmp_path / "x/a")
-    for number, (changes, said) in enumerate(
+    for number, (changes, other) in enumerate(
         [
-            ({"clips": 90}, "held-out data of 80 and 90 clips"),
-            ({"labels": ("dog", "cat", "cow")}, "different classes, 'rain & wind' and 'cat'"),
-            ({"labels": ("a", "b")}, "3 and 2 classes"),
-            ({"eval_data": "d/fold5"}, "held-out data d/eval and d/fold5"),
+            ({"clips": 90}, "d/eval (3 classes, 90 clips)"),
+            ({"labels": ("dog", "cat", "cow")}, "d/eval (3 classes, 80 clips)"),
+            ({"labels": ("a", "b")}, "d/eval (2 classes, 80 clips)"),
+            ({"eval_data": "d/fold5"}, "d/fold5 (3 classes, 80 clips)"),
         ]
     ):
         write_run(tmp_path / f"{number}/b", "Cnn6", **changes)
         runs, _ = read_runs([tmp_path / "x", tmp_path / str(number)])
-        with pytest.raises(ValueError, match=f"^a and b cannot share a panel: {said}"):
+        both = re.escape(f"clips, d/eval (3 classes, 80 clips) and {other};")
+        with pytest.raises(ValueError, match=f"^a and b cannot share a panel, .*{both}"):
             curves(runs)
         assert len(partition(runs)) == 2
     runs, _ = read_runs([tmp_path / "x", tmp_path / "0"])
