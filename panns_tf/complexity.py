@@ -61,7 +61,7 @@ def count(arch: Architecture, seconds: float = 10.0, num_classes: int = 527) -> 
     if samples < 1:
         raise ValueError(f"seconds must be above 0; received {seconds}")
     waveform = keras.Input((samples,), batch_size=1)
-    outputs = all_outputs(arch, LayerFactory(zeros=True), waveform, None, num_classes)
+    outputs = all_outputs(arch, LayerFactory(zeros=True), waveform, num_classes)
     layers = {layer.name: layer for layer in keras.Model(waveform, outputs).layers}
     parameters = arch.unused_parameters(num_classes)
     operations = multiply_adds = 0

@@ -8,8 +8,6 @@ from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.models.blocks import LayerFactory
 from panns_tf.models.network import Network, all_outputs
 
-_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D)
-
 
 def folded(network: Network) -> keras.Model:
     """Returns a network for inference, its batch normalisations within its convolutions.
@@ -32,7 +30,7 @@ def folded(network: Network) -> keras.Model:
 def folded_graph(network: Network, layer: LayerFactory) -> tuple[keras.KerasTensor, dict]:
     """Returns input and outputs of a network's graph, built anew from other layers."""
     waveform = keras.Input((None,), name="waveform", dtype="float32")
-    outputs = all_outputs(network.arch, layer, waveform, None, network.num_classes)
+    outputs = all_outputs(network.arch, layer, waveform, network.num_classes)
     return waveform, {name: outputs[name] for name in network.output_shapes}
 
 
@@ -55,31 +53,12 @@ class FoldedLayers(LayerFactory):
 
 
 def foldable(network: Network) -> list[tuple[layers.Layer, BatchNorm]]:
-    """Returns each batch normalisation that follows a convolution, after that convolution.
+    """Each convolution with the batch normalisation that follows it.
 
-    The reference's module names, which are those of the layers, say which: ``bn2`` follows
-    ``conv2``, ``bn_downsample`` follows ``downsample``, and in sequences module 1 or 2 follows
-    module 0, with an average pool between them at most, which takes scale and shift unchanged.
+    An average pool between them takes scale and shift unchanged.
     """
-    by_name = {layer.name: layer for layer in network.layers}
-    pairs = []
-    for norm in network.layers:
-        if not isinstance(norm, BatchNorm):
-            continue
-        for name in _names_before(norm.name):
-            if isinstance(by_name.get(name), _CONVOLUTIONS):
-                pairs.append((by_name[name], norm))
-                break
-    return pairs
-
-
-def _names_before(name: str) -> list[str]:
-    """The names that the convolution before a batch normalisation may have."""
-    prefix, _, last = name.rpartition(".")
-    if last.isdigit():
-        return [f"{prefix}.{int(last) - back}" for back in (1, 2)]
-    before = last.replace("bn_", "") if "bn_" in last else last.replace("bn", "conv")
-    return [f"{prefix}.{before}" if prefix else before]
+    pairs = network.convolution_of.items()
+    return [(network.get_layer(name), network.get_layer(norm)) for norm, name in pairs]
 
 
 def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from panns_tf.models.blocks import LayerFactory
-from panns_tf.models.heads import pooled_outputs, step_outputs
+from panns_tf.models.heads import clip_outputs, step_outputs
 from panns_tf.models.network import feature_maps
 from panns_tf.models.registry import Architecture
 
@@ -63,7 +63,9 @@ def split_network(arch: Architecture, layer: LayerFactory, num_classes: int) -> 
     head = None
     if "features" in local:
         pooled = keras.Input((local["features"].shape[-1],), name="pooled", dtype="float32")
-        head = keras.Model(pooled, pooled_outputs(arch, layer, pooled, num_classes))
+        outputs = clip_outputs(arch, layer, pooled, num_classes)
+        del outputs["logits"]
+        head = keras.Model(pooled, outputs)
     return SplitNetwork(arch, keras.Model(waveform, local), head, receptive_field(arch))
 
 

@@ -58,7 +58,7 @@ class InferenceModel:
         self._seconds_at_once = 10 * batch_size
         self._layers = FoldedLayers(in_precision(network, precision))
         waveform = keras.Input((None,), name="waveform", dtype="float32")
-        outputs = all_outputs(self.arch, self._layers, waveform, None, network.num_classes)
+        outputs = all_outputs(self.arch, self._layers, waveform, network.num_classes)
         kept = {name: outputs[name] for name in OUTPUTS if name in outputs}
         # In half precision a processor's own operations are faster than XLA's for it.
         self._compiles = precision == "float32" or _has_gpu()

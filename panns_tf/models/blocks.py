@@ -17,11 +17,16 @@ class LayerFactory:
         existing: layers that are there already.
         zeros: whether kernels start as zeros, which takes less time and memory than drawing
             them, for networks whose weights are loaded anyway.
+
+    Attributes:
+        convolution_of: by the name of a batch normalisation that follows a convolution, with an
+            average pool between them at most, the name of that convolution.
     """
 
     def __init__(self, existing: Iterable[layers.Layer] = (), zeros: bool = False):
         self._layers = {layer.name: layer for layer in existing}
         self._zeros = zeros
+        self.convolution_of: dict[str, str] = {}
 
     def __call__(self, kind: Callable[..., layers.Layer], name: str, **settings) -> layers.Layer:
         """Returns layer ``name``, as ``kind(name=name, **settings)`` makes it.
@@ -51,14 +56,32 @@ def convolve(layer: LayerFactory, name: str, x, filters: int, size: int, **setti
     return layer(kind, name, filters=filters, kernel_size=size, **settings)(x)
 
 
-def normalize(layer: LayerFactory, name: str, x, last_of_branch: bool = False):
-    """Batch normalisation; one that ends a residual branch starts with scale 0."""
-    return layer(BatchNorm, name, gamma_initializer="zeros" if last_of_branch else "ones")(x)
+def normalize(layer: LayerFactory, name: str, x, convolution: str, last: bool = False):
+    """Batch normalisation of what a convolution gave; ``last`` of a branch, it starts as 0."""
+    layer.convolution_of[name] = convolution
+    return layer(BatchNorm, name, gamma_initializer="zeros" if last else "ones")(x)
 
 
-def rectify(layer: LayerFactory, name: str, x):
-    """max(x, 0)."""
-    return layer(layers.ReLU, name)(x)
+def convolve_normalize(
+    layer: LayerFactory, name: str, norm: str, x, filters: int, size: int, last=False, **settings
+):
+    """`convolve` as ``name`` and `normalize` as ``norm``."""
+    x = convolve(layer, name, x, filters, size, **settings)
+    return normalize(layer, norm, x, name, last)
+
+
+def convolution(
+    layer: LayerFactory, name: str, i: int, x, filters: int, size: int, last=False, **settings
+):
+    """Convolution ``i`` of a block, normalised and, but for the last of a branch, rectified."""
+    names = (f"{name}.conv{i}", f"{name}.bn{i}")
+    x = convolve_normalize(layer, *names, x, filters, size, last, **settings)
+    return x if last else layer(layers.ReLU, f"{name}.relu{i}")(x)
+
+
+def add_shortcut(layer: LayerFactory, name: str, x, shortcut):
+    """The end of a residual block: the sum of branch and shortcut, rectified."""
+    return layer(layers.ReLU, f"{name}.relu")(layer(layers.Add, f"{name}.add")([x, shortcut]))
 
 
 def conv_block(
@@ -69,24 +92,12 @@ def conv_block(
     pool: tuple[int, int] = (2, 2),
     kernels: tuple[int, ...] = (3, 3),
 ):
-    """Convolutions, each normalised and rectified, then average pooling.
-
-    Args:
-        layer: the layers.
-        name: of the block in the reference.
-        x: (batch, frames, mel_bins, channels).
-        filters: output channels.
-        pool: factors of time and frequency; odd rows and columns are dropped.
-        kernels: sizes of the convolutions.
-
-    Returns:
-        (batch, frames // pool[0], mel_bins // pool[1], filters).
+    """Convolutions of these kernels, then average pooling; odd rows and columns are dropped.
 
     Source: ``ConvBlock``, and with one kernel of 5 ``ConvBlock5x5``, of the reference.
     """
     for i, size in enumerate(kernels, start=1):
-        x = convolve(layer, f"{name}.conv{i}", x, filters, size)
-        x = rectify(layer, f"{name}.relu{i}", normalize(layer, f"{name}.bn{i}", x))
+        x = convolution(layer, name, i, x, filters, size)
     if pool == (1, 1):
         return x
     return layer(layers.AveragePooling2D, f"{name}.pool", pool_size=pool)(x)
@@ -95,43 +106,23 @@ def conv_block(
 def wave_block(layer: LayerFactory, name: str, x, filters: int):
     """Two convolutions over time, the second dilated, then max pooling by 4.
 
-    Args:
-        layer: the layers.
-        name: of the block in the reference.
-        x: (batch, steps, channels).
-        filters: output channels.
-
-    Returns:
-        (batch, steps // 4, filters).
-
     Source: ``ConvPreWavBlock`` of the reference.
     """
     for i in (1, 2):
-        x = convolve(layer, f"{name}.conv{i}", x, filters, 3, dilation_rate=i)
-        x = rectify(layer, f"{name}.relu{i}", normalize(layer, f"{name}.bn{i}", x))
+        x = convolution(layer, name, i, x, filters, 3, dilation_rate=i)
     return layer(layers.MaxPooling1D, f"{name}.pool", pool_size=4)(x)
 
 
 def first_convolution(
     layer: LayerFactory, prefix: str, waveform, filters: int, size: int, stride: int, pad: int
 ):
-    """A waveform's first convolution and its normalisation.
+    """A waveform's first convolution, ``conv0``, and its normalisation.
 
-    Args:
-        layer: the layers.
-        prefix: of the names ``conv0`` and ``bn0``.
-        waveform: (batch, samples, 1).
-        filters: output channels.
-        size: of the kernel, in samples.
-        stride: in samples.
-        pad: zeros at both ends; not "same", which pads a strided convolution elsewhere.
-
-    Returns:
-        (batch, 1 + (samples + 2 * pad - size) // stride, filters).
+    Pads zeros at both ends; not "same", which pads a strided convolution elsewhere.
     """
     exact = {"dtype": "float32"}  # sound does not fit into half precision
     if pad:
         waveform = layer(layers.ZeroPadding1D, f"{prefix}pad0", padding=pad, **exact)(waveform)
     settings = {"strides": stride, "padding": "valid", **exact}
-    x = convolve(layer, f"{prefix}conv0", waveform, filters, size, **settings)
-    return normalize(layer, f"{prefix}bn0", x)
+    names = (f"{prefix}conv0", f"{prefix}bn0")
+    return convolve_normalize(layer, *names, waveform, filters, size, **settings)

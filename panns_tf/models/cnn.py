@@ -4,33 +4,15 @@ from keras import layers
 
 from panns_tf.layers.shapes import ConcatenateInTime, CutPatches, PatchesOfClips
 from panns_tf.models.blocks import LayerFactory, conv_block, dropout
-from panns_tf.models.features import WAVEGRAM_HOP, log_mel, wavegram
+from panns_tf.models.features import log_mel, wavegram
 from panns_tf.models.registry import Architecture
 
-
-def halvings(arch: Architecture) -> int:
-    """Returns how often the body halves time and frequency."""
-    return len(arch.widths) - (not arch.pool_last)
-
-
-def shortest_clip(arch: Architecture) -> int:
-    """Returns the number of samples below which the backbone would have no frame left."""
-    lengths = []
-    if "log_mel" in arch.inputs:
-        lengths.append((2 ** halvings(arch) - 1) * arch.frontend.hop_size)
-    if "wavegram" in arch.inputs:
-        # The first, strided convolution rounds up, all later poolings down.
-        lengths.append(WAVEGRAM_HOP * 2 ** (halvings(arch) - 1) - 4)
-    return max(lengths)
+#: Frames of a VGGish patch: 0.96 s at a hop of 10 ms.
+PATCH_FRAMES = 96
 
 
 def cnn(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Builds the backbone of a CNN.
-
-    Arguments as for `panns_tf.models.network.Backbone`.
-
-    Returns:
-        (items, frames // 2**n, mel_bins // 2**n, widths[-1]), n the number of `halvings`.
+    """Blocks of convolutions and pooling; every channel is of 2**-n of the frames and mel bins.
 
     Source: ``Cnn14`` and its kin, ``Wavegram_Logmel_Cnn14``; paper, Tables I and II.
     """
@@ -49,23 +31,11 @@ def cnn(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     return x
 
 
-#: 0.96 s at a hop of 10 ms.
-PATCH_FRAMES = 96
-
-
-def shortest_for_vggish(arch: Architecture) -> int:
-    """Returns the number of samples below which there would be no whole patch."""
-    return (PATCH_FRAMES - 1) * arch.frontend.hop_size
-
-
 def vggish(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Builds the backbone of VGGish: plain convolutions and max pooling, on each patch by itself.
+    """Plain convolutions and max pooling, on each patch by itself: (items, patches, features).
 
-    Arguments as for `panns_tf.models.network.Backbone`.
-
-    Returns:
-        (items, patches, features). Patches follow each other without overlap; a rest shorter
-        than a patch at the clip's end is dropped.
+    Patches follow each other without overlap; a rest shorter than a patch at the clip's end is
+    dropped.
 
     Source: Hershey et al. 2017, with the log-mel and bn0 of the other networks; paper, Table I.
     """

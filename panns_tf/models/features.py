@@ -8,13 +8,7 @@ from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.log_mel import LogMel
 from panns_tf.layers.mixup import Mixup
 from panns_tf.layers.spec_augment import SpecAugment
-from panns_tf.models.blocks import (
-    LayerFactory,
-    conv_block,
-    first_convolution,
-    rectify,
-    wave_block,
-)
+from panns_tf.models.blocks import LayerFactory, conv_block, first_convolution, wave_block
 from panns_tf.models.registry import Architecture
 
 #: The wavegram's channels are these many planes of frequencies.
@@ -63,7 +57,7 @@ def wavegram(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
         )
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     x = first_convolution(layer, "pre_", x, 64, size=11, stride=5, pad=5)
-    x = rectify(layer, "pre_relu0", x)
+    x = layer(layers.ReLU, "pre_relu0")(x)
     channels = WAVEGRAM_PLANES * frequencies
     for i, filters in enumerate((64, 128, channels), start=1):
         x = wave_block(layer, f"pre_block{i}", x, filters)

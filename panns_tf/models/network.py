@@ -9,7 +9,7 @@ import keras
 from panns_tf.layers.shapes import PadToMinimum
 from panns_tf.models import cnn, mobilenet, resnet, waveform
 from panns_tf.models.blocks import LayerFactory
-from panns_tf.models.features import mixed
+from panns_tf.models.features import WAVEGRAM_HOP, mixed
 from panns_tf.models.heads import HEADS
 from panns_tf.models.registry import Architecture, find
 
@@ -22,50 +22,51 @@ class Backbone:
         build: takes the architecture; its layers, existing ones shared; the waveform, symbolic
             (batch, samples) in [-1, 1]; and mixup_lambda, symbolic (batch,), or None for no mixup.
             Returns feature maps, (items, frames, bins, channels) or (items, steps, channels).
-        shortest_clip: maps an architecture to the samples that it needs.
-        halvings: maps an architecture to how often its mel bins are halved.
+        halvings: maps an architecture to how often its frames and mel bins are halved.
+        shortest_clip: maps an architecture to the samples that leave one step; None for those
+            of the frames that its halvings need.
     """
 
     build: Callable
-    shortest_clip: Callable[[Architecture], int]
     halvings: Callable[[Architecture], int] = lambda arch: 0
+    shortest_clip: Callable[[Architecture], int] | None = None
 
 
 # fmt: off
 #: By the names that architectures use.
 BACKBONES = {
-    "cnn": Backbone(cnn.cnn, cnn.shortest_clip, cnn.halvings),
-    "resnet": Backbone(resnet.resnet, resnet.shortest_clip, lambda arch: len(arch.depths) + 1),
-    "mobilenet_v1": Backbone(mobilenet.mobilenet_v1, mobilenet.shortest_clip, lambda arch: 5),
-    "mobilenet_v2": Backbone(mobilenet.mobilenet_v2, mobilenet.shortest_clip, lambda arch: 5),
-    "leenet": Backbone(waveform.leenet, waveform.shortest_for_leenet),
-    "dainet": Backbone(waveform.dainet, waveform.shortest_for_dainet),
-    "res1dnet": Backbone(waveform.res1dnet, waveform.shortest_for_res1dnet),
-    "vggish": Backbone(cnn.vggish, cnn.shortest_for_vggish, lambda arch: len(arch.widths)),
+    "cnn": Backbone(cnn.cnn, lambda arch: len(arch.widths) - (not arch.pool_last)),
+    "resnet": Backbone(resnet.resnet, lambda arch: len(arch.depths) + 1),
+    "mobilenet_v1": Backbone(mobilenet.mobilenet_v1, lambda arch: 5),
+    "mobilenet_v2": Backbone(mobilenet.mobilenet_v2, lambda arch: 5),
+    "leenet": Backbone(waveform.leenet, shortest_clip=lambda arch: 1),  # all is padded
+    "dainet": Backbone(waveform.dainet, shortest_clip=lambda arch: 4 ** len(arch.widths) + 76),
+    "res1dnet": Backbone(waveform.res1dnet,
+                         shortest_clip=lambda arch: 5 * 4 ** (len(arch.widths) - 1) - 4),
+    "vggish": Backbone(cnn.vggish, lambda arch: len(arch.widths),
+                       lambda arch: (cnn.PATCH_FRAMES - 1) * arch.frontend.hop_size),
 }
 # fmt: on
 
 
 def shortest_clip(arch: Architecture) -> int:
-    """Returns the number of samples to which shorter clips are extended."""
-    return BACKBONES[arch.backbone].shortest_clip(arch)
+    """The number of samples to which shorter clips are extended."""
+    backbone = BACKBONES[arch.backbone]
+    if backbone.shortest_clip is not None:
+        return backbone.shortest_clip(arch)
+    frames = 2 ** backbone.halvings(arch)
+    if "wavegram" in arch.inputs:
+        # More than for a log-mel beside it. The first, strided convolution rounds up, all later
+        # poolings down.
+        return WAVEGRAM_HOP * frames // 2 - 4
+    return (frames - 1) * arch.frontend.hop_size
 
 
 def feature_maps(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda=None):
     """Builds what comes before the head: mixing, padding, front end, backbone.
 
-    Args:
-        arch: the network.
-        layer: the layers, existing ones shared.
-        waveform: symbolic (batch, samples) in [-1, 1].
-        mixup_lambda: symbolic (batch,), or None for no mixup.
-
-    Returns:
-        (items, frames, bins, channels) or (items, steps, channels), of ``batch / 2`` items under
-        mixup.
-
-    Raises:
-        ValueError: if the architecture has too few mel bins for its halvings.
+    Arguments and result as for `Backbone`'s ``build``; ``batch / 2`` items under mixup. Raises
+    ValueError if the architecture has too few mel bins for its halvings.
     """
     backbone = BACKBONES[arch.backbone]
     fewest = 2 ** backbone.halvings(arch)
@@ -82,19 +83,15 @@ def feature_maps(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda
 
 
 def all_outputs(
-    arch: Architecture, layer: LayerFactory, waveform, mixup_lambda, num_classes: int
+    arch: Architecture, layer: LayerFactory, waveform, num_classes: int, mixup_lambda=None
 ) -> dict:
-    """Builds a whole network; arguments and errors as for `feature_maps`, and K classes.
-
-    Returns:
-        The head's outputs by name, for ``batch / 2`` items under mixup.
-    """
+    """Builds a whole network; returns its head's outputs by name."""
     x = feature_maps(arch, layer, waveform, mixup_lambda)
     return HEADS[arch.head](arch, layer, x, waveform, num_classes)
 
 
 def checked_classes(num_classes: int) -> int:
-    """Returns a number of classes; raises ValueError if it is none."""
+    """The number of classes; raises ValueError if it is none."""
     if int(num_classes) != num_classes or num_classes < 1:
         raise ValueError(f"num_classes must be a whole number above 0; received {num_classes}")
     return int(num_classes)
@@ -122,16 +119,16 @@ class Network(keras.Model):
     Its saved form states the architecture's name and the overrides, and is rebuilt from them.
 
     Args:
-        architecture: name of the arch.
+        architecture: name of the network.
         num_classes: K.
         zeros: whether kernels start as zeros, to be loaded, and not at random.
         **overrides: as for `create_model`.
 
     Attributes:
         arch: its `Architecture`, overrides applied.
-        num_classes: K.
         labels: names of the classes in order, or None if unknown. Saved with the model.
         output_shapes: by name; None stands for the batch or a length.
+        convolution_of: see `LayerFactory`.
     """
 
     def __init__(
@@ -140,13 +137,15 @@ class Network(keras.Model):
         arch = find(architecture).override(**overrides)
         num_classes = checked_classes(num_classes)
         waveform = keras.Input((None,), name="waveform", dtype="float32")
-        outputs = all_outputs(arch, LayerFactory(zeros=zeros), waveform, None, num_classes)
+        layer = LayerFactory(zeros=zeros)
+        outputs = all_outputs(arch, layer, waveform, num_classes)
         outputs.pop("logits", None)
         super().__init__(inputs=waveform, outputs=outputs, name=arch.name)
         self.arch = arch
         self.num_classes = num_classes
         self.overrides = overrides
         self.output_shapes = {name: tuple(output.shape) for name, output in outputs.items()}
+        self.convolution_of = layer.convolution_of
         self.labels: Sequence[str] | None = None
 
     def call(self, inputs, training=None, mask=None):
@@ -178,12 +177,11 @@ class TrainingModel(keras.Model):
         waveform = keras.Input((None,), name="waveform", dtype="float32")
         mixup_lambda = keras.Input((), name="mixup_lambda", dtype="float32")
         layer = LayerFactory(network.layers)
+        given = (network.arch, layer, waveform, network.num_classes)
         with_mixup = {"waveform": waveform, "mixup_lambda": mixup_lambda}
         self._graphs = [
-            keras.Model(
-                inputs, all_outputs(network.arch, layer, waveform, weight, network.num_classes)
-            )
-            for inputs, weight in (({"waveform": waveform}, None), (with_mixup, mixup_lambda))
+            keras.Model({"waveform": waveform}, all_outputs(*given)),
+            keras.Model(with_mixup, all_outputs(*given, mixup_lambda)),
         ]
 
     def outputs_of(self, inputs: dict, training: bool = True) -> dict:
@@ -239,7 +237,7 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 
 def copy_network(network: Network, policy: str) -> Network:
-    """Returns a copy of a network that computes by a dtype policy of Keras."""
+    """A copy of a network that computes by a dtype policy of Keras."""
     with dtype_policy(policy):
         copy = Network.from_config(network.get_config())
     copy.set_weights(network.get_weights())

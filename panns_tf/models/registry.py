@@ -16,70 +16,45 @@ FRONTEND_8K = Frontend(8000, 256, 80, 64, 50.0, 4000.0)
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """One network of the paper.
-
-    Args:
-        name: the reference's class name, verbatim.
-        parameters: trainable parameters with 527 classes, as the paper's Table XII counts them:
-            the unused ones included.
-        operations: of a clip of 10 s, as that table counts them; see `panns_tf.complexity`.
-        multiply_adds: of its convolutions and fully connected layers on a clip of 10 s.
-        published_map: mAP on the AudioSet evaluation set, from the paper, or where it has none
-            from the name of the published file.
-        backbone: the entry of `panns_tf.models.network.BACKBONES` that makes its feature maps.
-        head: the entry of `panns_tf.models.heads.HEADS` that makes its outputs.
-        frontend: of its log-mel branch.
-        inputs: what its backbone sees: ``"log_mel"``, ``"wavegram"``, both in this order, or
-            ``"waveform"``.
-        widths: output channels of its blocks or stages.
-        depths: residual blocks in each stage.
-        kernels: sizes of the convolutions in a block.
-        bottleneck: whether residual blocks are bottlenecks.
-        pool_last: whether the last block pools too.
-        embedding_size: width of the last layer before the classifier.
-        mixup: where mixup acts, on the ``"features"`` or on the ``"waveform"``.
-        spec_augment: whether the log-mel is masked in training.
-        stem_dropout: rate after the blocks around a ResNet's residual stages.
-        block_dropout: rate after, or in a residual network within, every block.
-        head_dropout: rate before ``fc1``.
-        embedding_dropout: rate on the returned embedding; in decision-level networks the
-            classifier sees it too.
-        unused: modules in the reference's checkpoints that no output depends on, with the shape
-            of their weight; None stands for the number of classes. Their entries may be left over.
-        hidden: widths of fully connected layers between embedding and classifier, for transfer;
-            the published networks have none.
-        activation: what makes probabilities of the classifier's values: ``"sigmoid"``, each
-            class by itself, or for clips of one class each ``"softmax"``.
-        receptive_field: hop, before, after: output step i of the backbone (of the decision-level
-            heads with their pooling over segments) depends on input i * hop - before to
-            i * hop + after alone. Counted in log-mel frames where the network sees a log-mel,
-            else in samples.
-    """
+    """One network of the paper; ``name`` is the reference's class name, verbatim."""
 
     name: str
+    # Trainable ones with 527 classes, the unused ones included, as the paper's Table XII counts.
     parameters: int = 0
-    operations: int = 0
-    multiply_adds: int = 0
+    operations: int = 0  # on a clip of 10 s, as that table counts them; see `panns_tf.complexity`
+    multiply_adds: int = 0  # of the convolutions and fully connected layers, on a clip of 10 s
+    # mAP on AudioSet's evaluation set: the paper's, else that in the name of the published file.
     published_map: float | None = None
+    # Entry of `panns_tf.models.network.BACKBONES` that makes its feature maps.
     backbone: str = "cnn"
-    head: str = "clip"
-    frontend: Frontend = dataclasses.field(default_factory=Frontend)
+    head: str = "clip"  # entry of `panns_tf.models.heads.HEADS` that makes its outputs
+    frontend: Frontend = dataclasses.field(default_factory=Frontend)  # of the log-mel branch
+    # What the backbone sees: "log_mel", "wavegram", both in this order, or "waveform".
     inputs: tuple[str, ...] = ("log_mel",)
+    # Output channels of its blocks or stages.
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
-    depths: tuple[int, ...] = ()
-    kernels: tuple[int, ...] = (3, 3)
-    bottleneck: bool = False
-    pool_last: bool = False
-    embedding_size: int = 2048
-    mixup: str = "features"
-    spec_augment: bool = True
-    stem_dropout: float = 0.0
-    block_dropout: float = 0.2
-    head_dropout: float = 0.5
+    depths: tuple[int, ...] = ()  # residual blocks in each stage
+    kernels: tuple[int, ...] = (3, 3)  # sizes of the convolutions in a block
+    bottleneck: bool = False  # whether residual blocks are bottlenecks
+    pool_last: bool = False  # whether the last block pools too
+    embedding_size: int = 2048  # width of the last layer before the classifier
+    mixup: str = "features"  # where mixup acts, on the "features" or on the "waveform"
+    spec_augment: bool = True  # whether the log-mel is masked in training
+    stem_dropout: float = 0.0  # dropout rate after the blocks around a ResNet's residual stages
+    block_dropout: float = 0.2  # after, or in a residual network within, every block
+    head_dropout: float = 0.5  # before fc1
+    # On the returned embedding; in decision-level networks the classifier sees it too.
     embedding_dropout: float = 0.5
+    # Modules in the reference's checkpoints that no output depends on, with the shape of their
+    # weight; None stands for the number of classes. Their entries may be left over.
     unused: tuple[tuple[str, tuple[int | None, ...]], ...] = ()
+    # Widths of fully connected layers between embedding and classifier, for transfer.
     hidden: tuple[int, ...] = ()
+    # What makes probabilities of the classifier's values, of `ACTIVATIONS`.
     activation: str = "sigmoid"
+    # Hop, before, after: output step i of the backbone (of the decision-level heads with their
+    # pooling over segments) depends on input i * hop - before to i * hop + after alone. In
+    # log-mel frames where the network sees a log-mel, else in samples.
     receptive_field: tuple[int, int, int] = (32, 126, 157)
 
     @property
@@ -88,7 +63,7 @@ class Architecture:
         return self.head in ("max", "average", "attention")
 
     def override(self, **overrides) -> "Architecture":
-        """Returns this architecture with other settings.
+        """This architecture with other settings.
 
         Args:
             **overrides: any field of `Frontend`, ``embedding_size``, ``hidden``, ``activation``,
@@ -97,48 +72,40 @@ class Architecture:
         Raises:
             ValueError: for an unknown name or an impossible value.
         """
-        arch = self
-        frontend = {}
+        frontend, changes = {}, {}
         for name, value in overrides.items():
             if name in Frontend.__dataclass_fields__:
                 frontend[name] = value
-            elif name == "embedding_size":
-                if int(value) != value or value < 1:
-                    raise ValueError(f"embedding_size must be at least 1; received {value}")
-                arch = dataclasses.replace(arch, embedding_size=int(value))
-            elif name == "hidden":
-                arch = dataclasses.replace(arch, hidden=_widths(value))
-            elif name == "activation":
-                arch = dataclasses.replace(arch, activation=arch._checked(value))
             elif name in ("dropout", "spec_augment"):
                 if not isinstance(value, bool):
                     raise ValueError(f"{name} is switched by True or False; received {value!r}")
-                off = {f"{place}_dropout": 0.0 for place in ("stem", "block", "head", "embedding")}
-                off = off if name == "dropout" else {"spec_augment": False}
-                arch = arch if value else dataclasses.replace(arch, **off)
-            else:
+                if not value:
+                    changes |= dict.fromkeys(DROPOUTS, 0.0) if name == "dropout" else {name: value}
+            elif name not in OVERRIDES:
                 raise ValueError(f"unknown override {name!r}; expected one of {OVERRIDES}")
-        return dataclasses.replace(arch, frontend=self._frontend(frontend))
+            elif name == "embedding_size":
+                if int(value) != value or value < 1:
+                    raise ValueError(f"embedding_size must be at least 1; received {value}")
+                changes[name] = int(value)
+            else:
+                changes[name] = _widths(value) if name == "hidden" else self._activation(value)
+        return dataclasses.replace(self, frontend=self._frontend(frontend), **changes)
 
-    def _checked(self, activation: str) -> str:
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {ACTIVATIONS}; received {activation!r}")
-        if activation == "softmax" and self.head != "clip":
+    def _activation(self, name: str) -> str:
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {ACTIVATIONS}; received {name!r}")
+        if name == "softmax" and self.head != "clip":
             raise ValueError(
                 f"{self.name} joins probabilities of parts of a clip, each class by itself, so its "
                 "activation is sigmoid; received softmax"
             )
-        return activation
+        return name
 
     def _frontend(self, changes: dict) -> Frontend:
-        useful = {"sample_rate"}
-        useful |= {"mel_bins"} if "wavegram" in self.inputs else set()
         if "log_mel" not in self.inputs:
-            idle = [
-                name
-                for name, value in changes.items()
-                if name not in useful and value != getattr(self.frontend, name)
-            ]
+            useful = ("sample_rate", "mel_bins") if "wavegram" in self.inputs else ("sample_rate",)
+            same = vars(self.frontend)
+            idle = [name for name in changes if changes[name] != same[name] and name not in useful]
             if idle:
                 raise ValueError(
                     f"{self.name} has no log-mel, so {', '.join(idle)} would change nothing"
@@ -149,7 +116,7 @@ class Architecture:
         return dataclasses.replace(self.frontend, **changes)
 
     def unused_parameters(self, num_classes: int) -> int:
-        """Returns how many trainable parameters of the reference no output depends on."""
+        """How many trainable parameters of the reference no output depends on."""
         count = 0
         for _, shape in self.unused:
             size = math.prod(num_classes if n is None else n for n in shape)
@@ -166,12 +133,13 @@ def _widths(given) -> tuple[int, ...]:
     return tuple(int(width) for width in given)
 
 
+#: Each class by itself, or for clips of one class each.
 ACTIVATIONS = ("sigmoid", "softmax")
+DROPOUTS = ("stem_dropout", "block_dropout", "head_dropout", "embedding_dropout")
 OVERRIDES = (
     *Frontend.__dataclass_fields__,
     *("embedding_size", "hidden", "activation", "dropout", "spec_augment"),
 )
-
 
 # fmt: off
 #: What the reference's Wavegram_Cnn14 holds and never uses.
@@ -179,6 +147,7 @@ WAVEGRAM_UNUSED = (
     ("bn0", (64,)), ("conv_block1.conv1", (64, 1, 3, 3)), ("conv_block1.conv2", (64, 64, 3, 3)),
     ("conv_block1.bn1", (64,)), ("conv_block1.bn2", (64,)),
 )
+DAINET_UNUSED = (("conv_block1.downsample", (64, 64, 1)), ("conv_block1.bn_downsample", (64,)))
 
 # What the networks of a family have in common, where it is not `Architecture`'s default.
 _cnn14 = Architecture
@@ -194,34 +163,30 @@ _res1dnet = partial(_waveform, backbone="res1dnet", widths=(64, 128, 256, 512, 1
                     kernels=(3,), pool_last=True, embedding_size=2048, block_dropout=0.1)
 # One frame more at either end than Cnn14, for the wavegram.
 _wavegram = partial(Architecture, inputs=("log_mel", "wavegram"), receptive_field=(32, 127, 159))
+_MEL32, _MEL128 = Frontend(mel_bins=32), Frontend(mel_bins=128)
+#: Parameters, operations and multiply-adds of Cnn14 and its variants of the same layers.
+_C14 = (80_753_615, 42_219_593_359, 21_093_601_280)
 
 #: By name: parameters, operations, multiply-adds, published mAP, and what differs.
 ARCHITECTURES = {arch.name: arch for arch in (
-    Architecture("VGGish", 73_776_015, 18_176_116_367, 9_083_566_080, None,
-        backbone="vggish", head="patches", widths=(64, 128, 256, 512), depths=(1, 1, 2, 2),
-        embedding_size=4096, block_dropout=0.0, head_dropout=0.0, embedding_dropout=0.0,
-        receptive_field=(96, 0, 95)),
+    Architecture("VGGish", 73_776_015, 18_176_116_367, 9_083_566_080, None, "vggish", "patches",
+        widths=(64, 128, 256, 512), depths=(1, 1, 2, 2), embedding_size=4096, block_dropout=0.0,
+        head_dropout=0.0, embedding_dropout=0.0, receptive_field=(96, 0, 95)),
     _cnn10("Cnn6", 4_837_455, 21_985_715_343, 10_985_108_992, 0.343, kernels=(5,)),
     _cnn10("Cnn10", 5_219_279, 28_166_055_055, 14_067_594_752, 0.380),
-    _cnn14("Cnn14", 80_753_615, 42_219_593_359, 21_093_601_280, 0.431),
-    _cnn14("Cnn14_no_specaug", 80_753_615, 42_219_593_359, 21_093_601_280, None,
-        spec_augment=False),
-    _cnn14("Cnn14_no_dropout", 80_753_615, 42_219_593_359, 21_093_601_280, None, block_dropout=0.0),
-    _cnn14("Cnn14_mixup_time_domain", 80_753_615, 42_219_593_359, 21_093_601_280, 0.425,
-        mixup="waveform"),
+    _cnn14("Cnn14", *_C14, 0.431),
+    _cnn14("Cnn14_no_specaug", *_C14, None, spec_augment=False),
+    _cnn14("Cnn14_no_dropout", *_C14, None, block_dropout=0.0),
+    _cnn14("Cnn14_mixup_time_domain", *_C14, 0.425, mixup="waveform"),
     _cnn14("Cnn14_emb512", 76_796_879, 42_211_681_423, 21_089_646_080, 0.420, embedding_size=512),
     _cnn14("Cnn14_emb128", 75_807_695, 42_209_703_439, 21_088_657_280, 0.412, embedding_size=128),
     _cnn14("Cnn14_emb32", 75_560_399, 42_209_208_943, 21_088_410_080, 0.364, embedding_size=32),
-    _cnn14("Cnn14_mel32", 80_753_551, 22_166_746_191, 11_075_274_752, 0.413,
-        frontend=Frontend(mel_bins=32)),
-    _cnn14("Cnn14_mel128", 80_753_743, 82_325_287_695, 41_130_254_336, 0.442,
-        frontend=Frontend(mel_bins=128)),
+    _cnn14("Cnn14_mel32", 80_753_551, 22_166_746_191, 11_075_274_752, 0.413, frontend=_MEL32),
+    _cnn14("Cnn14_mel128", 80_753_743, 82_325_287_695, 41_130_254_336, 0.442, frontend=_MEL128),
     _cnn14("Cnn14_16k", 80_753_615, 40_643_106_447, 20_305_357_824, 0.427, frontend=FRONTEND_16K),
     _cnn14("Cnn14_8k", 80_753_615, 40_248_472_207, 20_108_040_704, 0.406, frontend=FRONTEND_8K),
-    _decision("Cnn14_DecisionLevelMax", 80_753_615, 42_219_593_359, 21_093_601_280, 0.385,
-        head="max"),
-    _decision("Cnn14_DecisionLevelAvg", 80_753_615, 42_219_593_359, 21_093_601_280, None,
-        head="average"),
+    _decision("Cnn14_DecisionLevelMax", *_C14, 0.385, head="max"),
+    _decision("Cnn14_DecisionLevelAvg", *_C14, None, head="average"),
     _decision("Cnn14_DecisionLevelAtt", 81_834_492, 42_351_299_618, 21_159_438_336, 0.425,
         head="attention", unused=(("att_block.bn_att", (None,)),)),
     _resnet("ResNet22", 63_675_087, 30_081_334_927, 15_015_006_208, 0.430,
@@ -230,19 +195,18 @@ ARCHITECTURES = {arch.name: arch for arch in (
         depths=(3, 4, 6, 3), receptive_field=(32, 302, 333)),
     _resnet("ResNet54", 104_318_159, 54_563_315_343, 27_177_439_232, 0.429,
         depths=(3, 4, 6, 3), bottleneck=True, receptive_field=(32, 184, 215)),
-    _mobilenet("MobileNetV1", 4_796_303, 3_614_241_423, 1_791_247_360, 0.389,
-        backbone="mobilenet_v1", receptive_field=(32, 157, 188)),
-    _mobilenet("MobileNetV2", 4_075_343, 2_809_604_751, 1_393_653_248, 0.383,
-        backbone="mobilenet_v2", head_dropout=0.0, receptive_field=(32, 293, 324)),
-    _waveform("LeeNet11", 748_367, 4_741_106_063, 2_352_344_640, 0.266,
-        backbone="leenet", widths=(64, 64, 64, 128, 128, 128, 128, 128, 256), kernels=(3,),
-        pool_last=True, receptive_field=(19683, 19681, 19681)),
-    _waveform("LeeNet24", 10_003_791, 26_369_020_431, 13_134_841_920, 0.336,
-        backbone="leenet", widths=(64, 96, 128, 128, 256, 256, 512, 512, 1024), embedding_size=1024,
-        block_dropout=0.1, receptive_field=(6561, 22963, 22963)),
-    _waveform("DaiNet19", 4_385_807, 30_394_920_847, 15_149_474_304, 0.295,
-        backbone="dainet", widths=(64, 128, 256, 512), receptive_field=(256, 1360, 1691),
-        unused=(("conv_block1.downsample", (64, 64, 1)), ("conv_block1.bn_downsample", (64,)))),
+    _mobilenet("MobileNetV1", 4_796_303, 3_614_241_423, 1_791_247_360, 0.389, "mobilenet_v1",
+        receptive_field=(32, 157, 188)),
+    _mobilenet("MobileNetV2", 4_075_343, 2_809_604_751, 1_393_653_248, 0.383, "mobilenet_v2",
+        head_dropout=0.0, receptive_field=(32, 293, 324)),
+    _waveform("LeeNet11", 748_367, 4_741_106_063, 2_352_344_640, 0.266, "leenet", kernels=(3,),
+        widths=(64, 64, 64, 128, 128, 128, 128, 128, 256), pool_last=True,
+        receptive_field=(19683, 19681, 19681)),
+    _waveform("LeeNet24", 10_003_791, 26_369_020_431, 13_134_841_920, 0.336, "leenet",
+        widths=(64, 96, 128, 128, 256, 256, 512, 512, 1024), embedding_size=1024, block_dropout=0.1,
+        receptive_field=(6561, 22963, 22963)),
+    _waveform("DaiNet19", 4_385_807, 30_394_920_847, 15_149_474_304, 0.295, "dainet",
+        widths=(64, 128, 256, 512), receptive_field=(256, 1360, 1691), unused=DAINET_UNUSED),
     _res1dnet("Res1dNet31", 80_464_463, 32_687_753_743, 16_267_606_016, 0.365,
         depths=(2, 2, 2, 2, 2, 2, 2), receptive_field=(20480, 163835, 184310)),
     _res1dnet("Res1dNet51", 106_538_063, 61_833_202_191, 30_813_452_288, 0.355,
@@ -251,7 +215,7 @@ ARCHITECTURES = {arch.name: arch for arch in (
         inputs=("wavegram",), receptive_field=(10240, 40640, 50875), unused=WAVEGRAM_UNUSED),
     _wavegram("Wavegram_Logmel_Cnn14", 81_065_487, 53_510_217_359, 26_717_409_280, 0.439),
     _wavegram("Wavegram_Logmel128_Cnn14", 81_262_735, 100_065_063_695, 49_973_518_336, None,
-        frontend=Frontend(mel_bins=128)),
+        frontend=_MEL128),
 )}
 # fmt: on
 
@@ -268,20 +232,15 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def find(name: str) -> Architecture:
-    """Returns the architecture of a network.
+    """The architecture of a network, or a ValueError that names the nearest ones.
 
-    Args:
-        name: case, ``_`` and ``-`` do not matter, and the ending ``_Cnn14`` may be left out:
-            ``wavegram_logmel`` is ``Wavegram_Logmel_Cnn14``.
-
-    Raises:
-        ValueError: if there is no such network; names the nearest ones.
+    Case, ``_`` and ``-`` do not matter, and the ending ``_Cnn14`` may be left out:
+    ``wavegram_logmel`` is ``Wavegram_Logmel_Cnn14``.
     """
     known = {}
     for arch in ARCHITECTURES.values():
         known[plain(arch.name)] = arch
         known.setdefault(plain(arch.name).removesuffix("cnn14") or plain(arch.name), arch)
-    wanted = plain(name)
-    if wanted in known:
-        return known[wanted]
+    if plain(name) in known:
+        return known[plain(name)]
     raise ValueError(f"unknown network {name!r}; {did_you_mean(name, ARCHITECTURES)}")

@@ -122,6 +122,6 @@ def test_mixing_on_the_waveform_comes_before_everything():
     arch = dataclasses.replace(find("Tiny"), mixup="waveform")
     waveform, weight = keras.Input((8000,), batch_size=4), keras.Input((), batch_size=4)
     layer = LayerFactory()
-    outputs = all_outputs(arch, layer, waveform, weight, 3)
+    outputs = all_outputs(arch, layer, waveform, 3, weight)
     assert outputs["clipwise_output"].shape == (2, 3)
     assert layer(None, "log_mel").input.shape == (2, 8000)

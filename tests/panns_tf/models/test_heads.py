@@ -5,14 +5,7 @@ import pytest
 import scipy.special
 
 from panns_tf.models.blocks import LayerFactory
-from panns_tf.models.heads import (
-    classify,
-    clip_head,
-    embed,
-    patch_head,
-    segment_head,
-    step_outputs,
-)
+from panns_tf.models.heads import clip_head, step_head, step_outputs, step_scores
 from panns_tf.models.registry import find
 
 
@@ -46,7 +39,7 @@ def decided(head: str, segments: int = 3, samples: int = 8000):
     layer = LayerFactory()
     arch = dataclasses.replace(find("Tiny"), head=head)
     x = np.random.default_rng(0).normal(size=(2, segments, 2, 4)).astype("float32")
-    outputs = segment_head(arch, layer, x, np.zeros((2, samples), "float32"), num_classes=6)
+    outputs = step_head(arch, layer, x, np.zeros((2, samples), "float32"), num_classes=6)
     frames = x.mean(axis=2)
     padded = np.pad(frames, ((0, 0), (1, 1), (0, 0)))
     low = np.pad(frames, ((0, 0), (1, 1), (0, 0)), constant_values=-np.inf)
@@ -86,10 +79,10 @@ def test_attention_weighs_segments_by_clamped_scores():
     arch = dataclasses.replace(find("Tiny"), head="attention")
     x = 50 * np.random.default_rng(0).normal(size=(2, 4, 2, 4)).astype("float32")
     waveform = np.zeros((2, 8000), "float32")
-    segment_head(arch, layer, x, waveform, num_classes=6)
+    step_head(arch, layer, x, waveform, num_classes=6)
     att, cla, fc1 = (layer(None, key) for key in ("att_block.att", "att_block.cla", "fc1"))
     seen = []
-    outputs = segment_head(arch, Spy(layer, seen), x, waveform, num_classes=6)
+    outputs = step_head(arch, Spy(layer, seen), x, waveform, num_classes=6)
     (embedding,) = seen
     scores = embedding @ np.asarray(att.kernel)[0]
     assert np.abs(scores).max() > 20, "the clamp must matter here"
@@ -125,8 +118,8 @@ def test_patches_are_averaged():
     layer = LayerFactory()
     arch = dataclasses.replace(find("Thin_VGGish"))
     x = np.random.default_rng(0).normal(size=(2, 3, 10)).astype("float32")
-    outputs = patch_head(arch, layer, x, None, num_classes=6)
-    each = [patch_head(arch, layer, x[:, i : i + 1], None, num_classes=6) for i in range(3)]
+    outputs = step_head(arch, layer, x, None, num_classes=6)
+    each = [step_head(arch, layer, x[:, i : i + 1], None, num_classes=6) for i in range(3)]
     for key in ("clipwise_output", "embedding"):
         expected = np.mean([np.asarray(part[key]) for part in each], axis=0)
         np.testing.assert_allclose(outputs[key], expected, atol=1e-6)
@@ -172,7 +165,7 @@ def test_hidden_layers_see_every_part_of_a_clip(head):
     arch = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
     shape = (2, 3, 8) if head == "patches" else (2, 3, 2, 4)
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    embedding = np.asarray(embed(arch, layer, x))
+    embedding = np.asarray(step_scores(arch, layer, x, num_classes=6)["embedding"])
     assert embedding.shape == (2, 3, 8)
     parts = step_outputs(arch, layer, x, num_classes=6)
     hidden = np.maximum(dense(embedding, layer(None, "fc_hidden1")), 0)
@@ -184,21 +177,6 @@ def test_hidden_layers_see_every_part_of_a_clip(head):
     else:
         logits = dense(hidden, layer(None, "fc_audioset"))
     np.testing.assert_allclose(parts["segments"], scipy.special.expit(logits), atol=1e-5)
-
-
-@pytest.mark.parametrize("head", ["clip", "max", "average", "attention", "patches"])
-def test_the_word_on_a_clip_is_that_of_embedding_and_decision(head):
-    layer = LayerFactory()
-    arch = dataclasses.replace(find("Tiny"), head=head).override(hidden=(5,))
-    make = {"clip": clip_head, "patches": patch_head}.get(head, segment_head)
-    shape = (2, 3, 8) if head == "patches" else (2, 3, 2, 4)
-    x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    outputs = make(arch, layer, x, np.zeros((2, 8000), "float32"), num_classes=6)
-    apart = classify(arch, layer, embed(arch, layer, x), num_classes=6)
-    assert apart.keys() <= outputs.keys() | {"logits"}
-    assert ("logits" in apart) == (head in ("clip", "max"))
-    for key, value in apart.items():
-        np.testing.assert_allclose(value, outputs[key], atol=1e-6)
 
 
 def test_hidden_layers_are_dropped_out_as_fc1_is():
