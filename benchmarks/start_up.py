@@ -59,7 +59,7 @@ def synthetic_labels(clips: int) -> tuple[np.ndarray, np.ndarray]:
 
 def make_index(folder: Path, clips: int):
     """Writes an index and its `dataset.json`; the shards it names are not there."""
-    from tfrecords.index import DatasetInfo, Index, ShardInfo, starts_of
+    from tfrecords.index import DatasetInfo, Index, ShardInfo
     from tfrecords.plan import shard_name
 
     values, owners = synthetic_labels(clips)
@@ -88,10 +88,10 @@ def make_index(folder: Path, clips: int):
         "offset": np.arange(clips) % CLIPS_PER_SHARD * RECORD_BYTES,
         "length": np.full(clips, RECORD_BYTES),
         "checksum": rng.integers(2**32, size=clips),
-        "label_values": values,
-        "label_starts": starts_of(np.bincount(owners, minlength=clips)),
+        "labels": values,
+        "label_counts": np.bincount(owners, minlength=clips),
     }
-    return Index.from_arrays(info, str(folder), arrays).save()
+    return Index.make(info, folder, **arrays).save()
 
 
 def make_hdf5(index, path: Path) -> None:

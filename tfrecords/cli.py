@@ -153,9 +153,11 @@ index. Prints a line a problem; the exit status is 0 if there is none, else 1.
 
 
 def run_verify(args: argparse.Namespace) -> int:
+    from tfrecords.commands import import_tensorflow_quietly
     from tfrecords.index import load_info, packed_directories
     from tfrecords.verify import verify_directory
 
+    import_tensorflow_quietly()
     if args.workers < 1:
         raise ValueError(f"--workers must be at least 1; received {args.workers}")
     problems = verify_directory(args.directory, report=print, workers=args.workers)

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.files import write_atomic
-from tfrecords.manifest import Clip
 from tfrecords.storage import TFRecordsError, exists, is_remote, join, read_bytes
 
 FORMAT_VERSION = 2
@@ -206,29 +205,17 @@ class Index:
         return f"shard {shard}, clip {self.clip_ids[clip].decode(errors='replace')}"
 
     @classmethod
-    def from_clips(
+    def make(
         cls,
         info: DatasetInfo,
         directory: str | os.PathLike,
-        clips: Sequence[Clip],
-        places: Sequence[tuple[int, int, int, int]],
+        *,
+        labels: np.ndarray,
+        label_counts: np.ndarray,
+        **arrays: np.ndarray,
     ) -> "Index":
-        """Indexes clips in record order, each with its (shard, offset, length, checksum)."""
-        table = np.array(places, np.int64).reshape(len(clips), 4)
-        label_counts = np.fromiter((len(clip.labels) for clip in clips), np.int64, len(clips))
-        arrays = {
-            "clip_ids": np.array([clip.clip_id.encode() for clip in clips], np.bytes_),
-            "label_values": np.fromiter((k for clip in clips for k in clip.labels), np.int64),
-            "label_starts": starts_of(label_counts),
-        }
-        names = ("shard", "offset", "length", "checksum")
-        return cls.from_arrays(info, directory, arrays | dict(zip(names, table.T, strict=True)))
-
-    @classmethod
-    def from_arrays(
-        cls, info: DatasetInfo, directory: str | os.PathLike, arrays: dict[str, np.ndarray]
-    ) -> "Index":
-        """Makes an index of arrays of any integer types."""
+        """Makes an index of arrays of any integer types; labels as from `Index.labels`."""
+        arrays |= {"label_values": labels, "label_starts": starts_of(label_counts)}
         stored = {
             name: np.ascontiguousarray(arrays[name] if kind == "S" else arrays[name].astype(kind))
             for name, kind in _TYPES.items()

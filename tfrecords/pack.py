@@ -10,7 +10,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -130,7 +130,7 @@ def pack_clips(
             }
             if not redo:
                 shutil.rmtree(state)
-                return _report(plan, index, results, new=False)
+                return _report(plan, index, _rejected(plan, results), new=False)
             for task, result in finished:  # those that stay, as if they had just been packed
                 if task.path not in redo:
                     keep_result(task, result)
@@ -183,8 +183,8 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> list[ShardResult]:
     tasks = [task for task in plan.shards if results[task.path] is None]
     total = len(plan.manifest.clips)
     ready = total - sum(len(task.clips) for task in tasks)
-    with Progress(total, "clip", initial=ready) if progress else nullcontext() as bar:
-        update = bar.update if bar is not None else lambda change: None
+    with Progress(total, "clip", initial=ready) as bar:
+        update = bar.update if progress else lambda change: None
         options = {"workers": settings.workers, "timeout": settings.clip_timeout, "done": update}
         with closing(runner(tasks, **options)) as packed:
             for task, result in packed:
@@ -264,7 +264,18 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         source=settings.source,
         plan=plan.digest,
     )
-    index = Index.from_clips(info, output, packed, places)
+    shard, offset, length, checksum = np.array(places).T
+    index = Index.make(
+        info,
+        output,
+        clip_ids=np.array([clip.clip_id.encode() for clip in packed]),
+        shard=shard,
+        offset=offset,
+        length=length,
+        checksum=checksum,
+        labels=np.array([label for clip in packed for label in clip.labels], np.int64),
+        label_counts=np.array([len(clip.labels) for clip in packed]),
+    )
     # By class: clips that are listed, packed, without a file, and refused.
     missing = [clip for clip, reason in rejected if reason == "missing"]
     refused = [clip for clip, reason in rejected if reason != "missing"]
@@ -276,7 +287,12 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
     rows = zip(range(info.num_classes), ids, info.classes, *counts, strict=True)
     columns = ("index", "mid", "display_name", "listed", "packed", "missing", "refused")
     write_csv(output / MISSING_NAME, columns, rows)
-    return _report(plan, index.save(), results, new=True)
+    return _report(plan, index.save(), rejected)
+
+
+def _report(plan: Plan, index: Index, rejected: tuple, new: bool = True) -> PackReport:
+    output, excluded = Path(plan.settings.output), plan.manifest.excluded
+    return PackReport(index.info, output, index.class_counts, rejected, excluded, new)
 
 
 def _rejected(plan: Plan, results: Sequence[ShardResult]) -> tuple[tuple[Clip, str], ...]:
@@ -285,17 +301,6 @@ def _rejected(plan: Plan, results: Sequence[ShardResult]) -> tuple[tuple[Clip, s
         for task, result in zip(plan.shards, results, strict=True)
         for clip in task.clips
         if isinstance(result[clip.clip_id], str)
-    )
-
-
-def _report(plan: Plan, index: Index, results: Sequence[ShardResult], new: bool) -> PackReport:
-    return PackReport(
-        info=index.info,
-        output=Path(plan.settings.output),
-        class_counts=index.class_counts,
-        rejected_clips=_rejected(plan, results),
-        excluded=plan.manifest.excluded,
-        new=new,
     )
 
 

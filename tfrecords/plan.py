@@ -59,7 +59,9 @@ class PackSettings:
         (), "esc50 only: the folds to take", metavar="1,2,3", parse=_split_at_commas, shown="all"
     )
     exclude: tuple[str, ...] = setting((), flag="")
-    sample_rate: int = setting(32000, "samples a second", metavar="HZ", minimum=1, maximum=768000)
+    sample_rate: int = setting(
+        32000, "samples a second", metavar="HZ", minimum=1, maximum=FLAC_MAX_RATE
+    )
     clip_seconds: float = setting(
         10.0,
         "length of every clip; longer audio is cut, shorter is padded with zeros at the end",
@@ -92,17 +94,11 @@ class PackSettings:
         check_settings(self)
         for name in ("metadata", "audio", "output"):
             path = str(getattr(self, name))
-            if is_remote(path):
-                raise TFRecordsError(f"{name} must be a local or mounted path, got {path}")
-        if not str(self.output):
-            raise TFRecordsError("the output must be a folder, got an empty text")
+            if is_remote(path) or (name == "output" and not path):
+                raise TFRecordsError(f"{name} must be a local or mounted path, got {path!r}")
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.split):
             raise TFRecordsError(
                 f"split must be a name of letters, digits, _ . and -, got {self.split!r}"
-            )
-        if self.codec == "flac" and self.sample_rate > FLAC_MAX_RATE:
-            raise TFRecordsError(
-                f"sample_rate must be at most {FLAC_MAX_RATE} Hz for flac, got {self.sample_rate}"
             )
         if not (math.isfinite(self.clip_seconds) and 1 <= self.clip_samples <= _MOST_SAMPLES):
             raise TFRecordsError(

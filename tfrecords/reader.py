@@ -12,17 +12,16 @@ import tensorflow as tf
 
 from tfrecords import schema
 from tfrecords.codecs import check_resample, resample_clips, resampled_length
+from tfrecords.flags import Setting, check_setting
 from tfrecords.index import load_index
 from tfrecords.records import Damage, RecordReader
-from tfrecords.sampling import WINDOW_CLIPS, Sampler
+from tfrecords.sampling import SAMPLINGS, WINDOW_CLIPS, Sampler
 from tfrecords.storage import TFRecordsError
 
 # Samples are computed about this many at a time; it does not show in the result.
 _SAMPLE_BLOCK = 256
 # Batches read at a time. Each reads its clips one after the other.
 _PARALLEL_BATCHES = max(2, min(8, os.cpu_count() or 1))
-ON_CORRUPT = ("raise", "skip")
-FLAC_DECODERS = ("libsndfile", "tensorflow-io")
 
 
 def dataset(
@@ -90,28 +89,21 @@ def dataset(
     batch_size, seed, start, workers, worker = _whole(
         batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
     )
-    for right, expected in (
-        (batch_size >= 1, f"batch_size must be at least 1, got {batch_size}"),
-        (start >= 0, f"start must be 0 or more clips, got {start}"),
-        (
-            0 <= worker < workers,
-            f"worker must lie in 0 to workers - 1, got {worker} of {workers}",
-        ),
-        (
-            start % max(1, workers) == 0,
-            f"start must be a multiple of the {workers} workers, got {start}",
-        ),
-        (
-            on_corrupt in ON_CORRUPT,
-            f"on_corrupt must be one of {', '.join(ON_CORRUPT)}, got {on_corrupt!r}",
-        ),
-        (
-            flac_decoder in FLAC_DECODERS,
-            f"flac_decoder must be one of {', '.join(FLAC_DECODERS)}, got {flac_decoder!r}",
-        ),
-    ):
-        if not right:
-            raise TFRecordsError(expected)
+    try:
+        for name, value, allowed in (
+            ("batch_size", batch_size, Setting(minimum=1)),
+            ("start", start, Setting(minimum=0)),
+            ("workers", workers, Setting(minimum=1)),
+            ("worker", worker, Setting(minimum=0, maximum=workers - 1)),
+            ("sampling", sampling, Setting(choices=SAMPLINGS)),
+            ("on_corrupt", on_corrupt, Setting(choices=("raise", "skip"))),
+            ("flac_decoder", flac_decoder, Setting(choices=("libsndfile", "tensorflow-io"))),
+        ):
+            check_setting(name, value, allowed, (type(value),))
+    except ValueError as error:
+        raise TFRecordsError(str(error)) from None
+    if start % workers:
+        raise TFRecordsError(f"start must be a multiple of the {workers} workers, got {start}")
     index = load_index(path)
     info = index.info
     rate = info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]

@@ -20,7 +20,7 @@ import numpy as np
 from tfrecords import schema
 from tfrecords.codecs import check_resample, decode_audio, resample_clips
 from tfrecords.index import INFO_NAME, Index
-from tfrecords.storage import MOST_BUFFERS, Files, TFRecordsError, exists, is_remote, join
+from tfrecords.storage import MOST_BUFFERS, Files, exists, is_remote, join
 
 # Records that one read takes at most: each needs three buffers, and a remote one a copy.
 _LONGEST_RUN = min(MOST_BUFFERS // 3, 64)
@@ -62,12 +62,6 @@ class RecordReader:
             self._map = ThreadPoolExecutor(_REMOTE_READS).map
         # Raw samples are the last bytes of the data, and can be read to where they belong.
         self._plain = index.info.codec == "pcm16"
-        least = schema.RECORD_OVERHEAD + (2 * index.info.clip_samples if self._plain else 0)
-        if index.num_clips and index.length.min() < least:
-            raise TFRecordsError(
-                f"the index of {index.directory} has a record of {index.length.min()} bytes, too "
-                f"few for {index.info.clip_samples} samples; pack the data again"
-            )
 
     def waveforms(self, clips: np.ndarray) -> tuple[np.ndarray, dict[int, Damage]]:
         """Reads and decodes clips to (n, samples) int16."""
@@ -114,48 +108,36 @@ class RecordReader:
     def _read_run(
         self, clips: np.ndarray, ends: list[memoryview], run: Sequence[int]
     ) -> dict[int, Damage]:
-        index = self.index
-        lengths = index.length[clips[run]].tolist()
-        fronts = [
-            bytearray(length - schema.FOOTER_BYTES - len(ends[place]))
-            for place, length in zip(run, lengths, strict=True)
-        ]
-        footers = [bytearray(schema.FOOTER_BYTES) for _ in run]
-        parts = list(zip(fronts, [ends[place] for place in run], footers, strict=True))
-        first = clips[run[0]]
+        index, first = self.index, clips[run[0]]
+        buffers = []
+        for place, length in zip(run, index.length[clips[run]].tolist(), strict=True):
+            front = bytearray(length - schema.FOOTER_BYTES - len(ends[place]))
+            buffers += [front, ends[place], bytearray(schema.FOOTER_BYTES)]
         path = self._paths[index.shard[first]]
         try:
-            buffers = [buffer for part in parts for buffer in part]
             self._files.read_into(path, int(index.offset[first]), buffers)
         except OSError as error:
-            if not self._is_damage(error):
+            # A disk that is gone, or too many open files, must not be skipped record by record.
+            missing = isinstance(error, FileNotFoundError)
+            if not (
+                exists(join(index.directory, INFO_NAME)) if missing else error.errno == errno.EIO
+            ):
                 raise OSError(f"{path}: {error}") from error
-            reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
-            return {place: self._damage(clips[place], f"{_LOST}: {reason}") for place in run}
-        return {
-            place: self._damage(clips[place], _LOST)
-            for place, part in zip(run, parts, strict=True)
-            if not self._is_right(clips[place], *part)
-        }
-
-    def _is_damage(self, error: OSError) -> bool:
-        """Whether it is this file that is bad; not so a disk that is gone, or too many open files.
-
-        Those must not be skipped record by record.
-        """
-        if isinstance(error, FileNotFoundError):
-            return exists(join(self.index.directory, INFO_NAME))
-        return error.errno == errno.EIO
-
-    def _is_right(self, clip: int, front: bytearray, end: memoryview, footer: bytearray) -> bool:
-        length = int(self.index.length[clip]) - schema.RECORD_OVERHEAD
-        checksum = int(self.index.checksum[clip])
-        data_in_front = memoryview(front)[schema.HEADER_BYTES :]
-        return (
-            front[: schema.HEADER_BYTES] == schema.header(length)
-            and footer == schema.footer(checksum)
-            and crc32c.crc32c(end, crc32c.crc32c(data_in_front)) == checksum
-        )
+            reason = f"{_LOST}: {'there is no such file' if missing else error}"
+            return {place: self._damage(clips[place], reason) for place in run}
+        damages: dict[int, Damage] = {}
+        for place, front, end, footer in zip(
+            run, buffers[::3], buffers[1::3], buffers[2::3], strict=True
+        ):
+            checksum = int(index.checksum[clips[place]])
+            data_in_front = memoryview(front)[schema.HEADER_BYTES :]
+            if not (
+                front[: schema.HEADER_BYTES] == schema.header(len(data_in_front) + len(end))
+                and footer == schema.footer(checksum)
+                and crc32c.crc32c(end, crc32c.crc32c(data_in_front)) == checksum
+            ):
+                damages[place] = self._damage(clips[place], _LOST)
+        return damages
 
     def _damage(self, clip: int, reason: str) -> Damage:
         index = self.index

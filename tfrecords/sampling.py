@@ -53,16 +53,12 @@ class Sampler:
         batch_size: the length of the turns of `alternate`.
 
     Raises:
-        TFRecordsError: an unknown sampling, or nothing can be sampled by it.
+        TFRecordsError: there are no labels to balance.
     """
 
     def __init__(
         self, index: Index, clips: np.ndarray, sampling: str, seed: int = 0, batch_size: int = 1
     ):
-        if sampling not in SAMPLINGS:
-            raise TFRecordsError(
-                f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}"
-            )
         self.clips, self.sampling, self._seed, self._turn = clips, sampling, seed, batch_size
         # Class `_classes[j]` has the clips from `_class_starts[j]` on of `_class_clips`.
         values, counts = index.labels(clips)

@@ -4,14 +4,14 @@
     labels    int64, any number of class indices, ascending
     waveform  bytes, 1 value: the audio in the dataset's codec (see `tfrecords.codecs`)
 
-Any reader of TFRecords can parse it. It is written and read here without TensorFlow, whose import
-takes seconds and hundreds of megabytes in every process that packs. Protocol buffers sort the
-entries of a map by key when asked to be deterministic, so `waveform` is always last, and its bytes
-are the last bytes of the record.
+Any reader of TFRecords can parse it. It is written here without TensorFlow, whose import takes
+seconds and hundreds of megabytes in every process that packs. Protocol buffers sort the entries of
+a map by key when asked to be deterministic, so `waveform` is always last, and its bytes are the
+last bytes of the record.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import crc32c
 
@@ -44,26 +44,17 @@ def front(clip_id: bytes, audio_bytes: int, labels: Sequence[int]) -> bytes:
     return _tag(1, len(inside) + audio_bytes) + inside
 
 
-def decode(data: bytes | bytearray | memoryview) -> tuple[bytes, memoryview, tuple[int, ...]]:
-    """The clip id, the audio, a view into `data`, and the labels of a record's data.
+def decode(data: bytes | memoryview) -> tuple[bytes, bytes, tuple[int, ...]]:
+    """The clip id, the audio and the labels of a record's data; ValueError if it is none."""
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
-    Raises:
-        ValueError: the bytes are no such record.
-    """
     try:
-        (features,) = _fields(memoryview(data))
-        values = {}
-        for entry in _fields(features):
-            key, feature = _fields(entry)
-            (kind,) = _fields(feature)
-            values[bytes(key)] = next(_fields(kind), memoryview(b""))
-        labels, place = [], 0
-        while place < len(values[b"labels"]):
-            label, place = _read_varint(values[b"labels"], place)
-            labels.append(label)
-        return bytes(values[b"clip_id"]), values[b"waveform"], tuple(labels)
-    except (KeyError, IndexError, ValueError) as error:
+        feature = tf.train.Example.FromString(bytes(data)).features.feature
+        clip_id, audio = (feature[name].bytes_list.value[0] for name in ("clip_id", "waveform"))
+    except (DecodeError, IndexError) as error:
         raise ValueError(f"not a clip record: {error!r}") from None
+    return clip_id, audio, tuple(feature["labels"].int64_list.value)
 
 
 def header(length: int) -> bytes:
@@ -93,26 +84,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     groups.append(value)
     return bytes(groups)
-
-
-def _fields(data: memoryview) -> Iterator[memoryview]:
-    """The fields of a message, in order, all of which must be delimited."""
-    place = 0
-    while place < len(data):
-        tag, place = _read_varint(data, place)
-        length, place = _read_varint(data, place)
-        if tag & 7 != _DELIMITED or place + length > len(data):
-            raise ValueError(f"a field of type {tag & 7} and {length} bytes at byte {place}")
-        yield data[place : place + length]
-        place += length
-
-
-def _read_varint(data: memoryview, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        value |= (byte & 127) << shift
-        place += 1
-        if byte < 128:
-            return value, place
-        shift += 7

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,6 @@ from tfrecords.index import Index, load_index, packed_directories
 from tfrecords.pack import STATE_NAME
 from tfrecords.progress import Progress
 from tfrecords.records import RecordReader
-from tfrecords.shard import prefetch
 from tfrecords.storage import Files, TFRecordsError, is_remote
 
 _CLIPS_AT_A_TIME = 16
@@ -25,20 +26,19 @@ def verify_directory(
     progress: bool = True,
     workers: int = os.cpu_count() or 1,
 ) -> list[str]:
-    """Reads everything and compares sizes, checksums, records, ids, lengths, labels, counts.
+    """Reads all of a packed directory, or of each in a folder of them, and compares sizes,
+    checksums, records, ids, lengths, labels and counts.
 
     Args:
-        directory: a packed directory, or a folder of packed directories.
         report: called with each problem as it is found.
         progress: whether commands show progress.
         workers: shards read at a time.
 
     Returns:
-        One line per problem, naming the shard and, where there is one, the clip; empty if the
-        directory is whole.
+        One line per problem, naming the shard and, where there is one, the clip.
 
     Raises:
-        TFRecordsError: the directory is no packed directory at all (it has no `dataset.json`).
+        TFRecordsError: it has no `dataset.json`.
     """
     problems = []
     for problem in _all_problems(directory, progress, workers):
@@ -54,22 +54,16 @@ def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) ->
             indices.append(load_index(part))
         except TFRecordsError as error:
             yield str(error)
-    with Progress(sum(index.num_clips for index in indices), "clip") as bar:
+    total = sum(index.num_clips for index in indices)
+    with Progress(total, "clip") as bar, ThreadPoolExecutor(workers) as pool:
         for index in indices:
             if index.num_clips != index.info.num_clips:
                 yield f"index: {index.num_clips} clips, dataset.json says {index.info.num_clips}"
             if not is_remote(index.directory):
                 yield from _check_files(index)
-            reader = RecordReader(index)
-
-            def check(number: int, reader=reader) -> tuple[int, list[str]]:
-                clips = np.flatnonzero(reader.index.shard == number)
-                return len(clips), list(_check_shard(reader, number, clips))
-
             shards = range(len(index.info.shards))
-            for count, problems in prefetch(check, shards, workers, 2 * workers):
-                if progress:
-                    bar.update(count)
+            for count, problems in pool.map(partial(_check_shard, RecordReader(index)), shards):
+                bar.update(count if progress else 0)
                 yield from problems
 
 
@@ -82,27 +76,29 @@ def _check_files(index: Index) -> Iterator[str]:
         yield f"{path.name}: left by an interrupted run; remove it"
 
 
-def _check_shard(reader: RecordReader, number: int, clips: np.ndarray) -> Iterator[str]:
-    shard, path = reader.index.info.shards[number], reader.index.shard_path(number)
-    if reader.index.info.view and not len(clips):  # a view may leave whole shards out
-        return
-    last = max(0, shard.bytes - 1)
+def _check_shard(reader: RecordReader, number: int) -> tuple[int, list[str]]:
+    """How many clips a shard should have, and the problems."""
+    index, shard = reader.index, reader.index.info.shards[number]
+    clips = np.flatnonzero(index.shard == number)
+    if index.info.view and not len(clips):  # a view may leave whole shards out
+        return 0, []
+    last, problems = max(0, shard.bytes - 1), []
     try:
-        end = Files().read_into(path, last, [bytearray(2)])
+        end = Files().read_into(index.shard_path(number), last, [bytearray(2)])
     except OSError as error:
         reason = "the file is missing" if isinstance(error, FileNotFoundError) else str(error)
-        yield f"shard {shard.name}: {reason}, with its {len(clips)} clips"
-        return
+        return len(clips), [f"shard {shard.name}: {reason}, with its {len(clips)} clips"]
     if last + end != shard.bytes:
-        yield f"shard {shard.name}: {'more' if end else 'fewer'} bytes, expected {shard.bytes}"
+        size = "more" if end else "fewer"
+        problems.append(f"shard {shard.name}: {size} bytes, expected {shard.bytes}")
     for start in range(0, len(clips), _CLIPS_AT_A_TIME):
         part = clips[start : start + _CLIPS_AT_A_TIME]
         records, damages = reader.records(part)
         for place, clip in enumerate(part):
-            if place in damages:
-                yield f"{reader.index.clip_name(clip)}: {damages[place].reason}"
-            elif problem := _problem(reader.index, clip, records[place]):
-                yield f"{reader.index.clip_name(clip)}: {problem}"
+            damage = damages.get(place)
+            if problem := damage.reason if damage else _problem(index, clip, records[place]):
+                problems.append(f"{index.clip_name(clip)}: {problem}")
+    return len(clips), problems
 
 
 def _problem(index: Index, clip: int, record: memoryview) -> str | None:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.index import INDEX_NAME, INFO_NAME, Index, load_index, starts_of
+from tfrecords.index import INDEX_NAME, INFO_NAME, Index, load_index
 from tfrecords.storage import TFRecordsError, is_remote
+
+_OF_CLIPS = ("clip_ids", "offset", "length", "checksum")
 
 
 def make_view(
@@ -57,22 +59,19 @@ def make_view(
                     "packed alike can be joined"
                 )
     exclude = tuple(exclude)
-    shards, parts = [], {name: [] for name in ("clip_ids", "offset", "length", "checksum")}
-    shard_numbers, labels, label_counts = [], [], []
+    shards, parts = [], []
     for index in indices:
         clips = index.select(exclude, fraction)
-        for name, arrays in parts.items():
-            arrays.append(getattr(index, name)[clips])
-        shard_numbers.append(index.shard[clips] + len(shards))
-        values, counts = index.labels(clips)
-        labels.append(values)
-        label_counts.append(counts)
+        part = {name: getattr(index, name)[clips] for name in _OF_CLIPS}
+        part["shard"] = index.shard[clips] + len(shards)
+        part["labels"], part["label_counts"] = index.labels(clips)
+        parts.append(part)
         for number, shard in enumerate(index.info.shards):
             path = Path(index.shard_path(number))
             # Relative, so that the whole may be moved; `..` leads out of the targets of links.
             name = os.path.relpath(path.parent.resolve() / path.name, output.resolve())
             shards.append(replace(shard, name=name))
-    arrays = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     values, counts = np.unique(arrays["clip_ids"], return_counts=True)
     if (counts > 1).any():
         twice = values[counts > 1]
@@ -80,13 +79,10 @@ def make_view(
             f"{len(twice)} clips are in more than one of the directories, for instance "
             f"{twice[0].decode(errors='replace')}; exclude them from one of them"
         )
-    arrays["shard"] = np.concatenate(shard_numbers)
-    arrays["label_values"] = np.concatenate(labels)
-    arrays["label_starts"] = starts_of(np.concatenate(label_counts))
     info = replace(
         first,
         split=split or output.name,
-        num_clips=len(arrays["shard"]),
+        num_clips=len(values),
         clips_per_shard=max(index.info.clips_per_shard for index in indices),
         shards=tuple(shards),
         index_name=INDEX_NAME,
@@ -95,4 +91,4 @@ def make_view(
         view=True,
     )
     output.mkdir(parents=True, exist_ok=True)
-    return Index.from_arrays(info, output, arrays).save()
+    return Index.make(info, output, **arrays).save()

@@ -7,7 +7,6 @@ import pytest
 import soundfile
 
 from tfrecords.index import DatasetInfo, Index
-from tfrecords.manifest import Clip
 from tfrecords.pack import pack_clips
 from tfrecords.plan import PackSettings
 
@@ -76,8 +75,17 @@ def make_index():
             clips_per_shard=1000,
             shards=(),
         )
-        clips = [Clip(f"clip{number:07d}", "", kinds) for number, kinds in enumerate(labels)]
-        places = [(0, 100 * number, 100, 0) for number in range(len(labels))]
-        return Index.from_clips(info, Path("nowhere"), clips, places)
+        numbers = np.arange(len(labels))
+        return Index.make(
+            info,
+            "nowhere",
+            clip_ids=np.array([b"clip%07d" % number for number in numbers]),
+            shard=0 * numbers,
+            offset=100 * numbers,
+            length=0 * numbers + 100,
+            checksum=0 * numbers,
+            labels=np.array([label for kinds in labels for label in kinds], int),
+            label_counts=np.array([len(kinds) for kinds in labels]),
+        )
 
     return make

@@ -83,13 +83,13 @@ def test_shapes_selection_and_seeds(packed, sampling):
 def test_mistakes_are_found_before_reading(packed, tmp_path):
     for options, part in (
         ({"sampling": "random"}, "sampling must be one of"),
-        ({"start": -1}, "start must be 0"),
+        ({"start": -1}, "start must not be negative"),
         ({"start": 61}, "start must be at most the 60"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": 1.5}, r"seed must be a whole number, got 1\.5"),
-        ({"workers": 0}, "got 0 of 0"),
-        ({"workers": 2, "worker": 2}, "got 2 of 2"),
-        ({"worker": -1}, "got -1 of 1"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"workers": 2, "worker": 2}, r"worker must lie in \[0, 1\]; received 2"),
+        ({"worker": -1}, r"worker must lie in \[0, 0\]"),
         ({"workers": 2, "start": 3}, "multiple of the 2 workers, got 3"),
         ({"on_corrupt": "ignore"}, "on_corrupt must be one of raise, skip"),
         ({"damaged": "ignore"}, "on_corrupt must be one of raise, skip"),
