@@ -1,9 +1,12 @@
 """One shard: the unit of packing, the same in this process, in another, or on a cluster."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import crc32c
 import numpy as np
@@ -14,7 +17,8 @@ from tfrecords.codecs import encode_audio
 from tfrecords.files import atomic
 from tfrecords.manifest import Clip
 
-_CLIPS_AHEAD = 16  # of the disk, for each thread
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # What became of a shard's clips, by their ids, in order: byte offset, length with framing and
 # CRC-32C of the record, or the reason why there is none.
@@ -56,27 +60,45 @@ def pack_shard(
         return encoded
 
     result: ShardResult = {}
-    offset, ahead = 0, _CLIPS_AHEAD * threads
-    with atomic(task.path) as file, ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(task.clips), ahead):
-            clips = task.clips[start : start + ahead]
-            for clip, audio in zip(clips, pool.map(encode, clips), strict=True):
-                if isinstance(audio, str):
-                    result[clip.clip_id] = audio
-                    continue
-                front = schema.front(clip.clip_id.encode(), len(audio), clip.labels)
-                checksum = crc32c.crc32c(audio, crc32c.crc32c(front))
-                length = len(front) + len(audio)
-                for part in (schema.header(length), front, audio, schema.footer(checksum)):
-                    file.write(part)
-                result[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
-                offset += length + schema.RECORD_OVERHEAD
+    offset = 0
+    with (
+        atomic(task.path) as file,
+        closing(prefetch(encode, task.clips, threads, 4 * threads)) as encoded,
+    ):
+        for clip, audio in zip(task.clips, encoded, strict=True):
+            if isinstance(audio, str):
+                result[clip.clip_id] = audio
+                continue
+            front = schema.front(clip.clip_id.encode(), len(audio), clip.labels)
+            checksum = crc32c.crc32c(audio, crc32c.crc32c(front))
+            length = len(front) + len(audio)
+            for part in (schema.header(length), front, audio, schema.footer(checksum)):
+                file.write(part)
+            result[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
+            offset += length + schema.RECORD_OVERHEAD
     return result
 
 
 def shard_bytes(result: ShardResult) -> int:
     """The size of a shard."""
     return sum(record[1] for record in result.values() if not isinstance(record, str))
+
+
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
+) -> Iterator[Result]:
+    """Yields `function` of each item, in order, computed by threads, at most `ahead` of them."""
+    pending = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tfrecords.index import Index, load_index, packed_directories
 from tfrecords.pack import STATE_NAME
 from tfrecords.progress import Progress
 from tfrecords.records import RecordReader
+from tfrecords.shard import prefetch
 from tfrecords.storage import Files, TFRecordsError, is_remote
 
 _CLIPS_AT_A_TIME = 16
@@ -55,14 +55,17 @@ def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) ->
         except TFRecordsError as error:
             yield str(error)
     total = sum(index.num_clips for index in indices)
-    with Progress(total, "clip") as bar, ThreadPoolExecutor(workers) as pool:
+    with Progress(total, "clip") as bar:
         for index in indices:
             if index.num_clips != index.info.num_clips:
                 yield f"index: {index.num_clips} clips, dataset.json says {index.info.num_clips}"
             if not is_remote(index.directory):
                 yield from _check_files(index)
-            shards = range(len(index.info.shards))
-            for count, problems in pool.map(partial(_check_shard, RecordReader(index)), shards):
+            check, shards = (
+                partial(_check_shard, RecordReader(index)),
+                range(len(index.info.shards)),
+            )
+            for count, problems in prefetch(check, shards, workers, 2 * workers):
                 bar.update(count if progress else 0)
                 yield from problems
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -14,6 +15,7 @@ from tfrecords import PackSettings, load_index, pack_clips, shard, verify_direct
 from tfrecords.index import hash_ids
 from tfrecords.manifest import Clip
 from tfrecords.plan import order_clips
+from tfrecords.shard import prefetch
 from tfrecords.storage import TFRecordsError
 
 
@@ -203,3 +205,21 @@ def test_excluded_clips_are_counted(source, tmp_path, settings):
     report = pack_clips(options, progress=False)
     assert "excluded by the given lists: 1 clips\n" in report.summary()
     assert load_index(tmp_path / "out").num_clips == 59
+
+
+def test_prefetch_is_in_order_and_bounded():
+    started, lock = [], threading.Lock()
+
+    def work(number: int) -> int:
+        with lock:
+            started.append(number)
+        return -number
+
+    results = prefetch(work, range(100), threads=3, ahead=5)
+    for number, result in enumerate(results):
+        assert result == -number
+        assert max(started) <= number + 6
+        if number == 50:
+            break
+    results.close()
+    assert max(started) < 60
