@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import signal
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,71 +38,50 @@ def add_ablate_flags(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="OUT", help="for the runs and the table")
     add("--seeds", default="1", metavar="N", help="0 to N-1; or a list: 1234,7 (one: 1234,)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting for all rows")
-    add("--only", nargs="+", metavar="LABEL", help="run these rows alone")
+    add("--only", nargs="+", default=[], metavar="LABEL", help="run these rows alone")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="print what would be run")
     how.add_argument("--table", action="store_true", help="print the table of what is in OUT")
 
 
 def run_ablate(args: argparse.Namespace) -> int:
-    """Runs the grid and prints its table.
-
-    Returns:
-        0, or 1 if a run failed.
-
-    Raises:
-        ValueError: for what cannot be run.
-        KeyboardInterrupt: after Ctrl-C, when the current run has written its checkpoint.
-    """
+    """Runs the grid and prints its table; returns 1 if a run failed."""
+    from panns_tf.sweep.grid import grid_names, read_grid
     from panns_tf.sweep.runner import Plan, run_cells, train_command
     from panns_tf.sweep.table import write_table
-
-    if args.table:
-        plan = Plan.load(args.output)
-        if args.grid and Path(args.grid).stem != plan.grid.name:
-            raise ValueError(f"{args.output} holds the grid {plan.grid.name!r}")
-        print(write_table(plan), end="")
-        return 0
-    plan, cells = _plan(args)
-    command = train_command()
-    if args.dry_run:
-        print(f"{plan.grid.title or plan.grid.name}: {len(cells)} runs in {plan.output}")
-        for cell in cells:
-            print(f"\n{cell.name}: {cell.state().text}")
-            print(f"  {shlex.join([*command, *cell.flags(plan.eval_data)])}")
-        return 0
-    with lock(plan.output / "lock", f"another ablation is at work in {plan.output}"):
-        plan.save()
-        stopped = run_cells(cells, plan.eval_data, command)
-    if stopped == signal.SIGINT:
-        raise KeyboardInterrupt("the same command")
-    if stopped:
-        return 0
-    print(write_table(plan), end="")
-    logger.info(f"{plan.output}/table.md, table.csv, runs.csv")
-    return int(any(cell.state().status != "finished" for cell in cells))
-
-
-def _plan(args: argparse.Namespace):
-    """The plan that the flags ask for, and those of its runs that are to be run now."""
-    from panns_tf.sweep.grid import grid_names, read_grid
-    from panns_tf.sweep.runner import Plan
     from tfrecords import load_index
 
+    if args.table:
+        print(write_table(Plan.load(args.output, args.grid and Path(args.grid).stem)), end="")
+        return 0
     if not args.grid:
         raise ValueError(f"which grid? One of {', '.join(grid_names())}, or a .toml file")
     if not args.data or not args.eval_data:
         raise ValueError("--data and --eval-data are needed: packed training and held-out records")
     seeds = parse_seeds(args.seeds)
-    grid = read_grid(args.grid, parse_settings(args.set))
-    grid, missing = grid.with_data(parse_data(args.data))
+    grid, missing = read_grid(args.grid, parse_settings(args.set)).with_data(parse_data(args.data))
     if missing:
         logger.info(f"Left out for lack of data: give {missing}")
     eval_data = _absolute(args.eval_data)
     for path in (*dict.fromkeys(row.data for row in grid.rows), eval_data):
         load_index(path)  # raises an error for what cannot be read
     plan = Plan(grid, eval_data, seeds, Path(_absolute(str(args.output)))).extended()
-    return plan, plan.cells(grid.select(args.only) if args.only else None, seeds)
+    cells, command = plan.cells(grid.select(args.only), seeds), train_command()
+    if args.dry_run:
+        print(f"{plan.grid.title or plan.grid.name}: {len(cells)} runs in {plan.output}")
+        for cell in cells:
+            print(f"\n{cell.name}: {cell.progress()}")
+            print(f"  {shlex.join([*command, *cell.flags()])}")
+        return 0
+    with lock(plan.output / "lock", f"another ablation is at work in {plan.output}"):
+        plan.save()
+        try:
+            run_cells(cells, command)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command") from None
+    print(write_table(plan), end="")
+    logger.info(f"{plan.output}/table.md, table.csv, runs.csv")
+    return int(any(cell.state()["status"] != "finished" for cell in cells))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -112,16 +90,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         seeds = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         seeds = []
+    if "," not in text:
+        seeds = range(*seeds) if seeds and seeds[0] <= 100 else ()
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise ValueError(f"--seeds must be a number of seeds, or a list such as 1,7; got {text!r}")
-    if "," in text:
-        return tuple(seeds)
-    if not 1 <= seeds[0] <= 100:
         raise ValueError(
-            f"--seeds {text} must be a number of seeds from 1 to 100; for the one seed {text} "
-            f"write {text}, with a comma"
+            "--seeds must be a number of seeds from 1 to 100, or a list such as 1,7 (7, for one "
+            f"seed alone); received {text!r}"
         )
-    return tuple(range(seeds[0]))
+    return tuple(seeds)
 
 
 def parse_settings(words: Sequence[str]) -> dict:
@@ -130,10 +106,10 @@ def parse_settings(words: Sequence[str]) -> dict:
     for word in words:
         name, sign, value = word.partition("=")
         name = name.strip().replace("-", "_")
-        if not sign or not name:
-            raise ValueError(f"--set takes NAME=VALUE, such as steps=200; received {word!r}")
-        if name in settings:
-            raise ValueError(f"--set gives {name} twice")
+        if not sign or not name or name in settings:
+            raise ValueError(
+                f"--set takes NAME=VALUE, such as steps=200, each name once; received {word!r}"
+            )
         try:
             settings[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
@@ -146,11 +122,11 @@ def parse_data(words: Sequence[str]) -> dict[str | None, str]:
     data = {}
     for word in words:
         name, sign, path = word.partition("=")
-        named = bool(sign) and "/" not in name and not Path(word).exists()
-        key, path = (name, path) if named else (None, word)
-        if key in data:
-            raise ValueError(f"--data gives {key or 'a set without a name'} twice")
-        data[key] = _absolute(path)
+        if not sign or "/" in name or Path(word).exists():
+            name, path = None, word
+        if name in data:
+            raise ValueError(f"--data gives {name or 'a set without a name'} twice")
+        data[name] = _absolute(path)
     return data
 
 

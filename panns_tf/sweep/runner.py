@@ -11,7 +11,7 @@ from pathlib import Path
 
 from panns_tf.config import NON_LEARNING_SETTINGS
 from panns_tf.run import CONFIG, EVALUATION, is_finished, read_log
-from panns_tf.sweep.grid import Grid, Row
+from panns_tf.sweep.grid import METRICS, Grid, Row
 from tfrecords.files import read_json, write_json
 from tfrecords.progress import logger
 
@@ -24,72 +24,61 @@ SNAPSHOT = "grid.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
-    """How far a run is.
-
-    Attributes:
-        status: ``"finished"``, ``"failed"``, ``"unfinished"`` or ``"not started"``.
-        step, steps: updates done, as its log says, and wanted.
-        metrics: of its last evaluation, when finished; else empty.
-        message: of a failed run, the last line it printed.
-        seconds: that all its attempts took together.
-    """
-
-    status: str
-    step: int
-    steps: int
-    metrics: dict
-    message: str
-    seconds: float
-
-    @property
-    def text(self) -> str:
-        """The state in words."""
-        if self.status == "failed":
-            return f"failed at step {self.step} of {self.steps}: {self.message}"
-        return f"step {self.step} of {self.steps}" if self.status == "unfinished" else self.status
-
-
-@dataclasses.dataclass(frozen=True)
 class Cell:
-    """One run: a row with a seed, and its directory."""
+    """One run: a row with a seed, its directory, and the held-out data."""
 
     row: Row
     seed: int
     folder: Path
+    eval_data: str
 
     @property
     def name(self) -> str:
         return f"{self.row.label}, seed {self.seed}"
 
-    @property
-    def log(self) -> Path:
-        """What all attempts printed."""
-        return self.folder.with_name(f"{self.folder.name}.log")
+    def beside(self, suffix: str) -> Path:
+        """``.log``: what all attempts printed; ``.json``: how the last one ended."""
+        return self.folder.with_name(self.folder.name + suffix)
 
-    @property
-    def outcome(self) -> Path:
-        """How the last attempt ended, and the seconds of all."""
-        return self.folder.with_name(f"{self.folder.name}.json")
-
-    def state(self) -> State:
-        """Reads how far the run is."""
-        outcome = _read_object(self.outcome)
-        message, seconds = str(outcome.get("said", "")), float(outcome.get("seconds", 0.0))
-        lines, _ = read_log(self.folder)
-        step, steps = lines[-1]["step"] if lines else 0, self.row.config().steps
+    def state(self) -> dict:
+        """How far the run is, as ``runs.csv`` has it: metrics of a finished run, else None."""
+        outcome, (lines, _) = _read_object(self.beside(".json")), read_log(self.folder)
         metrics = _read_object(self.folder / EVALUATION / "metrics.json")
-        if is_finished(self.folder) and "mAP" in metrics:
-            return State("finished", step, steps, metrics, message, seconds)
-        status = "unfinished" if step or self.folder.exists() else "not started"
+        status = "unfinished" if self.folder.exists() else "not started"
         status = "failed" if outcome.get("failed") else status
-        return State(status, step, steps, {}, message, seconds)
+        if is_finished(self.folder) and "mAP" in metrics:
+            status = "finished"
+        else:
+            metrics = {}
+        keys = (*METRICS, "chance_mAP", "num_clips", "num_classes", "classes_left_out")
+        return {
+            "setting": self.row.label,
+            "seed": self.seed,
+            "status": status,
+            "step": lines[-1]["step"] if lines else 0,
+            "steps": self.row.config().steps,
+            **{key: metrics.get(key) for key in keys},
+            "seconds": round(outcome.get("seconds", 0.0), 1) or None,
+            "said": outcome.get("said", ""),
+            "folder": f"{self.row.slug}/{self.folder.name}",
+        }
 
-    def flags(self, eval_data: str) -> list[str]:
+    def progress(self) -> str:
+        """The state in words."""
+        state = self.state()
+        step = f"step {state['step']} of {state['steps']}"
+        words = {"failed": f"failed at {step}: {state['said']}", "unfinished": step}
+        return words.get(state["status"], state["status"])
+
+    @property
+    def _settings(self) -> dict:
+        own = {"data": self.row.data, "eval_data": self.eval_data, "seed": self.seed}
+        return {**self.row.settings, **own}
+
+    def flags(self) -> list[str]:
         """The flags of `panns-tf train` for the run."""
-        settings = {"data": self.row.data, "eval_data": eval_data, "seed": self.seed}
         words = []
-        for name, value in {**self.row.settings, **settings}.items():
+        for name, value in self._settings.items():
             flag = name.replace("_", "-")
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
@@ -97,13 +86,12 @@ class Cell:
                 words.append(f"--{flag}={value}")
         return [*words, f"--run-dir={self.folder}", "--resume", "auto"]
 
-    def check_unchanged(self, eval_data: str) -> None:
+    def check_unchanged(self) -> None:
         """Raises ValueError if the run was begun with other settings."""
         there = _read_object(self.folder / CONFIG).get("config") or {}
-        config = self.row.config(data=self.row.data, eval_data=eval_data, seed=self.seed)
         changed = [
             f"{name} was {there[name]!r}, now {value!r}"
-            for name, value in dataclasses.asdict(config).items()
+            for name, value in vars(self.row.config(**self._settings)).items()
             if name in there and name not in NON_LEARNING_SETTINGS and there[name] != value
         ]
         if changed:
@@ -116,10 +104,9 @@ class Cell:
 def _read_object(path: Path) -> dict:
     """The object in a file; an empty one where there is none, or half of one."""
     try:
-        content = read_json(path)
-    except ValueError:
+        return dict(read_json(path))
+    except (ValueError, TypeError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,31 +118,22 @@ class Plan:
     seeds: tuple[int, ...]
     output: Path
 
-    def cells(self, rows: Sequence[Row] | None = None, seeds: Sequence[int] = ()) -> list[Cell]:
+    def cells(self, rows: Sequence[Row] = (), seeds: Sequence[int] = ()) -> list[Cell]:
         """The runs of some rows and seeds, by default all: the first seed of every row first."""
         return [
-            Cell(row, seed, self.output / row.slug / f"seed-{seed}")
+            Cell(row, seed, self.output / row.slug / f"seed-{seed}", self.eval_data)
             for seed in seeds or self.seeds
             for row in rows or self.grid.rows
         ]
 
     def extended(self) -> "Plan":
-        """The plan with the seeds of earlier calls as well.
-
-        Raises:
-            ValueError: if the folder holds another grid, or runs of other settings.
-        """
-        before = _read_object(self.output / SNAPSHOT)
-        name = before.get("grid", {}).get("name")
-        if before and name != self.grid.name:
-            raise ValueError(
-                f"{self.output} holds the grid {name!r}, not {self.grid.name!r}; choose another "
-                "--output"
-            )
-        seeds = tuple(sorted({*self.seeds, *before.get("seeds", ())}))
-        plan = dataclasses.replace(self, seeds=seeds)
+        """The plan with the seeds of earlier calls as well, if these were of the same settings."""
+        plan = self
+        if (self.output / SNAPSHOT).is_file():
+            seeds = {*self.seeds, *Plan.load(self.output, self.grid.name).seeds}
+            plan = dataclasses.replace(self, seeds=tuple(sorted(seeds)))
         for cell in plan.cells():
-            cell.check_unchanged(self.eval_data)
+            cell.check_unchanged()
         return plan
 
     def save(self) -> None:
@@ -164,20 +142,25 @@ class Plan:
         write_json(self.output / SNAPSHOT, {**content, "seeds": self.seeds})
 
     @classmethod
-    def load(cls, output: Path) -> "Plan":
-        """Reads grid.json; ValueError if there is none."""
+    def load(cls, output: Path, name: str | None = None) -> "Plan":
+        """Reads grid.json, which must be of the grid of this name if one is given."""
         path = output / SNAPSHOT
         if not path.is_file():
             raise ValueError(f"no ablation in {output}: it has no {SNAPSHOT}")
         content = read_json(path)
         try:
-            grid = content["grid"]
+            known = {field.name for field in dataclasses.fields(Grid)}
+            grid = {key: value for key, value in content["grid"].items() if key in known}
             rows = tuple(Row(**row) for row in grid.pop("rows"))
-            lists = {name: tuple(grid.pop(name)) for name in ("varied", "factors")}
-            grid = Grid(**grid, **lists, rows=rows)
-            return cls(grid, content["eval_data"], tuple(content["seeds"]), output)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            grid = Grid(**{**grid, "rows": rows, "factors": tuple(grid["factors"])})
+            plan = cls(grid, content["eval_data"], tuple(content["seeds"]), output)
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
+        if name not in (None, grid.name):
+            raise ValueError(
+                f"{output} holds the grid {grid.name!r}, not {name!r}; choose another --output"
+            )
+        return plan
 
 
 def train_command() -> list[str]:
@@ -185,108 +168,59 @@ def train_command() -> list[str]:
     return [sys.executable, "-m", "panns_tf", "train"]
 
 
-def run_cells(cells: Sequence[Cell], eval_data: str, command: Sequence[str]) -> int | None:
+def run_cells(cells: Sequence[Cell], command: Sequence[str]) -> None:
     """Runs what is not finished, in order; a run that fails does not keep the others back.
 
-    SIGINT and SIGTERM are passed to the current run, which writes a checkpoint, and end the whole.
-
-    Args:
-        cells: the runs.
-        eval_data: held-out records.
-        command: the words that start a training.
-
-    Returns:
-        The signal that ended it, or None.
+    SIGINT and SIGTERM reach the current run, which writes a checkpoint, and end the whole with
+    KeyboardInterrupt.
     """
-    remaining = [cell for cell in cells if cell.state().status != "finished"]
+    remaining = [cell for cell in cells if cell.state()["status"] != "finished"]
     done = len(cells) - len(remaining)
     logger.info(f"{len(cells)} runs: {done} finished, {len(remaining)} to do")
-    with _Signals() as signals:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
         for number, cell in enumerate(remaining, done + 1):
-            seconds = _run(cell, [*command, *cell.flags(eval_data)], signals)
-            state = cell.state()
-            if state.status == "finished":
-                ending = f"mAP {state.metrics['mAP']:.4f} in {seconds / 60:.1f} min"
-            else:
-                ending = f"{state.text} (see {cell.log})"
+            seconds = _run(cell, [*command, *cell.flags()])
+            state, ending = cell.state(), f"{cell.progress()} (see {cell.beside('.log')})"
+            if state["status"] == "finished":
+                ending = f"mAP {state['mAP']:.4f} in {seconds / 60:.1f} min"
             logger.info(f"[{number}/{len(cells)}] {cell.name}: {ending}")
-            if signals.number:
-                logger.info("Stopped; the same command continues.")
-                break
-    return signals.number
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _run(cell: Cell, words: Sequence[str], signals: "_Signals") -> float:
+def _run(cell: Cell, words: Sequence[str]) -> float:
     """Runs one process with its output in a file; records how it ended; returns its seconds."""
-    before, began = cell.state().seconds, time.monotonic()
+    outcome, began = cell.beside(".json"), time.monotonic()
+    before = _read_object(outcome).get("seconds", 0.0)
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
-    with cell.log.open("ab") as log:
-        _claim(log, cell)
-        write_json(cell.outcome, {"seconds": before})  # an old failure is no longer the state
+    with cell.beside(".log").open("ab") as log:
+        try:
+            if fcntl:  # the run inherits the lock, and holds it even if this process is killed
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"a run that another ablation left behind is at work in {cell.folder}; wait for it "
+                "or end it"
+            ) from None
         # Away from the terminal's group, or Ctrl-C would reach it twice, and the second kills.
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
-        status = signals.wait_for(subprocess.Popen(words, **streams, start_new_session=True))
-    seconds = time.monotonic() - began
-    outcome = {"seconds": before + seconds, "status": status}
-    if not signals.number and cell.state().status != "finished":
-        message = _last_line(cell.log) or "it printed nothing"
+        child = subprocess.Popen(words, **streams, start_new_session=True)
+        try:
+            status = child.wait()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            child.wait()
+            raise
+        finally:  # an old failure is no longer the state
+            seconds = time.monotonic() - began
+            write_json(outcome, {"seconds": before + seconds})
+    if cell.state()["status"] != "finished":
+        # The last line that it printed, progress bars aside.
+        lines = re.split(r"[\r\n]+", cell.beside(".log").read_text(errors="replace")[-20_000:])
+        printed = [line.strip() for line in lines if line.strip() and "%|" not in line]
+        message = printed[-1] if printed else "it printed nothing"
         if status <= 0:  # zero: somebody sent SIGTERM to the run alone
             message += f" (signal {-status})" if status else " (status 0)"
-        outcome |= {"failed": True, "said": message}
-    write_json(cell.outcome, outcome)
+        write_json(outcome, {"seconds": before + seconds, "failed": True, "said": message})
     return seconds
-
-
-def _claim(log, cell: Cell) -> None:
-    """Locks the log, which the run inherits: it holds the lock even if this process is killed."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ValueError(
-            f"a run that another ablation left behind is at work in {cell.folder}; wait for it or "
-            "end it"
-        ) from None
-
-
-def _last_line(path: Path) -> str:
-    """The last line that a run printed, progress bars aside."""
-    lines = re.split(r"[\r\n]+", path.read_text(errors="replace")[-20_000:])
-    printed = (line.strip() for line in reversed(lines) if "%|" not in line)
-    return next(filter(None, printed), "")
-
-
-class _Signals:
-    """Context in which SIGINT and SIGTERM are passed on to a child process.
-
-    Attributes:
-        number: the last signal, or None.
-    """
-
-    def __init__(self):
-        self.number: int | None = None
-        self._child: subprocess.Popen | None = None
-
-    def __enter__(self) -> "_Signals":
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
-        return self
-
-    def __exit__(self, *exception) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def wait_for(self, child: subprocess.Popen) -> int:
-        """Waits for a child; returns its status."""
-        self._child = child
-        if self.number:  # it came while the child was being made
-            child.send_signal(self.number)
-        status = child.wait()
-        self._child = None
-        return status
-
-    def _pass_on(self, number: int, frame) -> None:
-        self.number = number
-        if self._child:
-            self._child.send_signal(number)

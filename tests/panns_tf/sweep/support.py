@@ -24,7 +24,7 @@ def rows_of(*gains: float, steps: int = 5, data: str | None = "train", **publish
 
 
 def plan_of(output: Path, rows: tuple, seeds: tuple = (0, 1), **of_the_grid) -> Plan:
-    grid = Grid("mine", "My table", "nobody", "nothing", rows, ("gain",), **of_the_grid)
+    grid = Grid("mine", "My table", "nobody", "nothing", rows, **of_the_grid)
     return Plan(grid, "eval", seeds, output)
 
 
