@@ -56,25 +56,22 @@ def add_evaluate_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> None:
     """Runs ``evaluate``."""
-    settings = given_settings(args, Windows)
+    settings, more = given_settings(args, Windows), given_settings(args, EvalInput)
     if "aggregate" in settings and "window" not in settings:
         raise ValueError(
             f"--aggregate {settings['aggregate']} needs a --window: whole clips have no parts"
         )
     windows, options = Windows(**settings), ReportOptions(**given_settings(args, ReportOptions))
-    settings |= given_settings(args, EvalInput)
-    if args.data is None and settings:
-        name = next(iter(settings)).replace("_", "-")
+    if args.data is None and settings | more:
+        name = next(iter(settings | more)).replace("_", "-")
         raise ValueError(f"--{name} needs --data: without it scores that are there are compared")
-    missing = [name for name in ("model", "data") if getattr(args, name) is None]
+    missing = [f"--{name}" for name in ("model", "data") if getattr(args, name) is None]
     if args.compare is None and missing:
-        raise ValueError(f"--{' and --'.join(missing)} must be given, or --compare")
+        raise ValueError(f"{' and '.join(missing)} must be given, or --compare")
     runs = [*([args.model] if args.model else []), *(args.compare or ())]
     if args.compare and len(runs) < 2:
         raise ValueError(f"--compare {runs[0]} needs another run to compare it with")
-    records = None
-    if args.data is not None:
-        records = EvalInput(args.data, windows, **given_settings(args, EvalInput))
+    records = None if args.data is None else EvalInput(args.data, windows, **more)
 
     from tfrecords.commands import import_tensorflow_quietly
 

@@ -1,12 +1,12 @@
 """Runs compared with the first: differences on the same clips, with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from panns_tf.evaluation.evaluate import evaluate
-from panns_tf.evaluation.measures import LEVEL
 from panns_tf.evaluation.options import EvalInput, ReportOptions
 from panns_tf.evaluation.page import Chart, Column, Section, Table, render
 from panns_tf.evaluation.scores import (
@@ -17,55 +17,19 @@ from panns_tf.evaluation.scores import (
     matching_scores,
     scores_file,
 )
-from panns_tf.metrics import bootstrap, summarise
-from panns_tf.metrics.bootstrap import Estimate, number
+from panns_tf.metrics import METRICS, Estimate, bootstrap, summarise
+from panns_tf.metrics.bootstrap import LEVEL, number
 from panns_tf.run import find_model, short_names
 from panns_tf.style import LIGHT
-from tfrecords.files import check_output_folder, write_csv
+from tfrecords.files import check_output_folder, write_atomic
+from tfrecords.text import text_table
 
-_METRICS = ("mAP", "mAUC", "d_prime")
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
 #: What must agree for scores to be of the same clips, given to the model in the same way.
 _SAME = ("index_sha256", "window", "hop", "aggregate", "decimation")
-
-
-class Compared:
-    """One run compared with the first, whose clips are in the same order.
-
-    Attributes:
-        summary, boot: metrics of the scores, and their replicates or None.
-        intervals: of mAP, mAUC and d-prime; empty without replicates.
-        differences, difference_intervals: to the first; empty for the first itself.
-        class_difference: (classes,) of average precision, NaN where undefined; zeros for the first.
-        class_interval: (classes, 2), NaN where unknown.
-        better, worse: classes whose interval lies above 0, or below: bool (classes,).
-    """
-
-    def __init__(self, name: str, scores: Scores, replicates: int, first: "Compared | None" = None):
-        self.name, self.scores = name, scores
-        self.summary = summarise(scores.target, scores.score)
-        self.boot = bootstrap(scores.target, scores.score, replicates) if replicates else None
-        self.intervals = {key: self.boot.interval(key, LEVEL) for key in _METRICS if self.boot}
-        self.differences: dict[str, float] = {}
-        self.difference_intervals: dict[str, tuple[float, float]] = {}
-        undefined = ~self.summary.defined
-        self.class_difference = np.zeros(len(undefined))
-        self.class_interval = np.full((len(undefined), 2), np.nan)
-        if first is not None:
-            mine, theirs = self.summary.as_dict(), first.summary.as_dict()
-            # Two perfect rankings differ by nothing, though infinity less infinity is undefined.
-            self.differences = {
-                key: 0.0 if mine[key] == theirs[key] else mine[key] - theirs[key]
-                for key in _METRICS
-            }
-            precision = self.summary.average_precision
-            self.class_difference = precision - first.summary.average_precision
-            if self.boot is not None:
-                paired = self.boot.minus(first.boot)
-                for key in ("mAP", "mAUC"):
-                    self.difference_intervals[key] = paired.interval(key, LEVEL)
-                self.class_interval = paired.class_interval("average_precision", LEVEL)
-            self.class_interval[undefined] = self.class_difference[undefined] = np.nan
-        self.better, self.worse = self.class_interval[:, 0] > 0, self.class_interval[:, 1] < 0
+_SHOWN = [metric for metric in METRICS if metric.in_training]
 
 
 def compare(
@@ -73,50 +37,99 @@ def compare(
 ) -> None:
     """Compares runs with the first, prints a table and writes the rest into a directory.
 
-    Args:
-        runs: run directories, models, or directories that hold ``scores.npz``.
-        records: on which all are evaluated, or None for scores that are there.
-        output: the directory.
-        options: of evaluations that have to be made; ``bootstrap`` is also of the differences.
-
-    Raises:
-        ValueError: if scores are missing, or runs were evaluated on other clips or classes.
+    Runs are run directories, models, or directories that hold ``scores.npz``. Without records their
+    scores that are there are compared; else they are evaluated on these, with the options.
     """
     check_output_folder(output)
     names = run_names(runs)
-    compared = compare_scores(names, scores_of(runs, records, options), options.bootstrap)
-    for line in table(compared):
+    if records is None:
+        scores = _common_scores(runs)
+    else:
+        scores = [_scores_on_records(run, records, options) for run in runs]
+    rows, classes = compare_scores(names, scores, options.bootstrap)
+    remarks, words = notes(names, scores, classes), meaning(names[0], classes, options.bootstrap)
+    for line in printed(rows, scores):
         print(line)
+    print(*(f"  note: {note}" for note in remarks), f"  {words}", sep="\n")
     output.mkdir(parents=True, exist_ok=True)
     written = [output / "comparison.csv"]
-    _write_classes(written[0], compared)
+    write_atomic(written[0], classes.to_csv(index_label="index", float_format="%.6f"))
     if options.report:
         written.append(output / "comparison.html")
-        _write_page(written[1], compared)
+        others = names[1:]
+        title = (
+            f"{', '.join(others)} against {names[0]}" if len(others) < 3 else f"{len(names)} runs"
+        )
+        clips, data = len(scores[0].clip_ids), Path(scores[0].meta.get("data", "")).name
+        render(
+            written[1],
+            title,
+            [
+                Section("Runs", [_run_table(rows), words]),
+                Section(
+                    "Class against class", [_chart(classes, names[0], x) for x in others], True
+                ),
+                Section("All classes", [_class_table(classes, names)]),
+            ],
+            kind="Comparison",
+            lead=f"{clips:,} clips of {data}, {len(classes):,} classes.",
+            notes=remarks,
+        )
     print(f"Written: {', '.join(map(str, written))}")
+
+
+def compare_scores(
+    names: Sequence[str], scores: Sequence[Scores], replicates: int
+) -> tuple[list[dict], "DataFrame"]:
+    """Metrics of scores of the same clips, in any order, and their differences to the first.
+
+    Returns:
+        Of each run its ``name``, estimates by key and, but for the first, the ``difference`` of its
+        mAP and how many classes are clearly ``better`` and ``worse``; and a table of the classes,
+        those in which the second run gains most first, as ``comparison.csv`` has it.
+    """
+    import pandas as pd
+
+    scores = [
+        each.ordered_as(scores[0], (name, names[0]))
+        for name, each in zip(names, scores, strict=True)
+    ]
+    target = scores[0].target
+    summaries = [summarise(target, each.score) for each in scores]
+    boots = [bootstrap(target, each.score, replicates) if replicates else None for each in scores]
+    first, *_ = summaries
+    rows = [
+        {"name": name} | {m.key: m.estimate(target, each.score, summary, boot) for m in _SHOWN}
+        for name, each, summary, boot in zip(names, scores, summaries, boots, strict=True)
+    ]
+    classes = {"label": scores[0].labels, "positives": first.positives}
+    for name, summary in zip(names, summaries, strict=True):
+        classes[f"average_precision {name}"] = summary.average_precision
+    for row, name, summary, boot in zip(rows, names, summaries, boots, strict=True):
+        if name == names[0]:
+            continue
+        ends, low, high = (), np.nan, np.nan
+        if boot is not None:
+            paired = boot.minus(boots[0])
+            ends = paired.interval("mAP")
+            low, high = np.where(
+                first.defined, paired.class_interval("average_precision").T, np.nan
+            )
+            row |= {"better": int((low > 0).sum()), "worse": int((high < 0).sum())}
+        row["difference"] = Estimate(summary.mean("mAP") - first.mean("mAP"), *ends)
+        gain = summary.average_precision - first.average_precision
+        classes[f"difference {name}"] = np.where(first.defined, gain, np.nan)
+        classes |= {f"low {name}": low, f"high {name}": high}
+    order = {"by": f"difference {names[1]}", "ascending": False, "kind": "stable"}
+    return rows, pd.DataFrame(classes).sort_values(**order)
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
     """Short names that tell runs apart; a number where one is given again."""
     names = short_names(list(runs))
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
-    return [
-        name if count == 1 else f"{name} ({count})"
-        for name, count in zip(names, counts, strict=True)
-    ]
-
-
-def scores_of(
-    runs: Sequence[Path], records: EvalInput | None, options: ReportOptions
-) -> list[Scores]:
-    """Returns the scores of each run, for records or those that are there; as `compare`."""
-    if records is not None:
-        scores = [_scores_on_records(run, records, options) for run in runs]
-    else:
-        scores = _common_scores(runs)
-    for each in scores:
-        each.check_finite()
-    return scores
+    pairs = zip(names, counts, strict=True)
+    return [name if count == 1 else f"{name} ({count})" for name, count in pairs]
 
 
 def _common_scores(runs: Sequence[Path]) -> list[Scores]:
@@ -137,17 +150,15 @@ def _common_scores(runs: Sequence[Path]) -> list[Scores]:
 def _scores_on_records(run: Path, records: EvalInput, options: ReportOptions) -> Scores:
     if (file := scores_file(run)) is not None:
         scores = load_scores(file)
-        if all(scores.meta.get(name) == value for name, value in records.as_dict().items()):
+        if scores.meta.items() >= records.as_dict().items():
             return scores
-        model = Path(str(scores.meta.get("model")))
-        if not model.exists():
+        run = Path(scores.meta["model"])
+        if not run.exists():
             raise ValueError(
                 f"{file} holds scores of other records or windows than --data {records.data}, and "
-                f"the model {model} that gave them is gone; leave --data out or give a model"
+                f"the model {run} that gave them is gone; leave --data out or give a model"
             )
-        run = model
-    model = find_model(run)
-    output = default_output(run, records.data, records.windows)
+    model, output = find_model(run), default_output(run, records.data, records.windows)
     scores = matching_scores(output, model, records) if model.exists() else None
     if scores is not None:
         print(f"{run}: scores of {output} are used again")
@@ -156,182 +167,109 @@ def _scores_on_records(run: Path, records: EvalInput, options: ReportOptions) ->
     return evaluate(run, records, output, options)
 
 
-def compare_scores(
-    names: Sequence[str], scores: Sequence[Scores], replicates: int
-) -> list[Compared]:
-    """Evaluates scores of the same clips, in any order, and their differences to the first.
-
-    Raises:
-        ValueError: if clips, labels or classes differ.
-    """
-    compared: list[Compared] = []
-    for name, each in zip(names, scores, strict=True):
-        ordered = each.ordered_as(scores[0], (name, names[0]))
-        compared.append(Compared(name, ordered, replicates, *compared[:1]))
-    return compared
-
-
-def notes(compared: Sequence[Compared]) -> list[str]:
+def notes(names: Sequence[str], scores: Sequence[Scores], classes: "DataFrame") -> list[str]:
     """What a reader must know of runs that are compared."""
+    pairs = list(zip(names, (each.meta for each in scores), strict=True))
     remarks = [
-        f"unfinished: {run.name}, {run.scores.meta['unfinished']}"
-        for run in compared
-        if run.scores.meta.get("unfinished")
+        f"unfinished: {name}, {meta['unfinished']}"
+        for name, meta in pairs
+        if meta.get("unfinished")
     ]
-    inputs = {run.name: run.scores.meta.get("heard", "") for run in compared}
-    if len(set(inputs.values())) > 1:
-        each = ", ".join(f"{name} {how}" for name, how in inputs.items())
+    if len({meta["heard"] for _, meta in pairs}) > 1:
+        each = ", ".join(f"{name} {meta['heard']}" for name, meta in pairs)
         remarks.append(f"the models were given the clips differently: {each}")
-    left_out = int((~compared[0].summary.defined).sum())
-    if left_out:
+    if left_out := classes[f"difference {names[1]}"].isna().sum():
         remarks.append(f"{left_out} classes without positive or negative clips are left out")
     return remarks
 
 
-def meaning(compared: Sequence[Compared]) -> str:
+def meaning(first: str, classes: "DataFrame", replicates: int) -> str:
     """What the differences are, and what they are not."""
-    first = compared[0]
-    if first.boot is None:
-        return f"Differences are to {first.name}, without intervals (--bootstrap 0)."
-    classes = int(first.summary.defined.sum())
+    known = classes.filter(like="difference").iloc[:, 0].count()
+    if not replicates:
+        return f"Differences are to {first}, without intervals (--bootstrap 0)."
     return (
-        f"Differences are to {first.name}; their {100 * LEVEL:.0f} % intervals come from "
-        f"{len(first.boot.auc):,} resamples of the clips, drawn alike for all runs. A class counts "
-        f"as better or worse where its interval leaves out 0; of {classes} classes that do not "
-        f"differ about {classes * (1 - LEVEL):.3g} would by luck. How much another seed of "
-        "training would change is not in them."
+        f"Differences are to {first}; their {100 * LEVEL:.0f} % intervals come from {replicates:,} "
+        "resamples of the clips, drawn alike for all runs. A class counts as better or worse where "
+        f"its interval leaves out 0; of {known} classes that do not differ about "
+        f"{known * (1 - LEVEL):.3g} would by luck. How much another seed of training would "
+        "change is not in them."
     )
 
 
-def table(compared: Sequence[Compared]) -> list[str]:
-    """The lines printed of a comparison."""
-    width = max(len(run.name) for run in compared)
-    clips, classes = compared[0].scores.score.shape
-    lines = [f"{len(compared)} runs on {clips} clips, {classes} classes"]
-    for run in compared:
-        words = f"  {run.name:{width}}  mAP {run.summary.as_dict()['mAP']:.4f}"
-        if run.intervals:
-            words += " ({:.4f} to {:.4f})".format(*run.intervals["mAP"])
-        if run.differences:
-            words += f"  difference {run.differences['mAP']:+.4f}"
-        if run.difference_intervals:
-            words += " ({:+.4f} to {:+.4f})".format(*run.difference_intervals["mAP"])
-            words += f"  classes better {run.better.sum()}, worse {run.worse.sum()}"
-        lines.append(words)
-    remarks = [f"  note: {note}" for note in notes(compared)]
-    return [*lines, *remarks, f"  {meaning(compared)}"]
+def printed(rows: Sequence[dict], scores: Sequence[Scores]) -> Iterator[str]:
+    """The lines of a comparison."""
+    clips, classes = scores[0].score.shape
+    yield f"{len(rows)} runs on {clips} clips, {classes} classes"
+    table = [("", "mAP", "difference", "classes better", "classes worse")]
+    for row in rows:
+        difference = row["difference"].text(4, signed=True) if "difference" in row else ""
+        counts = row.get("better"), row.get("worse")
+        table.append((row["name"], row["mAP"].text(4), difference, *counts))
+    yield from (f"  {line}" for line in text_table(table).splitlines())
 
 
-def class_order(compared: Sequence[Compared]) -> np.ndarray:
-    """Classes by the second run's gain, largest first, undefined ones last."""
-    gain = np.nan_to_num(compared[1].class_difference, nan=-np.inf)
-    return np.argsort(-gain, kind="stable")
+def _run_table(rows: Sequence[dict]) -> Table:
+    columns = {
+        "name": Column("Run"),
+        **{m.key: Column(m.name, "bar" if m.share else "number", digits=4) for m in _SHOWN},
+        "difference": Column("Difference of mAP", "difference", digits=4),
+        "better": Column("Classes better", "count"),
+        "worse": Column("Classes worse", "count"),
+    }
+    return Table(list(columns.values()), [[row.get(key) for key in columns] for row in rows])
 
 
-def _write_classes(path: Path, compared: Sequence[Compared]) -> None:
-    """Writes ``comparison.csv``, a row a class; a run's columns end in its name."""
-    names, columns = ["index", "label", "positives"], []
-    for run in compared:
-        names.append(f"average_precision {run.name}")
-        columns.append(run.summary.average_precision)
-    for run in compared[1:]:
-        names += [f"{what} {run.name}" for what in ("difference", "low", "high")]
-        columns += [run.class_difference, *run.class_interval.T]
-    labels, positives = compared[0].scores.labels, compared[0].summary.positives
-    rows = []
-    for n in class_order(compared):
-        numbers = ("" if np.isnan(column[n]) else f"{column[n]:.6f}" for column in columns)
-        rows.append([n, labels[n], positives[n], *numbers])
-    write_csv(path, names, rows)
+def _clear(classes: "DataFrame", name: str) -> tuple["Series", "Series"]:
+    """Which classes are clearly better, and clearly worse, than the first run's."""
+    return classes[f"low {name}"] > 0, classes[f"high {name}"] < 0
 
 
-def _write_page(path: Path, compared: Sequence[Compared]) -> None:
-    clips, classes = compared[0].scores.score.shape
-    others = ", ".join(run.name for run in compared[1:])
-    title = f"{others} against {compared[0].name}" if len(compared) < 4 else f"{len(compared)} runs"
-    data = Path(str(compared[0].scores.meta.get("data", ""))).name
-    sections = [
-        Section("Runs", [_run_table(compared), meaning(compared)]),
-        Section("Class against class", [_chart(compared[0], run) for run in compared[1:]], True),
-        Section("All classes", [_class_table(compared)]),
-    ]
-    lead = f"{clips:,} clips of {data}, {classes:,} classes."
-    render(path, title, sections, kind="Comparison", lead=lead, notes=notes(compared))
-
-
-def _run_table(compared: Sequence[Compared]) -> Table:
-    columns = [
-        Column("Run"),
-        Column("mAP", "bar", digits=4),
-        Column("mAUC", "number", digits=4),
-        Column("Difference of mAP", "difference", digits=4),
-        Column("Classes better", "count"),
-        Column("Classes worse", "count"),
-    ]
-    rows = []
-    for run in compared:
-        means = run.summary.as_dict()
-        ap, difference = Estimate(means["mAP"], *run.intervals.get("mAP", ())), None
-        if run.differences:
-            ends = run.difference_intervals.get("mAP", ())
-            difference = Estimate(run.differences["mAP"], *ends)
-        counts = [None, None]
-        if run.difference_intervals:
-            counts = [run.better.sum(), run.worse.sum()]
-        rows.append((run.name, ap, means["mAUC"], difference, *counts))
-    return Table(columns, rows)
-
-
-def _chart(first: Compared, run: Compared) -> Chart:
-    used = first.summary.defined
-    kinds = (
-        ("could be luck", ~(run.better | run.worse), LIGHT.muted),
-        ("better", run.better, LIGHT.series[0]),
-        ("worse", run.worse, LIGHT.series[1]),
-    )
-    x, y = first.summary.average_precision, run.summary.average_precision
+def _chart(classes: "DataFrame", first: str, name: str) -> Chart:
+    better, worse = _clear(classes, name)
+    known = classes[f"difference {name}"].notna()
+    groups = {
+        "could be luck": (classes[known & ~better & ~worse], LIGHT.muted),
+        "better": (classes[better], LIGHT.series[0]),
+        "worse": (classes[worse], LIGHT.series[1]),
+    }
+    axis_names = [f"average_precision {each}" for each in (first, name)]
 
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
-        for label, which, color in kinds:
-            at = used & which
-            axes.scatter(x[at], y[at], s=18, alpha=0.7, color=color, label=label, gid=label)
+        for label, (group, color) in groups.items():
+            x, y = (group[each] for each in axis_names)
+            axes.scatter(x, y, 18, color, alpha=0.7, label=label, gid=label)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.set(xlabel=f"AP of {first.name}", ylabel=f"AP of {run.name}")
+        axes.set(xlabel=f"AP of {first}", ylabel=f"AP of {name}")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
     tooltips = {
         label: [
-            f"{first.scores.labels[n]}: {number(x[n])} and {number(y[n])}"
-            for n in np.flatnonzero(used & which)
+            f"{label}: {number(x)} and {number(y)}"
+            for label, x, y in zip(
+                group["label"], *(group[each] for each in axis_names), strict=True
+            )
         ]
-        for label, which, _ in kinds
+        for label, (group, _) in groups.items()
     }
-    alt = (
-        f"Average precision of {used.sum()} classes, {run.name} against {first.name}: "
-        f"{run.better.sum()} clearly better, {run.worse.sum()} clearly worse"
-    )
-    caption = f"Above the dotted line {run.name} is better."
-    return Chart(run.name, draw, alt, caption, tooltips)
+    alt = f"Average precision of {name} against {first}: {better.sum()} classes clearly better, "
+    caption = f"Above the dotted line {name} is better."
+    return Chart(name, draw, f"{alt}{worse.sum()} clearly worse", caption, tooltips)
 
 
-def _class_table(compared: Sequence[Compared]) -> Table:
-    others = compared[1:]
-    columns = [Column("Class"), Column("Positives", "count", "clips with the class")]
-    columns += [Column(f"AP {run.name}", "number") for run in compared]
-    values = [compared[0].scores.labels, compared[0].summary.positives]
-    values += [run.summary.average_precision for run in compared]
-    for run in others:
-        hint = f"to {compared[0].name}"
-        columns.append(Column(f"Difference {run.name}", "difference", hint))
-        values.append(list(map(Estimate, run.class_difference, *run.class_interval.T)))
-    order = class_order(compared)
-    clear = np.any([run.better | run.worse for run in others], axis=0)
-    rows = list(zip(*values, strict=True))
-    return Table(
-        columns,
-        [rows[n] for n in order],
-        sortable=True,
-        least="Positives",
-        only=("clear differences only", clear[order]),
-    )
+def _class_table(classes: "DataFrame", names: Sequence[str]) -> Table:
+    columns = {
+        Column("Class"): classes["label"],
+        Column("Positives", "count", "clips with the class"): classes["positives"],
+    }
+    for name in names:
+        columns[Column(f"AP {name}", "number")] = classes[f"average_precision {name}"]
+    for name in names[1:]:
+        found = (classes[f"{what} {name}"] for what in ("difference", "low", "high"))
+        column = Column(f"Difference {name}", "difference", f"to {names[0]}")
+        columns[column] = list(map(Estimate, *found))
+    clear = np.any([which for name in names[1:] for which in _clear(classes, name)], axis=0)
+    rows = list(zip(*columns.values(), strict=True))
+    only = ("clear differences only", clear)
+    return Table(list(columns), rows, sortable=True, least="Positives", only=only)

@@ -38,34 +38,22 @@ class ReportOptions:
     """What an evaluation reports besides exact metrics."""
 
     bootstrap: int = setting(
-        1000,
-        "resamples of the clips for intervals; 0 for no intervals",
-        minimum=0,
-        metavar="N",
-        group=_REPORT,
+        1000, "resamples of the clips for intervals; 0 for none", minimum=0, group=_REPORT
     )
     training_clips: Path | None = setting(
         None,
-        "training clips of each class: columns training_clips and index, display_name or label",
-        metavar="CSV",
+        "CSV of each class's training clips: training_clips and index, display_name or label",
         group=_REPORT,
         shown="those of the run, or AudioSet's counts for AudioSet's classes",
     )
     label_quality: Path | None = setting(
-        None,
-        "AudioSet's qa_true_counts.csv, for metrics by label quality",
-        metavar="CSV",
-        group=_REPORT,
+        None, "AudioSet's qa_true_counts.csv, for metrics by label quality", group=_REPORT
     )
     ontology: Path | None = setting(
-        None, "for metrics by branch", metavar="JSON", group=_REPORT, shown="AudioSet's ontology"
+        None, "JSON, for metrics by branch", group=_REPORT, shown="AudioSet's ontology"
     )
     mistakes: int = setting(
-        12,
-        "false alarms shown on the page, and as many misses",
-        minimum=0,
-        metavar="N",
-        group=_REPORT,
+        12, "false alarms shown on the page, and as many misses", minimum=0, group=_REPORT
     )
     audio: bool = setting(True, "audio of the mistakes on the page", group=_REPORT)
     report: bool = setting(True, "write report.html or comparison.html", group=_REPORT)

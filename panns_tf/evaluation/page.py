@@ -11,8 +11,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import Any, NamedTuple
 
 import jinja2
 import markupsafe
@@ -29,6 +28,7 @@ from tfrecords.files import write_atomic
 SECONDS, _PLAYED_RATE = 20.0, 16_000
 # libsndfile's Vorbis encoder overflows its stack on long blocks.
 _VORBIS_BLOCK = 4096
+_REACHES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +50,7 @@ class Column:
     digits: int = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """Texts, the script's key to sort by, and a bar in percent of its width."""
 
     text: str
@@ -69,13 +68,12 @@ def cell(kind: str, value: Any, digits: int = 3, reach: float = 1.0) -> Cell:
     if np.isnan(found.value):
         return Cell(NONE, "")
     signed, digits = kind == "difference", 0 if kind == "count" else digits
-    numbers = [found.value, *found.ends]
-    shares = [(x + reach) / (2 * reach) if signed else x for x in numbers]
+    numbers = np.array([found.value, *found.ends])
     return Cell(
         number(found.value, digits, signed),
         f"{np.clip(found.value, -1e300, 1e300)}",  # the page's script knows no infinity
         found.between(digits, signed),
-        [100 * min(max(share, 0), 1) for share in shares],
+        100 * np.clip((numbers / reach + 1) / 2 if signed else numbers, 0, 1),
         "better" if found.low > 0 else "worse" if found.high < 0 else "",
     )
 
@@ -106,8 +104,8 @@ class Table:
         sortable: whether a press on a heading sorts, and a box filters by the texts of the rows.
         least: name of a count column with a box for its minimum.
         only: a check box: its text, and of each row whether it stays.
-        details: what a press on a row's name opens: a text, and curves (points, 2) in unit
-            squares whose axes ``frames`` name.
+        details: what a press on a row's name opens: a text, and curves, heights in [0, 1] at equal
+            steps from 0 to 1, whose axes ``frames`` name.
     """
 
     columns: Sequence[Column]
@@ -125,7 +123,7 @@ class Table:
         signed = [n for n, column in enumerate(self.columns) if column.kind == "difference"]
         found = [_estimate(row[n]) for row in self.rows for n in signed]
         most = np.nanmax(np.abs([x for each in found for x in (each.value, *each.ends)]), initial=0)
-        reach = next((x for x in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if most <= x), 1.0)
+        reach = next((x for x in _REACHES if most <= x), 1.0)
         columns = self.columns
         return [
             [cell(c.kind, value, c.digits, reach) for c, value in zip(columns, row, strict=True)]
@@ -136,7 +134,7 @@ class Table:
     def opened(self) -> list[dict]:
         """The details for the page's script, curves in thousandths."""
         return [
-            {"text": text, "curves": [np.rint(1000 * curve).ravel().tolist() for curve in curves]}
+            {"text": text, "curves": [np.rint(1000 * curve).tolist() for curve in curves]}
             for text, curves in self.details
         ]
 
@@ -168,25 +166,20 @@ class Chart:
         with styled(LIGHT):
             self.draw(figure.add_subplot())
             figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        root = ElementTree.fromstring(buffer.getvalue())
-        for part in root.iter():  # HTML knows the elements of SVG without their namespace
-            part.tag = part.tag.rpartition("}")[2]
-            part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items()}
-        for unwanted in [*root.findall("metadata"), *root.findall("defs")]:
-            root.remove(unwanted)
-        for group in root.iter("g"):
-            texts = self.tooltips.get(group.get("id"), ())
-            for marker, text in zip(group.iter("use"), texts, strict=False):
-                ElementTree.SubElement(marker, "title").text = text
-            group.attrib.pop("id", None)  # matplotlib's are the same in every drawing
-        root.attrib = {
-            "viewBox": root.get("viewBox"),
-            "class": "chart",
-            "role": "img",
-            "aria-label": self.alt or self.title,
-            "style": f"max-width: {8 * self.size[0]:g}rem",
-        }
-        return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))
+        svg = re.sub(
+            r".*?(?=<svg)|<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL
+        )
+        for gid, texts in self.tooltips.items():
+            if not texts:
+                continue
+            group = re.search(rf'( *)<g id="{gid}">.*?\n\1</g>', svg, re.DOTALL)[0]
+            kind = "use" if "<use " in group else "path"  # matplotlib reuses shapes of several
+            head, *markers = group.split(f"<{kind} ")
+            titles = [f"><title>{markupsafe.escape(text)}</title></{kind}>" for text in texts]
+            pairs = zip(markers, titles, strict=True)
+            markers = [marker.replace("/>", title, 1) for marker, title in pairs]
+            svg = svg.replace(group, f"<{kind} ".join([head, *markers]))
+        return markupsafe.Markup(svg)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,16 +206,15 @@ class Clip:
     audible: bool = True
 
     @property
+    def seconds(self) -> float:
+        return len(self.waveform) / self.sample_rate
+
+    @property
     def shown(self) -> np.ndarray:
         return self.waveform[: round(SECONDS * self.sample_rate)]
 
     @property
-    def note(self) -> str:
-        cut = self.waveform is not None and len(self.shown) < len(self.waveform)
-        return f"The first {SECONDS:g} s of it." if cut else ""
-
-    @property
-    def picture(self) -> markupsafe.Markup:
+    def picture(self) -> Chart:
         """Its log-mel spectrogram."""
         spectrogram = Spectrogram(self.sample_rate)
         spectrogram.feed(self.shown)
@@ -233,9 +225,7 @@ class Clip:
             axes.grid(False)
             draw_log_mel(axes, decibels, factor * seconds, spectrogram.frontend)
 
-        seconds = len(self.shown) / self.sample_rate
-        alt = f"Log-mel spectrogram of {self.name}, {seconds:g} s"
-        return Chart("", draw, alt, size=(3.6, 1.7)).svg
+        return Chart("", draw, f"Log-mel spectrogram of {self.name}", size=(3.6, 1.7))
 
     @property
     def audio(self) -> str:
@@ -291,13 +281,8 @@ def render(
 ) -> None:
     """Writes a page, whole or not at all; a browser loads nothing for it.
 
-    Args:
-        path: of the file; its folder is made.
-        title: plain text, as all texts.
-        sections: those without blocks are left out.
-        kind: of report, above the title.
-        lead: a sentence below the title.
-        notes: what a reader must know first.
+    All texts are plain: the kind of report above the title, a sentence, the lead, below it, and
+    notes that a reader must know first. Sections without blocks are left out.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("panns_tf.evaluation"),
@@ -307,7 +292,13 @@ def render(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"number": number, "kind": lambda block: type(block).__name__}
-    environment.globals |= {"cell": cell, "zip": zip, "light": LIGHT, "dark": DARK}
+    environment.globals |= {
+        "cell": cell,
+        "zip": zip,
+        "seconds": SECONDS,
+        "light": LIGHT,
+        "dark": DARK,
+    }
     script = environment.loader.get_source(environment, "page.js")[0]
     content = environment.get_template("page.html").render(
         title=title,

@@ -1,6 +1,5 @@
 """The sections of an evaluation's page: summary, curves, groups, all classes and mistakes."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,73 +7,49 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from panns_tf.evaluation.class_metadata import ClassMetadata
-from panns_tf.evaluation.measures import LEVEL, Measures
+from panns_tf import metrics
+from panns_tf.evaluation.measures import Measures
 from panns_tf.evaluation.page import Chart, Clip, Clips, Column, Section, Table, Tile
 from panns_tf.evaluation.scores import Scores
-from panns_tf.metrics.bootstrap import NONE, Estimate, number
-from panns_tf.metrics.ranking import Ranks, class_rows, rank
+from panns_tf.metrics import METRICS, Estimate
+from panns_tf.metrics.bootstrap import LEVEL, NONE, number
+from panns_tf.metrics.ranking import class_rows
 from panns_tf.style import LIGHT
 from tfrecords import load_index
 from tfrecords.codecs import resample_clips
 from tfrecords.records import RecordReader
 
-#: Mistakes of one clip, and of one class, at most: else one odd clip would fill the page.
-_PER_CLIP, _PER_CLASS, _TOP_SCORES = 1, 2, 4
-#: Points of a curve on a page, at most.
-POINTS = 100
-_GRID = np.linspace(0, 1, POINTS)
+# Where curves are drawn.
+_GRID = np.linspace(0, 1, 101)
 _FRAMES = (("Recall", "Precision"), ("False alarms", "Recall"))
-_GROUPS = {"branch": "by branch of the ontology"}
-_TILES = (
-    Tile("mAP", None, "Mean of the classes' average precision; {chance} at random.", key="mAP"),
-    Tile("mAUC", None, "Mean area under the ROC curve; 0.5 at random.", key="mAUC"),
-    Tile("d-prime", None, "Of the mean AUC; 0 at random.", digits=2, bar=False, key="d_prime"),
-    Tile("Accuracy", None, "Clips whose label scores highest; {guess} at random.", key="accuracy"),
-    Tile("Micro AP", None, "Of all pairs of clip and class in one ranking.", key="mAP_micro"),
-    Tile("Weighted mAP", None, "Classes weighted by their clips.", key="mAP_weighted"),
-    Tile("Lift", None, "mAP over that at random.", digits=1, bar=False, key="lift"),
-    Tile(
-        "Calibration error",
-        None,
-        "Mean distance of scores from the share that has the class.",
-        bar=False,
-        key="expected_calibration_error",
-    ),
-)
+#: Mistakes of one clip, and of one class, at most: else one odd clip would fill the page.
+_PER_CLIP, _PER_CLASS = 1, 2
 
 
-def evaluation_sections(
-    scores: Scores, measures: Measures, metadata: ClassMetadata, values: dict
-) -> list[Section]:
-    """Returns the sections that show metrics; ``values`` are what ``metrics.json`` holds."""
-    curves = [_curves(rank(*row)) for row in class_rows(scores.target, scores.score)]
-    micro = _curves(rank(scores.target.ravel(), scores.score.flatten()))
+def evaluation_sections(scores: Scores, measures: Measures) -> list[Section]:
+    """The sections that show metrics."""
+    curves = [_curves(*row) for row in class_rows(scores.target, scores.score)]
+    micro = _curves(scores.target.ravel(), scores.score.ravel())
     charts = [
-        _mean_curve("Precision and recall", 0, curves, micro),
-        _mean_curve("ROC", 1, curves, micro),
+        _curve_chart("Precision and recall", 0, curves, micro),
+        _curve_chart("ROC", 1, curves, micro),
         _reliability(measures),
-        _training_clips(scores.labels, measures, metadata),
+        _training_clips(scores.labels, measures),
     ]
     return [
-        Section("Summary", _tiles(measures, values)),
+        Section("Summary", _tiles(measures)),
         Section("Curves", charts, grid=True),
         Section("Groups of classes", _group_tables(measures.groups)),
-        Section("All classes", [_class_table(scores.labels, measures, metadata, curves)]),
+        Section("All classes", [_class_table(scores.labels, measures, curves)]),
     ]
 
 
-def _tiles(measures: Measures, values: dict) -> list:
-    words = {"chance": number(values["chance_mAP"]), "guess": number(1 / values["num_classes"])}
-    means = measures.summary.as_dict()  # files have no infinity
+def _tiles(measures: Measures) -> list:
+    known, found = measures.summary.as_dict(), measures.estimates
     tiles = [
-        dataclasses.replace(
-            tile,
-            value=_estimate(means.get(tile.key, values[tile.key]), measures, tile.key),
-            meaning=tile.meaning.format(**words),
-        )
-        for tile in _TILES
-        if tile.key != "accuracy" or measures.accuracy is not None
+        Tile(m.name, found[m.key], m.meaning.format(**known), m.digits, m.share, m.key)
+        for m in METRICS
+        if m.key in found
     ]
     note = "Without intervals: the bootstrap was switched off."
     if measures.bootstrap is not None:
@@ -85,48 +60,24 @@ def _tiles(measures: Measures, values: dict) -> list:
     return [tiles, note]
 
 
-def _estimate(value: float | None, measures: Measures, key: str) -> Estimate | None:
-    return None if value is None else Estimate(value, *measures.intervals.get(key, ()))
-
-
-def _curves(ranks: Ranks) -> tuple[np.ndarray, np.ndarray] | None:
-    """Precision by recall, and recall by false alarms: (points, 2) each; None if undefined."""
-    negatives = ranks.num_clips - ranks.positives
-    if not ranks.positives or not negatives:
+def _curves(hits: np.ndarray, values: np.ndarray) -> np.ndarray | None:
+    """Precision by recall, and recall by false alarms, at `_GRID`: (2, points); or None."""
+    if not hits.any() or hits.all():
         return None
-    # At each score of a positive, highest first: clips of that score or above, and just above.
-    true, called, above = ranks.true[::-1], ranks.called[::-1], ranks.above[::-1]
-    true_above = np.append(0, true[:-1])
-    precision_recall = np.stack([true / ranks.positives, true / called], axis=1)
-    ends = np.stack([(called - true) / negatives, true / ranks.positives], axis=1)
-    begins = np.stack([(above - true_above) / negatives, true_above / ranks.positives], axis=1)
-    roc = np.stack([begins, ends], axis=1).reshape(-1, 2)
-    return precision_recall, np.concatenate([[[0, 0]], roc, [[1, 1]]])
+    precision, recall, _ = metrics.precision_recall_curve(hits, values)
+    false_alarms, hit_rate, _ = metrics.roc_curve(hits, values)
+    # Of thresholds that reach a recall the first is the most precise.
+    by_recall = np.interp(_GRID - 1e-9, recall[::-1], precision[::-1])
+    return np.array([by_recall, np.interp(_GRID, false_alarms, hit_rate)])
 
 
-def thin(curve: np.ndarray, points: int = POINTS) -> np.ndarray:
-    """Keeps both ends and at most so many points, evenly spaced along the curve."""
-    if len(curve) <= points:
-        return curve
-    steps = np.hypot(*np.diff(curve, axis=0).T)
-    length = np.insert(np.cumsum(steps), 0, 0)
-    kept = np.searchsorted(length, np.linspace(0, length[-1], points))
-    return curve[np.unique(kept.clip(0, len(curve) - 1))]
-
-
-def _mean_curve(title: str, which: int, curves: list, micro: tuple | None) -> Chart:
-    defined = [curve[which] for curve in curves if curve is not None]
-    if which == 0:  # precision at the first threshold that reaches a recall
-        at = [np.searchsorted(curve[:, 0], _GRID - 1e-9) for curve in defined]
-    else:  # recall at no more than so many false alarms
-        at = [np.searchsorted(curve[:, 0], _GRID + 1e-9) - 1 for curve in defined]
-    mean = np.mean([curve[index, 1] for curve, index in zip(defined, at, strict=True)], axis=0)
+def _curve_chart(title: str, which: int, curves: list, micro: np.ndarray) -> Chart:
+    mean = np.mean([curve[which] for curve in curves if curve is not None], axis=0)
 
     def draw(axes) -> None:
         if which == 1:
             axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
-        if micro is not None:
-            axes.plot(*thin(micro[which]).T, "--", color=LIGHT.series[1], label="all pairs (micro)")
+        axes.plot(_GRID, micro[which], "--", color=LIGHT.series[1], label="all pairs (micro)")
         axes.plot(_GRID, mean, color=LIGHT.series[0], label="mean over the classes")
         _unit_square(axes, *_FRAMES[which])
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -142,153 +93,122 @@ def _reliability(measures: Measures) -> Chart | str:
     calibration = measures.calibration
     if calibration is None:
         return "Calibration is not shown: scores lie outside [0, 1]."
-    used = calibration.count > 0
-    counts = calibration.count[used]
-    x, y = calibration.confidence[used], calibration.frequency[used]
+    counts, x, y = calibration.count, calibration.confidence, calibration.frequency
+    used = np.flatnonzero(counts)
 
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
-        sizes = 6 + 60 * np.log10(np.maximum(counts, 1)) / max(1, np.log10(counts.max()))
-        axes.scatter(x, y, s=sizes, color=LIGHT.series[0], gid="bins")
+        sizes = 6 + 60 * np.log10(counts[used]) / max(1, np.log10(counts.max()))
+        axes.scatter(x[used], y[used], sizes, LIGHT.series[0], gid="bins")
         _unit_square(axes, "Score", "Share that has the class")
 
-    tooltips = [
-        f"{count:,} pairs scored {number(a)} on average; {number(b)} have the class"
-        for count, a, b in zip(counts, x, y, strict=True)
-    ]
+    words = "{:,} pairs scored {:.3f} on average; {:.3f} have the class"
     return Chart(
         "Calibration",
         draw,
-        "Calibration: mean score and share of positives in bins of the score; expected error "
-        f"{number(calibration.expected_error)}",
+        f"Mean score and share of positives; expected error {number(calibration.expected_error)}",
         "Pairs of clip and class in bins of the score; larger dots hold more of them.",
-        {"bins": tooltips},
+        {"bins": [words.format(counts[n], x[n], y[n]) for n in used]},
     )
 
 
-def _training_clips(
-    labels: Sequence[str], measures: Measures, metadata: ClassMetadata
-) -> Chart | str:
-    counts, ap = metadata.training_clips, measures.summary.average_precision
-    if counts is None:
+def _training_clips(labels: Sequence[str], measures: Measures) -> Chart | str:
+    counts, ap = measures.classes["training_clips"], measures.summary.average_precision
+    if counts.isna().all():
         return "Training clips of the classes are not known: see --training-clips."
-    shown = measures.summary.defined & (counts > 0)
+    shown = np.flatnonzero(measures.summary.defined & (counts > 0))
 
     def draw(axes) -> None:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.scatter(
-            counts[shown], ap[shown], s=14, alpha=0.65, color=LIGHT.series[0], gid="classes"
-        )
+        axes.scatter(counts[shown], ap[shown], 14, LIGHT.series[0], alpha=0.65, gid="classes")
         axes.set(ylim=(-0.02, 1.02), xlabel="Training clips", ylabel="Average precision")
 
-    tooltips = [
-        f"{labels[n]}: AP {number(ap[n])}, {counts[n]:,} training clips"
-        for n in np.flatnonzero(shown)
-    ]
+    words = "{}: AP {:.3f}, {:,} training clips"
     return Chart(
         "Average precision and training clips",
         draw,
-        f"Average precision by training clips of {shown.sum()} classes",
+        f"Average precision by training clips of {len(shown)} classes",
         "A dot for each class with training clips; point at it for its name.",
-        {"classes": tooltips},
+        {"classes": [words.format(labels[n], ap[n], counts[n]) for n in shown]},
     )
 
 
 def _group_tables(groups: Sequence[dict]) -> list[Table]:
-    columns = [
-        Column("Group"),
-        Column("Classes", "count"),
-        Column("mAP", "bar"),
-        Column("mAUC", "number"),
-        Column("d-prime", "number", digits=2),
+    shown = [metric for metric in METRICS if metric.in_training]
+    columns = [Column("Group"), Column("Classes", "count")]
+    columns += [
+        Column(m.name, "bar" if m.key == "mAP" else "number", digits=m.digits) for m in shown
     ]
     tables = []
     for kind in dict.fromkeys(group["kind"] for group in groups):
-        names = ("name", "num_classes", "mAP", "mAUC", "d_prime")
+        names = ("name", "num_classes", *(metric.key for metric in shown))
         rows = [[group[name] for name in names] for group in groups if group["kind"] == kind]
-        tables.append(Table(columns, rows, _GROUPS.get(kind, f"by {kind}").capitalize()))
+        tables.append(Table(columns, rows, f"By {kind}"))
     return tables
 
 
-def _class_table(
-    labels: Sequence[str], measures: Measures, metadata: ClassMetadata, curves: list
-) -> Table:
-    summary = measures.summary
-    ap, auc = (
-        list(map(Estimate, getattr(summary, name), *measures.class_interval(name).T))
-        for name in ("average_precision", "auc")
-    )
+def _class_table(labels: Sequence[str], measures: Measures, curves: list) -> Table:
+    summary, classes = measures.summary, measures.classes
     columns = {
         Column("Class", hint="press a name for its curves"): labels,
-        Column("AP", "bar", "average precision and its interval"): ap,
-        Column("AUC", "number", "area under the ROC curve and its interval"): auc,
-        Column("Lift", "number", "average precision over chance", digits=1): summary.lift,
-        Column("F1", "number", "best F1 over all thresholds"): measures.f1,
+        Column("AP", "bar", "average precision and its interval"): list(
+            map(Estimate, summary.average_precision, classes["ap_low"], classes["ap_high"])
+        ),
+        Column("AUC", "number", "area under the ROC curve and its interval"): list(
+            map(Estimate, summary.auc, classes["auc_low"], classes["auc_high"])
+        ),
+        Column("Lift", "number", "average precision over chance", digits=1): classes["lift"],
+        Column("F1", "number", "best F1 over all thresholds"): classes["best_f1"],
         Column("Positives", "count", "evaluated clips with the class"): summary.positives,
+        Column("Training clips", "count", "with the class"): classes["training_clips"],
+        Column("Label quality", "number", "share found right", 2): classes["label_quality"],
+        Column("Branch", hint="of the ontology"): classes["branch"],
     }
-    if metadata.training_clips is not None:
-        columns[Column("Training clips", "count", "with the class")] = metadata.training_clips
-    if metadata.quality is not None:
-        column = Column("Label quality", "number", "share of labels that are right", digits=2)
-        columns[column] = metadata.quality
-    if any(metadata.branches):
-        branches = ["; ".join(names) for names in metadata.branches]
-        columns[Column("Branch", hint="of the ontology")] = branches
+    rows = list(zip(*columns.values(), strict=True))
+    details = [_detail(*row, measures, curves[row[0]]) for row in classes.iterrows()]
     order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
-    cells = list(zip(*columns.values(), strict=True))
     return Table(
         list(columns),
-        [cells[n] for n in order],
+        [rows[n] for n in order],
         sortable=True,
         least="Positives",
-        details=[_detail(n, measures, curves[n]) for n in order],
+        details=[details[n] for n in order],
         frames=_FRAMES,
     )
 
 
-def _detail(n: int, measures: Measures, curves: tuple | None) -> tuple[str, list[np.ndarray]]:
-    summary, calibration = measures.summary, measures.calibration
-    positives, clips = int(summary.positives[n]), summary.num_clips
+def _detail(n: int, row, measures: Measures, curves: np.ndarray | None) -> tuple[str, Sequence]:
+    positives, clips = measures.summary.positives[n], measures.summary.num_clips
     words = f"{positives:,} of {clips:,} clips have it."
     if curves is None:
-        what = "with" if positives == 0 else "without"
-        return f"{words} There is no clip {what} this class, so nothing can be ranked.", []
-    words += f" Ranked at random its average precision would be {number(summary.chance[n])}."
-    if calibration is not None:
-        words += (
-            f" Best F1 at a threshold of {number(measures.f1_threshold[n])}; calibration error "
-            f"{number(calibration.class_error[n])}."
-        )
-    return words, [thin(curve) for curve in curves]
+        what = "without" if positives else "with"
+        return f"{words} There is no clip {what} this class, so nothing can be ranked.", ()
+    return (
+        f"{words} Ranked at random its average precision would be {number(row.chance)}. Best F1 at "
+        f"a threshold of {number(row.f1_threshold)}; calibration error "
+        f"{number(row.calibration_error)}.",
+        curves,
+    )
 
 
-def find_mistakes(
-    scores: Scores, count: int
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Returns the most confident false alarms and misses, at most so many of each.
+def find_mistakes(scores: Scores, count: int) -> list[list[tuple[int, int]]]:
+    """Clip and class of the most confident false alarms, and of as many misses, worst first.
 
     A false alarm is a clip without the label that outscores a clip with it, or any clip of a
     class that no clip has; a miss is a clip with the label that one without it outscores. In a
     perfect ranking there is neither.
-
-    Args:
-        scores: finite ones.
-        count: of each kind.
-
-    Returns:
-        Clip and class of each, the most confident first.
     """
     target, score = scores.target, scores.score
     lowest_hit = np.where(target, score, np.inf).min(axis=0)
     highest_other = np.where(target, -np.inf, score).max(axis=0)
     alarms = ~target & ((score > lowest_hit) | ~target.any(axis=0))
     misses = target & (score < highest_other)
-    return (
+    return [
         _most_confident(np.where(alarms, score, -np.inf), count),
         _most_confident(np.where(misses, -score, -np.inf), count),
-    )
+    ]
 
 
 def _most_confident(confidence: np.ndarray, count: int) -> list[tuple[int, int]]:
@@ -297,8 +217,10 @@ def _most_confident(confidence: np.ndarray, count: int) -> list[tuple[int, int]]
     order = np.argsort(-flat, kind="stable")
     clips, labels, chosen = Counter(), Counter(), []
     for index in order[flat[order] > -np.inf]:
+        if len(chosen) == count:
+            break
         clip, label = (int(x) for x in divmod(index, confidence.shape[1]))
-        if len(chosen) < count and clips[clip] < _PER_CLIP and labels[label] < _PER_CLASS:
+        if clips[clip] < _PER_CLIP and labels[label] < _PER_CLASS:
             clips[clip] += 1
             labels[label] += 1
             chosen.append((clip, label))
@@ -316,13 +238,15 @@ def mistake_blocks(
 
     def card(clip: int, label: int, what: str) -> Clip:
         score, target, clip_id = scores.score[clip], scores.target[clip], scores.clip_ids[clip]
-        top = np.argsort(-score, kind="stable")[:_TOP_SCORES]
         return Clip(
             title=labels[label],
             subtitle=f"{what}, score {number(score[label])}",
             name=clip_id.decode(errors="replace"),
             labels=", ".join(labels[n] for n in np.flatnonzero(target)) or NONE,
-            scores=[(labels[n], float(score[n]), bool(target[n])) for n in top],
+            scores=[
+                (labels[n], float(score[n]), bool(target[n]))
+                for n in np.argsort(-score, kind="stable")[:4]
+            ],
             waveform=waveforms.get(clip_id),
             sample_rate=rate,
             audible=audio,
@@ -351,13 +275,10 @@ def read_clips(
         return {}
     stored, damages = RecordReader(index).waveforms(np.array([rows[clip_id] for clip_id in wanted]))
     waveforms = resample_clips(
-        np.array(stored),
-        stored=index.info.sample_rate,
-        wanted=sample_rate,
-        resample=decimation,
+        np.array(stored), stored=index.info.sample_rate, wanted=sample_rate, resample=decimation
     )
     return {
-        clip_id: waveforms[row].astype(np.float32) / 32767
-        for row, clip_id in enumerate(wanted)
+        clip_id: waveform.astype(np.float32) / 32767
+        for row, (clip_id, waveform) in enumerate(zip(wanted, waveforms, strict=True))
         if row not in damages
     }

@@ -14,8 +14,8 @@ from panns_tf.run import BEST, EVALUATION, find_model, is_run, run_of
 from panns_tf.windows import Windows, aggregate, cut_windows
 from tfrecords import Damage, load_index
 from tfrecords.codecs import check_resample
-from tfrecords.files import atomic
-from tfrecords.text import some
+from tfrecords.files import atomic, to_json
+from tfrecords.text import one_line, some
 
 FILE_NAME = "scores.npz"
 _REQUIRED = ("labels", "model", "model_sha256", "index_sha256", "heard")
@@ -37,17 +37,8 @@ class Scores:
     def labels(self) -> list[str]:
         return self.meta["labels"]
 
-    @property
-    def in_unit_range(self) -> bool:
-        """Whether all scores can be probabilities."""
-        return bool(((self.score >= 0) & (self.score <= 1)).all())
-
     def ordered_as(self, other: "Scores", names: tuple[str, str]) -> "Scores":
-        """Returns these scores with the clips in the order of others, by their two names.
-
-        Raises:
-            ValueError: if clips, classes or targets differ.
-        """
+        """These scores in the order of others' clips, which must be the same; names of both."""
         both = f"{names[0]} and {names[1]}"
         if self.labels != other.labels:
             differing = sorted(set(self.labels) ^ set(other.labels))
@@ -61,14 +52,13 @@ class Scores:
             )
         order = np.empty_like(mine)
         order[theirs] = mine
-        target, score = self.target[order], self.score[order]
-        if not np.array_equal(target, other.target):
-            clips = (target != other.target).any(axis=1)
+        target = self.target[order]
+        if clips := (target != other.target).any(axis=1).sum():
             raise ValueError(
-                f"{both} have other labels for {clips.sum()} clips; evaluate both on the same "
-                "records with --data"
+                f"{both} have other labels for {clips} clips; evaluate both on the same records "
+                "with --data"
             )
-        return Scores(self.clip_ids[order], target, score, self.meta)
+        return Scores(self.clip_ids[order], target, self.score[order], self.meta)
 
     def check_finite(self) -> None:
         """Raises a ValueError that names clips and classes if scores are NaN or infinite."""
@@ -85,20 +75,14 @@ class Scores:
 
 
 def predict_scores(model: Path, records: EvalInput) -> Scores:
-    """Runs a model, a run directory, a ``.keras`` file or a SavedModel, on all clips.
-
-    Raises:
-        ValueError: if there is no model, the records do not fit it, or its scores are not finite.
-    """
+    """Runs a run directory's model, a ``.keras`` file or a SavedModel on all clips."""
     from panns_tf.inference.loading import load_any
     from panns_tf.training.evaluator import check_records, compiled_predictor, predict
 
     info, file = load_index(records.data).info, find_model(model)
-    network, description = load_any(file)
-    rate = description["sample_rate"]
-    check_records(
-        info, rate, description["labels"], description["num_classes"], f"--data {records.data}"
-    )
+    network, about = load_any(file)
+    rate, what = about["sample_rate"], f"--data {records.data}"
+    check_records(info, rate, about["labels"], about["num_classes"], what)
     check_resample(info.sample_rate, rate, records.decimation)
     damage: list[Damage] = []
     predictions = predict(
@@ -112,9 +96,9 @@ def predict_scores(model: Path, records: EvalInput) -> Scores:
     )
     meta = {
         "labels": list(info.classes),
-        "network": description["network"],
+        "network": about["network"],
         "sample_rate": rate,
-        "model": description["path"],
+        "model": about["path"],
         "model_sha256": model_sha256(file),
         "data": str(records.data),
         "clip_seconds": info.clip_seconds,
@@ -149,46 +133,36 @@ def _unfinished(model: Path, file: Path) -> str | None:
     run = run_of(model)
     if run is None or run.finished:
         return None
-    evaluated = file.name
-    if file.name == BEST and run.best_step:
-        evaluated += f" of step {run.best_step}"
-    return f"step {run.step} of {run.config.get('steps', 'unknown')}; {evaluated} is evaluated"
+    of_best = f" of step {run.best_step}" if file.name == BEST and run.best_step else ""
+    steps = run.config.get("steps", "unknown")
+    return f"step {run.step} of {steps}; {file.name}{of_best} is evaluated"
 
 
 def model_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a model: of its file, or of all files of a SavedModel by name."""
+    """The SHA-256 of a model's file, or of all files of a SavedModel with their names."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(x for x in path.rglob("*") if x.is_file())
-    for file in files:
-        if file != path:
-            digest.update(f"{file.relative_to(path).as_posix()}\n".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\n".encode() + file.read_bytes())
     return digest.hexdigest()
 
 
 def save_scores(directory: Path, scores: Scores) -> Path:
     """Writes ``scores.npz`` into a directory; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / FILE_NAME
-    with atomic(path) as file:
-        np.savez_compressed(
-            file,
-            clip_id=scores.clip_ids.astype("S"),
-            target=scores.target.astype(bool),
-            score=scores.score.astype("float32"),
-            meta=json.dumps(scores.meta),
-        )
-    return path
+    arrays = {
+        "clip_id": scores.clip_ids.astype("S"),
+        "target": scores.target.astype(bool),
+        "score": scores.score.astype("float32"),
+    }
+    with atomic(directory / FILE_NAME) as file:
+        np.savez_compressed(file, **arrays, meta=to_json(scores.meta))
+    return directory / FILE_NAME
 
 
 def load_scores(path: Path) -> Scores:
-    """Reads a ``scores.npz``.
-
-    Raises:
-        ValueError: if it is damaged or holds something else.
-    """
+    """Reads a ``scores.npz``; ValueError if it is damaged or holds something else."""
     try:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
@@ -201,14 +175,13 @@ def load_scores(path: Path) -> Scores:
         if kinds != [("S", shape[:1]), ("b", shape), ("f", shape)]:
             raise ValueError(f"clip_id, target and score are of kinds and shapes {kinds}")
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} cannot be read ({' '.join(str(error).split())}); run evaluate.py again"
-        ) from error
+        why = one_line(error)
+        raise ValueError(f"{path} cannot be read ({why}); run evaluate.py again") from error
     return scores
 
 
 def default_output(model: Path, data: Path, windows: Windows | None = None) -> Path:
-    """Returns where an evaluation goes: ``evaluation/<data's name>`` beside the model.
+    """Where an evaluation goes: ``evaluation/<data's name>`` beside the model.
 
     What would replace the evaluation of a run's own model on whole clips gets a longer name:
     that of another of the run's models, and windows.
@@ -224,29 +197,27 @@ def default_output(model: Path, data: Path, windows: Windows | None = None) -> P
     return folder / EVALUATION / name
 
 
+def scores_file(path: Path) -> Path | None:
+    """The file of scores that a path names itself, or a folder that holds it; else None."""
+    for file in (path, path / FILE_NAME):
+        if file.name == FILE_NAME and file.is_file():
+            return file
+    return None
+
+
 def matching_scores(directory: Path, model: Path, records: EvalInput) -> Scores | None:
-    """Returns scores of the same model for the same records and windows in a folder, if any."""
-    path = directory / FILE_NAME
-    if not path.is_file():
-        return None
+    """Scores of the same model for the same records and windows in a folder, if any."""
     try:
-        scores = load_scores(path)
+        scores = load_scores(directory / FILE_NAME)
     except ValueError:
         return None  # they are made again
     wanted = {**records.as_dict(), "model_sha256": model_sha256(model)}
-    if any(scores.meta.get(name) != value for name, value in wanted.items()):
-        return None
-    if scores.meta.get("damaged_clips") and records.damaged == "raise":
-        return None
-    return scores
+    damaged = scores.meta.get("damaged_clips") and records.damaged == "raise"
+    return None if damaged or not scores.meta.items() >= wanted.items() else scores
 
 
 def cached_scores(run: Path) -> list[Scores]:
-    """Returns all scores of a run's present model, or those in a folder of ``scores.npz``.
-
-    Raises:
-        ValueError: if there are none.
-    """
+    """All scores of a run's present model, or those in a folder of ``scores.npz``, if any."""
     if (file := scores_file(run)) is not None:
         return [load_scores(file)]
     model = find_model(run)
@@ -255,10 +226,9 @@ def cached_scores(run: Path) -> list[Scores]:
             f"{run} does not exist; expected a run directory, a model or a directory that holds "
             f"{FILE_NAME}"
         )
-    folder = default_output(run, Path("any")).parent
+    folder, digest = default_output(run, Path("any")).parent, model_sha256(model)
     every = [load_scores(file) for file in sorted(folder.glob(f"*/{FILE_NAME}"))]
-    digest = model_sha256(model)
-    scores = [each for each in every if each.meta.get("model_sha256") == digest]
+    scores = [each for each in every if each.meta["model_sha256"] == digest]
     if not scores:
         why = "were given by another model" if every else "are not there"
         raise ValueError(
@@ -266,11 +236,3 @@ def cached_scores(run: Path) -> list[Scores]:
             f"{run} --data RECORDS, or give --data here"
         )
     return scores
-
-
-def scores_file(path: Path) -> Path | None:
-    """The file of scores that a path names itself, or a folder that holds it; else None."""
-    for file in (path, path / FILE_NAME):
-        if file.name == FILE_NAME and file.is_file():
-            return file
-    return None

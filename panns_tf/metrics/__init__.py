@@ -1,6 +1,6 @@
 """Exact metrics of multi-label tagging, and how certain they are."""
 
-from panns_tf.metrics.bootstrap import Bootstrap, Difference, bootstrap
+from panns_tf.metrics.bootstrap import Estimate
 from panns_tf.metrics.calibration import Calibration, calibration
 from panns_tf.metrics.ranking import (
     average_precision,
@@ -12,12 +12,24 @@ from panns_tf.metrics.ranking import (
     roc_curve,
     weighted_average_precision,
 )
-from panns_tf.metrics.summary import Summary, remarks, summarise
+from panns_tf.metrics.summary import (
+    METRICS,
+    Bootstrap,
+    Difference,
+    Metric,
+    Summary,
+    bootstrap,
+    remarks,
+    summarise,
+)
 
 __all__ = [
+    "METRICS",
     "Bootstrap",
     "Calibration",
     "Difference",
+    "Estimate",
+    "Metric",
     "Summary",
     "average_precision",
     "best_f1",

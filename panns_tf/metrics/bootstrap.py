@@ -1,4 +1,4 @@
-"""Uncertainty of metrics: the bootstrap over clips, or over clusters of clips.
+"""Uncertainty of figures: estimates with intervals, and the bootstrap over clips or clusters.
 
 A replicate draws as many clips as there are, with replacement (Efron 1979). Clips of a cluster,
 such as pieces of one recording, are drawn together: they succeed and fail together (the cluster
@@ -8,24 +8,21 @@ the number of times each clip was drawn, summed between the scores of positives.
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from scipy import sparse, special, stats
+from scipy import sparse, stats
 
-from panns_tf.metrics.ranking import checked, class_rows, d_prime
-from panns_tf.metrics.summary import Summary, summarise
+from panns_tf.metrics.ranking import checked, class_rows
 
-# Replicates at a time: their counts of 18,887 clips are 5 MB, most of a processor's cache.
-_BLOCK, _LARGEST_BLOCK = 64, 2**26
-_NAMES = ("mAP", "mAUC", "d_prime", "mAP_weighted")
-
-Seed = int | Sequence[int]
-#: Of every interval, unless another is asked for.
+#: Of every interval.
 LEVEL = 0.95
 #: What undefined values are shown as.
 NONE = "–"
+# Replicates at a time: their counts of 18,887 clips are 5 MB, most of a processor's cache.
+_BLOCK, _LARGEST_BLOCK = 64, 2**26
+
+Seed = int | Sequence[int]
 
 
 def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
@@ -74,133 +71,14 @@ def share_estimate(hits: int, trials: int) -> Estimate:
     return Estimate(hits / trials, float(low), float(high))
 
 
-@dataclasses.dataclass(frozen=True)
-class Bootstrap:
-    """Metrics of every replicate; their names are mAP, mAUC, d_prime and mAP_weighted.
+def around(estimate: float, replicates: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The middle ``level`` of replicates, (n,), moved so that their mean is the estimate.
 
-    Attributes:
-        average_precision, auc: float32 (replicates, classes), exact; NaN where a replicate has no
-            positive clip of a class, or, the AUC, no negative one.
-        summary: of the clips themselves.
-        seed: of the draws.
+    Replicates hold clips twice, which lifts their average precision above that of the clips
+    themselves; so only their spread counts. NaN ones are left out; where anything is infinite, or
+    all are NaN, so are the ends.
     """
-
-    average_precision: np.ndarray
-    auc: np.ndarray
-    summary: Summary
-    seed: Seed
-
-    def estimate(self, name: str) -> float:
-        """A metric of the clips themselves."""
-        if _checked_name(name, _NAMES) == "mAP_weighted":
-            return self.summary.weighted_average_precision
-        return self.summary.as_dict()[name]
-
-    def replicates(self, name: str) -> np.ndarray:
-        """A metric of every replicate: float64 (replicates,)."""
-        weighted = _checked_name(name, _NAMES) == "mAP_weighted"
-        values = self.average_precision if name.startswith("mAP") else self.auc
-        used = np.isfinite(self.average_precision if weighted else self.auc)
-        weights = np.where(used, self.summary.positives if weighted else 1, 0)
-        count = weights.sum(axis=1)
-        total = (np.where(used, values, 0).astype(np.float64) * weights).sum(axis=1)
-        means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        return d_prime(means) if name == "d_prime" else means
-
-    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """The interval of a metric: of what another evaluation of as many clips gives on average.
-
-        Replicates hold clips twice, which lifts their average precision above that of the clips
-        themselves; so their spread is laid around the estimate. NaN where replicates do not
-        differ, as those of a perfect ranking.
-        """
-        if _checked_name(name, _NAMES) == "d_prime":
-            low, high = self.interval("mAUC", level)
-            return d_prime(low), d_prime(high)
-        return share_around(self.estimate(name), self.replicates(name), level)
-
-    def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
-        """Intervals of each class's ``average_precision`` or ``auc``: float64 (classes, 2).
-
-        Normal on the scale of log odds, as single classes lie near an end of the scale. Those of
-        the AUC are too narrow for classes of few positive clips: in simulations 83 % rather than
-        95 % held the mean of other evaluations with 4 to 9 of them, 88 to 91 % with 10 to 26, and
-        92 to 96 % with more. NaN for classes of fewer than two positive clips, and where replicates
-        do not differ.
-        """
-        _check_level(level)
-        estimate = getattr(self.summary, _checked_name(name, ("average_precision", "auc")))
-        positives = self.summary.positives
-        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-            warnings.simplefilter("ignore", RuntimeWarning)  # a class of NaN alone
-            spread = np.nanstd(getattr(self, name).astype(np.float64), axis=0)
-            # Replicates deviate as n - 1 positives do rather than n, as of any variance.
-            spread = spread * np.sqrt(positives / (positives - 1.0)) / (estimate * (1 - estimate))
-            half = special.ndtri((1 + level) / 2) * spread
-            ends = [special.expit(special.logit(estimate) + sign * half) for sign in (-1, 1)]
-        valid = (positives > 1) & (half > 0) & np.isfinite(half)
-        return np.where(valid[:, None], np.stack(ends, axis=1), np.nan)
-
-    def minus(self, other: "Bootstrap") -> "Difference":
-        """How much better these metrics are than another's, replicate by replicate.
-
-        Raises:
-            ValueError: if the other is not of the same clips and draws.
-        """
-        same = (
-            self.seed == other.seed
-            and self.auc.shape == other.auc.shape
-            and self.summary.num_clips == other.summary.num_clips
-            and np.array_equal(self.summary.positives, other.summary.positives)
-        )
-        if not same:
-            raise ValueError(
-                "only bootstraps of the same clips, seed and replicates can be compared in pairs"
-            )
-        return Difference(self, other)
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """Paired differences of two bootstraps, the first less the second; methods as `Bootstrap`'s."""
-
-    first: Bootstrap
-    second: Bootstrap
-
-    def estimate(self, name: str) -> float:
-        return self.first.estimate(name) - self.second.estimate(name)
-
-    def replicates(self, name: str) -> np.ndarray:
-        with np.errstate(invalid="ignore"):  # the d-primes of two perfect rankings
-            return self.first.replicates(name) - self.second.replicates(name)
-
-    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        return around(self.estimate(name), self.replicates(name), level)
-
-    def class_interval(self, name: str, level: float = 0.95) -> np.ndarray:
-        _checked_name(name, ("average_precision", "auc"))
-        values = getattr(self.first, name) - getattr(self.second, name)
-        estimates = getattr(self.first.summary, name) - getattr(self.second.summary, name)
-        return np.array([around(*pair, level) for pair in zip(estimates, values.T, strict=True)])
-
-
-def _checked_name(name: str, names: Sequence[str]) -> str:
-    if name not in names:
-        raise ValueError(f"expected one of {', '.join(names)}; received {name!r}")
-    return name
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"expected a level between 0 and 1, such as 0.95; received {level}")
-
-
-def around(estimate: float, replicates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The middle ``level`` of replicates, (replicates,), moved so that their mean is the estimate.
-
-    NaN replicates are left out. The ends are NaN where anything is infinite, or all are NaN.
-    """
-    _check_level(level)
+    check_level(level)
     values = np.asarray(replicates, np.float64)
     values = values[~np.isnan(values)]
     if not values.size or not np.isfinite(estimate) or not np.isfinite(values).all():
@@ -210,11 +88,17 @@ def around(estimate: float, replicates: np.ndarray, level: float = 0.95) -> tupl
 
 
 def share_around(
-    estimate: float, replicates: np.ndarray, level: float = 0.95
+    estimate: float, replicates: np.ndarray, level: float = LEVEL
 ) -> tuple[float, float]:
     """`around` for a metric in [0, 1]; NaN where replicates do not differ."""
     low, high = around(estimate, replicates, level)
     return (max(low, 0.0), min(high, 1.0)) if low < high else (np.nan, np.nan)
+
+
+def check_level(level: float) -> None:
+    """Raises a ValueError for a level out of range."""
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level between 0 and 1, such as 0.95; received {level}")
 
 
 def resample_counts(
@@ -233,30 +117,31 @@ def resample_counts(
         yield which, np.ascontiguousarray(counts.T)
 
 
-def bootstrap(
+def mean_replicates(
+    values: np.ndarray, replicates: int, seed: Seed = 0, clusters: np.ndarray | None = None
+) -> np.ndarray:
+    """A mean over clips, (clips,), such as accuracy, in every replicate: float64 (replicates,)."""
+    clusters = np.arange(len(values)) if clusters is None else clusters
+    total, size = np.bincount(clusters, values), np.bincount(clusters).astype(np.float64)
+    drawn = resample_counts(len(total), replicates, seed)
+    return np.concatenate([(total @ counts) / (size @ counts) for _, counts in drawn])
+
+
+def class_replicates(
     target,
     score,
-    replicates: int = 1000,
+    replicates: int,
     seed: Seed = 0,
     progress: Callable[[int], None] | None = None,
     clusters: np.ndarray | None = None,
-) -> Bootstrap:
-    """Evaluates resamples of the clips.
+) -> np.ndarray:
+    """Average precision and AUC of each class in every replicate: float32 (2, replicates, classes).
 
-    Args:
-        target: (clips, classes), of 0 and 1 or bool.
-        score: the same shape, finite.
-        replicates: how many.
-        seed: of the draws, which depend on it and the number of clips or clusters alone.
-        progress: called with the number of replicates done, from time to time.
-        clusters: int (clips,), numbers from 0 of what is drawn together; None for single clips.
-
-    Raises:
-        ValueError: as `summarise`, or fewer than two replicates.
+    NaN where a replicate has no positive clip of a class, or, the AUC, no negative one. Arguments
+    as of `panns_tf.metrics.bootstrap`.
     """
     if replicates < 2:
         raise ValueError(f"expected at least 2 replicates; received {replicates}")
-    summary = summarise(target, score)
     target, score = checked(target, score)
     clips = len(target)
     sizes = np.ones(clips, int) if clusters is None else np.bincount(clusters)
@@ -268,12 +153,12 @@ def bootstrap(
     for which, counts in resample_counts(len(sizes), replicates, seed, ones.dtype, block):
         weights = counts if clusters is None else np.ascontiguousarray(counts[clusters])
         drawn = sizes @ counts.astype(np.float64)
-        for number, sorter in enumerate(sorters):
+        for index, sorter in enumerate(sorters):
             if sorter is not None:
-                results[:, which, number] = _evaluate(sorter @ weights, drawn)
+                results[:, which, index] = _evaluate(sorter @ weights, drawn)
         if progress:
             progress(which.stop)
-    return Bootstrap(results[0], results[1], summary, seed)
+    return results
 
 
 def _sorter(hits: np.ndarray, values: np.ndarray, ones: np.ndarray) -> sparse.csr_array | None:
@@ -311,18 +196,3 @@ def _evaluate(sums: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarr
         below = negatives - false + tied / 2
         auc = (gained * below).sum(axis=0) / (positives * negatives)
     return average_precision, auc
-
-
-def mean_replicates(
-    values: np.ndarray, replicates: int, seed: Seed = 0, clusters: np.ndarray | None = None
-) -> np.ndarray:
-    """A mean over clips, such as accuracy, in every replicate: float64 (replicates,).
-
-    Args:
-        values: of each clip, (clips,).
-        replicates, seed, clusters: as `bootstrap`.
-    """
-    clusters = np.arange(len(values)) if clusters is None else clusters
-    total, size = np.bincount(clusters, values), np.bincount(clusters).astype(np.float64)
-    drawn = resample_counts(len(total), replicates, seed)
-    return np.concatenate([(total @ counts) / (size @ counts) for _, counts in drawn])

@@ -47,22 +47,21 @@ def calibration(target, score, bins: int = 15) -> Calibration:
     target, score = checked(target, score)
     if not score.size:
         raise ValueError(f"no scores to calibrate: received shape {score.shape}")
-    least, most = float(score.min()), float(score.max())
-    if least < 0 or most > 1:
+    if score.min() < 0 or score.max() > 1:
         raise ValueError(
             f"calibration needs probabilities; {((score < 0) | (score > 1)).sum():,} of "
-            f"{score.size:,} scores lie outside [0, 1] (they span {least:g} to {most:g})"
+            f"{score.size:,} scores lie outside [0, 1] (they span {score.min():g} to "
+            f"{score.max():g})"
         )
     edges = np.linspace(0, 1, bins + 1)
-    inner = _rounded_down(edges[1:-1], score.dtype)
     # Of each class: clips, sum of scores and positives in each bin.
-    tables = np.empty((3, 1 if score.ndim == 1 else score.shape[1], bins))
-    for number, (hits, values) in enumerate(class_rows(target, score)):
-        index = np.searchsorted(inner, values)
-        tables[0, number] = np.bincount(index, minlength=bins)
-        tables[1, number] = np.bincount(index, weights=values, minlength=bins)
-        tables[2, number] = np.bincount(index[hits], minlength=bins)
-    count, confident, true = tables.sum(axis=1)
+    tables = []
+    for hits, values in class_rows(target, score):
+        index = np.searchsorted(edges[1:-1], values.astype(np.float64))
+        tables.append([np.bincount(index, of, bins) for of in (None, values, hits)])
+    count, confident, true = np.moveaxis(np.array(tables, np.float64), 1, 0)  # (classes, bins)
+    gaps = np.abs(true - confident).sum(axis=1)
+    count, confident, true = (each.sum(axis=0) for each in (count, confident, true))
     with np.errstate(invalid="ignore"):
         return Calibration(
             edges,
@@ -70,11 +69,5 @@ def calibration(target, score, bins: int = 15) -> Calibration:
             true / count,
             count.astype(np.int64),
             float(np.abs(true - confident).sum() / count.sum()),
-            np.abs(tables[2] - tables[1]).sum(axis=1) / len(score),
+            gaps / len(score),
         )
-
-
-def _rounded_down(edges: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The largest numbers of a type not above the edges: above the one is above the other."""
-    near = edges.astype(dtype)
-    return np.where(near > edges, np.nextafter(near, near.dtype.type(0)), near)

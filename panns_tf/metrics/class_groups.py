@@ -1,4 +1,4 @@
-"""Groups of classes with metrics of their own: by training clips, label quality, branch."""
+"""What is known of classes, and groups of them: by training clips, label quality, branch."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.metrics.ranking import d_prime
-from panns_tf.metrics.summary import Summary
+from panns_tf.metrics.summary import METRICS, Summary
+from panns_tf.run import Run
 from tfrecords.classes import audioset_classes
 from tfrecords.files import read_csv, read_json
 
@@ -18,13 +18,7 @@ _QUALITY_NAMES = ("below 50 %", "50 to 75 %", "75 to 90 %", "90 to 100 %", "100 
 
 @dataclasses.dataclass(frozen=True)
 class ClassGroup:
-    """Some classes.
-
-    Attributes:
-        kind: what they were grouped by: ``training clips``, ``label quality`` or ``branch``.
-        name: the group.
-        classes: int64 (classes in it,), rising.
-    """
+    """Classes by number, int64, rising, in a group of a kind such as ``branch``."""
 
     kind: str
     name: str
@@ -41,12 +35,10 @@ def audioset_training_clips(labels: Sequence[str]) -> np.ndarray | None:
 
 
 def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
-    """Reads AudioSet's ``qa_true_counts.csv``: how many labels of each class raters found right.
+    """Reads AudioSet's ``qa_true_counts.csv``: the share of each class's labels found right.
 
-    Args:
-        path: a CSV of one header line and a line a class: anything, clips rated, clips found true.
-            Lines are in the order of the classes, or begin with the machine ids of AudioSet's 527.
-        num_classes: how many classes there should be.
+    The file has a header line and a line a class: anything, clips rated, clips found true. Lines
+    are in the order of the classes, or begin with the machine ids of AudioSet's 527.
 
     Returns:
         float64 (classes,), in [0, 1]; NaN where nothing was rated.
@@ -55,8 +47,7 @@ def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
         ValueError: if the file is missing, of another number of classes, or holds something else.
     """
     rows = [list(row.values()) for row in read_csv(path)]
-    ids = audioset_classes().ids
-    by_id = {row[0]: row for row in rows}
+    ids, by_id = audioset_classes().ids, {row[0]: row for row in rows}
     if num_classes == len(ids) and by_id.keys() >= set(ids):
         rows = [by_id[key] for key in ids]
     if len(rows) != num_classes:
@@ -66,15 +57,14 @@ def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
         )
     quality = np.full(num_classes, np.nan)
     for number, row in enumerate(rows):
-        try:
-            rated, true = int(row[1]), int(row[2])
-        except (IndexError, ValueError):
-            rated = true = -1
-        if not 0 <= true <= rated:
+        counts = row[1:3]
+        numbers = len(counts) == 2 and all(map(str.isdecimal, counts))
+        if not numbers or int(counts[1]) > int(counts[0]):
             raise ValueError(
                 f"{path}: class {number} reads {','.join(row)!r}; expected a name, the clips "
                 "rated, and how many of them were found true"
             )
+        rated, true = map(int, counts)
         if rated:
             quality[number] = true / rated
     return quality
@@ -134,31 +124,26 @@ def by_branch(labels: Sequence[str], ontology: str | Path | None = None) -> list
     if rest.all():
         return []
     members["not in the ontology"] = rest
-    return [
-        ClassGroup("branch", name, np.flatnonzero(inside))
-        for name, inside in members.items()
-        if inside.any()
-    ]
+    found = {name: np.flatnonzero(inside) for name, inside in members.items()}
+    return [ClassGroup("branch", name, classes) for name, classes in found.items() if classes.size]
 
 
 def _branch_members(labels: Sequence[str], ontology: str | Path | None) -> dict[str, np.ndarray]:
     """For each top category, which labels lie under it: bool (labels,)."""
     path = _DATA / "ontology.json" if ontology is None else Path(ontology)
-    rows = read_json(path)
+    rows, members = read_json(path), {}
     try:
         children = {row["id"]: set(row["child_ids"]) for row in rows}
-        keys = {row["name"]: row["id"] for row in rows}
-        tops = [row for row in rows if not any(row["id"] in below for below in children.values())]
+        ids = {row["name"]: row["id"] for row in rows}
         names = zip(audioset_classes().names, audioset_classes().ids, strict=True)
-        keys |= {name: key for name, key in names if key in children}
-        members = {}
-        for top in tops:
-            below, waiting = {top["id"]}, [top["id"]]
+        ids |= {name: key for name, key in names if key in children}
+        for top in set(children).difference(*children.values()):
+            below, waiting = {top}, [top]
             while waiting:
                 new = children[waiting.pop()] - below
                 below |= new
                 waiting += new
-            members[top["name"]] = np.array([keys.get(label) in below for label in labels], bool)
+            members[top] = np.array([ids.get(label) in below for label in labels], bool)
     except (TypeError, KeyError):
         members = {}
     if not members or len(children) < len(rows):
@@ -166,32 +151,94 @@ def _branch_members(labels: Sequence[str], ontology: str | Path | None) -> dict[
             f"{path} is no ontology: expected a list of objects with id, name and child_ids, as "
             "AudioSet's ontology.json"
         )
-    return members
+    return {row["name"]: members[row["id"]] for row in rows if row["id"] in members}
 
 
 def group_rows(summary: Summary, groups: Sequence[ClassGroup]) -> list[dict]:
-    """The mean metrics of each group of classes.
+    """The mean metrics of each group of classes, for ``metrics.json``.
 
-    Returns:
-        An object for each: ``kind``, ``name``, ``num_classes``, ``classes_left_out`` (those without
-        both positive and negative clips, which enter no mean), ``mAP``, ``mAUC`` and ``d_prime`` of
-        the mean AUC; None where no class is left.
+    ``classes_left_out`` are those without both positive and negative clips, which enter no mean;
+    where no class is left the metrics are None.
     """
     rows = []
     for group in groups:
-        used = group.classes[summary.defined[group.classes]]
-        means = dict.fromkeys(("mAP", "mAUC", "d_prime"))
-        if used.size:
-            auc = float(summary.auc[used].mean())
-            precision = float(summary.average_precision[used].mean())
-            means = {"mAP": precision, "mAUC": auc, "d_prime": d_prime(auc)}
-        rows.append(
-            {
-                "kind": group.kind,
-                "name": group.name,
-                "num_classes": int(group.classes.size),
-                "classes_left_out": int(group.classes.size - used.size),
-                **means,
-            }
-        )
+        values = summary.part(group.classes).as_dict()
+        means = {metric.key: values[metric.key] for metric in METRICS if metric.in_training}
+        counts = {name: values[name] for name in ("num_classes", "classes_left_out")}
+        if counts["num_classes"] == counts["classes_left_out"]:
+            means = dict.fromkeys(means)
+        rows.append({"kind": group.kind, "name": group.name, **counts, **means})
     return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassMetadata:
+    """What is known of every class besides its scores.
+
+    Attributes:
+        training_clips: int (classes,), or None if unknown.
+        training_source: where that is from, in words.
+        quality: float (classes,) in [0, 1], NaN where nothing was rated; or None if unknown.
+        branches: of the ontology, a tuple of names for each class; empty where unknown.
+        groups: of classes with metrics of their own.
+    """
+
+    training_clips: np.ndarray | None
+    training_source: str
+    quality: np.ndarray | None
+    branches: list[tuple[str, ...]]
+    groups: list[ClassGroup]
+
+
+def class_metadata(
+    labels: Sequence[str],
+    run: Run | None,
+    training_clips: Path | None = None,
+    label_quality: Path | None = None,
+    ontology: Path | None = None,
+) -> ClassMetadata:
+    """Collects what is known of classes, from files given as for ``panns-tf evaluate``.
+
+    Without ``training_clips``: those of the run's ``config.json``, else, for AudioSet's classes,
+    the counts of this package.
+
+    Raises:
+        ValueError: if a file that was given cannot be read, or has other classes.
+    """
+    if training_clips is not None:
+        counts, source = _read_counts(training_clips, labels), str(training_clips)
+    else:
+        counts, source = _known_counts(labels, run)
+    groups = [] if counts is None else by_training_clips(counts)
+    quality = None
+    if label_quality is not None:
+        quality = read_label_quality(label_quality, len(labels))
+        groups += by_label_quality(quality)
+    found = branches(labels, ontology)
+    if ontology is not None and not any(found):
+        raise ValueError(f"none of the {len(labels)} classes is in {ontology}: {labels[0]!r} ...")
+    groups += by_branch(labels, ontology)
+    return ClassMetadata(counts, source, quality, found, groups)
+
+
+def _known_counts(labels: Sequence[str], run: Run | None) -> tuple[np.ndarray | None, str]:
+    if run is not None and run.training_clips is not None and list(run.labels) == list(labels):
+        return np.array(run.training_clips), "the run's config.json"
+    counts = audioset_training_clips(labels)
+    if counts is None:
+        return None, "unknown"
+    return counts, "AudioSet's training sets, as the paper counts them"
+
+
+def _read_counts(path: Path, labels: Sequence[str]) -> np.ndarray:
+    rows = read_csv(path, required=["training_clips"])
+    try:
+        key = next(name for name in ("index", "display_name", "label") if name in rows[0])
+        counts = {row[key]: int(row["training_clips"]) for row in rows}
+        names = map(str, range(len(labels))) if key == "index" else labels
+        return np.array([counts[name] for name in names], np.uint64).astype(np.int64)
+    except (IndexError, StopIteration, KeyError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{path} needs a count of training_clips for each of {len(labels)} classes, by index, "
+            f"display_name or label ({error!r})"
+        ) from None

@@ -15,7 +15,7 @@ _BLOCK = 32
 
 
 def checked(target, score, ndims: tuple[int, ...] = (1, 2)) -> tuple[np.ndarray, np.ndarray]:
-    """Returns targets as bool and scores as float32 or float64, without loss of order.
+    """Targets as bool and scores as float32 or float64, without loss of order.
 
     Raises:
         ValueError: if shapes differ, scores are not finite, or targets are not 0 and 1.
@@ -56,15 +56,10 @@ def class_rows(target: np.ndarray, score: np.ndarray) -> Iterator[tuple[np.ndarr
 
 
 class Ranks(NamedTuple):
-    """Counts at the thresholds where a class gains positives, lowest first: (thresholds,) each.
+    """Counts at each distinct score of a class's positives, lowest first: (thresholds,) each.
 
-    Attributes:
-        threshold: the distinct scores of positives.
-        gained: positives of just that score.
-        true: positives of that score or above.
-        called: clips of that score or above.
-        above: clips above that score.
-        num_clips: all clips, an int.
+    ``gained`` positives have just that score; ``true`` positives and ``called`` clips have it or
+    more, ``above`` clips more.
     """
 
     threshold: np.ndarray
@@ -72,36 +67,8 @@ class Ranks(NamedTuple):
     true: np.ndarray
     called: np.ndarray
     above: np.ndarray
-    num_clips: int
-
-    @property
-    def positives(self) -> int:
-        return int(self.true[0]) if self.true.size else 0
-
-    @property
-    def average_precision(self) -> float:
-        if not self.positives:
-            return np.nan
-        return float((self.gained * (self.true / self.called)).sum() / self.positives)
-
-    @property
-    def auc(self) -> float:
-        negatives = self.num_clips - self.positives
-        if not self.positives or not negatives:
-            return np.nan
-        below = negatives - (self.called - self.true)
-        tied = self.called - self.above - self.gained
-        pairs = (self.gained * (2 * below + tied)).sum()  # each counts twice: exact integers
-        return float(pairs / (2 * self.positives * negatives))
-
-    @property
-    def best_f1(self) -> tuple[float, float]:
-        if not self.positives:
-            return np.nan, np.nan
-        # A threshold between scores of positives only adds false ones.
-        f1 = 2 * self.true / (self.positives + self.called)
-        best = f1.size - 1 - f1[::-1].argmax()
-        return float(self.threshold[best]), float(f1[best])
+    positives: int
+    negatives: int
 
 
 def rank(hits: np.ndarray, values: np.ndarray) -> Ranks:
@@ -116,11 +83,12 @@ def rank(hits: np.ndarray, values: np.ndarray) -> Ranks:
         positive.size - first,
         values.size - np.searchsorted(values, threshold, "left"),
         values.size - np.searchsorted(values, threshold, "right"),
-        values.size,
+        positive.size,
+        values.size - positive.size,
     )
 
 
-def by_class(metric: Callable[[Ranks], float], target, score):
+def by_class(metric: Callable[[Ranks], float | tuple], target, score):
     """Applies a metric of one or several numbers to each class: a float, or float64 (classes,)."""
     target, score = checked(target, score)
     values = [metric(rank(*row)) for row in class_rows(target, score)]
@@ -139,7 +107,7 @@ def average_precision(target, score):
 
     Source: paper, section V-A; equal to scikit-learn's ``average_precision_score``.
     """
-    return by_class(lambda ranks: ranks.average_precision, target, score)
+    return by_class(_average_precision, target, score)
 
 
 def roc_auc(target, score):
@@ -147,7 +115,13 @@ def roc_auc(target, score):
 
     Args and returns as `average_precision`. NaN for a class without positives or negatives.
     """
-    return by_class(lambda ranks: ranks.auc, target, score)
+    return by_class(_auc, target, score)
+
+
+def ap_and_auc(target, score) -> np.ndarray:
+    """Both of each class, of one sort: float64 (2, classes)."""
+    both = by_class(lambda ranks: (_average_precision(ranks), _auc(ranks)), target, score)
+    return both.reshape(-1, 2).T
 
 
 def best_f1(target, score):
@@ -157,26 +131,26 @@ def best_f1(target, score):
     highest of those that do equally well. NaN for a class without positives. Chosen on the clips
     it is measured on, the F1 is an upper bound.
     """
-    both = by_class(lambda ranks: ranks.best_f1, target, score)
+    both = by_class(_best_f1, target, score)
     return both if isinstance(both, tuple) else tuple(both.reshape(-1, 2).T)
 
 
 def micro_average_precision(target, score) -> float:
     """Average precision over all pairs of clip and class as one ranking; NaN without positives."""
     target, score = checked(target, score)
-    return rank(target.ravel(), score.flatten()).average_precision
+    return _average_precision(rank(target.ravel(), score.flatten()))
 
 
 def weighted_average_precision(target, score) -> float:
     """Mean average precision over classes, each weighted by its number of positives."""
-    return weighted_mean(average_precision(target, score), np.sum(target, axis=0))
+    return float(weighted_mean(average_precision(target, score), np.sum(target, axis=0)))
 
 
-def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """The mean over classes of positive weight; NaN where there are none."""
-    values, weights = np.atleast_1d(values), np.atleast_1d(weights)
-    used = weights > 0
-    return float(np.average(values[used], weights=weights[used])) if used.any() else np.nan
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean over classes, the last axis, of positive weight; NaN where there are none."""
+    total = np.where(weights > 0, values, 0).astype(np.float64) * weights
+    count = np.sum(weights, axis=-1)
+    return np.where(count > 0, total.sum(axis=-1) / np.maximum(count, 1), np.nan)
 
 
 def d_prime(auc):
@@ -192,6 +166,30 @@ def d_prime(auc):
     return float(values) if values.ndim == 0 else values
 
 
+def _average_precision(ranks: Ranks) -> float:
+    if not ranks.positives:
+        return np.nan
+    return float((ranks.gained * (ranks.true / ranks.called)).sum() / ranks.positives)
+
+
+def _auc(ranks: Ranks) -> float:
+    if not ranks.positives or not ranks.negatives:
+        return np.nan
+    below = ranks.negatives - (ranks.called - ranks.true)
+    tied = ranks.called - ranks.above - ranks.gained
+    pairs = (ranks.gained * (2 * below + tied)).sum()  # each counts twice: exact integers
+    return float(pairs / (2 * ranks.positives * ranks.negatives))
+
+
+def _best_f1(ranks: Ranks) -> tuple[float, float]:
+    if not ranks.positives:
+        return np.nan, np.nan
+    # A threshold between scores of positives only adds false ones.
+    f1 = 2 * ranks.true / (ranks.positives + ranks.called)
+    best = f1.size - 1 - f1[::-1].argmax()
+    return float(ranks.threshold[best]), float(f1[best])
+
+
 def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and thresholds of one class, (clips,): scikit-learn's.
 
@@ -200,13 +198,7 @@ def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.nd
     """
     from sklearn.metrics import precision_recall_curve as curve
 
-    target, score = checked(target, score, ndims=(1,))
-    if not target.any():
-        raise ValueError(
-            f"none of the {len(score):,} clips is positive; such a class has no "
-            "precision-recall curve"
-        )
-    return curve(target, score)
+    return curve(*_curve_input(target, score, "precision-recall curve", negatives=False))
 
 
 def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -217,10 +209,15 @@ def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     from sklearn.metrics import roc_curve as curve
 
+    target, score = _curve_input(target, score, "ROC curve", negatives=True)
+    return curve(target, score, drop_intermediate=False)
+
+
+def _curve_input(target, score, what: str, negatives: bool) -> tuple[np.ndarray, np.ndarray]:
     target, score = checked(target, score, ndims=(1,))
-    if not target.any() or target.all():
+    if not target.any() or (negatives and target.all()):
         missing = "negative" if target.any() else "positive"
         raise ValueError(
-            f"none of the {len(score):,} clips is {missing}; such a class has no ROC curve"
+            f"none of the {len(score):,} clips is {missing}; such a class has no {what}"
         )
-    return curve(target, score, drop_intermediate=False)
+    return target, score

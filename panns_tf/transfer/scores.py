@@ -8,14 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
-from panns_tf.metrics import average_precision
-from panns_tf.metrics.bootstrap import (
-    Estimate,
-    bootstrap,
-    mean_replicates,
-    share_around,
-    share_estimate,
-)
+from panns_tf.metrics import average_precision, bootstrap
+from panns_tf.metrics.bootstrap import Estimate, mean_replicates, share_around, share_estimate
 from panns_tf.transfer.splits import group_numbers
 
 REPLICATES = 2000

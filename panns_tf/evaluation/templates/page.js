@@ -69,7 +69,8 @@ for (const block of document.querySelectorAll(".block:has(table)")) {
     detail.querySelector("p").textContent = text;
     detail.querySelectorAll("svg").forEach((svg, number) => {
       if (!curves[number]) return svg.remove();
-      const points = curves[number].map((value, i) => (i % 2 ? 1000 - value : value));
+      const step = 1000 / (curves[number].length - 1);
+      const points = curves[number].map((height, i) => `${step * i},${1000 - height}`);
       svg.querySelector("polyline").setAttribute("points", points.join(" "));
     });
     details.set(row, detail);

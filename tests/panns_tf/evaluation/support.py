@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from panns_tf.evaluation.class_metadata import ClassMetadata
 from panns_tf.evaluation.scores import Scores
+from panns_tf.metrics.class_groups import ClassMetadata
 
 #: Names that would break a page or a CSV that does not escape them.
 LABELS = [

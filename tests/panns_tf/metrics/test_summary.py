@@ -42,8 +42,8 @@ def test_lift_is_over_the_share_of_positives():
     np.testing.assert_allclose(perfect.lift[:3], 1 / target[:, :3].mean(axis=0))
     np.testing.assert_allclose(perfect.chance, target.mean(axis=0))
     assert np.isnan(perfect.lift[3])
-    assert random.mean_lift == pytest.approx(1, abs=0.1)
-    assert random.mean_lift == random.as_dict()["mAP"] / random.as_dict()["chance_mAP"]
+    assert random.mean("lift") == pytest.approx(1, abs=0.1)
+    assert random.mean("lift") == random.as_dict()["mAP"] / random.as_dict()["chance_mAP"]
 
 
 def test_metrics_beside_the_means():
@@ -54,7 +54,7 @@ def test_metrics_beside_the_means():
     weighted = sklearn_metrics.average_precision_score(
         target[:, :2], score[:, :2], average="weighted"
     )
-    assert summary.weighted_average_precision == pytest.approx(weighted, abs=1e-12)
+    assert summary.mean("mAP_weighted") == pytest.approx(weighted, abs=1e-12)
     np.testing.assert_array_equal(summary.d_prime[:2], metrics.d_prime(summary.auc[:2]))
     assert np.isnan(summary.d_prime[2])
     # What costs a sort of all scores is not part of every evaluation in training.
