@@ -59,11 +59,10 @@ def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
 
 
 def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
-    """Reads the clip ids of a file that lists clips to leave out.
+    """Reads the clip ids of a file that lists clips to leave out, a line each.
 
-    One clip a line, of which the first field (up to a tab or comma) counts: the id itself, or the
-    name of a file of AudioSet, such as `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4,
-    or `Y<id>.wav`. A text that may be either counts as both.
+    The first field (up to a tab or comma) counts: the id itself, or the name of a file of AudioSet,
+    such as `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4. What may be either is both.
     """
     ids: dict[str, None] = {}
     for line in read_lines(path, "the list of clips to exclude,"):
@@ -77,11 +76,7 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
 
 
 def split_names(text: str, is_known: Callable[[str], bool]) -> list[str]:
-    """The labels in a comma-separated list whose labels may hold commas themselves.
-
-    `is_known` says whether a text is a label: "Male speech, man speaking,Music" are two. What is
-    not known stays in its pieces.
-    """
+    """The labels in a comma-separated list; those known may hold commas themselves."""
     pieces, labels = text.split(","), []
     while pieces:
         for count in range(len(pieces), 0, -1):
@@ -94,8 +89,7 @@ def split_names(text: str, is_known: Callable[[str], bool]) -> list[str]:
 
 
 def sets_of(root: Path, wanted: Collection[str] = ()) -> dict[str, Path]:
-    """The metadata files of AudioSet's sets below a root folder, by set; all that are there, or
-    those wanted."""
+    """The metadata files of AudioSet's sets below a root folder; those wanted, or all there are."""
     if unknown := [name for name in wanted if name not in SETS]:
         raise TFRecordsError(f"AudioSet has no set {unknown[0]!r}; it has {', '.join(SETS)}")
     if not root.is_dir():

@@ -8,21 +8,16 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tfrecords.pack import Runner, keep_result, load_result
+from tfrecords.pack import Runner, keep_outcomes, load_outcomes
 from tfrecords.pool import pack_shards
-from tfrecords.shard import ShardResult, ShardTask
+from tfrecords.shard import Outcomes, ShardTask
 from tfrecords.storage import TFRecordsError
 
 
 def beam_runner(name: str, options: str = "") -> Runner:
-    """A runner for `pack_clips`.
+    """A runner for `pack_clips`: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner ...
 
-    Args:
-        name: a Beam runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner ...
-        options: its options, as on a command line: `--project=p --region=r`.
-
-    Raises:
-        TFRecordsError: Apache Beam is not installed.
+    Its `options` are as on a command line: `--project=p --region=r`.
     """
     try:
         import apache_beam
@@ -35,7 +30,7 @@ def beam_runner(name: str, options: str = "") -> Runner:
 
     def run(
         tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
-    ) -> Iterator[tuple[ShardTask, ShardResult]]:
+    ) -> Iterator[tuple[ShardTask, Outcomes]]:
         pipeline_options = PipelineOptions(shlex.split(options), runner=name)
         with apache_beam.Pipeline(options=pipeline_options) as pipeline:
             created = pipeline | apache_beam.Create(tasks)
@@ -43,17 +38,17 @@ def beam_runner(name: str, options: str = "") -> Runner:
             pack = apache_beam.Map(partial(_pack, timeout=timeout))
             _ = created | apache_beam.Reshuffle() | pack
         for task in tasks:
-            result = load_result(task)
-            if result is None:
+            outcomes = load_outcomes(task)
+            if not outcomes:
                 raise OSError(f"the runner {name} did not write {task.path}")
-            done(len(task.clips))
-            yield task, result
+            done(len(outcomes))
+            yield task, outcomes
 
     return run
 
 
 def _pack(task: ShardTask, timeout: float) -> None:
     """Packs a shard and leaves its result beside it, where the next attempt finds it too."""
-    if load_result(task) is None:
+    if not load_outcomes(task):
         for packed in pack_shards([task], workers=1, timeout=timeout, done=lambda change: None):
-            keep_result(*packed)
+            keep_outcomes(*packed)

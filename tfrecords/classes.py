@@ -27,9 +27,6 @@ def read_class_list(path: str | Path) -> ClassList:
 
     Either a CSV with a column `display_name` (and perhaps `mid`, and `index`, which then gives
     the order), or plain text with one name a line.
-
-    Raises:
-        TFRecordsError: missing, empty or contradictory file.
     """
     lines = read_lines(path, "the class list")
     names, ids = lines, []

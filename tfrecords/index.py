@@ -34,11 +34,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """One record file: its name, how many clips and bytes it holds.
-
-    It has no checksum of its own: every byte of it belongs to a record, whose CRC-32C is in it and
-    in the index, and the index has a SHA-256.
-    """
+    """One record file. Every byte of it belongs to a record, whose checksum is in the index."""
 
     name: str
     clips: int
@@ -49,16 +45,9 @@ class ShardInfo:
 class DatasetInfo:
     """The content of `dataset.json`.
 
-    Attributes:
-        split: name of the shards.
-        sample_rate: of every waveform, in Hz.
-        clip_samples: length of every waveform.
-        codec: one of `tfrecords.codecs.CODECS`.
-        classes, class_ids: display names in label order; AudioSet's machine ids, or empty.
-        shards: of a view (see `tfrecords.views`) those of other directories, of which its index
-            may hold a part.
-        source: where the clips came from.
-        plan: identifies the plan by which they were packed.
+    `classes` are display names in label order, `class_ids` AudioSet's machine ids, or empty. The
+    `shards` of a view (see `tfrecords.views`) are those of other directories, of which its index
+    may hold a part. `plan` identifies the plan by which the clips were packed.
     """
 
     split: str
@@ -83,7 +72,6 @@ class DatasetInfo:
 
     @property
     def shards_text(self) -> str:
-        """The number of shards, for messages."""
         return f"{len(self.shards)} shard{'s' if len(self.shards) != 1 else ''}"
 
     @property
@@ -110,14 +98,11 @@ class Index:
     """The clips of a packed directory, in record order.
 
     Attributes:
-        info: what `dataset.json` says.
         directory: where the shards are; a path, or an address such as `gs://...`.
         clip_ids: (clips,) bytes.
-        shard: (clips,) int32, the number of the shard that holds the clip.
-        offset: (clips,) int64, the byte at which the clip's record begins in that shard.
-        length: (clips,) int32, bytes of the record with its framing.
-        checksum: (clips,) uint32, CRC-32C of the record's data. It tells a damaged record, and
-            another clip's, from the right one.
+        shard, offset, length: (clips,) int32, int64, int32: the number of the shard, and the byte
+            at which the clip's record begins there and how many it has with its framing.
+        checksum: (clips,) uint32, CRC-32C of the record's data.
         label_values, label_starts: clip i has the classes
             `label_values[label_starts[i]:label_starts[i + 1]]`, uint16 and int64.
     """
@@ -233,12 +218,7 @@ class Index:
 
 
 def load_info(directory: str | os.PathLike) -> DatasetInfo:
-    """Reads `dataset.json`, here or in an object store.
-
-    Raises:
-        TFRecordsError: `directory` is not a finished packed directory, or another version's, or
-            the file is not as it was written.
-    """
+    """Reads `dataset.json`, here or in an object store; TFRecordsError if it is not as written."""
     path = join(directory, INFO_NAME)
     if not exists(path):
         parts = ", ".join(Path(part).name for part in packed_directories(directory))
@@ -306,8 +286,7 @@ def starts_of(counts: np.ndarray) -> np.ndarray:
 def hash_ids(ids: np.ndarray, salt: int = 0) -> np.ndarray:
     """64-bit hashes of byte strings, (n,) of dtype S to (n,) uint64; another one for each salt.
 
-    It is the same on every machine and in every version, and decides the order of clips in shards
-    and which clips belong to a fraction of the data.
+    The same everywhere and for good: it decides the order of clips, and fractions of the data.
     """
     columns = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
     state = np.full(len(ids), _FNV_OFFSET ^ np.uint64(salt))

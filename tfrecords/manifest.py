@@ -34,12 +34,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of a metadata file: the clips, in its order, and the classes.
+    """The content of a metadata file; `excluded` clips were left out, None without a list."""
 
-    `excluded` is the number of clips that the caller's list left out; None without a list.
-    """
-
-    format: str
     clips: tuple[Clip, ...]
     classes: ClassList
     excluded: int | None = None
@@ -54,16 +50,10 @@ def read_manifest(
     folds: Iterable[str | int] = (),
     exclude: Iterable[str] = (),
 ) -> Manifest:
-    """Reads a metadata file.
+    """Reads a metadata file, whose names of files are relative to the folder `audio`.
 
-    Args:
-        metadata: the CSV file.
-        audio: the folder its file names are relative to; for AudioSet, the folder that holds the
-            files, at any depth, under any of the names that `tfrecords.audioset` lists.
-        format: one of `FORMATS`; `auto` decides by the file's columns.
-        labels: a file that fixes the classes and their order (see `read_class_list`).
-        folds: ESC-50 only: the folds to take; empty means all.
-        exclude: ids of clips to leave out; ids that the file lacks are no error.
+    AudioSet's are searched there at any depth, under any of the names that `tfrecords.audioset`
+    lists. `labels` is a file for `read_class_list`; without `folds` of ESC-50 all are taken.
 
     Raises:
         TFRecordsError: any mistake in the files or the arguments, in one line.
@@ -117,15 +107,12 @@ def read_manifest(
         Clip(clip_id, paths.get(clip_id) or f"{before}{clip_id}{after}", numbers)
         for clip_id, numbers in labels_of.items()
     )
-    return Manifest(format, clips, classes, len(excluded) if exclude else None)
+    return Manifest(clips, classes, len(excluded) if exclude else None)
 
 
 def _classes(format: str, table: Table, labels: str | Path | None) -> ClassList:
-    """The class list: from `labels`, else packaged (AudioSet), else from the WHOLE file.
-
-    Taking it from all rows, also those of other folds, gives training and evaluation data of one
-    metadata file the same classes.
-    """
+    """From `labels`, else packaged (AudioSet), else from the WHOLE file, so that training and
+    evaluation data of one metadata file, such as other folds, have the same classes."""
     if labels is not None:
         return read_class_list(labels)
     if format == "audioset":

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +24,7 @@ from tfrecords.manifest import Clip
 from tfrecords.plan import PackSettings, Plan, make_plan
 from tfrecords.pool import pack_shards
 from tfrecords.progress import Progress, logger
-from tfrecords.shard import ShardResult, ShardTask, shard_bytes
+from tfrecords.shard import Outcomes, ShardTask
 from tfrecords.storage import TFRecordsError
 from tfrecords.views import make_view
 
@@ -34,7 +34,7 @@ MISSING_NAME = "missing_by_class.csv"
 FULL_TRAIN = "full_train"
 
 # Packs shards, as `tfrecords.pool.pack_shards` does.
-Runner = Callable[..., Iterator[tuple[ShardTask, ShardResult]]]
+Runner = Callable[..., Iterator[tuple[ShardTask, Outcomes]]]
 
 
 class NothingPackedError(TFRecordsError):
@@ -46,7 +46,6 @@ class PackReport:
     """The result of a packing.
 
     Attributes:
-        info: of the packed directory, which is `output`.
         class_counts: (classes,) packed clips of each class.
         rejected_clips: the clips that gave no record, with the reasons.
         excluded: how many clips were excluded; None where there was no list of them.
@@ -104,9 +103,8 @@ def pack_clips(
             clips may be had by now. Shards that are gone are packed again in any case.
 
     Raises:
-        TFRecordsError: a wrong metadata file (before any work), an output that holds something
-            else, or no usable clip.
-        ValueError: another packer at work there.
+        ValueError: a wrong metadata file (before any work), an output that holds something else or
+            where another packer is at work, or no usable clip.
         OSError: a file cannot be written.
     """
     output = Path(settings.output)
@@ -117,45 +115,45 @@ def pack_clips(
     state = output / STATE_NAME
     busy = f"another packer is at work in {output}; wait for it, or choose another folder"
     with lock(state / "lock", busy):
-        if not (state / "plan.json").exists():
-            write_atomic(state / "plan.json", json.dumps(plan.described))
-        if (output / INFO_NAME).exists():
+        write_atomic(state / "plan.json", json.dumps(plan.described))
+        finished = (output / INFO_NAME).exists()
+        if finished:
             index = load_index(output)
-            results = _results_of(plan, index)
-            finished = list(zip(plan.shards, results, strict=True))
-            redo = {
-                task.path
-                for task, result in finished
-                if _is_to_be_redone(task, result, retry_rejected)
-            }
-            if not redo:
-                shutil.rmtree(state)
-                return _report(plan, index, _rejected(plan, results), new=False)
-            for task, result in finished:  # those that stay, as if they had just been packed
-                if task.path not in redo:
-                    keep_result(task, result)
-            (output / INFO_NAME).unlink()
-            for path in redo:
-                Path(path).unlink(missing_ok=True)
-        try:
-            results = _pack(plan, progress, runner or pack_shards)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("the same command") from None
-        finally:
-            _remove_leftovers(output)
-        report = _finish(plan, results)
+            outcomes = _outcomes_of(plan, index)
+            redo = [task for task in plan.shards if _may_gain(task, outcomes, retry_rejected)]
+            if redo:  # as if the other shards had just been packed
+                for task in plan.shards:
+                    keep_outcomes(task, outcomes)
+                (output / INFO_NAME).unlink()
+                for task in redo:
+                    Path(task.path).unlink(missing_ok=True)
+                finished = False
+        if not finished:
+            try:
+                outcomes = _pack(plan, progress, runner or pack_shards)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt("the same command") from None
+            finally:
+                _remove_leftovers(output)
+            index = _finish(plan, outcomes)
         shutil.rmtree(state)
-        return report
+    return PackReport(
+        index.info,
+        output,
+        index.class_counts,
+        _rejected(plan, outcomes),
+        plan.manifest.excluded,
+        not finished,
+    )
 
 
 def _check_output(plan: Plan) -> None:
     """Raises TFRecordsError for an output folder that holds anything but this plan's records."""
-    output = Path(plan.settings.output)
+    output, held = Path(plan.settings.output), ""
     begun = output / STATE_NAME / "plan.json"
     if (output / INFO_NAME).exists():
-        if load_info(output).plan == plan.digest:
-            return
-        held = "other records"
+        if load_info(output).plan != plan.digest:
+            held = "other records"
     elif begun.exists():
         before = json.loads(begun.read_bytes())
         changes = [
@@ -163,34 +161,35 @@ def _check_output(plan: Plan) -> None:
             for name, value in plan.described.items()
             if before.get(name) != value
         ]
-        if not changes:
-            return
-        held = f"an unfinished packing of something else ({'; '.join(changes)})"
+        if changes:
+            held = f"an unfinished packing of something else ({'; '.join(changes)})"
     elif any(output.glob("*.tfrecord")):
         held = "records"
-    else:
-        return
-    raise TFRecordsError(
-        f"the output {output} already holds {held}; choose another folder or remove it"
-    )
+    if held:
+        raise TFRecordsError(
+            f"the output {output} already holds {held}; choose another folder or remove it"
+        )
 
 
-def _pack(plan: Plan, progress: bool, runner: Runner) -> list[ShardResult]:
-    """Packs the shards that an earlier packer has not finished."""
+def _pack(plan: Plan, progress: bool, runner: Runner) -> Outcomes:
+    """Packs the shards that an earlier packer has not finished; returns what became of all."""
     settings = plan.settings
     _remove_leftovers(Path(settings.output))
-    results = {task.path: load_result(task) for task in plan.shards}
-    tasks = [task for task in plan.shards if results[task.path] is None]
-    total = len(plan.manifest.clips)
-    ready = total - sum(len(task.clips) for task in tasks)
-    with Progress(total, "clip", initial=ready) as bar:
+    outcomes: Outcomes = {}
+    tasks = []
+    for task in plan.shards:
+        finished = load_outcomes(task)
+        outcomes |= finished
+        if not finished:
+            tasks.append(task)
+    with Progress(len(plan.manifest.clips), "clip", initial=len(outcomes)) as bar:
         update = bar.update if progress else lambda change: None
         options = {"workers": settings.workers, "timeout": settings.clip_timeout, "done": update}
         with closing(runner(tasks, **options)) as packed:
-            for task, result in packed:
-                keep_result(task, result)
-                results[task.path] = result
-    return list(results.values())
+            for task, of_shard in packed:
+                keep_outcomes(task, of_shard)
+                outcomes |= of_shard
+    return outcomes
 
 
 def _remove_leftovers(output: Path) -> None:
@@ -199,44 +198,80 @@ def _remove_leftovers(output: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def keep_result(task: ShardTask, result: ShardResult) -> None:
+def keep_outcomes(task: ShardTask, outcomes: Outcomes) -> None:
     """Keeps on disk that a shard is finished, and what the index needs of it."""
-    write_atomic(_result_path(task), json.dumps(result))
+    of_shard = {clip.clip_id: outcomes[clip.clip_id] for clip in task.clips}
+    write_atomic(_state_path(task), json.dumps(of_shard))
 
 
-def load_result(task: ShardTask) -> ShardResult | None:
-    """The result of a shard that was finished before; None if it was not, or has changed since."""
+def load_outcomes(task: ShardTask) -> Outcomes:
+    """What became of a shard's clips; nothing if it was not finished, or has changed since."""
     try:
-        result = json.loads(_result_path(task).read_bytes())
-        whole = list(result) == [clip.clip_id for clip in task.clips]
-        return result if whole and _is_whole(task, result) else None
-    except (OSError, ValueError, TypeError):
-        return None
+        outcomes = json.loads(_state_path(task).read_bytes())
+        return outcomes if _is_whole(task, outcomes) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def _is_whole(task: ShardTask, result: ShardResult) -> bool:
-    """Whether a shard is there, of the size that it had."""
-    path = Path(task.path)
-    return path.is_file() and path.stat().st_size == shard_bytes(result)
-
-
-def _result_path(task: ShardTask) -> Path:
+def _state_path(task: ShardTask) -> Path:
     path = Path(task.path)
     return path.parent / STATE_NAME / f"{path.name}.json"
 
 
-def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
+def _is_whole(task: ShardTask, outcomes: Outcomes) -> bool:
+    """Whether a shard is there, of the size that it should have."""
+    path = Path(task.path)
+    return path.is_file() and path.stat().st_size == sum(_lengths(task, outcomes))
+
+
+def _lengths(task: ShardTask, outcomes: Outcomes) -> list[int]:
+    """The bytes of the records of a shard."""
+    found = [outcomes[clip.clip_id] for clip in task.clips]
+    return [record[1] for record in found if not isinstance(record, str)]
+
+
+def _rejected(plan: Plan, outcomes: Outcomes) -> tuple[tuple[Clip, str], ...]:
+    return tuple(
+        (clip, outcome)
+        for task in plan.shards
+        for clip in task.clips
+        if isinstance(outcome := outcomes[clip.clip_id], str)
+    )
+
+
+def _outcomes_of(plan: Plan, index: Index) -> Outcomes:
+    """What became of the clips of a finished directory."""
+    outcomes = {clip.clip_id: "not packed" for clip in plan.manifest.clips}
+    rejected = Path(plan.settings.output, REJECTED_NAME)
+    if rejected.is_file():
+        for row in read_csv(rejected, ("clip_id", "reason")):
+            outcomes[row["clip_id"]] = row["reason"]
+    records = np.stack([index.offset, index.length, index.checksum], axis=1).tolist()
+    ids = (clip_id.decode() for clip_id in index.clip_ids.tolist())
+    return outcomes | dict(zip(ids, records, strict=True))
+
+
+def _may_gain(task: ShardTask, outcomes: Outcomes, retry_rejected: bool) -> bool:
+    """Whether a shard is lost, or holds less than it could by now."""
+    if not _is_whole(task, outcomes):
+        return True
+    packed = Path(task.path).stat().st_mtime
+    rejected = [clip for clip in task.clips if isinstance(outcomes[clip.clip_id], str)]
+    return retry_rejected and any(
+        outcomes[clip.clip_id] == "missing" or audio.stat().st_mtime > packed
+        for clip in rejected
+        if (audio := Path(clip.path)).is_file()
+    )
+
+
+def _finish(plan: Plan, outcomes: Outcomes) -> Index:
     """Writes the lists, the index and, last, `dataset.json`."""
     settings, output = plan.settings, Path(plan.settings.output)
-    packed, places = [], []
-    for number, (task, result) in enumerate(zip(plan.shards, results, strict=True)):
-        for clip in task.clips:
-            if not isinstance(record := result[clip.clip_id], str):
-                packed.append(clip)
-                places.append((number, *record))
-    rejected = _rejected(plan, results)
+    rejected = _rejected(plan, outcomes)
     rows = ((clip.clip_id, Path(clip.path).name, reason) for clip, reason in rejected)
     write_csv(output / REJECTED_NAME, ("clip_id", "filename", "reason"), rows)
+    clips = [clip for task in plan.shards for clip in task.clips]
+    packed = [clip for clip in clips if not isinstance(outcomes[clip.clip_id], str)]
     if not packed:
         for task in plan.shards:
             Path(task.path).unlink(missing_ok=True)
@@ -246,8 +281,7 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
             f"{_listed(Counter(reason for _, reason in rejected))}; is {settings.audio} "
             f"the right audio folder? See {output / REJECTED_NAME}"
         )
-    classes = plan.manifest.classes
-    clips = Counter(number for number, *_ in places)
+    classes, lengths = plan.manifest.classes, [_lengths(task, outcomes) for task in plan.shards]
     info = DatasetInfo(
         split=settings.split,
         sample_rate=settings.sample_rate,
@@ -258,117 +292,65 @@ def _finish(plan: Plan, results: Sequence[ShardResult]) -> PackReport:
         num_clips=len(packed),
         clips_per_shard=settings.clips_per_shard,
         shards=tuple(
-            ShardInfo(Path(task.path).name, clips[number], shard_bytes(result))
-            for number, (task, result) in enumerate(zip(plan.shards, results, strict=True))
+            ShardInfo(Path(task.path).name, len(records), sum(records))
+            for task, records in zip(plan.shards, lengths, strict=True)
         ),
         source=settings.source,
         plan=plan.digest,
     )
-    shard, offset, length, checksum = np.array(places).T
+    offset, length, checksum = np.array([outcomes[clip.clip_id] for clip in packed]).T
     index = Index.make(
         info,
         output,
         clip_ids=np.array([clip.clip_id.encode() for clip in packed]),
-        shard=shard,
+        shard=np.repeat(np.arange(len(lengths)), list(map(len, lengths))),
         offset=offset,
         length=length,
         checksum=checksum,
-        labels=np.array([label for clip in packed for label in clip.labels], np.int64),
+        labels=_labels(packed),
         label_counts=np.array([len(clip.labels) for clip in packed]),
     )
-    # By class: clips that are listed, packed, without a file, and refused.
-    missing = [clip for clip, reason in rejected if reason == "missing"]
-    refused = [clip for clip, reason in rejected if reason != "missing"]
-    counts = [
-        np.bincount([k for clip in part for k in clip.labels], minlength=info.num_classes).tolist()
-        for part in (plan.manifest.clips, packed, missing, refused)
-    ]
-    ids = info.class_ids or ("",) * info.num_classes
-    rows = zip(range(info.num_classes), ids, info.classes, *counts, strict=True)
-    columns = ("index", "mid", "display_name", "listed", "packed", "missing", "refused")
-    write_csv(output / MISSING_NAME, columns, rows)
-    return _report(plan, index.save(), rejected)
+    parts = {
+        "listed": clips,
+        "packed": packed,
+        "missing": [clip for clip, reason in rejected if reason == "missing"],
+        "refused": [clip for clip, reason in rejected if reason != "missing"],
+    }
+    counts = [np.bincount(_labels(part), minlength=index.num_classes) for part in parts.values()]
+    numbers, mids = range(index.num_classes), classes.ids or [""] * index.num_classes
+    rows = zip(numbers, mids, classes.names, *(count.tolist() for count in counts), strict=True)
+    write_csv(output / MISSING_NAME, ("index", "mid", "display_name", *parts), rows)
+    return index.save()
 
 
-def _report(plan: Plan, index: Index, rejected: tuple, new: bool = True) -> PackReport:
-    output, excluded = Path(plan.settings.output), plan.manifest.excluded
-    return PackReport(index.info, output, index.class_counts, rejected, excluded, new)
-
-
-def _rejected(plan: Plan, results: Sequence[ShardResult]) -> tuple[tuple[Clip, str], ...]:
-    return tuple(
-        (clip, result[clip.clip_id])
-        for task, result in zip(plan.shards, results, strict=True)
-        for clip in task.clips
-        if isinstance(result[clip.clip_id], str)
-    )
-
-
-def _results_of(plan: Plan, index: Index) -> list[ShardResult]:
-    """The results of the shards of a finished directory."""
-    rejected = Path(plan.settings.output, REJECTED_NAME)
-    reasons = {}
-    if rejected.is_file():
-        reasons = {
-            row["clip_id"]: row["reason"] for row in read_csv(rejected, ("clip_id", "reason"))
-        }
-    records = zip(
-        index.offset.tolist(), index.length.tolist(), index.checksum.tolist(), strict=True
-    )
-    places = dict(zip(index.clip_ids.tolist(), map(list, records), strict=True))
-    return [
-        {
-            clip.clip_id: places.get(clip.clip_id.encode())
-            or reasons.get(clip.clip_id, "not packed")
-            for clip in task.clips
-        }
-        for task in plan.shards
-    ]
-
-
-def _is_to_be_redone(task: ShardTask, result: ShardResult, retry_rejected: bool) -> bool:
-    """Whether a shard is lost, or holds less than it could by now."""
-    if not _is_whole(task, result):
-        return True
-    packed = Path(task.path).stat().st_mtime
-    rejected = [clip for clip in task.clips if isinstance(result[clip.clip_id], str)]
-    return retry_rejected and any(
-        result[clip.clip_id] == "missing" or audio.stat().st_mtime > packed
-        for clip in rejected
-        if (audio := Path(clip.path)).is_file()
-    )
+def _labels(clips: Iterable[Clip]) -> np.ndarray:
+    return np.array([label for clip in clips for label in clip.labels], np.int64)
 
 
 def pack_audioset(
-    root: str | os.PathLike,
-    settings: PackSettings,
-    *,
-    sets: tuple[str, ...] = (),
-    progress: bool = True,
-    runner: Runner | None = None,
-    retry_rejected: bool = False,
+    root: str | os.PathLike, settings: PackSettings, *, sets: tuple[str, ...] = (), **options
 ) -> dict[str, PackReport]:
     """Packs AudioSet as it lies on a disk, any part of it.
 
-    `root` holds the metadata files (`balanced_train_segments.csv` ..., or in `metadata/`). Of the
-    settings, which are for every set, `metadata`, `format` and `split` are filled in here; `audio`
-    is searched at any depth, and `output` is the folder of packed directories. `sets` defaults to
-    those of `balanced_train`, `unbalanced_train` and `eval` whose metadata are there; the rest is
-    as in `pack_clips`. Both training sets together make the view `full_train`.
+    Args:
+        root: holds the metadata files (`balanced_train_segments.csv` ..., or in `metadata/`).
+        settings: for every set; `metadata`, `format` and `split` are filled in here, `audio` is
+            searched at any depth, `output` is the folder of packed directories.
+        sets: of `balanced_train`, `unbalanced_train` and `eval`; default: those with metadata.
+        options: of `pack_clips`.
 
     Returns:
-        Reports by set. A set without any usable clip is left out, and an error if all are.
+        Reports by set, but for sets without any usable clip. Both training sets together make the
+        view `full_train`.
     """
     output = Path(settings.output)
     reports: dict[str, PackReport] = {}
     empty: list[NothingPackedError] = []
     for name, metadata in sets_of(Path(root), sets).items():
-        of_set = replace(
-            settings, metadata=metadata, format="audioset", split=name, output=output / name
-        )
+        changes = {"metadata": metadata, "format": "audioset", "split": name}
         try:
             reports[name] = pack_clips(
-                of_set, progress=progress, runner=runner, retry_rejected=retry_rejected
+                replace(settings, output=output / name, **changes), **options
             )
         except NothingPackedError as error:
             empty.append(error)

@@ -84,10 +84,7 @@ class PackSettings:
         shown="one for each processor",
     )
     clip_timeout: float = setting(
-        60.0,
-        "seconds after which a file that hangs the decoder is given up",
-        metavar="S",
-        above=0,
+        60.0, "seconds after which a file that hangs the decoder is given up", metavar="S", above=0
     )
 
     def __post_init__(self):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from tfrecords.shard import ShardResult, ShardTask, pack_shard
+from tfrecords.shard import Outcomes, ShardTask, pack_shard
 
 CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
 _POLL_SECONDS = 0.1
@@ -20,18 +20,12 @@ _POLL_SECONDS = 0.1
 
 def pack_shards(
     tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
-) -> Iterator[tuple[ShardTask, ShardResult]]:
-    """Packs shards; yields each one and its result as soon as it is written.
+) -> Iterator[tuple[ShardTask, Outcomes]]:
+    """Packs shards; yields each one and its outcomes as soon as it is written.
 
-    Args:
-        tasks: the shards to write.
-        workers: clips decoded at a time; 0: in this process, unprotected.
-        timeout: seconds after which a clip that is not decoded hangs.
-        done: called with the change in the number of clips done; negative when a shard whose
-            process died is begun again.
-
-    Raises:
-        OSError: a shard cannot be written.
+    So many `workers` decode a clip at a time, 0 for this process, unprotected; one that takes
+    longer than `timeout`, s, hangs. `done` is called with the change in the number of clips done,
+    negative when a shard whose process died is begun again. OSError if a shard cannot be written.
     """
     if not workers:
         for task in tasks:
@@ -70,7 +64,7 @@ class _Packer:
         if task:
             self._send(self._most_threads)
 
-    def result(self) -> ShardResult | None:
+    def result(self) -> Outcomes | None:
         """The result of the task, None while it is under way; an OSError as `pack_shard`."""
         begun, decoded = counts = tuple(self._counts)
         self._done(decoded - self._counted)

@@ -153,11 +153,7 @@ class RecordReader:
 def read_clips(
     index: Index, clips: np.ndarray, sample_rate: int | None = None, resample: str = "lowpass"
 ) -> np.ndarray:
-    """Reads clips by their numbers, at the stored rate (Hz) or a lower one: (n, samples) int16.
-
-    Raises:
-        ValueError: a record is missing or damaged; the message names its shard and clip.
-    """
+    """Reads clips by their numbers, at the stored rate (Hz) or a lower one: (n, samples) int16."""
     stored = index.info.sample_rate
     wanted = stored if sample_rate is None else sample_rate
     check_resample(stored, wanted, resample)

@@ -43,17 +43,9 @@ _ROUNDS = 6
 
 
 class Sampler:
-    """The clips of sample numbers.
+    """The clips of sample numbers, of `clips`, (n,) clip numbers, ascending.
 
-    Args:
-        index: of the packed directory.
-        clips: (n,) clip numbers, ascending, that may be sampled.
-        sampling: one of `SAMPLINGS`.
-        seed: any 64-bit integer.
-        batch_size: the length of the turns of `alternate`.
-
-    Raises:
-        TFRecordsError: there are no labels to balance.
+    `batch_size` is the length of the turns of `alternate`.
     """
 
     def __init__(
@@ -141,11 +133,8 @@ class Sampler:
 
 
 def permute(position: np.ndarray, size: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """The values, (n,) int64, of seeded permutations at positions in [0, size), (n,) int64.
-
-    `size`, (n,) int64, is the number of elements of each permutation, `key`, (n,) uint64, which it
-    is. For a fixed key and size the values are a bijection of the positions.
-    """
+    """The values of seeded permutations at positions, all (n,) int64; `key`, (n,) uint64, is the
+    seed. For a fixed key and size the values are a bijection of the positions in [0, size)."""
     values = np.empty_like(position)
     few = size <= _FEW
     if few.any():

@@ -20,9 +20,9 @@ from tfrecords.manifest import Clip
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# What became of a shard's clips, by their ids, in order: byte offset, length with framing and
-# CRC-32C of the record, or the reason why there is none.
-ShardResult = dict[str, list[int] | str]
+# What became of clips, by their ids: byte offset, length with framing and CRC-32C of the record,
+# or the reason why there is none.
+Outcomes = dict[str, list[int] | str]
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,11 @@ class ShardTask:
 
 def pack_shard(
     task: ShardTask, *, threads: int = 1, report: Callable[[str], None] = lambda event: None
-) -> ShardResult:
-    """Decodes the clips of one shard, `threads` at a time, and writes it.
+) -> Outcomes:
+    """Decodes the clips of one shard, `threads` at a time, and writes it, whole or not at all.
 
     `report` is called with "begun" before the file of a clip is touched, with 1 thread in the
     task's order, and with "decoded" when it was decoded or refused.
-
-    Raises:
-        OSError: the shard cannot be written; nothing is left of it.
     """
 
     def encode(clip: Clip) -> memoryview | str:
@@ -59,7 +56,7 @@ def pack_shard(
         report("decoded")
         return encoded
 
-    result: ShardResult = {}
+    outcomes: Outcomes = {}
     offset = 0
     with (
         atomic(task.path) as file,
@@ -67,21 +64,16 @@ def pack_shard(
     ):
         for clip, audio in zip(task.clips, encoded, strict=True):
             if isinstance(audio, str):
-                result[clip.clip_id] = audio
+                outcomes[clip.clip_id] = audio
                 continue
             front = schema.front(clip.clip_id.encode(), len(audio), clip.labels)
             checksum = crc32c.crc32c(audio, crc32c.crc32c(front))
             length = len(front) + len(audio)
             for part in (schema.header(length), front, audio, schema.footer(checksum)):
                 file.write(part)
-            result[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
+            outcomes[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
             offset += length + schema.RECORD_OVERHEAD
-    return result
-
-
-def shard_bytes(result: ShardResult) -> int:
-    """The size of a shard."""
-    return sum(record[1] for record in result.values() if not isinstance(record, str))
+    return outcomes
 
 
 def prefetch(
@@ -102,11 +94,7 @@ def prefetch(
 
 
 def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) -> np.ndarray:
-    """The start of an audio file, padded with zeros: (clip_samples,) int16, of which 1.0 is 32767.
-
-    Raises:
-        AudioError: missing, empty, truncated, not audio, or samples that are not finite.
-    """
+    """The start of an audio file, padded with zeros, (clip_samples,) int16; 1.0 is 32767."""
     clip = np.zeros(clip_samples, np.int16)
     with open_audio(path, sample_rate) as stream:
         samples = stream.read_int16(clip_samples)

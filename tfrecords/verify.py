@@ -29,16 +29,9 @@ def verify_directory(
     """Reads all of a packed directory, or of each in a folder of them, and compares sizes,
     checksums, records, ids, lengths, labels and counts.
 
-    Args:
-        report: called with each problem as it is found.
-        progress: whether commands show progress.
-        workers: shards read at a time.
-
     Returns:
-        One line per problem, naming the shard and, where there is one, the clip.
-
-    Raises:
-        TFRecordsError: it has no `dataset.json`.
+        One line a problem, which names the shard and, where there is one, the clip; `report` is
+        called with each as it is found.
     """
     problems = []
     for problem in _all_problems(directory, progress, workers):

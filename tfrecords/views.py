@@ -35,9 +35,6 @@ def make_view(
         split: a name; default: that of `output`.
         exclude, fraction: as in `tfrecords.dataset`.
         renew: make a view anew that is there, of directories that have changed or unfinished.
-
-    Raises:
-        TFRecordsError: directories that do not fit together, or an output that is not empty.
     """
     if not directories:
         raise TFRecordsError("expected at least one packed directory to make a view of")

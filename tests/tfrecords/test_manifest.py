@@ -50,7 +50,6 @@ def touch(path: Path) -> str:
 
 def test_esc50_orders_classes_by_target_over_the_whole_file(tmp_path):
     manifest = read(tmp_path, ESC50, folds=("1", "2"))
-    assert manifest.format == "esc50"
     assert manifest.classes.names == ("dog", "fire", "chainsaw")
     found = [(clip.clip_id, clip.labels) for clip in manifest.clips]
     assert found == [("1-a.ogg", (2,)), ("1-b.ogg", (0,)), ("2-c.ogg", (0,))]
@@ -63,7 +62,6 @@ def test_esc50_orders_classes_by_target_over_the_whole_file(tmp_path):
 def test_audioset_ids_mids_and_extensions(tmp_path):
     path = touch(tmp_path / "audio" / "part00" / "Y_A1b2C3d4E5.flac")
     manifest = read(tmp_path, AUDIOSET)
-    assert manifest.format == "audioset"
     assert len(manifest.classes.names) == len(manifest.classes.ids) == 527
     first, second = manifest.clips
     assert first.clip_id == "--PJHxphWEs"
@@ -78,7 +76,6 @@ def test_audioset_ids_mids_and_extensions(tmp_path):
 
 def test_plain_csv(tmp_path):
     manifest = read(tmp_path, "filename,labels\nx.wav,dog; cat\nsub/y.wav,\n#1.wav,cat;cat\n")
-    assert manifest.format == "csv"
     assert manifest.classes.names == ("cat", "dog")
     assert [clip.labels for clip in manifest.clips] == [(0, 1), (), (0,)]
     assert [clip.clip_id for clip in manifest.clips] == ["x.wav", "sub/y.wav", "#1.wav"]
