@@ -61,14 +61,13 @@ def whole_against_windows(names: list[str], audio: Path | None) -> None:
         panns_tf.load_torch_state(network, reference_state(name, 0))
         model = InferenceModel(network)
         sound = minute[: round(WHOLE_SECONDS * model.sample_rate)]
-        encoder, segments = model.streaming_encoder(), []
-        for found in (encoder.feed(sound), encoder.finish()):
-            segments += [local["segments"] for local in found if "segments" in local]
-        joined = encoder.pool.outputs()
+        encoder = model.streaming_encoder()
+        parts = [*encoder.feed(sound), *encoder.finish()]
+        joined = model.pool(parts)
         whole = network(sound[None], training=False)
         whole = {key: np.asarray(value)[0] for key, value in whole.items()}
         if "segmentwise_output" in whole:
-            joined["segmentwise_output"] = np.concatenate(segments)
+            joined["segmentwise_output"] = np.concatenate([part["segments"] for part in parts])
         apart = {key: np.abs(value - whole[key]).max() for key, value in joined.items()}
         apart["embedding"] /= np.abs(whole["embedding"]).max()
         rows.append((name, *(f"{apart[key]:.1e}" if key in apart else "" for key in OUTPUTS)))

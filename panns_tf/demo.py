@@ -111,8 +111,7 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
             message = one_line(error).replace(path, Path(path).name)
             raise gradio.Error(message, print_exception=False) from error
         events, picture = result.detection.events, io.BytesIO()
-        scores, labels = result.scores, tagger.labels
-        draw_recording(picture, result.spectrogram, scores, step, events, labels, top=TOP)
+        draw_recording(picture, result, step, tagger.labels, top=TOP)
         rows = [[f"{e.onset:.2f}", f"{e.offset:.2f}", e.label, f"{e.score:.3f}"] for e in events]
         return {tag.label: tag.score for tag in tags}, Image.open(picture), rows
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from panns_tf.config import Frontend
-from panns_tf.inference.fold import FoldedLayers, folded_graph
+from panns_tf.inference.model import FoldedLayers, folded
 from panns_tf.layers.log_mel import SMALLEST_POWER, LogMel, analysis_window, mel_matrix
 from panns_tf.layers.shapes import larger
 from panns_tf.models.network import Network, copy_network
@@ -25,9 +25,9 @@ def portable(network: Network) -> keras.Model:
 
     Returns:
         A functional model with the inputs and outputs of the network, see
-        `panns_tf.inference.fold.folded`; its log-mel is a `ConvolvedLogMel`.
+        `panns_tf.inference.model.folded`; its log-mel is a `ConvolvedLogMel`.
     """
-    return keras.Model(*folded_graph(network, PortableLayers(network)), name=network.name)
+    return folded(network, PortableLayers(network))
 
 
 def in_float16(network: Network) -> Network:

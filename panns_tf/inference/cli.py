@@ -1,32 +1,26 @@
 """The commands tag, detect and embed."""
 
 import argparse
-import contextlib
-import dataclasses
 import logging
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from panns_tf.inference.events import EventSettings
-from panns_tf.inference.output import (
-    TABLES,
-    VECTORS,
-    Output,
-    check_vectors,
-    partial_path,
-    place_of,
-)
-from panns_tf.inference.results import TagSettings
+from panns_tf.inference.output import TABLES, VECTORS, OutputSettings, open_results
+from panns_tf.inference.results import Detection, TagSettings
+from panns_tf.run import find_model
 from panns_tf.windows import Windows
-from tfrecords.files import check_output_file, check_output_folder, write_atomic
+from tfrecords.files import check_output_folder, write_atomic
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
 from tfrecords.progress import logger
 
 DETECTION_MODEL = "Cnn14_DecisionLevelMax"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ModelSettings:
     """Which network, and how it computes."""
 
@@ -35,8 +29,8 @@ class ModelSettings:
         "a network's name, a run directory, a .keras or a .pth file",
         shown="the published Cnn14, downloaded once",
     )
-    weights: str | None = setting(
-        None,
+    weights: str = setting(
+        "audioset",
         "with a network's name: its weights, a .pth or .keras file",
         metavar="FILE",
         shown="the published ones",
@@ -51,35 +45,13 @@ class ModelSettings:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def arguments(self) -> dict:
-        """For `AudioTagger` and `SoundEventDetector`."""
-        return {**dataclasses.asdict(self), "weights": self.weights or "audioset"}
-
     def identity(self) -> dict:
         """What tells the network from another, for settings of unfinished results."""
         identity = {"model": self.model, "weights": self.weights, "precision": self.precision}
-        for name in ("model", "weights"):
-            path = Path(identity[name] or "")
-            for place in (path, path / "final.keras", path / "best.keras"):
-                with contextlib.suppress(OSError):
-                    identity[f"{name}_{place.name}"] = place.stat().st_mtime_ns
+        for path in (find_model(self.model), Path(self.weights)):
+            if path.is_file():
+                identity[path.name] = path.stat().st_mtime_ns
         return identity
-
-
-@dataclasses.dataclass(frozen=True)
-class OutputSettings:
-    """Where results go."""
-
-    output: Path | None = setting(
-        None,
-        "write results to FILE; a command that was killed goes on when it is repeated",
-        metavar="FILE",
-    )
-    force: bool = setting(False, "replace an existing FILE, begin anew", shown="")
-    workers: int = setting(2, "threads that read recordings", metavar="N", minimum=1, maximum=64)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def add_tag_flags(parser: argparse.ArgumentParser) -> None:
@@ -101,52 +73,38 @@ status 1; the others are tagged."""
 
 def run_tag(args: argparse.Namespace) -> int:
     """Runs ``tag``."""
-    shown = TagSettings(**given_settings(args, TagSettings))
-    where, model, windows = _shared_settings(args, TABLES)
+    shown, windows, where, model = _settings(
+        args, TagSettings, Windows, OutputSettings, ModelSettings
+    )
+    where.check(TABLES)
     quiet_tensorflow()
     from panns_tf.inference.tagger import AudioTagger, taggings
 
-    tagger = AudioTagger(**model.arguments())
-
-    def result(prediction) -> tuple:
-        found = taggings(prediction, tagger.labels, shown, windows.window)
-        row = found[0].as_dict()
-        if windows.window is not None:
-            parts = [{"start": tagging.start, **tagging.as_dict()} for tagging in found]
-            row = {"file": row["file"], "windows": parts}
-            for part in parts:
-                del part["file"]
-        return row, _tag_text(prediction, found), None
-
-    columns = ["file", "start", "seconds", "label", "score"]
-    if windows.window is None:
-        columns.remove("start")
-    identity = _identity("tag", model, shown, windows)
-    output = Output(where.output, identity, where.force, args.form, columns, _tag_rows)
-    return _predict_all(args, where, windows, tagger, output, result)
+    tagger = AudioTagger(**asdict(model))
+    start = ("start",) if windows.window else ()
+    columns = ("file", *start, "seconds", "label", "score")
+    settings = {"command": "tag", **model.identity(), **asdict(shown), **asdict(windows)}
+    with open_results(where, args.form, settings, columns) as results:
+        size_and_hop = windows.samples(tagger.sample_rate)
+        for recording in _each(args, where, results, tagger.predict_each, windows=size_and_hop):
+            found = taggings(recording, tagger.labels, shown, windows.window)
+            row = found[0].as_dict()
+            if windows.window:
+                row = {"file": row["file"], "windows": [part.window_dict() for part in found]}
+            results.add(row, _tag_text(recording, found))
+    return results.status()
 
 
-def _predict_all(args, where, windows: Windows, tagger, output: Output, result) -> int:
-    size_and_hop = windows.samples(tagger.sample_rate)
-    return output.run(
-        recordings_of(args.paths),
-        lambda sources: tagger.predict_each(sources, workers=where.workers, windows=size_and_hop),
-        result,
-    )
+def _each(args, where: OutputSettings, results, predict, **settings) -> Iterator:
+    """The recordings of a command that can be read, with what the network gives."""
+    sources = results.missing(recordings_of(args.paths))
+    return results.readable(predict(sources, workers=where.workers, **settings))
 
 
-def _tag_rows(row: dict) -> list[dict]:
-    return [
-        {"file": row["file"], "start": part.get("start", 0.0), "seconds": part["seconds"], **tag}
-        for part in row.get("windows", [row])
-        for tag in part["tags"]
-    ]
-
-
-def _tag_text(prediction, taggings: list) -> str:
-    lines = [f"{prediction.name} ({prediction.seconds:.2f} s)"]
+def _tag_text(recording, taggings: list) -> str:
+    lines = [f"{recording.name} ({recording.seconds:.2f} s)"]
     for tagging in taggings:
-        if prediction.starts is not None:
+        if recording.starts is not None:
             lines.append(f"  {tagging.start:.2f} s to {tagging.start + tagging.seconds:.2f} s")
         lines += [f"  {tag.score:.3f}  {tag.label}" for tag in tagging.tags]
         if not tagging.tags:
@@ -167,36 +125,28 @@ Files that cannot be read give an error of one line and exit status 1."""
   panns-tf embed 'archive/**/*.flac' --model Cnn14_16k --output archive.parquet
   panns-tf embed day.wav --window 10 --output day.npy
   panns-tf embed bark.wav --json"""
-    _add_shared_flags(parser, VECTORS, forms=("json",))
+    _add_shared_flags(parser, VECTORS)
 
 
 def run_embed(args: argparse.Namespace) -> int:
     """Runs ``embed``."""
-    where, model, windows = _shared_settings(args, VECTORS)
+    windows, where, model = _settings(args, Windows, OutputSettings, ModelSettings)
+    where.check(VECTORS)
     if where.output is None and args.form != "json":
         raise ValueError("embed needs --output FILE, .npy, .npz or .parquet; or --json")
-    if where.output is not None:
-        check_vectors(where.output)
-        if where.output.suffix == ".npy":
-            # A killed command may have written the table alone.
-            begun = partial_path(where.output).exists()
-            check_output_file(where.output.with_suffix(".csv"), force=where.force or begun)
     quiet_tensorflow()
     from panns_tf.inference.tagger import AudioTagger, embedding
 
-    tagger = AudioTagger(**model.arguments())
-
-    def result(prediction) -> tuple:
-        found = embedding(prediction)
-        if where.output is None:
-            return found.as_dict(), "", None
-        starts = prediction.starts or (0.0,)
-        row = {"file": prediction.file, "seconds": prediction.seconds, "starts": starts}
-        return row, "", found.vector
-
-    identity, width = _identity("embed", model, windows), tagger.model.embedding_size
-    output = Output(where.output, identity, where.force, "json", width=width)
-    return _predict_all(args, where, windows, tagger, output, result)
+    tagger = AudioTagger(**asdict(model))
+    settings = {"command": "embed", **model.identity(), **asdict(windows)}
+    width = tagger.model.embedding_size
+    with open_results(where, args.form, settings, width=width) as results:
+        size_and_hop = windows.samples(tagger.sample_rate)
+        for recording in _each(args, where, results, tagger.predict_each, windows=size_and_hop):
+            found = embedding(recording)
+            as_array = {"embedding": found.vector} if where.output else {}
+            results.add({**found.as_dict(), **as_array})
+    return results.status()
 
 
 def add_detect_flags(parser: argparse.ArgumentParser) -> None:
@@ -235,52 +185,45 @@ that cannot be read give an error of one line and exit status 1."""
 
 def run_detect(args: argparse.Namespace) -> int:
     """Runs ``detect``."""
-    events = EventSettings(**given_settings(args, EventSettings))
     args.model = getattr(args, "model", DETECTION_MODEL)
-    where, model, windows = _shared_settings(args, TABLES, hop_alone=True)
+    events, where, model = _settings(args, EventSettings, OutputSettings, ModelSettings)
+    where.check(TABLES)
+    window, hop = getattr(args, "window", None), getattr(args, "hop", None)
     for flag, folder in (("--audacity", args.audacity), ("--plot", args.plot)):
         if folder is not None:
             check_output_folder(folder, flag)
     quiet_tensorflow()
     from panns_tf.inference.detector import SoundEventDetector
+    from panns_tf.inference.plot import draw_recording
 
-    detector = SoundEventDetector(**model.arguments(), window=windows[0], hop=windows[1])
-    if detector.windowed and windows[0] is None:
+    detector = SoundEventDetector(**asdict(model), window=window, hop=hop)
+    if detector.windowed and window is None:
         logger.warning(
             f"note: {detector.model.arch.name} has no framewise output; it is run on windows of "
             f"{detector.window:g} s every {detector.hop:g} s (--window, --hop). Networks that have "
             "it: Cnn14_DecisionLevelMax, Cnn14_DecisionLevelAvg, Cnn14_DecisionLevelAtt"
         )
-
-    def result(recording) -> tuple:
-        found = recording.detection
-        if args.audacity is not None:
-            place = place_of(recording.source, args.paths, args.audacity, ".txt")
-            _write_labels(place, found.to_audacity(), where.force)
-        if args.plot is not None:
-            _draw(args, recording, detector, events.high)
-        return found.as_dict(), _event_text(recording.name, found), None
-
-    pictures = {"audacity": str(args.audacity), "plot": str(args.plot), "dark": args.dark}
-    settings = {"window": windows[0], "hop": windows[1], **pictures}
-    output = Output(
-        where.output,
-        {**_identity("detect", model, events), **settings},
-        where.force,
-        args.form,
-        ("file", "onset", "offset", "label", "score"),
-        lambda row: [{"file": row["file"], **event} for event in row["events"]],
-    )
-    return output.run(
-        recordings_of(args.paths),
-        lambda sources: detector.detect_each(
-            sources,
-            settings=events,
-            for_pictures=args.plot is not None,
-            workers=where.workers,
-        ),
-        result,
-    )
+    settings = {"command": "detect", **model.identity(), **asdict(events), "window": window}
+    settings |= {"hop": hop, "dark": args.dark, "plot": str(args.plot)}
+    settings["audacity"] = str(args.audacity)
+    wanted = {"settings": events, "for_pictures": args.plot is not None}
+    with open_results(where, args.form, settings, Detection.columns) as results:
+        for recording in _each(args, where, results, detector.detect_each, **wanted):
+            found = recording.detection
+            if args.audacity is not None:
+                place = place_of(recording.source, args.paths, args.audacity, ".txt")
+                _write_labels(place, found.to_audacity(), where.force)
+            if args.plot is not None:
+                draw_recording(
+                    place_of(recording.source, args.paths, args.plot, ".png"),
+                    recording,
+                    detector.step_seconds,
+                    detector.labels,
+                    title=Path(recording.name).name,
+                    dark=args.dark,
+                )
+            results.add(found.as_dict(), _event_text(recording.name, found))
+    return results.status()
 
 
 def _event_text(name: str, detection) -> str:
@@ -300,41 +243,36 @@ def _write_labels(place: Path, text: str, force: bool) -> None:
     write_atomic(place, text)
 
 
-def _draw(args: argparse.Namespace, recording, detector, threshold: float) -> None:
-    from panns_tf.inference.plot import draw_recording
+def place_of(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
+    """The file of a recording in a folder of results, laid out as the recordings are.
 
-    draw_recording(
-        place_of(recording.source, args.paths, args.plot, ".png"),
-        recording.spectrogram,
-        recording.scores,
-        detector.step_seconds,
-        recording.detection.events,
-        detector.labels,
-        title=Path(recording.name).name,
-        dark=args.dark,
-        threshold=threshold,
-    )
+    The folder, which is made, stands for what all ``paths`` have in common.
+    """
+    below = "stdin"
+    if isinstance(source, str | os.PathLike):
+        roots = []
+        for path in map(Path, paths):
+            fixed = path.absolute()
+            while not fixed.is_dir():  # a file or a pattern
+                fixed = fixed.parent
+            roots.append(os.path.normpath(fixed))
+        below = os.path.relpath(os.path.abspath(source), os.path.commonpath(roots))  # noqa: PTH100
+    place = folder / f"{below}{suffix}"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
 
 
-def _add_shared_flags(
-    parser: argparse.ArgumentParser,
-    suffixes: tuple[str, ...],
-    forms: tuple[str, ...] = ("json", "csv"),
-    **defaults: str,
-) -> None:
+def _add_shared_flags(parser, suffixes: tuple[str, ...], **defaults: str) -> None:
     """Adds the flags that all commands have; ``defaults`` are stated in ``--help``."""
-    defaults = {
-        "window": "the whole recording",
-        "output": f"printed; FILE ends in {', '.join(suffixes)}",
-        **defaults,
-    }
-    add_paths(parser, forms)
+    output = f"printed; FILE ends in {', '.join(suffixes)}"
+    defaults = {"window": "the whole recording", "output": output, **defaults}
+    add_paths(parser, tables=suffixes == TABLES)
     add_flags(parser, Windows, names=("window", "hop"), defaults=defaults)
     add_flags(parser, OutputSettings, defaults=defaults)
     add_flags(parser, ModelSettings, defaults=defaults)
 
 
-def add_paths(parser: argparse.ArgumentParser, forms: tuple[str, ...] = ("json", "csv")) -> None:
+def add_paths(parser: argparse.ArgumentParser, tables: bool = True) -> None:
     """Adds the recordings and how results are printed."""
     parser.add_argument(
         "paths",
@@ -344,32 +282,14 @@ def add_paths(parser: argparse.ArgumentParser, forms: tuple[str, ...] = ("json",
         "which is read to its end first",
     )
     printed = parser.add_mutually_exclusive_group()
-    helps = {"json": "print an object a line", "csv": "print a table"}
-    for form in forms:
-        printed.add_argument(
-            f"--{form}", dest="form", action="store_const", const=form, help=helps[form]
-        )
-    parser.set_defaults(form="text")
+    form = {"dest": "form", "action": "store_const", "default": "text"}
+    printed.add_argument("--json", const="json", help="print an object a line", **form)
+    if tables:
+        printed.add_argument("--csv", const="csv", help="print a table", **form)
 
 
-def _shared_settings(args: argparse.Namespace, suffixes: tuple[str, ...], hop_alone: bool = False):
-    """The settings that all commands have; with ``hop_alone`` windows as they were given."""
-    where = OutputSettings(**given_settings(args, OutputSettings))
-    if where.output is not None:
-        check_output_file(where.output, force=where.force, suffixes=suffixes)
-    model = ModelSettings(**given_settings(args, ModelSettings))
-    given = given_settings(args, Windows)
-    if hop_alone:
-        return where, model, (given.get("window"), given.get("hop"))
-    return where, model, Windows(**given)
-
-
-def _identity(command: str, model: ModelSettings, *settings) -> dict:
-    """What decides results, so that those of a killed command are not mixed with others."""
-    identity = {"command": command, **model.identity()}
-    for each in settings:
-        identity |= dataclasses.asdict(each)
-    return identity
+def _settings(args: argparse.Namespace, *classes: type) -> list:
+    return [settings(**given_settings(args, settings)) for settings in classes]
 
 
 def quiet_tensorflow() -> None:
@@ -381,15 +301,14 @@ def quiet_tensorflow() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def recordings_of(paths: Iterable[str]) -> Iterator:
+def recordings_of(paths: Sequence[str]) -> Iterator:
     """Yields the files that paths name, and standard input for ``-``."""
     from tfrecords.search import find_audio
 
-    paths = list(paths)
-    if "-" in paths:
+    named = [path for path in paths if path != "-"]
+    if len(named) < len(paths):
         if sys.stdin is None:
             raise ValueError("- stands for standard input, which is closed")
         yield sys.stdin.buffer
-    named = [path for path in paths if path != "-"]
     if named:
         yield from find_audio(named)

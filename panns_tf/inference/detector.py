@@ -1,41 +1,24 @@
 """Sound events with their times, in recordings of any length."""
 
-import dataclasses
-import functools
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.batching import Recording, batched, read_ahead
-from panns_tf.inference.events import EventFinder, EventSettings
+from panns_tf.inference.events import EventFinder, EventSettings, in_order
 from panns_tf.inference.loading import load_network
+from panns_tf.inference.long_audio import StreamingEncoder, WindowPredictor
 from panns_tf.inference.model import InferenceModel
 from panns_tf.inference.plot import Spectrogram
-from panns_tf.inference.results import Detection, Event
-from panns_tf.inference.tagger import one_or_each
-from panns_tf.models.heads import frames_per_segment
+from panns_tf.inference.results import Detection
+from panns_tf.inference.tagger import Recording, raised, read_ahead, sources_of
 from panns_tf.models.network import Network
-from panns_tf.windows import WindowCutter, Windows
+from panns_tf.windows import Windows
 from tfrecords.audio import AudioError
 
 #: Seconds, of networks without framewise output; another window has a hop of a fifth of it.
 WINDOW, HOP = 2.5, 0.5
-
-
-@dataclasses.dataclass(eq=False)
-class DetectedRecording(Recording):
-    """A recording and its events.
-
-    Attributes:
-        detection: None if there was an error.
-        spectrogram, scores: for a picture, if they were asked for: the log-mel spectrogram and
-            the probabilities (steps, classes).
-    """
-
-    detection: Detection | None = None
-    spectrogram: Spectrogram | None = None
-    scores: np.ndarray | None = None
 
 
 class SoundEventDetector:
@@ -82,15 +65,14 @@ class SoundEventDetector:
         network = model if isinstance(model, Network) else load_network(model, weights)
         self.model = InferenceModel(network, precision, batch_size)
         self.labels, self.sample_rate = self.model.labels, self.model.sample_rate
-        has_segments = self.model.arch.is_decision_level
-        if window is None and hop is not None and has_segments:
+        self.windowed = window is not None or not self.model.arch.is_decision_level
+        if hop is not None and not self.windowed:
             raise ValueError(f"--hop {hop:g} needs a --window that it moves")
-        self.windowed = window is not None or not has_segments
         self.window = WINDOW if window is None else window
         self.hop = self.window * HOP / WINDOW if hop is None else hop
         if self.windowed:
             Windows(self.window, self.hop)  # checks them
-        self.step_seconds = self.new_scores().step_seconds
+        self.step_seconds = self.new_scores().step / self.sample_rate
 
     def detect(
         self,
@@ -113,10 +95,10 @@ class SoundEventDetector:
             AudioError: if a recording cannot be read.
             ValueError: for classes that there are not.
         """
-        detect = functools.partial(
-            self.detect_each, rate=rate, settings=settings, keep_frames=keep_frames
-        )
-        return one_or_each(source, detect, lambda recording: recording.detection)
+        sources, many = sources_of(source)
+        recordings = self.detect_each(sources, rate, settings, keep_frames=keep_frames)
+        results = [recording.detection for recording in raised(recordings)]
+        return results if many else results[0]
 
     def detect_each(
         self,
@@ -127,21 +109,15 @@ class SoundEventDetector:
         keep_frames: bool = False,
         for_pictures: bool = False,
         workers: int = 2,
-    ) -> Iterator[DetectedRecording]:
-        """Finds the events of recordings one by one; one that cannot be read ends nothing.
+    ) -> Iterator[Recording]:
+        """Yields recordings with their ``detection``, or with their error.
 
-        Args:
-            sources: paths and whatever else `detect` takes.
-            rate, settings, keep_frames: as for `detect`.
-            for_pictures: whether results have ``spectrogram`` and ``scores``.
-            workers: threads that read ahead.
+        Arguments as for `detect`. ``for_pictures``: with their ``spectrogram`` and, of
+        ``outputs``, the ``scores`` (steps, classes). ``workers``: threads that read ahead.
         """
         settings = settings or EventSettings()
         EventFinder(self.labels, settings, self.step_seconds)  # checks the classes
-        recordings = read_ahead(
-            sources, self.sample_rate, DetectedRecording, rate=rate, workers=workers
-        )
-        for recording in recordings:
+        for recording in read_ahead(sources, self.sample_rate, rate=rate, workers=workers):
             if recording.error is None:
                 try:
                     if for_pictures:
@@ -151,145 +127,79 @@ class SoundEventDetector:
                     recording.error = error
             yield recording
 
-    def new_scores(self, latency: float | None = None) -> "SegmentScores | WindowScores":
-        """Returns what gives the probabilities of one recording.
+    def new_scores(self, latency: float | None = None) -> "StepScores":
+        """What gives the probabilities of one recording, or of a stream with its latency."""
+        classes = len(self.labels)
+        if not self.windowed:
+            return StepScores(self.model.streaming_encoder(latency), "segments", classes)
+        size, hop = Windows(self.window, self.hop).samples(self.sample_rate)
+        # One by one in a stream, so that its blocks change nothing, not even rounding.
+        windows = WindowPredictor(self.model, size, hop, None if latency is None else 1)
+        return StepScores(windows, "clipwise_output", classes, round((size / hop - 1) / 2))
 
-        Args:
-            latency: of a stream, in seconds; None for a recording that is there.
-        """
-        if self.windowed:
-            # One by one in a stream, so that its blocks change nothing, not even rounding.
-            batch_size = None if latency is None else 1
-            return WindowScores(self.model, Windows(self.window, self.hop), batch_size)
-        return SegmentScores(self.model, latency)
-
-    def _detect(
-        self, recording: DetectedRecording, settings: EventSettings, keep_frames: bool
-    ) -> None:
-        scores = self.new_scores()
-        finder = EventFinder(self.labels, settings, scores.step_seconds)
-        events: list[Event] = []
-        kept: list[np.ndarray] = []
-
-        def take(rows: np.ndarray) -> None:
-            events.extend(finder.feed(rows))
+    def _detect(self, recording: Recording, settings: EventSettings, keep_frames: bool) -> None:
+        scores, events, kept = self.new_scores(), [], []
+        finder = EventFinder(self.labels, settings, self.step_seconds)
+        for block in itertools.chain(recording.blocks(), [None]):
+            rows = scores.finish() if block is None else scores.feed(block)
+            events += finder.feed(rows)
             if keep_frames or recording.spectrogram is not None:
                 kept.append(rows)
-
-        for block in recording.blocks():
-            if recording.spectrogram is not None:
+            if recording.spectrogram is not None and block is not None:
                 recording.spectrogram.feed(block)
-            take(scores.feed(block))
-        take(scores.finish())
         recording.seconds = seconds = scores.samples / self.sample_rate
-        events.extend(finder.finish(seconds))
-        events.sort(key=lambda event: (event.onset, event.offset, event.label))
-        recording.scores = np.concatenate(kept) if kept else None
-        frames = scores.frames(recording.scores) if keep_frames else None
-        recording.detection = Detection(
-            recording.file, seconds, tuple(events), frames, scores.frame_seconds
-        )
+        events += finder.finish(seconds)
+        if kept:
+            recording.outputs["scores"] = np.concatenate(kept)
+        frames = recording.outputs["scores"] if keep_frames else None
+        frame = scores.step
+        if not self.windowed:
+            frame = self.model.arch.frontend.hop_size
+            if keep_frames:
+                steps = np.arange(1 + scores.samples // frame) // (scores.step // frame)
+                frames = frames[np.minimum(steps, len(frames) - 1)]
+        found = tuple(in_order(events)), frames, frame / self.sample_rate
+        recording.detection = Detection(recording.file, seconds, *found)
 
 
-class SegmentScores:
-    """Probabilities of the segments of a decision-level network, while a recording comes in.
+class StepScores:
+    """Probabilities over time, while the samples of a recording come in.
 
-    The last segment stands for the frames after it too, as in the reference.
-
-    Attributes:
-        samples: that came so far.
-        step_seconds: from one row to the next.
-        frame_seconds: from one row of `frames` to the next.
-        latency: seconds, at most, from a sample to the row of its step.
+    They are the output ``name`` of a decision-level network's segments, or of windows, each of
+    which stands for the hop in its middle, ``lead`` hops after its start. The first and the last
+    stand for what is before and after them, too.
     """
 
-    def __init__(self, model: InferenceModel, latency: float | None = None):
-        arch = model.arch
-        self._encoder = model.streaming_encoder(latency)
-        self._none = np.zeros((0, model.network.num_classes), np.float32)
-        self._hop, self._frames = arch.frontend.hop_size, frames_per_segment(arch)
-        self._last: np.ndarray | None = None
-        self._rows = 0
-        self.step_seconds = self._frames * self._hop / model.sample_rate
-        self.frame_seconds = self._hop / model.sample_rate
-        self.latency = self._encoder.latency
+    def __init__(
+        self, engine: StreamingEncoder | WindowPredictor, name: str, classes: int, lead: int = 0
+    ):
+        self._engine, self._name, self._lead = engine, name, lead
+        self._last = np.zeros((0, classes), np.float32)
+        self._count = 0  # rows so far
+        self.step, self.latency = engine.step, engine.latency
 
     @property
     def samples(self) -> int:
-        return self._encoder.samples
+        """Fed so far."""
+        return self._engine.samples
 
     def feed(self, block: np.ndarray) -> np.ndarray:
         """Takes the next samples (n,); returns the rows that became certain, (steps, classes)."""
-        return self._joined(self._encoder.feed(block))
+        return self._joined(self._engine.feed(block))
 
     def finish(self) -> np.ndarray:
         """Returns the remaining rows; all together cover the recording."""
-        rows = self._joined(self._encoder.finish())
-        covered = self._rows * self._frames * self._hop
-        if covered < self.samples and self._last is not None:
-            rows = np.concatenate([rows, self._last[None]])
-        return rows
+        rows = self._joined(self._engine.finish())
+        missing = -(-self.samples // self.step) - self._count
+        if missing < 0:  # a recording shorter than the lead
+            return rows[:missing]
+        return np.concatenate([rows, np.repeat(self._last, missing, axis=0)])
 
-    def frames(self, rows: np.ndarray) -> np.ndarray:
-        """Returns all rows as results have them, (1 + samples // hop_size, classes)."""
-        frame = np.arange(1 + self.samples // self._hop)
-        return rows[np.minimum(frame // self._frames, self._rows - 1)]
-
-    def _joined(self, outputs: list[dict[str, np.ndarray]]) -> np.ndarray:
-        rows = np.concatenate([self._none, *(local["segments"] for local in outputs)])
+    def _joined(self, outputs: Iterable[dict[str, np.ndarray]]) -> np.ndarray:
+        rows = np.concatenate([self._last[:0], *(part[self._name] for part in outputs)])
         if len(rows):
-            self._last = rows[-1]
-        self._rows += len(rows)
+            if not self._count:
+                rows = np.concatenate([np.repeat(rows[:1], self._lead, axis=0), rows])
+            self._last = rows[-1:]
+            self._count += len(rows)
         return rows
-
-
-class WindowScores:
-    """Probabilities of windows, each of which stands for the hop in its middle.
-
-    Before the middle of the first window and after that of the last these stand for the rest.
-    Methods and attributes as `SegmentScores` has them.
-    """
-
-    def __init__(self, model: InferenceModel, windows: Windows, batch_size: int | None = None):
-        size, hop = windows.samples(model.sample_rate)
-        self._model = model
-        self._cutter = WindowCutter(size, hop)
-        self._batch_size = batch_size or model.clips_at_once(size)
-        self._lead = round((size / hop - 1) / 2)  # steps before the first window's middle
-        self._steps = 0
-        self._last: np.ndarray | None = None
-        self.step_seconds = self.frame_seconds = hop / model.sample_rate
-        self.latency = (size + hop) / model.sample_rate
-
-    @property
-    def samples(self) -> int:
-        return self._cutter.samples
-
-    def feed(self, block: np.ndarray) -> np.ndarray:
-        return self._predicted(self._cutter.feed(block))
-
-    def finish(self) -> np.ndarray:
-        rows = self._predicted(self._cutter.finish())
-        wanted = -(-self.samples // self._cutter.hop)
-        missing = wanted - self._steps
-        if missing >= 0:
-            rows = np.concatenate([rows, np.repeat(self._last[None], missing, axis=0)])
-        else:  # a recording shorter than the lead
-            rows = rows[:missing]
-        self._steps = wanted
-        return rows
-
-    def frames(self, rows: np.ndarray) -> np.ndarray:
-        return rows
-
-    def _predicted(self, windows: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
-        rows = [np.zeros((0, self._model.network.num_classes), np.float32)]
-        for batch in batched((window for _, window in windows), self._batch_size):
-            rows.append(self._model.predict(np.stack(batch))["clipwise_output"])
-        joined = np.concatenate(rows)
-        if len(joined) and self._last is None:
-            joined = np.concatenate([np.repeat(joined[:1], self._lead, axis=0), joined])
-        if len(joined):
-            self._last = joined[-1]
-        self._steps += len(joined)
-        return joined

@@ -1,6 +1,7 @@
 """Trained networks from wherever they were saved."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from panns_tf.run import find_model
 from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network
 from tfrecords.classes import audioset_classes
 from tfrecords.files import read_json
+from tfrecords.text import one_line
 
 #: Description of the network within a SavedModel; TensorFlow keeps this folder for users' files.
 DESCRIPTION = Path("assets.extra") / "panns_tf.json"
@@ -23,43 +25,29 @@ _FILES = (*STATE_FILES, ".keras")
 def load_network(model: str | Path, weights: str | Path | None = AUDIOSET) -> Network:
     """Returns a network with its weights and labels.
 
-    Args:
-        model: the name of a network; or a ``.keras``, ``.pth`` or ``.safetensors`` file, or a run
-            directory, of which ``final.keras`` is taken, or ``best.keras`` while there is none.
-        weights: for a name: ``"audioset"`` for the published weights, which are downloaded once;
-            a file, see `panns_tf.create_model`; or None for random ones.
-
-    Returns:
-        The network. Its ``labels`` are those it was saved with; of the reference's files with 527
-        classes AudioSet's; else ``class 0``, ``class 1`` ...
-
-    Raises:
-        ValueError: if there is no such network or file, or it cannot be read.
-        OSError: if the published weights cannot be downloaded.
+    ``model`` is the name of a network, a ``.keras``, ``.pth`` or ``.safetensors`` file, or a run
+    directory; ``weights``, for a name, as `panns_tf.create_model` has them. The ``labels`` are
+    those it was saved with; of the reference's files with 527 classes AudioSet's; else ``class 0``,
+    ``class 1`` ... Errors as of `panns_tf.AudioTagger`.
     """
-    path = Path(model)
-    if not str(model):
-        raise ValueError("a model without a name; expected a network, a file or a run directory")
+    path = find_model(model)
     is_path = path.exists() or path.suffix in _FILES or os.sep in str(model)
     if is_path and weights not in (None, AUDIOSET):
         raise ValueError(
-            f"{path} has weights of its own; received {weights} besides, which go with the name "
+            f"{model} has weights of its own; received {weights} besides, which go with the name "
             "of a network"
         )
-    path = find_model(path)
     if path.is_file() and path.suffix in _FILES:
         network = read_network(path)
     elif is_path:
         what = "no file of a network" if path.exists() else "no such file"
-        raise ValueError(f"{what}: {path}; expected a .keras or .pth file, or a run directory")
+        raise ValueError(f"{path}: {what}; expected a .keras or .pth file or a run directory")
     else:
         network = _by_name(str(model), weights)
     if network.labels is None:
-        names = audioset_classes().names
-        count = network.num_classes
-        network.labels = (
-            list(names) if count == len(names) else [f"class {i}" for i in range(count)]
-        )
+        names, count = audioset_classes().names, network.num_classes
+        numbered = [f"class {i}" for i in range(count)]
+        network.labels = list(names) if count == len(names) else numbered
     return network
 
 
@@ -74,17 +62,10 @@ def _by_name(name: str, weights: str | Path | None) -> Network:
 
 
 def load_any(path: str | Path) -> tuple[Callable, dict]:
-    """Loads a trained network from a file, a run or a SavedModel.
+    """Loads a trained network from a ``.keras`` file, a SavedModel of ours or a run directory.
 
-    Args:
-        path: a ``.keras`` file, a SavedModel of `panns_tf.export`, or a run directory.
-
-    Returns:
-        A function from float32 waveforms (batch, samples) to the outputs by name, and the
-        description: ``network``, ``sample_rate``, ``num_classes``, ``labels``, ``path``.
-
-    Raises:
-        ValueError: if there is no such thing at ``path``.
+    Returns a function from float32 waveforms (batch, samples) to the outputs by name, and the
+    description: ``network``, ``sample_rate``, ``num_classes``, ``labels``, ``path``.
     """
     path = find_model(path)
     if path.suffix == ".keras" and path.is_file():
@@ -97,14 +78,11 @@ def load_any(path: str | Path) -> tuple[Callable, dict]:
     if not (path / DESCRIPTION).is_file():
         raise ValueError(f"{path} lacks {DESCRIPTION}: it was not exported by this project")
     description = read_json(path / DESCRIPTION)
-    missing = {"network", "sample_rate", "num_classes", "labels"} - set(description)
-    if missing:
-        raise ValueError(f"{path / DESCRIPTION} lacks {', '.join(sorted(missing))}")
     try:
         loaded = tf.saved_model.load(str(path))
         serve = loaded.signatures["serving_default"]
     except Exception as error:  # TensorFlow raises whatever its readers raise
-        raise ValueError(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} cannot be loaded: {one_line(error)}") from error
 
     def call(waveform):
         # The closure keeps `loaded`, which owns the weights, alive.
@@ -114,7 +92,7 @@ def load_any(path: str | Path) -> tuple[Callable, dict]:
 
 
 def describe(network: Network) -> dict:
-    """Returns what a user of an exported network must know of it, for JSON.
+    """What a user of an exported network must know of it, for JSON.
 
     ``inputs`` says what the network sees: where that is no ``log_mel``, of ``frontend`` the
     ``sample_rate`` alone has a meaning, and for a ``wavegram`` the number of ``mel_bins``.
@@ -122,16 +100,14 @@ def describe(network: Network) -> dict:
     """
     front = network.arch.frontend
     frames = "framewise_output" in network.output_shapes
-    return {
+    description = {
         "network": network.arch.name,
         "sample_rate": front.sample_rate,
         "num_classes": network.num_classes,
-        "labels": list(network.labels) if network.labels else None,
-        "inputs": list(network.arch.inputs),
+        "labels": network.labels,
+        "inputs": network.arch.inputs,
         "frontend": dataclasses.asdict(front),
         "frame_seconds": front.hop_size / front.sample_rate if frames else None,
-        "overrides": {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in network.overrides.items()
-        },
+        "overrides": network.overrides,
     }
+    return json.loads(json.dumps(description))  # lists, as whoever reads it has them

@@ -1,7 +1,6 @@
-"""Recordings of any length: predictions as of the whole at once, in constant memory."""
+"""Samples that come in: predictions as of the whole recording at once, or of its windows."""
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
@@ -10,111 +9,69 @@ from panns_tf.models.blocks import LayerFactory
 from panns_tf.models.heads import clip_outputs, step_outputs
 from panns_tf.models.network import feature_maps
 from panns_tf.models.registry import Architecture
+from panns_tf.windows import WindowCutter
 
 
-@dataclasses.dataclass(frozen=True)
-class ReceptiveField:
-    """Output step i depends on samples ``i * hop - before`` to ``i * hop + after``, no others."""
+def receptive_field(arch: Architecture) -> tuple[int, int, int]:
+    """Hop, before and after, in samples; see `Architecture.receptive_field`.
 
-    hop: int
-    before: int
-    after: int
-
-
-def receptive_field(arch: Architecture) -> ReceptiveField:
-    """The receptive field of an architecture, in samples; see `Architecture.receptive_field`."""
+    Step i of the network depends on samples ``i * hop - before`` to ``i * hop + after`` alone.
+    """
     hop, before, after = arch.receptive_field
     if "log_mel" not in arch.inputs:
-        return ReceptiveField(hop, before, after)
+        return hop, before, after
     frame, window = arch.frontend.hop_size, arch.frontend.window_size
     half = window // 2  # frames are centred
-    return ReceptiveField(hop * frame, before * frame + half, after * frame + window - 1 - half)
+    return hop * frame, before * frame + half, after * frame + window - 1 - half
 
 
-@dataclasses.dataclass(frozen=True)
-class SplitNetwork:
-    """A network in two: what it computes of every step, and of all of them together.
+def split_network(
+    arch: Architecture, layer: LayerFactory, num_classes: int
+) -> tuple[keras.Model, keras.Model | None]:
+    """Splits a network at its pooling over time: encoder and head, which share its layers.
 
-    Attributes:
-        arch: the network.
-        encoder: waveforms (batch, samples) to what the head computes of each step, by name,
-            (batch, steps, n); see `panns_tf.models.heads.step_outputs`.
-        head: pooled features (batch, channels) to the outputs by name; None where the steps
-            have outputs themselves.
-        field: of a step.
-    """
-
-    arch: Architecture
-    encoder: keras.Model
-    head: keras.Model | None
-    field: ReceptiveField
-
-
-def split_network(arch: Architecture, layer: LayerFactory, num_classes: int) -> SplitNetwork:
-    """Splits a network at its pooling over time; the parts share its layers.
-
-    Args:
-        arch: the network.
-        layer: its layers.
-        num_classes: K.
+    The encoder maps waveforms (batch, samples) to `panns_tf.models.heads.step_outputs`; the head
+    pooled features (batch, channels) to the outputs, None where steps have outputs themselves.
     """
     waveform = keras.Input((None,), name="waveform", dtype="float32")
-    local = step_outputs(arch, layer, feature_maps(arch, layer, waveform), num_classes)
+    steps = step_outputs(arch, layer, feature_maps(arch, layer, waveform), num_classes)
     head = None
-    if "features" in local:
-        pooled = keras.Input((local["features"].shape[-1],), name="pooled", dtype="float32")
+    if "features" in steps:
+        pooled = keras.Input((steps["features"].shape[-1],), name="pooled", dtype="float32")
         outputs = clip_outputs(arch, layer, pooled, num_classes)
         del outputs["logits"]
         head = keras.Model(pooled, outputs)
-    return SplitNetwork(arch, keras.Model(waveform, local), head, receptive_field(arch))
+    return keras.Model(waveform, steps), head
 
 
-class RunningPool:
-    """The pooling over time of a network's head, step by step, in the memory of one step.
+def pool_steps(kind: str, head: Callable | None, parts: Iterable[dict]) -> dict[str, np.ndarray]:
+    """Pools the steps of a recording as a network's head does, in the memory of one part.
 
-    Args:
-        split: the network.
+    ``kind`` is `Architecture.head`; ``parts`` are the encoder's outputs, (steps, n) by name.
     """
-
-    def __init__(self, split: SplitNetwork):
-        self._split = split
-        self._sums: dict[str, np.ndarray] = {}
-        self._most: np.ndarray | None = None
-        self.steps = 0
-
-    def add(self, local: dict[str, np.ndarray]) -> None:
-        """Adds steps: arrays (steps, n) by name, as the encoder gives them."""
-        steps = len(next(iter(local.values())))
-        if not steps:
-            return
-        self.steps += steps
-        local = {name: values.astype(np.float64) for name, values in local.items()}
-        first = local["features"] if "features" in local else local["segments"]
-        most = first.max(axis=0)
-        self._most = most if self._most is None else np.maximum(self._most, most)
-        if "attention" in local:
+    count, most, sums = 0, -np.inf, {}
+    for part in parts:
+        values = {name: rows.astype(np.float64) for name, rows in part.items()}
+        rows = values["segments" if head is None else "features"]
+        if not len(rows):
+            continue
+        count, most = count + len(rows), np.maximum(most, rows.max(axis=0))
+        if "attention" in values:
             # The reference clamps it to [-10, 10], so that no exponential overflows.
-            weights = np.exp(local.pop("attention"))
-            local["weights"], local["weighted"] = weights, weights * local["segments"]
-        for name, values in local.items():
-            self._sums[name] = self._sums.get(name, 0) + values.sum(axis=0)
-
-    def outputs(self) -> dict[str, np.ndarray]:
-        """Returns ``clipwise_output`` (classes,) and ``embedding`` (width,), float32."""
-        mean = {name: total / self.steps for name, total in self._sums.items()}
-        if self._split.head is not None:
-            pooled = (self._most + mean["features"]).astype(np.float32)
-            outputs = self._split.head(pooled[None], training=False)
-            return {name: np.asarray(value)[0] for name, value in outputs.items()}
-        kind = self._split.arch.head
-        if kind == "max":
-            clip = self._most
-        elif kind == "attention":
-            clip = np.minimum(self._sums["weighted"] / self._sums["weights"], 1)
-        else:
-            clip = mean["segments"]
-        outputs = {"clipwise_output": clip, "embedding": mean["embedding"]}
-        return {name: value.astype(np.float32) for name, value in outputs.items()}
+            weights = np.exp(values.pop("attention"))
+            values |= {"weights": weights, "weighted": weights * rows}
+        sums = {name: sums.get(name, 0) + each.sum(axis=0) for name, each in values.items()}
+    if head is not None:
+        pooled = (most + sums["features"] / count).astype(np.float32)
+        return {name: np.asarray(x)[0] for name, x in head(pooled[None], training=False).items()}
+    if kind == "max":
+        clip = most
+    elif kind == "attention":
+        clip = np.minimum(sums["weighted"] / sums["weights"], 1)
+    else:
+        clip = sums["segments"] / count
+    outputs = {"clipwise_output": clip, "embedding": sums["embedding"] / count}
+    return {name: value.astype(np.float32) for name, value in outputs.items()}
 
 
 class StreamingEncoder:
@@ -125,71 +82,92 @@ class StreamingEncoder:
     it sees in the whole recording. Only those steps are kept. Nothing depends on how the stream was
     cut into blocks.
 
-    Args:
-        split: the network.
-        run: from waveforms (1, samples) to the steps' outputs, as ``split.encoder``. All windows
-            but the first ones and the last are of one length.
-        window_seconds: of a window, overlaps included; longer if the receptive field asks for it.
-
-    Attributes:
-        pool: of all steps so far.
-        samples: fed so far.
-        latency: seconds, at most, from a sample to the outputs of its step.
+    ``encode`` maps waveforms (1, samples) to the steps' outputs; all windows but the first ones and
+    the last are of one length. From a sample to the outputs of its step pass at most ``latency``
+    seconds.
     """
 
-    def __init__(self, split: SplitNetwork, run: Callable, window_seconds: float):
-        field, rate = split.field, split.arch.frontend.sample_rate
-        self._hop = field.hop
-        self._context = -(-field.before // field.hop)  # steps
+    def __init__(self, encode: Callable, arch: Architecture, window_seconds: float):
+        self.step, before, after = receptive_field(arch)
+        self.sample_rate = arch.frontend.sample_rate
+        self._encode = encode
+        self._context = -(-before // self.step)  # steps
         # Of a window of n steps the first n - lost see all that they would see.
-        self._lost = -(-(field.after + 1) // field.hop)
-        wanted = round(window_seconds * rate / field.hop)
+        self._lost = -(-(after + 1) // self.step)
+        wanted = round(window_seconds * self.sample_rate / self.step)
         self._steps = max(wanted, self._context + self._lost + 1)
-        self._run = run
         self._blocks: list[np.ndarray] = []
         self._held = 0  # samples
         self._start = 0  # the step at which the held samples begin
         self._done = 0  # steps given so far
         self.samples = 0
-        self.pool = RunningPool(split)
-        self.latency = (self._steps - self._context) * field.hop / rate
+        self.latency = (self._steps - self._context) * self.step / self.sample_rate
 
     @property
     def window_samples(self) -> int:
         """Samples of the next window. The first ones have less before them to overlap with."""
-        return (self._steps - self._context + min(self._done, self._context)) * self._hop
+        return (self._steps - self._context + min(self._done, self._context)) * self.step
 
     def feed(self, samples: np.ndarray) -> list[dict[str, np.ndarray]]:
-        """Takes the next samples, any number of them, float32 (samples,).
-
-        Returns:
-            The outputs of the steps that became certain, (steps, n) by name, in order.
-        """
+        """Takes the next samples (n,); returns what became certain, (steps, n) by name."""
         self.samples += len(samples)
         self._held += len(samples)
         self._blocks.append(np.asarray(samples, np.float32))
-        outputs = []
+        parts = []
         if self._held >= self.window_samples:
             held = np.concatenate(self._blocks)
             while len(held) >= (size := self.window_samples):
-                local = self._run(held[None, :size])
-                outputs.append(self._certain(local, self._start + size // self._hop - self._lost))
+                parts.append(self._certain(held[:size], size // self.step - self._lost))
                 begin = max(0, self._done - self._context)
-                held = held[(begin - self._start) * self._hop :]
+                held = held[(begin - self._start) * self.step :]
                 self._start = begin
             self._blocks, self._held = [held.copy()], len(held)
-        return outputs
+        return parts
 
     def finish(self) -> list[dict[str, np.ndarray]]:
         """Returns the outputs of the remaining steps. The stream must have had a sample."""
-        held = np.concatenate(self._blocks)
-        self._blocks, self._held = [], 0
-        return [self._certain(self._run(held[None]), None)]
+        return [self._certain(np.concatenate(self._blocks), None)]
 
-    def _certain(self, local: dict, end: int | None) -> dict[str, np.ndarray]:
-        """Keeps the steps from the first that was not given yet up to ``end``."""
-        first, last = self._done - self._start, None if end is None else end - self._start
-        local = {name: np.asarray(values)[0, first:last] for name, values in local.items()}
-        self._done += len(next(iter(local.values())))
-        self.pool.add(local)
-        return local
+    def _certain(self, window: np.ndarray, end: int | None) -> dict[str, np.ndarray]:
+        """Of a window's steps those from the first that was not given yet up to ``end``."""
+        new = slice(self._done - self._start, end)
+        part = {name: np.asarray(x)[0, new] for name, x in self._encode(window[None]).items()}
+        self._done += len(next(iter(part.values())))
+        return part
+
+
+class WindowPredictor:
+    """Predicts the windows of samples that come in, as `panns_tf.windows` cuts them.
+
+    They are predicted in full batches, or ``batch_size`` at a time. From a sample to the outputs
+    of the window in whose middle it is pass at most ``latency`` seconds.
+    """
+
+    def __init__(self, model, size: int, hop: int, batch_size: int | None = None):
+        self._model, self._cutter = model, WindowCutter(size, hop)
+        self._batch_size = batch_size or model.clips_at_once(size)
+        self._waiting: list[tuple[int, np.ndarray]] = []
+        self.step, self.sample_rate = hop, model.sample_rate
+        self.latency = (size + hop) / model.sample_rate
+
+    @property
+    def samples(self) -> int:
+        """Fed so far."""
+        return self._cutter.samples
+
+    def feed(self, block: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """Takes the next samples (n,); yields outputs of windows, and the ``start`` of each."""
+        self._waiting += self._cutter.feed(block)
+        while len(self._waiting) >= self._batch_size:
+            yield self._predict()
+
+    def finish(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yields the outputs of the remaining windows."""
+        self._waiting += self._cutter.finish()
+        while self._waiting:
+            yield self._predict()
+
+    def _predict(self) -> dict[str, np.ndarray]:
+        starts, windows = zip(*self._waiting[: self._batch_size], strict=True)
+        del self._waiting[: self._batch_size]
+        return {**self._model.predict(np.stack(windows)), "start": np.array(starts)}

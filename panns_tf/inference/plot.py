@@ -1,7 +1,7 @@
 """Pictures of recordings: log-mel spectrogram, the top classes over time, and events."""
 
 import io
-import threading
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -16,15 +16,13 @@ from tfrecords.files import write_atomic
 
 #: Columns of a picture at most; in each is the highest value of its frames.
 MOST_COLUMNS = 2000
-# Hz of ticks, and the fewest mel bins between two.
-_HERTZ, _BINS_APART = (10000, 5000, 2000, 1000, 500, 200, 100), 6
+# Hz of ticks.
+_HERTZ = (10000, 5000, 2000, 1000, 500, 200)
 # The colours span so many decibels, at most, up to the loudest, which is at least this.
 _DECIBELS, _LOUDEST = 80, -60
 # Inches: width, height of the spectrogram, and of a class.
 _WIDTH, _HEIGHT, _ROW = 8.5, 1.8, 0.19
 _MOST_CLASSES, _LONGEST_NAME = 20, 64
-# Styles are matplotlib's global state for as long as a figure is drawn.
-_LOCK = threading.Lock()
 
 
 def picture_frontend(sample_rate: int) -> Frontend:
@@ -36,15 +34,7 @@ def picture_frontend(sample_rate: int) -> Frontend:
 
 
 class Spectrogram:
-    """The log-mel spectrogram of a recording, computed block by block; 92 MB an hour.
-
-    Args:
-        sample_rate: Hz.
-
-    Attributes:
-        frontend: of it.
-        samples: fed so far.
-    """
+    """The log-mel spectrogram of a recording, computed block by block; 92 MB an hour."""
 
     def __init__(self, sample_rate: int):
         self.frontend = picture_frontend(sample_rate)
@@ -68,18 +58,13 @@ class Spectrogram:
         """Power (frames, mel_bins) of the frames that are whole."""
         size, hop = self.frontend.window_size, self.frontend.hop_size
         frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
-        parts = []
-        for start in range(0, len(frames), 1000):
-            spectrum = np.fft.rfft(frames[start : start + 1000] * self._window)
-            parts.append((abs(spectrum) ** 2).astype(np.float32) @ self._mel)
-        return np.concatenate(parts)
+        return (abs(np.fft.rfft(frames * self._window)) ** 2).astype(np.float32) @ self._mel
 
     def columns(self) -> tuple[np.ndarray, float]:
         """Returns decibels (columns, mel_bins) of all samples, and the seconds of a column."""
         hop = self.frontend.hop_size
         last = self._mel_power(np.pad(self._rest, (0, self.frontend.window_size)))
-        power = np.concatenate([*self._power, last])[: -(-self.samples // hop)]
-        power, factor = reduced(power)
+        power, factor = reduced(np.concatenate([*self._power, last])[: -(-self.samples // hop)])
         decibels = 10 * np.log10(np.maximum(power, SMALLEST_POWER))
         return decibels, factor * hop / self.frontend.sample_rate
 
@@ -92,46 +77,46 @@ def reduced(rows: np.ndarray, most: int = MOST_COLUMNS) -> tuple[np.ndarray, int
 
 def draw_recording(
     target: str | Path | BinaryIO,
-    spectrogram: Spectrogram,
-    scores: np.ndarray,
+    recording,
     step_seconds: float,
-    events: Sequence[Event],
     labels: Sequence[str],
     *,
     top: int = 10,
     title: str = "",
     dark: bool = False,
-    threshold: float | None = None,
 ) -> None:
-    """Writes the picture of a recording as PNG.
+    """Writes the picture of a recording that was detected ``for_pictures`` as PNG.
 
-    Three panels share a time axis: the spectrogram; the classes with the highest probabilities,
-    with their peaks; and the events, a row for each class. Of more than 20 classes with events,
-    the 20 of the highest scores are drawn.
-
-    Args:
-        target: path or binary file.
-        spectrogram: to which the recording was fed.
-        scores: (steps, classes) probabilities.
-        step_seconds: from one step to the next.
-        events: to be drawn.
-        labels: of all classes.
-        top: classes shown over time.
-        title: above everything, such as the name of the recording.
-        dark: light on dark.
-        threshold: which no event reaches, stated where there is none.
-
-    Raises:
-        ValueError: if there is nothing to draw.
-        OSError: if the path cannot be written.
+    Three panels share a time axis: the spectrogram; the ``top`` classes with the highest
+    probabilities, with their peaks; and the events, a row for each class. Of more than 20 classes
+    with events, the 20 of the highest scores are drawn.
     """
-    if not spectrogram.samples or not len(scores):
-        raise ValueError("nothing to draw: the recording is empty")
+    from matplotlib.figure import Figure
+
+    spectrogram, scores = recording.spectrogram, recording.outputs["scores"]
+    peaks = scores.max(axis=0)
+    best = np.argsort(-peaks, kind="stable")[:top]
+    by_label: dict[str, list[Event]] = {}
+    for event in sorted(recording.detection.events, key=lambda event: -event.score):
+        by_label.setdefault(event.label, []).append(event)  # the highest score first
+    events = dict(itertools.islice(by_label.items(), _MOST_CLASSES))
+    what = "events" if events else "no events"
+    if len(by_label) > len(events):
+        what = f"events, {len(events)} of {len(by_label)} classes"
+    heights = [_HEIGHT, _ROW * len(best), _ROW * max(1, len(events))]
     theme, content = DARK if dark else LIGHT, io.BytesIO()
-    with _LOCK, styled(theme):
-        figure = _figure(
-            spectrogram, scores, step_seconds, events, labels, top, title, threshold, theme
-        )
+    with styled(theme):
+        figure = Figure((_WIDTH, sum(heights) + 1.5), layout="constrained")
+        sound, classes, found = figure.subplots(3, 1, sharex=True, height_ratios=heights)
+        figure.suptitle(_plain(title, 100), x=0.01, ha="left", weight="bold", size=SMALL_SIZE + 2)
+        draw_log_mel(sound, *spectrogram.columns(), spectrogram.frontend)
+        _draw_classes(classes, scores[:, best], step_seconds, theme)
+        _name_rows(classes, "probability", [(labels[index], peaks[index]) for index in best])
+        _draw_events(found, list(events.values()), theme)
+        _name_rows(found, what, [(name, x[0].score) for name, x in events.items()])
+        seconds = spectrogram.samples / spectrogram.frontend.sample_rate
+        found.set_xlim(0, seconds)
+        _set_time_axis(found.xaxis, seconds)
         # Without the version of matplotlib, so that files are the same every time.
         figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
     if isinstance(target, str | Path):
@@ -140,54 +125,25 @@ def draw_recording(
         target.write(content.getvalue())
 
 
-def _figure(spectrogram, scores, step_seconds, events, labels, top, title, threshold, theme):
-    from matplotlib.figure import Figure
-
-    seconds = spectrogram.samples / spectrogram.frontend.sample_rate
-    peaks = scores.max(axis=0)
-    best = np.argsort(-peaks, kind="stable")[:top]
-    rows = _event_rows(events)
-    shown = rows[:_MOST_CLASSES]
-    heights = [_HEIGHT, _ROW * len(best), _ROW * max(1, len(shown))]
-    figure = Figure((_WIDTH, sum(heights) + 1.5), layout="constrained")
-    panels = figure.subplots(3, 1, sharex=True, height_ratios=heights)
-    if title:
-        title = _plain(title)
-        title = title if len(title) < 100 else f"…{title[-99:]}"
-        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=SMALL_SIZE + 2)
-    for axes in panels:
-        axes.grid(False)
-    decibels, column_seconds = spectrogram.columns()
-    draw_log_mel(panels[0], decibels, column_seconds, spectrogram.frontend)
-    _draw_classes(panels[1], scores[:, best], step_seconds, theme)
-    _name_rows(panels[1], [labels[index] for index in best], peaks[best], theme)
-    panels[1].set_title("probability", size=SMALL_SIZE, weight="normal")
-    left_out = f", {len(shown)} of {len(rows)} classes" if len(rows) > len(shown) else ""
-    panels[2].set_title(f"events{left_out}", size=SMALL_SIZE, weight="normal")
-    _draw_events(panels[2], shown, threshold, theme)
-    panels[2].set_xlim(0, seconds)
-    _set_time_axis(panels[2].xaxis, seconds)
-    return figure
+def draw_spectrogram(axes, values: np.ndarray, seconds: float, low: float, high: float) -> None:
+    """Draws (columns, bins) over time, with colours from ``low`` to ``high``."""
+    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": "magma"}
+    axes.imshow(values.T, extent=(0, seconds, 0, values.shape[1]), vmin=low, vmax=high, **look)
 
 
 def draw_log_mel(axes, decibels: np.ndarray, column_seconds: float, frontend: Frontend) -> None:
     """Draws a log-mel spectrogram (columns, mel_bins) with its frequencies in kHz."""
     high = max(float(np.percentile(decibels, 99.5)), _LOUDEST)
     low = max(float(np.percentile(decibels, 2)), high - _DECIBELS)
-    extent = (0, len(decibels) * column_seconds, 0, decibels.shape[1])
-    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": "magma"}
-    axes.imshow(decibels.T, extent=extent, vmin=min(low, high - 30), vmax=high, **look)
+    draw_spectrogram(axes, decibels, len(decibels) * column_seconds, min(low, high - 30), high)
+    axes.grid(False)
     axes.set_title("log-mel spectrogram, kHz", size=SMALL_SIZE, weight="normal")
     mel = mel_matrix(frontend)
     hertz = np.arange(len(mel)) * frontend.sample_rate / frontend.window_size
     middles = (hertz @ mel) / np.maximum(mel.sum(axis=0), 1e-30)
-    ticks: dict[int, float] = {}
-    for frequency in _HERTZ:
-        place = float(np.interp(frequency, middles, np.arange(len(middles)) + 0.5))
-        inside = middles[0] <= frequency <= middles[-1]
-        if inside and all(abs(other - place) >= _BINS_APART for other in ticks.values()):
-            ticks[frequency] = place
-    axes.set_yticks(list(ticks.values()), [f"{frequency / 1000:g}" for frequency in ticks])
+    shown = [frequency for frequency in _HERTZ if middles[0] <= frequency <= middles[-1]]
+    places = np.interp(shown, middles, np.arange(len(middles)) + 0.5)
+    axes.set_yticks(places, [f"{frequency / 1000:g}" for frequency in shown])
 
 
 def _draw_classes(axes, scores: np.ndarray, step_seconds: float, theme: Theme) -> None:
@@ -200,60 +156,40 @@ def _draw_classes(axes, scores: np.ndarray, step_seconds: float, theme: Theme) -
     axes.imshow(columns.T, extent=extent, cmap=shades, **look)
 
 
-def _draw_events(axes, rows, threshold: float | None, theme: Theme) -> None:
-    if not rows:
-        above = "" if threshold is None else f" above {threshold:g}"
-        look = {"ha": "center", "va": "center", "color": theme.muted, "transform": axes.transAxes}
-        axes.text(0.5, 0.5, f"no events{above}", **look)
-        axes.set_yticks([])
-        return
-    for row, (_, group) in enumerate(rows):
-        colour = theme.series[row % len(theme.series)]
-        spans = [(event.onset, event.offset - event.onset) for event in group]
+def _draw_events(axes, rows: Sequence[Sequence[Event]], theme: Theme) -> None:
+    for number, events in enumerate(rows):
+        colour = theme.series[number % len(theme.series)]
+        spans = [(event.onset, event.offset - event.onset) for event in events]
         # The edge keeps an event visible that is shorter than a pixel.
-        axes.broken_barh(spans, (row + 0.2, 0.6), facecolor=colour, edgecolor=colour, lw=0.6)
-    peaks = [max(event.score for event in group) for _, group in rows]
-    _name_rows(axes, [label for label, _ in rows], peaks, theme)
+        axes.broken_barh(spans, (number + 0.2, 0.6), facecolor=colour, edgecolor=colour, lw=0.6)
 
 
-def _name_rows(axes, names: Sequence[str], peaks: Sequence[float], theme: Theme) -> None:
-    """Writes names to the left of rows and their peaks to the right."""
-    axes.set_ylim(len(names), 0)
-    axes.set_yticks(np.arange(len(names)) + 0.5, [_plain(name) for name in names], size=7.5)
+def _name_rows(axes, title: str, rows: Sequence[tuple[str, float]]) -> None:
+    """Writes names and peaks to the left of rows."""
+    axes.grid(False)
+    axes.set_title(title, size=SMALL_SIZE, weight="normal")
+    axes.set_ylim(max(1, len(rows)), 0)
+    names = [f"{_plain(name, _LONGEST_NAME)}  {peak:.2f}" for name, peak in rows]
+    axes.set_yticks(np.arange(len(rows)) + 0.5, names, size=7.5)
     axes.tick_params(axis="y", length=0)
-    right = axes.secondary_yaxis("right")
-    right.set_yticks(np.arange(len(names)) + 0.5, [f"{peak:.2f}" for peak in peaks], size=7.5)
-    right.tick_params(length=0, colors=theme.muted)
-    right.spines["right"].set_visible(False)
-
-
-def _event_rows(events: Sequence[Event]) -> list[tuple[str, list[Event]]]:
-    """The events of each class, the class of the highest score first."""
-    by_label: dict[str, list[Event]] = {}
-    for event in events:
-        by_label.setdefault(event.label, []).append(event)
-    return sorted(by_label.items(), key=lambda item: -max(event.score for event in item[1]))
 
 
 def _set_time_axis(axis, seconds: float) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+    """Ticks in seconds, from two minutes on in min:s, from an hour on in h:min."""
+    from matplotlib.ticker import MultipleLocator
 
     axis.set_label_text("time, s")
-    axis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
     if seconds >= 120:
         steps = (20, 60, 120, 300, 600, 1200, 3600, 7200, 21600)
-        axis.set_major_locator(
-            MultipleLocator(next((step for step in steps if seconds <= 9 * step), seconds / 8))
-        )
+        step = next((step for step in steps if seconds <= 9 * step), seconds / 8)
         unit, label = (60, "time, h:min") if seconds >= 3600 else (1, "time, min:s")
         axis.set_label_text(label)
-        axis.set_major_formatter(
-            FuncFormatter(lambda at, _: "{}:{:02}".format(*divmod(round(at / unit), 60)))
-        )
+        axis.set_major_locator(MultipleLocator(step))
+        axis.set_major_formatter(lambda at, _: "{}:{:02}".format(*divmod(round(at / unit), 60)))
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, longest: int) -> str:
     """Text in one line, not too long, without what no font has and no SVG may hold."""
     line = " ".join(str(text).split())
     line = "".join(letter if letter.isprintable() else "�" for letter in line)
-    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

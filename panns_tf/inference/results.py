@@ -3,7 +3,8 @@
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from tfrecords.flags import check_settings, setting
 
 
 class _Result:
-    """Text of a result, from its ``as_dict()``, ``columns`` and ``rows()``."""
+    """Text of a result, from its ``as_dict()`` and ``columns``."""
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -20,7 +21,7 @@ class _Result:
 
     def to_csv(self) -> str:
         """A table with a header."""
-        return csv_text(self.columns, self.rows())
+        return csv_text(self.columns, table_rows(self.as_dict()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +37,7 @@ class TagSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Tag:
-    """A class and its probability.
-
-    Attributes:
-        label: name of the class.
-        score: in [0, 1].
-        index: number of the class.
-    """
+    """A class by name and number, and its probability."""
 
     label: str
     score: float
@@ -51,57 +46,37 @@ class Tag:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tagging(_Result):
-    """The classes of a recording, or of a window of it.
-
-    Attributes:
-        source: name of the recording.
-        seconds: its length.
-        tags: the classes asked for, the most probable first.
-        scores: (classes,) float32, of all classes.
-        start: of the window, in seconds from the start of the recording.
-    """
+    """The classes of a recording, or of a window of it."""
 
     source: str
     seconds: float
-    tags: tuple[Tag, ...]
-    scores: np.ndarray
-    start: float = 0.0
+    tags: tuple[Tag, ...]  # the classes asked for, the most probable first
+    scores: np.ndarray  # (classes,) float32, of all classes
+    start: float = 0.0  # of the window, in seconds
 
     columns = ("file", "seconds", "label", "score")
 
     def as_dict(self) -> dict:
         """For JSON; the scores of classes that were not asked for are left out."""
+        window = self.window_dict()
+        if not self.start:
+            del window["start"]
+        return {"file": self.source, **window}
+
+    def window_dict(self) -> dict:
+        """As `as_dict`, of a window among those of its recording."""
         tags = [{"label": tag.label, "score": rounded(tag.score)} for tag in self.tags]
-        return {**self._position(), "tags": tags}
-
-    def rows(self) -> list[dict]:
-        """A row of a table for each tag."""
-        return [{**self._position(), **tag} for tag in self.as_dict()["tags"]]
-
-    def _position(self) -> dict:
-        start = {"start": rounded(self.start)} if self.start else {}
-        return {"file": self.source, **start, "seconds": rounded(self.seconds)}
+        return {"start": rounded(self.start), "seconds": rounded(self.seconds), "tags": tags}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Embedding(_Result):
-    """A recording as a vector.
-
-    Attributes:
-        source: name of the recording.
-        seconds: its length.
-        vector: (width,) float32; or (windows, width) where it was cut into windows.
-        starts: of the windows, in seconds; None for the whole recording.
-    """
+    """A recording as a vector."""
 
     source: str
     seconds: float
-    vector: np.ndarray
-    starts: tuple[float, ...] | None = None
-
-    @property
-    def columns(self) -> Sequence[str]:
-        return ("file", "start", *map(str, range(self.vector.shape[-1])))
+    vector: np.ndarray  # (width,) float32; or (windows, width) where it was cut into windows
+    starts: tuple[float, ...] | None = None  # of the windows, in seconds
 
     def as_dict(self) -> dict:
         """For JSON."""
@@ -109,24 +84,18 @@ class Embedding(_Result):
         position = {"file": self.source, "seconds": rounded(self.seconds)}
         return {**position, **windows, "embedding": self.vector.tolist()}
 
-    def rows(self) -> list[dict]:
-        """A row of a table for each window; columns ``file, start, 0, 1, ...``."""
-        vectors, starts = np.atleast_2d(self.vector), self.starts or (0.0,)
-        return [
-            dict(zip(self.columns, (self.source, rounded(start), *vector.tolist()), strict=True))
-            for start, vector in zip(starts, vectors, strict=True)
-        ]
+    def to_csv(self) -> str:
+        """A table with a row for each window; columns ``file, start, 0, 1, ...``."""
+        rows = zip(self.starts or (0.0,), np.atleast_2d(self.vector), strict=True)
+        return csv_text(
+            ("file", "start", *range(self.vector.shape[-1])),
+            [(self.source, rounded(start), *vector.tolist()) for start, vector in rows],
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """A sound event.
-
-    Attributes:
-        onset, offset: seconds from the start of the recording.
-        label: name of the class.
-        score: the highest probability within it, in [0, 1].
-    """
+    """A sound event: its times in seconds, its class, and the highest probability within it."""
 
     onset: float
     offset: float
@@ -136,38 +105,22 @@ class Event:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Detection(_Result):
-    """The events of a recording.
-
-    Attributes:
-        source: name of the recording.
-        seconds: its length.
-        events: by onset, then offset.
-        framewise: (frames, classes) float32 probabilities; or None if they were not kept.
-        frame_seconds: from one frame to the next.
-    """
+    """The events of a recording."""
 
     source: str
     seconds: float
-    events: tuple[Event, ...]
-    framewise: np.ndarray | None = None
-    frame_seconds: float = 0.01
+    events: tuple[Event, ...]  # by onset, then offset
+    framewise: np.ndarray | None = None  # (frames, classes) probabilities, if they were kept
+    frame_seconds: float = 0.01  # from one frame to the next
 
     columns = ("file", "onset", "offset", "label", "score")
 
     def as_dict(self) -> dict:
         """For JSON; the frames are left out."""
-        events = [
-            {
-                name: value if name == "label" else rounded(value)
-                for name, value in dataclasses.asdict(event).items()
-            }
-            for event in self.events
-        ]
+        events = [dataclasses.asdict(event) for event in self.events]
+        for event in events:
+            event |= {name: rounded(event[name]) for name in ("onset", "offset", "score")}
         return {"file": self.source, "seconds": rounded(self.seconds), "events": events}
-
-    def rows(self) -> list[dict]:
-        """A row of a table for each event."""
-        return [{"file": self.source, **event} for event in self.as_dict()["events"]]
 
     def to_audacity(self) -> str:
         """A label track for Audacity: onset, offset and label with its score, by tabs."""
@@ -180,16 +133,19 @@ class Detection(_Result):
 def top_tags(
     scores: np.ndarray, labels: Sequence[str], top: int | None = 10, threshold: float = 0.0
 ) -> tuple[Tag, ...]:
-    """The most probable classes, the first first; of equal ones that of the lower number.
-
-    Args:
-        scores: (classes,) in [0, 1].
-        labels: of the classes.
-        top, threshold: as `TagSettings` has them.
-    """
-    order = np.argsort(-scores, kind="stable")[:top]
-    order = [index for index in order.tolist() if scores[index] >= threshold]
+    """The most probable classes of (classes,), the first first; of equal ones the lower number."""
+    order = np.argsort(-scores, kind="stable")[:top].tolist()
+    order = [index for index in order if scores[index] >= threshold]
     return tuple(Tag(labels[index], float(scores[index]), index) for index in order)
+
+
+def file_of(source) -> str:
+    """The name of a recording in results: its path, as UTF-8, or what `describe` gives."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source).encode(errors="backslashreplace").decode()
+    from tfrecords.audio import describe
+
+    return describe(source)
 
 
 def rounded(value: float) -> float:
@@ -197,7 +153,18 @@ def rounded(value: float) -> float:
     return round(float(value), 6)
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[dict]) -> str:
+def table_rows(result: dict) -> list[dict]:
+    """The rows of a table for a result as JSON: one for each window's tags, or event."""
+    for name in ("windows", "tags", "events", "predicted"):
+        if name in result:
+            rest = {key: value for key, value in result.items() if key != name}
+            nothing = [{}] if name == "predicted" else []
+            items = result[name] or nothing
+            return [row for item in items for row in table_rows({**rest, **item})]
+    return [result]
+
+
+def csv_text(columns: Sequence, rows: Iterable[Mapping | Sequence]) -> str:
     """A table with a header line as text; entries of other columns are left out."""
     file = io.StringIO()
     write_csv_rows(file, columns, rows)

@@ -8,9 +8,10 @@ import soxr
 
 from panns_tf.inference.detector import SoundEventDetector
 from panns_tf.inference.events import EventFinder, EventSettings
+from panns_tf.inference.long_audio import WindowPredictor
 from panns_tf.inference.results import Event, Tagging, TagSettings, top_tags
 from panns_tf.inference.tagger import AudioTagger
-from panns_tf.windows import WindowCutter, Windows
+from panns_tf.windows import Windows
 from tfrecords.audio import RATES, AudioError, mix_to_mono
 from tfrecords.decoders import to_float
 
@@ -18,12 +19,7 @@ from tfrecords.decoders import to_float
 class StreamResampler:
     """Blocks of a stream, of any length, as mono samples at another rate.
 
-    Args:
-        rate: samples a second of the stream; None for ``sample_rate``.
-        sample_rate: wanted.
-
-    Attributes:
-        delay: seconds by which the samples may come later than the block that holds them.
+    ``delay`` is how many seconds later, at most, samples come than the block that holds them.
     """
 
     def __init__(self, rate: int | None, sample_rate: int):
@@ -33,60 +29,39 @@ class StreamResampler:
             raise ValueError(
                 f"rate must be {RATES[0]} to {RATES[-1]} samples a second; received {rate!r}"
             )
-        self._ended = False
-        self._stream, self.delay = None, 0.0
-        # The resampler's rounding depends on how its input is cut; so it is always cut alike.
-        self._size = max(1, int(rate) // 100)
-        self._held = np.zeros(0, np.float32)
+        self._ended, self._stream, self.delay = False, None, 0.0
         if rate != sample_rate:
-            self._stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-            self.delay = _delay(int(rate), sample_rate, self._size)
+            self._stream, silence = (
+                soxr.ResampleStream(rate, sample_rate, 1, quality="HQ") for _ in range(2)
+            )
+            given, block = 0, np.zeros(int(rate) // 100, np.float32)
+            for fed in range(len(block), 2 * int(rate), len(block)):
+                # Just before the block is complete.
+                self.delay = max(self.delay, fed / rate - given / sample_rate)
+                given += len(silence.resample_chunk(block))
 
     def feed(self, block: np.ndarray) -> np.ndarray:
-        """Takes a block, (n,) or (n, channels), int16 or floats; returns samples (m,) float32.
-
-        Raises:
-            AudioError: for values that are not finite, or no samples.
-        """
+        """Takes a block, (n,) or (n, channels), int16 or floats; returns samples (m,) float32."""
         self._check_open()
         values = to_float(block)
         if values.ndim not in (1, 2) or (values.ndim == 2 and not 1 <= values.shape[1] <= 64):
             raise AudioError(
                 f"a block of shape {values.shape}; expected (samples,) or (samples, channels)"
             )
-        if not len(values):
-            return np.zeros(0, np.float32)
         samples = mix_to_mono(values)
         if not np.isfinite(samples).all():
             raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} samples are not finite")
-        if self._stream is None:
-            return samples
-        held = np.concatenate([self._held, samples])
-        whole = len(held) - len(held) % self._size
-        self._held = held[whole:]
-        parts = [self._stream.resample_chunk(part) for part in held[:whole].reshape(-1, self._size)]
-        return np.concatenate([np.zeros(0, np.float32), *parts])
+        return samples if self._stream is None else self._stream.resample_chunk(samples)
 
     def finish(self) -> np.ndarray:
         """Returns the remaining samples."""
         self._check_open()
-        self._ended = True
-        held, self._held = self._held, self._held[:0]
-        return held if self._stream is None else self._stream.resample_chunk(held, last=True)
+        self._ended, nothing = True, np.zeros(0, np.float32)
+        return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
 
     def _check_open(self) -> None:
         if self._ended:
             raise ValueError("the stream has ended; make another for what comes now")
-
-
-def _delay(rate: int, sample_rate: int, size: int) -> float:
-    """The most seconds that a resampler holds back, measured on two seconds of silence."""
-    stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-    most, given, block = 0.0, 0, np.zeros(size, np.float32)
-    for fed in range(size, 2 * rate, size):
-        most = max(most, fed / rate - given / sample_rate)  # just before the block is complete
-        given += len(stream.resample_chunk(block))
-    return most
 
 
 class StreamingTagger:
@@ -128,37 +103,31 @@ class StreamingTagger:
             raise ValueError(f"expected an AudioTagger; received {type(tagger).__name__}")
         self._tagger, self._settings = tagger, TagSettings(top, threshold)
         self._resampler = StreamResampler(rate, tagger.sample_rate)
-        self._cutter = WindowCutter(*Windows(window, hop).samples(tagger.sample_rate))
-        self.latency = self._cutter.hop / tagger.sample_rate + self._resampler.delay
+        self._size, hop = Windows(window, hop).samples(tagger.sample_rate)
+        # One by one, so that their number in a block changes nothing, not even rounding.
+        self._windows = WindowPredictor(tagger.model, self._size, hop, batch_size=1)
+        self.latency = hop / tagger.sample_rate + self._resampler.delay
 
     def feed(self, block: np.ndarray) -> list[Tagging]:
-        """Takes the next block of the stream.
+        """Takes a block, (n,) or (n, channels), int16 or floats in [-1, 1], any n; returns results.
 
-        Args:
-            block: (n,) or (n, channels), int16, or floats in [-1, 1]; any n, 0 too.
-
-        Returns:
-            A result for every window that the block completed, with its ``start`` in seconds.
-
-        Raises:
-            AudioError: for values that are not finite, or of a type that is no sound; the block is
-                then left out.
+        There is one for every window that the block completed. A block of values that are not
+        finite, or of a type that is no sound, raises AudioError and is left out.
         """
-        return self._tagged(self._cutter.feed(self._resampler.feed(block)))
+        return self._tagged(self._windows.feed(self._resampler.feed(block)))
 
     def finish(self) -> list[Tagging]:
         """Ends the stream; returns the remaining results, the last of which ends with it."""
-        taggings = self._tagged(self._cutter.feed(self._resampler.finish()))
-        return taggings + self._tagged(self._cutter.finish())
+        taggings = self._tagged(self._windows.feed(self._resampler.finish()))
+        return taggings + self._tagged(self._windows.finish())
 
-    def _tagged(self, windows) -> list[Tagging]:
+    def _tagged(self, outputs) -> list[Tagging]:
         tagger, taggings = self._tagger, []
-        # One by one, so that their number in a block changes nothing, not even rounding.
-        for start, window in windows:
-            scores = tagger.model.predict(window[None])["clipwise_output"][0]
+        for output in outputs:
+            (scores,), (start,) = output["clipwise_output"], output["start"].tolist()
             tags = top_tags(scores, tagger.labels, self._settings.top, self._settings.threshold)
             # A stream shorter than the window was padded.
-            seconds = min(len(window), self._cutter.samples) / tagger.sample_rate
+            seconds = min(self._size, self._windows.samples) / tagger.sample_rate
             taggings.append(Tagging("stream", seconds, tags, scores, start / tagger.sample_rate))
         return taggings
 
@@ -194,7 +163,7 @@ class StreamingDetector:
         self._resampler = StreamResampler(rate, detector.sample_rate)
         self._scores = detector.new_scores(latency)
         self._finder = EventFinder(
-            detector.labels, settings or EventSettings(), self._scores.step_seconds
+            detector.labels, settings or EventSettings(), detector.step_seconds
         )
         self._rate = detector.sample_rate
         self.latency = self._scores.latency + self._resampler.delay

@@ -1,5 +1,7 @@
-"""Labels and embeddings of recordings."""
+"""Labels and embeddings of recordings, which are read ahead and predicted in batches."""
 
+import collections
+import dataclasses
 import functools
 import os
 import warnings
@@ -8,13 +10,33 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.batching import Prediction, predict_each
 from panns_tf.inference.loading import load_network
-from panns_tf.inference.model import InferenceModel
-from panns_tf.inference.results import Embedding, Tagging, TagSettings, top_tags
+from panns_tf.inference.long_audio import WindowPredictor
+from panns_tf.inference.model import WINDOW_SECONDS, InferenceModel
+from panns_tf.inference.results import (
+    Detection,
+    Embedding,
+    Tagging,
+    TagSettings,
+    file_of,
+    top_tags,
+)
 from panns_tf.models.network import Network
 from panns_tf.windows import Windows
+from tfrecords.audio import AudioError, AudioStream, describe, open_audio
 from tfrecords.search import find_audio
+from tfrecords.shard import prefetch
+from tfrecords.text import one_line
+
+#: Recordings read ahead of their use, at most; of each at most `WINDOW_SECONDS`.
+READ_AHEAD = 16
+#: Recordings that wait, perhaps for others of their length, at most, and seconds of audio.
+MOST_WAITING, MOST_SECONDS = 64, 1500.0
+#: Samples read of a long recording at a time.
+BLOCK = 2**18
+
+
+_NOTHING = functools.partial(np.zeros, 0, np.float32)
 
 
 class AudioTagger:
@@ -91,14 +113,12 @@ class AudioTagger:
             ValueError: for settings out of range.
         """
         settings = TagSettings(top, threshold)
-        windows = Windows(window, hop).samples(self.sample_rate)
 
-        def result(prediction: Prediction):
-            found = taggings(prediction, self.labels, settings, window)
+        def result(recording: "Recording"):
+            found = taggings(recording, self.labels, settings, window)
             return found if window else found[0]
 
-        predict = functools.partial(self.predict_each, rate=rate, windows=windows)
-        return one_or_each(source, predict, result)
+        return self._each(source, rate, window, hop, result)
 
     def embed(
         self,
@@ -108,75 +128,175 @@ class AudioTagger:
         window: float | None = None,
         hop: float | None = None,
     ):
-        """Returns the embeddings of recordings.
+        """Returns the `Embedding` of a recording, or a list of those of a folder or list.
 
-        Args:
-            source, rate: as for `tag`.
-            window, hop: seconds; a vector for every window rather than for the whole recording.
-
-        Returns:
-            An `Embedding`; of a folder or list a list of them.
-
-        Raises:
-            AudioError, ValueError: as `tag`.
+        Arguments and errors as for `tag`. With ``window`` there is a vector for every window.
         """
-        windows = Windows(window, hop).samples(self.sample_rate)
-        predict = functools.partial(self.predict_each, rate=rate, windows=windows)
-        return one_or_each(source, predict, embedding)
+        return self._each(source, rate, window, hop, embedding)
 
-    def predict_each(self, sources: Iterable, **settings) -> Iterator[Prediction]:
-        """Predicts recordings one by one; see `panns_tf.inference.batching.predict_each`."""
+    def predict_each(self, sources: Iterable, **settings) -> Iterator["Recording"]:
+        """Predicts recordings one by one; see `panns_tf.inference.tagger.predict_each`."""
         return predict_each(self.model, sources, **settings)
 
+    def _each(self, source, rate, window, hop, result: Callable):
+        windows = Windows(window, hop).samples(self.sample_rate)
+        sources, many = sources_of(source)
+        recordings = self.predict_each(sources, rate=rate, windows=windows)
+        results = [result(recording) for recording in raised(recordings)]
+        return results if many else results[0]
 
-def one_or_each(source, predict: Callable, result: Callable):
-    """Makes the result of one source, or those of each of a folder or list.
 
-    Args:
-        source: as for `AudioTagger.tag`.
-        predict: from an iterable of sources to their predictions.
-        result: of a prediction.
+@dataclasses.dataclass(eq=False)
+class Recording:
+    """A recording, read as far as a window of the model goes, and what a network gives of it."""
 
-    Raises:
-        AudioError: if one cannot be read.
+    source: object  # as it was given
+    name: str  # of it, in one line
+    samples: np.ndarray = dataclasses.field(default_factory=_NOTHING)  # (n,) float32, the beginning
+    seconds: float = 0.0  # of a long one by its header, 0 where that does not say
+    notes: tuple[str, ...] = ()  # what a user should know of it
+    error: AudioError | None = None  # why it cannot be read
+    stream: AudioStream | None = None  # the rest of a long one
+    outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    starts: tuple[float, ...] | None = None  # of windows, of which outputs have a row each
+    detection: Detection | None = None
+    spectrogram: object = None  # for a picture
+
+    @property
+    def file(self) -> str:
+        """Its name in results."""
+        return file_of(self.source)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yields all of its samples, once, and completes its notes; AudioError if damaged."""
+        yield self.samples
+        if self.stream is not None:
+            with self.stream as stream:
+                yield from stream.blocks(BLOCK)
+                self.notes = tuple(stream.notes)
+
+    def through(self, engine) -> Iterator[dict[str, np.ndarray]]:
+        """Yields what a `WindowPredictor` or `StreamingEncoder` gives; completes its length."""
+        for block in self.blocks():
+            yield from engine.feed(block)
+        yield from engine.finish()
+        self.seconds = engine.samples / engine.sample_rate
+
+
+def read_ahead(
+    sources: Iterable, sample_rate: int, *, rate: int | None = None, workers: int = 2
+) -> Iterator[Recording]:
+    """Yields recordings in their order, read by threads ahead of their use.
+
+    No recording ends the iteration: what cannot be read comes out with its error. Sources are
+    paths and whatever else `tfrecords.audio.open_audio` takes; ``rate`` is that of arrays.
     """
-    many = isinstance(source, list | tuple)
+    return prefetch(functools.partial(_read, sample_rate, rate), sources, workers, READ_AHEAD)
+
+
+def _read(sample_rate: int, rate: int | None, source) -> Recording:
+    name, limit = describe(source), round(WINDOW_SECONDS * sample_rate)
+    try:
+        stream = open_audio(source, sample_rate, rate, name=name)
+        samples = stream.read(limit + 1)
+        if len(samples) > limit:
+            return Recording(source, name, samples, stream.seconds or 0.0, stream=stream)
+        stream.close()
+        return Recording(source, name, samples, len(samples) / sample_rate, tuple(stream.notes))
+    except AudioError as error:
+        return Recording(source, name, error=error)
+    except Exception as error:  # of one file; the others go on
+        return Recording(source, name, error=AudioError(f"{name}: {one_line(error)}"))
+
+
+def predict_each(
+    model: InferenceModel,
+    sources: Iterable,
+    *,
+    rate: int | None = None,
+    workers: int = 2,
+    windows: tuple[int, int] | None = None,
+) -> Iterator[Recording]:
+    """Yields recordings with the network's outputs, in order, or with their error.
+
+    A recording's outputs do not depend on its neighbours, but for rounding. ``windows`` are size
+    and hop in samples, for outputs of every window; None for the whole. Others as `read_ahead`.
+    """
+    waiting: collections.deque[Recording] = collections.deque()
+    most, most_samples = MOST_WAITING, MOST_SECONDS * model.sample_rate
+    if windows is not None:  # of one recording alone
+        most = 0
+    for recording in read_ahead(sources, model.sample_rate, rate=rate, workers=workers):
+        waiting.append(recording)
+        while len(waiting) > most or sum(len(each.samples) for each in waiting) > most_samples:
+            yield _predict_first(model, waiting, windows)
+    while waiting:
+        yield _predict_first(model, waiting, windows)
+
+
+def _predict_first(
+    model: InferenceModel, waiting: collections.deque[Recording], windows: tuple[int, int] | None
+) -> Recording:
+    """Takes the first recording out, predicted: a short one together with others like it."""
+    first = waiting.popleft()
+    if first.error is not None or first.outputs:
+        return first
+    try:
+        if windows is not None:
+            parts = list(first.through(WindowPredictor(model, *windows)))
+            for name in parts[0]:
+                first.outputs[name] = np.concatenate([part[name] for part in parts])
+            first.starts = tuple((first.outputs.pop("start") / model.sample_rate).tolist())
+        elif first.stream is not None:
+            first.outputs = model.pool(first.through(model.streaming_encoder()))
+        else:
+            length = len(first.samples)
+            alike = [each for each in waiting if len(each.samples) == length]
+            batch = [first, *alike][: model.clips_at_once(length)]
+            outputs = model.predict(np.stack([each.samples for each in batch]))
+            for index, each in enumerate(batch):
+                each.outputs = {name: values[index] for name, values in outputs.items()}
+                each.samples = _NOTHING()
+    except AudioError as error:
+        first.error = error
+    return first
+
+
+def sources_of(source) -> tuple[Iterable, bool]:
+    """The recordings that a source stands for, and whether it is a folder or a list."""
+    if isinstance(source, list | tuple):
+        return source, True
     is_path = isinstance(source, str | os.PathLike) and str(source) != ""
     # os.path says no to names that are too long, where pathlib raises.
     if is_path and os.path.isdir(source):  # noqa: PTH112
-        many, source = True, find_audio([source])
-    results = []
-    for prediction in predict(source if many else [source]):
-        for note in prediction.notes:
-            warnings.warn(note, stacklevel=3)
-        if prediction.error is not None:
-            raise prediction.error
-        results.append(result(prediction))
-    return results if many else results[0]
+        return find_audio([source]), True
+    return [source], False
+
+
+def raised(recordings: Iterable[Recording]) -> Iterator[Recording]:
+    """Yields recordings; their notes become warnings, and the first error is raised."""
+    for recording in recordings:
+        for note in recording.notes:
+            warnings.warn(note, stacklevel=4)
+        if recording.error is not None:
+            raise recording.error
+        yield recording
 
 
 def taggings(
-    prediction: Prediction, labels, settings: TagSettings, window: float | None = None
+    recording: Recording, labels, settings: TagSettings, window: float | None = None
 ) -> list[Tagging]:
-    """Returns the classes of a recording, or those of each of its windows.
-
-    Args:
-        prediction: without an error.
-        labels: of the classes.
-        settings: which of them become tags.
-        window: its length in seconds.
-    """
-    scores, starts, seconds = prediction.outputs["clipwise_output"], (0.0,), prediction.seconds
-    if prediction.starts is not None:
-        starts, seconds = prediction.starts, min(window or seconds, seconds)
+    """The classes of a recording, or those of each of its windows of so many seconds."""
+    starts, rows = recording.starts or (0.0,), recording.outputs["clipwise_output"]
+    seconds = min(window or recording.seconds, recording.seconds)
     results = []
-    for start, row in zip(starts, np.atleast_2d(scores), strict=True):
-        tags = top_tags(row, labels, settings.top, settings.threshold)
-        results.append(Tagging(prediction.file, seconds, tags, row, start))
+    for start, scores in zip(starts, np.atleast_2d(rows), strict=True):
+        tags = top_tags(scores, labels, settings.top, settings.threshold)
+        results.append(Tagging(recording.file, seconds, tags, scores, start))
     return results
 
 
-def embedding(prediction: Prediction) -> Embedding:
-    """Returns the embedding of a recording, or those of its windows."""
-    vector = prediction.outputs["embedding"]
-    return Embedding(prediction.file, prediction.seconds, vector, prediction.starts)
+def embedding(recording: Recording) -> Embedding:
+    """The embedding of a recording, or those of its windows."""
+    vector = recording.outputs["embedding"]
+    return Embedding(recording.file, recording.seconds, vector, recording.starts)

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
+from panns_tf.inference.plot import draw_spectrogram
 from panns_tf.layers.mixup import mix
 from panns_tf.layers.spec_augment import SpecAugment
 from panns_tf.models.network import Network
@@ -247,9 +248,7 @@ def draw_spectrograms(rows: Sequence[Row], seconds: float, shared: bool = False)
     for axes, row in zip(grid, rows, strict=True):
         for each, (values, title) in zip(axes, row, strict=True):
             low, high = np.percentile(rows[0][0][0] if shared else values, (2, 99.5))
-            extent = (0, seconds, 0, values.shape[1])
-            options = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
-            each.imshow(values.T, vmin=low, vmax=high, extent=extent, cmap="magma", **options)
+            draw_spectrogram(each, values, seconds, low, high)
             each.set_title(title, fontsize=9)
             each.tick_params(labelsize=8)
         axes[0].set_ylabel("bin")

@@ -4,21 +4,15 @@ import argparse
 import dataclasses
 
 from panns_tf.config import NetworkOverrides
-from panns_tf.inference.cli import (
-    ModelSettings,
-    OutputSettings,
-    add_paths,
-    quiet_tensorflow,
-    recordings_of,
-)
-from panns_tf.inference.output import TABLES, Output
+from panns_tf.inference.cli import ModelSettings, add_paths, quiet_tensorflow, recordings_of
+from panns_tf.inference.output import TABLES, OutputSettings, open_results
 from panns_tf.transfer.settings import (
     FinetuneConfig,
     Options,
     finetune_config,
     finetune_options,
 )
-from tfrecords.files import check_output_file, check_output_folder
+from tfrecords.files import check_output_folder
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
 
 _FINETUNE = """\
@@ -137,31 +131,25 @@ def run_predict(args: argparse.Namespace) -> int:
         settings(**given_settings(args, settings))
         for settings in (PredictSettings, OutputSettings, ModelSettings)
     )
-    if where.output is not None:
-        check_output_file(where.output, force=where.force, suffixes=TABLES)
+    where.check(TABLES)
     quiet_tensorflow()
     from panns_tf.inference.tagger import AudioTagger
     from panns_tf.transfer import predict
 
     clip_seconds, multi_label = predict.read_transfer(shown.model)
-    tagger = AudioTagger(**model.arguments())
+    tagger = AudioTagger(**dataclasses.asdict(model))
     single_label = not multi_label
     if multi_label is None:
         single_label = tagger.model.network.arch.activation == "softmax"
 
-    def result(prediction) -> tuple:
-        row = predict.prediction_row(
-            prediction, tagger.labels, single_label, shown.top, shown.threshold
-        )
-        return row, predict.row_text(row, shown.threshold), None
-
     settings = {"command": "predict", **model.identity(), **dataclasses.asdict(shown)}
     settings["clip_seconds"] = clip_seconds
-    output = Output(
-        where.output, settings, where.force, args.form, predict.COLUMNS, predict.table_rows
-    )
-    return output.run(
-        recordings_of(args.paths),
-        lambda sources: predict.predict_recordings(tagger, clip_seconds, sources, where.workers),
-        result,
-    )
+    with open_results(where, args.form, settings, predict.COLUMNS) as results:
+        sources = results.missing(recordings_of(args.paths))
+        recordings = predict.predict_recordings(tagger, clip_seconds, sources, where.workers)
+        for recording in results.readable(recordings):
+            row = predict.prediction_row(
+                recording, tagger.labels, single_label, shown.top, shown.threshold
+            )
+            results.add(row, predict.row_text(row, shown.threshold))
+    return results.status()

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from panns_tf.inference.batching import Prediction
 from panns_tf.inference.results import rounded, top_tags
-from panns_tf.inference.tagger import AudioTagger
+from panns_tf.inference.tagger import AudioTagger, Recording
 from panns_tf.windows import Windows, aggregate
 from tfrecords.files import read_json
 
@@ -34,7 +33,7 @@ def read_transfer(model: str | Path) -> tuple[float | None, bool | None]:
 
 def predict_recordings(
     tagger: AudioTagger, clip_seconds: float | None, sources: Iterable, workers: int = 2
-) -> Iterator[Prediction]:
+) -> Iterator[Recording]:
     """Predicts recordings as the training's test did: the mean over windows, if these are known."""
     windows = Windows(clip_seconds).samples(tagger.sample_rate)
     for prediction in tagger.predict_each(sources, workers=workers, windows=windows):
@@ -46,7 +45,7 @@ def predict_recordings(
 
 
 def prediction_row(
-    prediction: Prediction,
+    prediction: Recording,
     labels: Sequence[str],
     single_label: bool,
     top: int | None = None,
@@ -66,12 +65,6 @@ def prediction_row(
     predicted = tags(top or 1, 0.0) if single_label else tags(top, threshold)
     row = {"file": prediction.file, "seconds": rounded(prediction.seconds), "predicted": predicted}
     return row if predicted else {**row, "nearest": tags(1, 0.0)[0]}
-
-
-def table_rows(row: dict) -> list[dict]:
-    """The rows of a table for a recording; one without label if nothing is predicted."""
-    start = {"file": row["file"], "seconds": row["seconds"]}
-    return [{**start, **tag} for tag in row["predicted"]] or [start]
 
 
 def row_text(row: dict, threshold: float) -> str:

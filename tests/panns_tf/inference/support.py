@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from panns_tf.inference.events import EventFinder, in_order
+from panns_tf.inference.results import Event
 from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
@@ -57,3 +59,9 @@ def sound(clips: int, samples: int) -> np.ndarray:
     rng = np.random.default_rng(samples)
     tone = 0.3 * np.sin(0.05 * np.arange(samples) * np.arange(1, clips + 1)[:, None])
     return (tone + rng.uniform(-0.3, 0.3, (clips, samples))).astype("float32")
+
+
+def find_events(probabilities, labels, settings, step_seconds, seconds=np.inf) -> tuple[Event, ...]:
+    """The events of probabilities (steps, classes) that come at once."""
+    finder = EventFinder(labels, settings, step_seconds)
+    return tuple(in_order([*finder.feed(probabilities), *finder.finish(seconds)]))

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from panns_tf.inference import batching
-from panns_tf.inference.batching import READ_AHEAD, predict_each, read_ahead
+from panns_tf.inference import tagger
 from panns_tf.inference.model import InferenceModel
+from panns_tf.inference.tagger import READ_AHEAD, predict_each, read_ahead
 from tests.panns_tf.inference.support import kept, noise, outputs_of
 from tfrecords.audio import AudioError
 
@@ -38,7 +38,7 @@ def test_recordings_are_read_in_order_whatever_fails(tmp_path, monkeypatch):
     ):
         assert str(error).startswith(text)
     assert next(read_ahead([np.ones(3)], 8000, rate=8000)).samples.tolist() == [1, 1, 1]
-    monkeypatch.setattr(batching, "open_audio", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(tagger, "open_audio", lambda *_, **__: 1 / 0)
     assert str(next(read_ahead(["x"], 8000)).error) == "x: division by zero"
 
 
@@ -88,12 +88,12 @@ def test_little_waits_for_others_of_its_length(model, monkeypatch):
             taken.append(number)
             yield noise(1000 + number)
 
-    monkeypatch.setattr(batching, "MOST_WAITING", 3)
+    monkeypatch.setattr(tagger, "MOST_WAITING", 3)
     for number, prediction in enumerate(predict_each(model, sources(), rate=8000)):
         assert prediction.seconds == (1000 + number) / 8000
         assert len(taken) <= number + READ_AHEAD + 6
-    monkeypatch.setattr(batching, "MOST_SECONDS", 1.0)
-    monkeypatch.setattr(batching, "MOST_WAITING", 64)
+    monkeypatch.setattr(tagger, "MOST_SECONDS", 1.0)
+    monkeypatch.setattr(tagger, "MOST_WAITING", 64)
     taken.clear()
     for number, _ in enumerate(predict_each(model, sources(), rate=8000)):
         assert len(taken) <= number + READ_AHEAD + 10
@@ -101,15 +101,15 @@ def test_little_waits_for_others_of_its_length(model, monkeypatch):
 
 @pytest.mark.parametrize("which", ["Tiny", "Thin_Cnn14_DecisionLevelMax"])
 def test_long_recordings_are_predicted_as_a_whole(which, tmp_path, monkeypatch):
-    monkeypatch.setattr(batching, "WINDOW_SECONDS", 5.0)
+    monkeypatch.setattr(tagger, "WINDOW_SECONDS", 5.0)
     monkeypatch.setattr("panns_tf.inference.model.WINDOW_SECONDS", 5.0)
-    monkeypatch.setattr(batching, "BLOCK", 12345)
+    monkeypatch.setattr(tagger, "BLOCK", 12345)
     model = InferenceModel(kept(which))
     samples = noise(21 * model.sample_rate + 99)
     soundfile.write(tmp_path / "long.wav", samples, model.sample_rate, subtype="FLOAT")
     soundfile.write(tmp_path / "a.wav", samples[:9000], model.sample_rate, subtype="FLOAT")
     _, long = predict_each(model, [tmp_path / "a.wav", tmp_path / "long.wav"])
-    assert "segmentwise_output" not in long.outputs  # predicted in parts
+    assert long.stream is not None  # predicted in parts
     np.testing.assert_allclose(long.outputs["clipwise_output"], whole(model, samples), atol=1e-5)
     assert long.seconds == len(samples) / model.sample_rate
 
@@ -129,7 +129,7 @@ def test_windows(model):
 
 
 def test_a_recording_that_is_damaged_late_is_an_error(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(batching, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(tagger, "WINDOW_SECONDS", 1.0)
     samples = noise(200_000)
     samples[150_000] = np.nan
     soundfile.write(tmp_path / "x.wav", samples, 8000, subtype="FLOAT")

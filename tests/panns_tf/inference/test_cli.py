@@ -17,8 +17,8 @@ import soundfile
 
 from panns_tf import AudioTagger, EventSettings, SoundEventDetector
 from panns_tf.cli import main
-from panns_tf.inference.cli import recordings_of
-from panns_tf.inference.output import PartialResults, place_of
+from panns_tf.inference.cli import place_of, recordings_of
+from panns_tf.inference.output import PartialResults
 from tests.hostile import hostile_inputs
 from tests.panns_tf.inference.support import kept, noise
 
@@ -133,13 +133,12 @@ def test_standard_input(model, sounds, scores, capsys, monkeypatch, tmp_path):
         main(["tag", "-", "--model", str(model)])
 
 
-def test_what_changed_since_the_kill_is_tagged_again(model, few, tmp_path, monkeypatch):
+def test_what_is_new_or_gone_since_the_kill(model, few, tmp_path, monkeypatch):
     output, whole = tmp_path / "tags.csv", tmp_path / "whole.csv"
     arguments = ["tag", str(few), "--model", str(model), "--output", str(output)]
     killed_after(4, arguments, monkeypatch)
     assert not output.exists()
-    soundfile.write(few / "0.wav", noise(9000, 90), 8000)
-    soundfile.write(few / "1b.wav", noise(9000, 91), 8000)
+    soundfile.write(few / "1b.wav", noise(9000, 91), 8000)  # could not be read before
     soundfile.write(few / "00.wav", noise(9000, 92), 8000)
     (few / "1.wav").unlink()
     with pytest.raises(ValueError, match="unfinished command with another top"):
@@ -180,7 +179,7 @@ def test_other_weights_and_a_full_disk_since_the_kill(few, tmp_path, monkeypatch
         with pytest.raises(KeyboardInterrupt, match="the same command"):
             main(arguments)
     kept("Wavegram_Tiny").save(run / "final.keras")
-    with pytest.raises(ValueError, match=r"with another model_final.keras"):
+    with pytest.raises(ValueError, match=r"with another final.keras"):
         main(arguments)
 
 
@@ -220,17 +219,17 @@ def test_a_killed_command_goes_on(model, tmp_path):
         (["tag", "x.wav", "--output", "there.csv"], "exists; remove it, or add --force"),
         (["tag", "x.wav", "--hop", "1"], "--hop 1 needs a --window"),
         (["tag", "x.wav", "--top", "0"], "top must be at least 1"),
-        (["tag", "x.wav", "--threshold", "7"], r"threshold must be at least 0 and at most 1"),
+        (["tag", "x.wav", "--threshold", "7"], r"threshold must lie in \[0, 1\]"),
         (["tag", "x.wav", "--batch-size", "0"], "batch_size must be at least 1"),
-        (["tag", "x.wav", "--window", "0"], r"window must be at least 0.01 and at most 3600"),
-        (["tag", "x.wav", "--workers", "0"], r"workers must be at least 1 and at most 64"),
+        (["tag", "x.wav", "--window", "0"], r"window must lie in \[0.01, 3600\]"),
+        (["tag", "x.wav", "--workers", "0"], r"workers must lie in \[1, 64\]"),
         (["embed", "x.wav"], "embed needs --output FILE"),
         (["embed", "x.wav", "--output", "x.txt"], "--output must end in .npy, .npz, .parquet"),
         (["embed", "x.wav", "--output", "no/x.npz"], "the folder no does not exist"),
         (["embed", "x.wav", "--output", "there.npy"], r"there.csv exists; remove it"),
-        (["detect", "x.wav", "--threshold", "0"], r"--threshold must be above 0 and at most 1"),
+        (["detect", "x.wav", "--threshold", "0"], r"--threshold must lie in \(0, 1\]"),
         (["detect", "x.wav", "--low", "0.9"], "--low must be at most the threshold"),
-        (["detect", "x.wav", "--smooth", "-1"], "--smooth must be at least 0"),
+        (["detect", "x.wav", "--smooth", "-1"], "--smooth must not be negative"),
         (["detect", "x.wav", "--classes", " ; "], "--classes names no class"),
         (["detect", "x.wav", "--output", "x.txt"], "--output must end in"),
         (["detect", "x.wav", "--plot", "there.csv"], "--plot .*there.csv is a file; give a folder"),

@@ -1,9 +1,16 @@
 """Results on the way to a file; the commands that use it are in test_cli."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from panns_tf.inference.output import Output, PartialResults, partial_path
+from panns_tf.inference.output import (
+    OutputSettings,
+    PartialResults,
+    open_results,
+    partial_path,
+)
 
 
 @pytest.fixture
@@ -22,13 +29,13 @@ def fill(partial, folder, names, start=0) -> list:
     done = []
     for path in partial.missing([folder / name for name in names]):
         values = np.full((2, 3), start + ord(path.name), np.float32)
-        partial.add({"file": path.name}, values)
+        partial.add({"file": str(path), "embedding": values})
         done.append(path.name)
     return done
 
 
 def contents(partial) -> list:
-    return [(row["file"], values.tolist()) for row, values in partial.results()]
+    return [(Path(row["file"]).name, row["embedding"].tolist()) for row in partial.rows()]
 
 
 def test_goes_on_where_a_killed_process_stopped(output):
@@ -46,18 +53,16 @@ def test_goes_on_where_a_killed_process_stopped(output):
     assert len(begin(output)) == 0
 
 
-def test_changed_and_unreadable_files_are_done_again(output):
+def test_unreadable_files_are_tried_again_and_those_that_are_gone_left_out(output):
     folder = output.parent
     partial = begin(output)
     fill(partial, folder, "abc")
-    for _ in partial.missing([folder / "d"]):
-        partial.add({"file": "d", "error": "damaged"})
-    (folder / "b").write_text("changed")
-    (folder / "c").unlink()
+    for path in partial.missing([folder / "d"]):
+        partial.add({"file": str(path), "error": "damaged"})
     partial = begin(output)
-    assert fill(partial, folder, "abd", start=100) == ["b", "d"]
+    assert fill(partial, folder, "abd", start=100) == ["d"]
     values = {name: values[0] for name, values in contents(partial)}
-    assert values == {"a": ord("a"), "b": 100 + ord("b"), "d": 100 + ord("d")}
+    assert values == {"a": ord("a"), "b": ord("b"), "d": 100 + ord("d")}
 
 
 def test_other_settings_and_other_files_are_refused(output):
@@ -72,17 +77,7 @@ def test_other_settings_and_other_files_are_refused(output):
 
 
 def test_one_process_at_a_time(output):
-    first, second = Output(output, {}), Output(output, {}, force=True)
-
-    def predict(sources):
+    with open_results(OutputSettings(output), "text", {}):
+        second = open_results(OutputSettings(output, force=True), "text", {})
         with pytest.raises(ValueError, match=r"another command is writing .*x.npz; wait"):
-            second.run([], lambda _: [], None)
-        return []
-
-    assert first.run([], predict, None) == 0
-
-
-def test_the_output_is_no_recording(output):
-    output.touch()
-    with pytest.raises(ValueError, match="is one of the recordings"):
-        next(begin(output).missing([output]))
+            second.__enter__()
