@@ -1,5 +1,6 @@
 """AP class by class, with training clips and label quality: the paper's Figures 3 and 12."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,14 @@ from panns_tf.figures.grouping import differing, group_runs, label_groups, sort_
 from panns_tf.metrics.class_groups import read_label_quality
 from panns_tf.run import Evaluation, Run
 from panns_tf.style import MARKERS, Theme
+from tfrecords.text import some
 
 #: The orders of classes, each with the column by which it is.
 ORDERS = {"clips": "training_clips", "ap": "average_precision", "name": "class"}
 #: Classes of a single column; 527 classes make three, in a sheet of paper's proportions.
 TALLEST = 60
+#: Of more classes, how many from each end make a figure that is read at a glance.
+ENDS = 15
 #: Letters of a class's name that are drawn; AudioSet's longest has 59.
 LONGEST_NAME = 64
 #: Between the first and the last classes of an order, and for what is cut off.
@@ -31,21 +35,19 @@ _PARTS = {
 
 def classes(
     runs: Sequence[Run],
+    name: str = "classes",
     label_quality: str | Path | None = None,
     order: str | None = None,
     top: int | None = None,
     bottom: int | None = None,
     evaluation: str | None = None,
-    name: str = "classes",
-) -> Chart:
+) -> list[Chart]:
     """Draws the AP of every class; runs that differ in their seed alone are one system.
 
-    Label quality is of ``per_class.csv`` unless AudioSet's file of it is given. The order is by
+    Of many classes two charts: the ends of their order, as Figure 3 has them, and all, as Figure
+    12. Label quality is of ``per_class.csv`` unless AudioSet's file of it is given. The order is by
     clips where they are known, else by AP of the first system. Without a name the evaluation is
     the one that most runs have, one with intervals before others.
-
-    Raises:
-        ValueError: if no run was evaluated class by class, or they were on different clips.
     """
     evaluations = _evaluations(runs, evaluation)
     used = [run for run in runs if run.path in evaluations]
@@ -72,16 +74,21 @@ def classes(
             {"class": label, "system": system, **results[label], **about}
             for system, results in systems.items()
         ]
-    shown = _ends(_ordered(by_class, order), top, bottom)
-    rows = [row for label in shown if label != _GAP for row in by_class[label]]
-    undefined = {row["class"]: "" for row in rows if row["average_precision"] is None}
-    if undefined:
-        more = ", ..." if len(undefined) > 8 else ""
-        notes.append(
+    ordered, charts = _ordered(by_class, order), []
+    if top is bottom is None and len(ordered) > TALLEST:
+        shown = {name: _ends(ordered, ENDS, ENDS), f"{name}_all": ordered}
+    else:
+        shown = {name: ordered if top is bottom is None else _ends(ordered, top or 0, bottom or 0)}
+    for file, labels in shown.items():
+        rows = [row for label in labels if label != _GAP for row in by_class[label]]
+        undefined = {row["class"]: None for row in rows if row["average_precision"] is None}
+        remark = (
             f"{len(undefined)} of {len(rows) // len(systems)} classes undefined, without a "
-            f"positive held-out clip, and left empty: {', '.join(list(undefined)[:8])}{more}"
+            f"positive held-out clip, and left empty: {some(undefined, 8)}"
         )
-    return Chart(name, rows, lambda theme: _draw(by_class, shown, interval, theme), notes)
+        draw = functools.partial(_draw, by_class, labels, interval)
+        charts.append(Chart(file, rows, draw, [*notes, remark] if undefined else notes))
+    return charts
 
 
 def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Evaluation]:
@@ -105,15 +112,17 @@ def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Evaluation
     chosen = having[max(sorted(having), key=rank)]
     first, *others = (run for run in runs if run.path in chosen)
     for other in others:
-        pair = [chosen[run.path].classes for run in (first, other)]
-        for label in {**pair[0], **pair[1]}:
-            counts = [table[label].get("positives") if label in table else "no" for table in pair]
-            if counts[0] != counts[1] and None not in counts:
-                raise ValueError(
-                    f"{first.name} and {other.name} were evaluated on different clips or classes: "
-                    f"{counts[0]} and {counts[1]} clips of {label!r}; choose with --evaluation "
-                    "NAME, or draw them in a figure each"
-                )
+        one, two = (
+            {label: row.get("positives") for label, row in chosen[run.path].classes.items()}
+            for run in (first, other)
+        )
+        odd = [label for label in {**one, **two} if one.get(label, "no") != two.get(label, "no")]
+        if odd:
+            raise ValueError(
+                f"{first.name} and {other.name} were evaluated on different clips or classes, with "
+                f"{one.get(odd[0], 'no')} and {two.get(odd[0], 'no')} clips of {odd[0]!r}; choose "
+                "with --evaluation NAME, or draw them in a figure each"
+            )
     return chosen
 
 
@@ -129,14 +138,13 @@ def _systems(runs: Sequence[Run], evaluations: Mapping) -> tuple[dict[str, dict]
         for name, row in tables[0].items():
             values = [table[name]["average_precision"] for table in tables]
             values = [value for value in values if value is not None]
-            numbers = {"mean": row["average_precision"]}
-            numbers |= {end: row.get(f"ap_{end}") for end in ("low", "high")}
-            if len(tables) > 1:
-                numbers = mean_range(values) if values else dict.fromkeys(numbers)
-            if numbers["low"] is not None:
+            found = mean_range(values) if values else dict.fromkeys(("mean", "low", "high"))
+            if len(tables) == 1:
+                found |= {end: row.get(f"ap_{end}") for end in ("low", "high")}
+            if found["low"] is not None:
                 intervals.add("ranges over seeds" if len(tables) > 1 else "95 % intervals")
-            results[name] = {"average_precision": numbers.pop("mean"), **numbers}
-            results[name]["runs"] = len(values)
+            ap = found.pop("mean")
+            results[name] = {"average_precision": ap, **found, "runs": len(values)}
     return systems, " and ".join(sorted(intervals))
 
 
@@ -150,22 +158,18 @@ def _ordered(by_class: Mapping[str, list[dict]], order: str | None) -> list[str]
     return sorted(values, key=lambda label: math.inf if values[label] is None else -values[label])
 
 
-def _ends(labels: list[str], top: int | None, bottom: int | None) -> list[str]:
+def _ends(labels: list[str], top: int, bottom: int) -> list[str]:
     """The first and the last classes, with a gap between them."""
-    if top is None and bottom is None:
-        return labels
-    top, bottom = top or 0, bottom or 0
     if min(top, bottom) < 0 or top + bottom == 0:
         raise ValueError(f"--top and --bottom leave no class to draw; received {top} and {bottom}")
-    if top + bottom >= len(labels):
-        return labels
-    gap = [_GAP] if top and bottom else []
-    return labels[:top] + gap + labels[len(labels) - bottom :]
+    gap = [_GAP] if 0 < top < len(labels) - bottom and bottom else []
+    return labels[:top] + gap + labels[max(top, len(labels) - bottom) :]
 
 
 def _draw(by_class: Mapping[str, list[dict]], lines: list[str], interval: str, theme: Theme):
     """Classes from top to bottom in as many columns as needed, each with up to three plots."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator
 
     rows = [by_class[label] for label in lines if label != _GAP]
     parts = [
@@ -198,18 +202,18 @@ def _draw(by_class: Mapping[str, list[dict]], lines: list[str], interval: str, t
         ]
         axes.set_yticks(range(len(column)), labels if part == parts[0] else [])
         axes.set_xlabel(part.replace("_", " "), fontsize=8)
-        placed = [(y, by_class[label]) for y, label in enumerate(column) if label != _GAP]
         if part == "training_clips":
-            _draw_clips(axes, placed, max(row[part] or 1 for row, *_ in rows), theme)
+            axes.set_xscale("log")
+            axes.set_xlim(0.8, 1.6 * max(10, *(row[part] or 1 for row, *_ in rows)))
+            axes.minorticks_off()
+            axes.xaxis.set_major_locator(LogLocator(numticks=5))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # such as 10k
         else:
-            _draw_shares(axes, placed, part, theme)
-        style = {"size": 6.5, "style": "italic", "color": theme.muted, "va": "center_baseline"}
-        style["bbox"] = {"color": theme.background, "pad": 0.5}  # over the grid
-        for y, members in placed:
-            values = {row[part] for row in members} - {None}
-            if not values or (part == "training_clips" and 0 in values):
-                word = "none" if values else _PARTS[part][1]
-                axes.text(0.03, y, word, transform=axes.get_yaxis_transform(), **style)
+            ticks = (0, 0.5, 1) if part == "label_quality" else (0, 0.25, 0.5, 0.75, 1)
+            axes.set_xlim(0, 1)
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        placed = [(y, by_class[label]) for y, label in enumerate(column) if label != _GAP]
+        _draw_part(axes, placed, part, theme)
     # `grid` holds the axes of the first column first, so an AP plot is among its first two.
     axes = grid[parts.index("average_precision")]
     if interval:
@@ -219,38 +223,29 @@ def _draw(by_class: Mapping[str, list[dict]], lines: list[str], interval: str, t
     return figure
 
 
-def _draw_clips(axes, placed: Sequence[tuple], most: int, theme: Theme) -> None:
-    from matplotlib.ticker import EngFormatter, LogLocator
-
-    least = 0.8  # so that a single clip has a bar
-    bars = [(y, rows[0]["training_clips"]) for y, rows in placed if rows[0]["training_clips"]]
-    axes.set_xscale("log")
-    axes.set_xlim(least, 1.6 * max(most, 10))
-    for y, clips in bars:
-        axes.barh(y, clips - least, 0.62, left=least, color=theme.bar)
-    axes.grid(axis="y", visible=False)
-    axes.minorticks_off()
-    axes.xaxis.set_major_locator(LogLocator(numticks=5))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # such as 10k
-
-
-def _draw_shares(axes, placed: Sequence[tuple], part: str, theme: Theme) -> None:
-    """AP of each system with its interval, or label quality, which all systems share."""
-    ticks = (0, 0.5, 1) if part == "label_quality" else (0, 0.25, 0.5, 0.75, 1)
-    axes.set_xlim(0, 1)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    systems = placed[0][1][: 1 if part == "label_quality" else None]
+def _draw_part(axes, placed: Sequence[tuple[int, list[dict]]], part: str, theme: Theme) -> None:
+    """Training clips as bars, AP of each system with its interval, label quality as marks."""
+    systems = placed[0][1][: None if part == "average_precision" else 1]
     spread = min(0.6, 0.3 * (len(systems) - 1))  # so that intervals do not cover each other
     for i, aside in enumerate(np.linspace(-spread / 2, spread / 2, len(systems))):
+        y = np.array([y for y, _ in placed]) + aside
         x, low, high = (
             np.array([rows[i][key] for _, rows in placed], float) for key in (part, "low", "high")
         )
-        y = np.array([y for y, _ in placed]) + aside
-        style = {"ls": "none", "label": systems[i]["system"], "clip_on": False, "zorder": 3}
-        if part == "label_quality":
-            axes.plot(x, y, marker="|", ms=6, mew=1.6, color=theme.muted, **style)
+        if part == "training_clips":
+            axes.hlines(y, 0.8, np.where(x > 0, x, np.nan), color=theme.bar, lw=7.4)
+        elif part == "label_quality":
+            axes.plot(x, y, "|", ms=6, mew=1.6, color=theme.muted, clip_on=False)
         else:
-            style |= {"color": theme.series[i % len(theme.series)], "mec": theme.background}
+            style = {"color": theme.series[i % len(theme.series)], "zorder": 3, "clip_on": False}
             style |= {"marker": MARKERS[i % len(MARKERS)], "ms": 4.2 if len(systems) < 3 else 3.4}
-            axes.plot(x, y, mew=0.4, **style)
+            style |= {"mec": theme.background, "mew": 0.4, "label": systems[i]["system"]}
             axes.hlines(y, low, high, color=style["color"], lw=0.9)
+            axes.plot(x, y, ls="none", **style)
+    style = {"size": 6.5, "style": "italic", "color": theme.muted, "va": "center_baseline"}
+    style["bbox"] = {"color": theme.background, "pad": 0.5}  # over the grid
+    for y, rows in placed:
+        values = {row[part] for row in rows} - {None}
+        if not values or (part == "training_clips" and 0 in values):
+            word = "none" if values else _PARTS[part][1]
+            axes.text(0.03, y, word, transform=axes.get_yaxis_transform(), **style)

@@ -2,20 +2,17 @@
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from panns_tf.figures.chart import Chart
-from panns_tf.figures.classes import ORDERS, TALLEST, classes
+from panns_tf.figures.classes import ORDERS, classes
 from panns_tf.figures.complexity import complexity
 from panns_tf.figures.curves import METRICS, curves
 from panns_tf.figures.fewshot import COLUMNS, fewshot
 from panns_tf.figures.grouping import describe_data, partition
-from panns_tf.run import Run, read_runs
+from panns_tf.run import read_runs
 from tfrecords.files import check_output_folder
-
-#: Of many classes, how many from each end make a figure that is read at a glance.
-ENDS = 15
 
 _DESCRIPTION = """\
 Draw the paper's figures from run directories.
@@ -25,37 +22,20 @@ line or mark, with their mean and range. Each figure is written as NAME.png, NAM
 NAME.svg (which turns dark where the reader's system is) and NAME.csv, the numbers drawn; a
 summary is printed. What is unfinished, damaged or undefined is reported, and never drawn as zero.
 """
-_FEWSHOT = """\
-Draw Figures 6 to 11 from result files: CSV with the columns
-
-  task,strategy,clips_per_class,seed,metric,value
-
-one row for each training. clips_per_class is a whole number or 'all'. Strategies are scratch,
-finetune, freeze_l1 and freeze_l3, or any other name. A task that is one of esc50,
-dcase2019_task1, dcase2018_task2, msos, gtzan and ravdess gets the paper's results with all clips
-as hollow marks, without those whose printed source is in doubt.
-"""
 _EXAMPLES = """\
 examples:
   python -m panns_tf plot all runs --output figures
   python -m panns_tf plot curves runs --by sampling+mixup --output figures
-  python -m panns_tf plot complexity --output figures
   python -m panns_tf plot classes runs/a runs/b --top 10 --bottom 10 --output figures
   python -m panns_tf plot fewshot results.csv --output figures
 """
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.replace(",", "+").split("+") if name]
-
-
-def _classes(runs: Sequence[Run], name: str = "classes", **settings) -> list[Chart]:
-    """All classes; of many also the two ends of their order, as Figure 3 beside Figure 12."""
-    chosen = settings.get("top") is not None or settings.get("bottom") is not None
-    if chosen or max(len(run.labels) for run in runs) <= TALLEST:
-        return [classes(runs, name=name, **settings)]
-    ends = {**settings, "top": ENDS, "bottom": ENDS}
-    return [classes(runs, name=name, **ends), classes(runs, name=f"{name}_all", **settings)]
+_RESULTS = f"""
+CSV: {",".join(COLUMNS)}
+with a row for each training. clips_per_class is a whole number or 'all', strategies are scratch,
+finetune, freeze_l1 and freeze_l3, or any other name. A task of the paper (esc50, dcase2019_task1,
+dcase2018_task2, msos, gtzan, ravdess) gets the paper's results with all clips as hollow marks,
+without those whose printed source is in doubt.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,19 +44,21 @@ class Figure:
 
     Attributes:
         help: what it shows, and its number in the paper.
-        draw: a function of what it needs, the files' name and the flags' values.
+        draw: a function of what it needs, and as keywords the files' name and the flags.
         needs: ``"runs"`` of the same held-out data, ``"any runs"`` or none, or ``"files"``.
-        flags: keywords of argparse by the flag's name.
+        flags: argparse's keywords by flag.
         all: what `plot all` draws: values of flags by the files' name.
-        description: for ``--help``.
     """
 
     help: str
-    draw: Callable[..., Chart | list[Chart]]
+    draw: Callable[..., list[Chart]]
     needs: str
-    flags: Mapping[str, dict]
     all: Mapping[str, dict]
-    description: str = ""
+    flags: Mapping[str, dict] = dataclasses.field(default_factory=dict)
+
+
+def _flag(help: str, **keywords) -> dict:
+    return {"help": help, **keywords}
 
 
 FIGURES = {
@@ -84,65 +66,45 @@ FIGURES = {
         "training curves by setting (Figure 4)",
         curves,
         needs="runs",
-        flags={
-            "by": {
-                "type": _names,
-                "default": (),
-                "metavar": "SETTING",
-                "help": "compare runs by it, or by several, such as sampling+mixup; runs that "
-                "differ elsewhere are left out; default: all settings in which they differ",
-            },
-            "metric": {"default": "mAP", "choices": tuple(METRICS), "help": "default mAP"},
-            "split": {"default": "held-out", "choices": ("held-out", "training")},
-            "panels": {
-                "action": argparse.BooleanOptionalAction,
-                "help": "a panel for each kind of setting, as in Figure 4; default: if that takes "
-                "in all runs",
-            },
-        },
         all={"curves": {}, "loss": {"metric": "loss"}},
+        flags={
+            "by": _flag(
+                "compare runs by it, or by several, such as sampling+mixup; runs that differ "
+                "elsewhere are left out; default: all settings in which they differ",
+                metavar="SETTING",
+            ),
+            "metric": _flag("default mAP", default="mAP", choices=tuple(METRICS)),
+            "split": _flag(
+                "default held-out", default="held-out", choices=("held-out", "training")
+            ),
+            "panels": _flag(
+                "a panel for each kind of setting, as in Figure 4; default: if that takes in all",
+                action=argparse.BooleanOptionalAction,
+            ),
+        },
     ),
     "complexity": Figure(
-        "mAP against multiply-adds (Figure 5)",
-        complexity,
-        needs="any runs",
-        flags={},
-        all={"complexity": {}},
+        "mAP against multiply-adds (Figure 5)", complexity, "any runs", {"complexity": {}}
     ),
     "classes": Figure(
         "AP class by class (Figures 3 and 12)",
-        _classes,
+        classes,
         needs="runs",
-        flags={
-            "label_quality": {
-                "type": Path,
-                "metavar": "FILE",
-                "help": "AudioSet's qa_true_counts.csv; default: that of per_class.csv",
-            },
-            "top": {"type": int, "metavar": "N", "help": "the first N classes"},
-            "bottom": {"type": int, "metavar": "N", "help": "the last N classes"},
-            "order": {
-                "choices": tuple(ORDERS),
-                "help": "by training clips, by AP or by name; default: clips where they are known",
-            },
-            "evaluation": {
-                "metavar": "NAME",
-                "help": "which evaluation/NAME of the runs; default: one that they share",
-            },
-        },
         all={"classes": {}},
+        flags={
+            "label_quality": _flag(
+                "AudioSet's qa_true_counts.csv; default: that of per_class.csv", metavar="FILE"
+            ),
+            "top": _flag("the first N classes", type=int, metavar="N"),
+            "bottom": _flag("the last N classes", type=int, metavar="N"),
+            "order": _flag("default: clips where they are known, else ap", choices=tuple(ORDERS)),
+            "evaluation": _flag(
+                "which evaluation/NAME of the runs; default: one that they share", metavar="NAME"
+            ),
+        },
     ),
-    "fewshot": Figure(
-        "few-shot curves (Figures 6 to 11)",
-        fewshot,
-        needs="files",
-        flags={},
-        all={"fewshot": {}},
-        description=_FEWSHOT,
-    ),
+    "fewshot": Figure("few-shot curves (Figures 6 to 11)", fewshot, "files", {"fewshot": {}}),
 }
-#: Every figure that the runs allow.
-_ALL = Figure("every figure that the runs allow", list, needs="runs", flags={}, all={})
 
 
 def add_plot_flags(parser: argparse.ArgumentParser) -> None:
@@ -150,13 +112,13 @@ def add_plot_flags(parser: argparse.ArgumentParser) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog, parser.formatter_class = _DESCRIPTION, _EXAMPLES, raw
     commands = parser.add_subparsers(dest="figure", required=True, metavar="FIGURE")
-    for name, figure in {**FIGURES, "all": _ALL}.items():
-        description = figure.description or f"Draw {figure.help}."
+    everything = Figure("every figure that the runs allow", list, "runs", {})
+    for name, figure in {**FIGURES, "all": everything}.items():
+        files = figure.needs == "files"
         command = commands.add_parser(
-            name, help=figure.help, description=description, formatter_class=raw
+            name, help=figure.help, formatter_class=raw, epilog=_RESULTS if files else None
         )
-        count = "*" if figure.needs == "any runs" else "+"
-        what = "CSV" if figure.needs == "files" else "RUN"
+        count, what = "*" if figure.needs == "any runs" else "+", "CSV" if files else "RUN"
         command.add_argument("paths", nargs=count, type=Path, metavar=what)
         command.add_argument("--output", required=True, type=Path, metavar="DIR", help="for files")
         for flag, keywords in figure.flags.items():
@@ -164,11 +126,7 @@ def add_plot_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_plot(args: argparse.Namespace) -> None:
-    """Draws the figures, writes them, and prints a summary of their numbers.
-
-    Raises:
-        ValueError: if no figure can be drawn.
-    """
+    """Draws the figures, writes them, and prints a summary of their numbers."""
     check_output_folder(args.output)
     notes, written = set(), []
     for chart in _charts(args):
@@ -187,38 +145,30 @@ def run_plot(args: argparse.Namespace) -> None:
 
 def _charts(args: argparse.Namespace) -> Iterator[Chart | str]:
     """The charts that are asked for, and lines of what was left out."""
-    figure = FIGURES.get(args.figure)
-    if figure and figure.needs == "files":
-        yield from _drawn(figure, args.paths)
-        return
-    runs, notes = read_runs(args.paths) if args.paths else ([], [])
-    yield from (f"note: {note}" for note in notes)
+    figure, runs = FIGURES.get(args.figure), []
+    if args.paths and not (figure and figure.needs == "files"):
+        runs, notes = read_runs(args.paths)
+        yield from (f"note: {note}" for note in notes)
     if figure:
-        yield from _drawn(figure, runs, **{flag: getattr(args, flag) for flag in figure.flags})
+        settings = {flag: getattr(args, flag) for flag in figure.flags}
+        yield from figure.draw(args.paths if figure.needs == "files" else runs, **settings)
         return
-    sets = partition(runs)
-    numbered = [(f"-{i}" if i > 1 else "", members) for i, members in enumerate(sets, 1)]
-    for end, members in numbered if len(sets) > 1 else ():
+    sets = [(f"-{i}" if i > 1 else "", each) for i, each in enumerate(partition(runs), 1)]
+    for end, members in sets if len(sets) > 1 else ():
         names = ", ".join(run.name for run in members)
         yield f"note: figures{end or ' without a number'}: {describe_data(members[0])}: {names}"
-    files = [
-        file for path in args.paths for file in sorted(path.rglob("*.csv")) if _is_result(file)
-    ]
-    sources = {"runs": numbered, "any runs": [("", runs)], "files": [("", files)]}
+    files = [file for path in args.paths for file in sorted(path.rglob("*.csv")) if _fits(file)]
+    sources = {"runs": sets, "any runs": [("", runs)], "files": [("", files)]}
     for figure in FIGURES.values():
         for name, settings in figure.all.items():
             for end, source in sources[figure.needs]:
                 try:
-                    yield from _drawn(figure, source, name=name + end, **settings)
+                    yield from figure.draw(source, name=name + end, **settings)
                 except ValueError as error:
                     yield f"{name}{end}: not drawn: {error}"
 
 
-def _drawn(figure: Figure, source: Sequence, **settings) -> list[Chart]:
-    charts = figure.draw(source, **settings)
-    return [charts] if isinstance(charts, Chart) else charts
-
-
-def _is_result(path: Path) -> bool:
+def _fits(path: Path) -> bool:
+    """Whether a file has the columns of results with few clips."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         return set(COLUMNS) <= set(file.readline().strip().split(","))

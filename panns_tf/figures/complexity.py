@@ -28,7 +28,7 @@ _OWN = "this project"
 _KINDS = ("CNN", "ResNet", "MobileNet", "one-dimensional", "Wavegram", _OWN)
 
 
-def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> Chart:
+def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> list[Chart]:
     """Draws the mAP of the paper's networks against their operations, and that of own runs.
 
     Runs evaluated on AudioSet's evaluation set stand among the published networks; other data
@@ -48,7 +48,7 @@ def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> Chart:
         notes += left_out
     shown = ("panel", "system", "operations", "mAP", "low", "high", "source", "remark")
     printed = [{key: row[key] for key in shown} for row in rows]
-    return Chart(name, rows, lambda theme: _draw(rows, theme), notes, printed)
+    return [Chart(name, rows, lambda theme: _draw(rows, theme), notes, printed)]
 
 
 def published_rows() -> list[dict]:

@@ -25,17 +25,17 @@ _MOST_POINTS = 200
 
 def curves(
     runs: Sequence[Run],
-    by: Sequence[str] = (),
+    by: str | None = None,
     metric: str = "mAP",
     split: str = "held-out",
     panels: bool | None = None,
     name: str | None = None,
-) -> Chart:
+) -> list[Chart]:
     """Draws a metric by step, a line for each setting with the mean and range of its seeds.
 
-    Runs that differ in other settings than ``by`` are left out, and named. ``panels`` gives a panel
-    to each kind of setting, as Figure 4 has it, around the settings from which the others depart in
-    one way; None: if that takes in all runs.
+    Runs that differ in other settings than ``by``, joined by ``+``, are left out, and named.
+    ``panels`` gives a panel to each kind of setting, as Figure 4 has it, around the settings from
+    which the others depart in one way; None: if that takes in all runs.
 
     Raises:
         ValueError: if runs were evaluated on different clips or classes, or none has the metric.
@@ -58,7 +58,9 @@ def curves(
             f"{first.name} and {other.name} cannot share a panel, being of other classes or clips, "
             f"{describe_data(first)} and {describe_data(other)}; draw them in a figure each"
         )
-    chosen, left_out = choose_panels(group_runs(usable), by, panels)
+    chosen, left_out = choose_panels(
+        group_runs(usable), by.replace(",", "+").split("+") if by else (), panels
+    )
     drawn: dict[str, list] = {}
     for title, groups in chosen.items():
         for group, label in zip(groups, label_groups(groups, differing(groups)), strict=True):
@@ -71,7 +73,9 @@ def curves(
     printed = [{key: points[-1][key] for key in shown} for points in lines]
     y_label = what if len(drawn) == 1 else METRICS[metric]
     notes += left_out
-    return Chart(name or default, rows, lambda theme: _draw(drawn, y_label, theme), notes, printed)
+    return [
+        Chart(name or default, rows, lambda theme: _draw(drawn, y_label, theme), notes, printed)
+    ]
 
 
 def run_notes(runs: Sequence[Run]) -> list[str]:

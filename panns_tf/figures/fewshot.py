@@ -24,59 +24,51 @@ STRATEGIES = {
 _TASKS = {task.name: task for task in TASKS}
 
 
-def fewshot(paths: Iterable[str | Path], name: str = "fewshot", with_paper: bool = True) -> Chart:
+def fewshot(
+    paths: Iterable[str | Path], name: str = "fewshot", with_paper: bool = True
+) -> list[Chart]:
     """Draws how well each strategy does with a growing number of clips: a panel for each task.
 
-    Args:
-        paths: of CSV files with the columns ``task,strategy,clips_per_class,seed,metric,value``,
-            a row for each training; ``clips_per_class`` is a whole number or ``all``. Strategies
-            are those of `STRATEGIES`, or others.
-        name: of the files.
-        with_paper: whether to draw the paper's results, which are of its own clips and folds.
-
-    Raises:
-        ValueError: for a damaged file, or a task with values of several metrics.
+    Results are CSV with `COLUMNS` and a row for each training. The paper's, which are of its own
+    clips and folds, are drawn beside unless told otherwise.
     """
-    metrics, results, notes = read_results(paths)
+    metrics, results, notes = _read(paths)
+    for task in metrics if with_paper else ():
+        known = _TASKS.get(task)
+        if known and known.results and known.metric != metrics[task]:
+            other = f"the paper has {known.metric}, not drawn"
+            notes.append(f"{task}: {metrics[task]} measured; {other}")
+        elif known:
+            for strategy, value in known.results.items():
+                if value is not None and (task, strategy) in {key[:2] for key in results}:
+                    results[task, strategy, math.inf, _PAPER] = {"": value}
+
+    def place(key: tuple) -> tuple:
+        task, strategy, clips, source = key
+        order = [*_TASKS, task].index(task), task, [*STRATEGIES, strategy].index(strategy)
+        return (*order, strategy, clips, source == _PAPER)
+
     rows = []
-    for task in _in_order(results, _TASKS):
-        metric, known = metrics[task], _TASKS.get(task)
-        paper = known.results if with_paper and known else {}
-        if paper and known.metric != metric:
-            notes.append(f"{task}: {metric} measured; the paper has {known.metric}, not drawn")
-            paper = {}
-        for strategy in _in_order(results[task], STRATEGIES):
-            key = {"task": task, "strategy": strategy}
-            for clips, seeds in sorted(results[task][strategy].items()):
-                count = {"clips_per_class": ALL if clips == math.inf else clips, "metric": metric}
-                own = {**mean_range(seeds.values()), "seeds": len(seeds), "source": _OWN}
-                rows.append({**key, **count, **own})
-            if paper.get(strategy) is not None:
-                published = {"mean": paper[strategy], "low": None, "high": None, "seeds": None}
-                count = {"clips_per_class": ALL, "metric": metric}
-                rows.append({**key, **count, **published, "source": _PAPER})
+    for key in sorted(results, key=place):
+        task, strategy, clips, source = key
+        numbers = {**mean_range(results[key].values()), "seeds": len(results[key])}
+        if source == _PAPER:
+            numbers |= dict.fromkeys(("low", "high", "seeds"))
+        about = {"task": task, "strategy": strategy}
+        about |= {"clips_per_class": ALL if clips == math.inf else clips, "metric": metrics[task]}
+        rows.append({**about, **numbers, "source": source})
     if any(row["source"] == _PAPER for row in rows):
         notes.append("hollow marks: the paper's results, with all clips")
-    return Chart(name, rows, lambda theme: _draw(rows, theme), notes)
+    return [Chart(name, rows, lambda theme: _draw(rows, theme), notes)]
 
 
-def read_results(paths: Iterable[str | Path]) -> tuple[dict, dict, list[str]]:
-    """Reads result files.
-
-    Returns:
-        ``{task: metric}``; ``{task: {strategy: {clips: {seed: value}}}}``, all clips being
-        infinity; and a line for each row without a value.
-
-    Raises:
-        ValueError: in one line, with the file and the line.
-    """
+def _read(paths: Iterable[str | Path]) -> tuple[dict[str, str], dict[tuple, dict], list[str]]:
+    """Metrics by task; values by task, strategy, clips and source, and seed; what was left out."""
     metrics: dict[str, str] = {}
-    results: dict[str, dict] = {}
+    results: dict[tuple, dict[str, float]] = {}
     notes = []
     strategies = {plain(strategy): strategy for strategy in STRATEGIES}
     for path in map(Path, paths):
-        if not path.is_file():
-            raise ValueError(f"no such file: {path}; expected CSV with {','.join(COLUMNS)}")
         for line, row in enumerate(read_csv(path, required=COLUMNS), 2):
             task, strategy, count, seed, metric, value = (row[name].strip() for name in COLUMNS)
             task = task.lower() if task.lower() in _TASKS else task
@@ -95,15 +87,11 @@ def read_results(paths: Iterable[str | Path]) -> tuple[dict, dict, list[str]]:
             if not math.isfinite(number):
                 notes.append(f"{where}: no value; left out")
                 continue
-            if metrics.setdefault(task, metric) != metric:
+            seeds = results.setdefault((task, strategy, clips, _OWN), {})
+            if seed in seeds or metrics.setdefault(task, metric) != metric:
                 raise ValueError(
-                    f"{where}: {task} has values of {metrics[task]} and of {metric}, which cannot "
-                    "share a panel; put one of them into another file"
-                )
-            seeds = results.setdefault(task, {}).setdefault(strategy, {}).setdefault(clips, {})
-            if seed in seeds:
-                raise ValueError(
-                    f"{where}: seed {seed} of {task}, {strategy}, {count} clips comes twice"
+                    f"{where}: a second value of {task}, {strategy}, {count} clips, seed {seed}, "
+                    f"or of another metric than {metrics[task]}; put it into another file"
                 )
             seeds[seed] = number
     if not results:
@@ -112,17 +100,12 @@ def read_results(paths: Iterable[str | Path]) -> tuple[dict, dict, list[str]]:
     return metrics, results, notes
 
 
-def _in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Known names first, in their order."""
-    return sorted(names, key=lambda name: ([*known, name].index(name), name))
-
-
 def _draw(rows: Sequence[dict], theme: Theme):
     from matplotlib.lines import Line2D
 
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    strategies = _in_order({row["strategy"] for row in rows}, STRATEGIES)
-    order = list(dict.fromkeys([*STRATEGIES, *strategies]))
+    tasks, strategies = (list(dict.fromkeys(row[key] for row in rows)) for key in COLUMNS[:2])
+    order = list(dict.fromkeys([*STRATEGIES, *sorted(strategies)]))
+    strategies.sort(key=order.index)
     styles = {strategy: series_style(order.index(strategy), theme) for strategy in strategies}
     columns = 2 * min(2, len(tasks))
     legend = 0.3 + 0.18 * math.ceil((len(strategies) + 1) / columns)

@@ -51,7 +51,8 @@ def write_report(output: Path, run: Experiment, results: Sequence[FoldResult]) -
     """
     records = write_results(output, run, results)
     if any(record["clips_per_class"] != ALL and record["value"] is not None for record in records):
-        fewshot([output / FEWSHOT], "curves", with_paper=not run.why_not).save(output)
+        for chart in fewshot([output / FEWSHOT], "curves", with_paper=not run.why_not):
+            chart.save(output)
     report = Report(run, results, records)
     report.write_page(output / FILE_NAME)
     return list(report.lines())

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from panns_tf.figures.classes import classes
+from panns_tf.figures import classes as figure
 from panns_tf.run import read_runs
 from tests.panns_tf.figures.synthetic import (
     LABELS,
@@ -11,6 +11,11 @@ from tests.panns_tf.figures.synthetic import (
     write_evaluation,
     write_run,
 )
+
+
+def classes(*args, **settings):
+    *_, chart = figure.classes(*args, **settings)
+    return chart
 
 
 def read(folder):
@@ -31,7 +36,7 @@ def test_classes_by_training_clips(tmp_path):
     write_run(tmp_path / "a", ap=ap, training_clips=[5, 700, 60])
     write_run(tmp_path / "b", "Cnn6", ap=[0.3, 0.4, None], training_clips=[5, 700, 60])
     (tmp_path / "qa.csv").write_text(QUALITY)
-    chart = classes(read(tmp_path), tmp_path / "qa.csv")
+    chart = classes(read(tmp_path), label_quality=tmp_path / "qa.csv")
     assert [(row["class"], row["system"], row["average_precision"]) for row in chart.rows] == [
         (LABELS[1], "Cnn6", 0.4),
         (LABELS[1], "Cnn14", 0.2),
@@ -95,10 +100,12 @@ def test_other_clips_or_classes_are_refused(tmp_path):
     write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
     write_run(tmp_path / "b", "Cnn6", ap=[0.1, None, 0.3])
     different = "a and b were evaluated on different clips or classes"
-    with pytest.raises(ValueError, match=f"{different}: 8.0 and 0.0 clips of 'rain & wind'"):
+    with pytest.raises(ValueError, match=f"{different}, with 8.0 and 0.0 clips of 'rain & wind'"):
         classes(read(tmp_path))
     write_run(tmp_path / "c/d", "Cnn6", ap=[0.1, 0.2], labels=("dog", "cat"))
-    with pytest.raises(ValueError, match=r"a and d were .*: 8.0 and no clips of 'rain & wind'"):
+    with pytest.raises(
+        ValueError, match=r"a and d were .*, with 8.0 and no clips of 'rain & wind'"
+    ):
         classes(read_runs([tmp_path / "a", tmp_path / "c"])[0])
 
 
@@ -149,7 +156,7 @@ def test_audiosets_classes(tmp_path):
     write_run(tmp_path / "a", labels=labels, ap=ap, training_clips=list(range(1, 528)))
     quality = tmp_path / "qa.csv"
     quality.write_text("mid,rated,true\n" + "x,2,1\n" * 527)
-    chart = classes(read(tmp_path), quality)
+    chart = classes(read(tmp_path), label_quality=quality)
     figure = figure_of(chart)
     assert set(labels) <= set(texts(figure))
     assert overlaps(figure) == []

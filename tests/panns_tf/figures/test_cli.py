@@ -1,7 +1,7 @@
 import pytest
 
 from panns_tf.cli import main
-from panns_tf.figures.cli import ENDS
+from panns_tf.figures.classes import ENDS
 from tests.panns_tf.figures.synthetic import LABELS, write_run
 
 
@@ -77,7 +77,7 @@ def test_mistakes_write_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for words, said in (
         (("curves", "absent"), "no such directory: absent"),
-        (("fewshot", "absent.csv"), "no such file: absent.csv"),
+        (("fewshot", "absent.csv"), "absent.csv cannot be read: No such file"),
         (("classes", "."), "no run in ."),
     ):
         with pytest.raises(ValueError, match=said):

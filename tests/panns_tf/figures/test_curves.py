@@ -2,10 +2,15 @@ import re
 
 import pytest
 
-from panns_tf.figures.curves import curves
+from panns_tf.figures import curves as figure
 from panns_tf.figures.grouping import partition
 from panns_tf.run import read_runs
 from tests.panns_tf.figures.synthetic import figure_of, overlaps, write_run
+
+
+def curves(*args, **settings):
+    (chart,) = figure.curves(*args, **settings)
+    return chart
 
 
 def read(folder):
@@ -120,7 +125,7 @@ def test_panels_around_the_common_settings(figure4):
 
 
 def test_by_one_setting_leaves_the_others_out(figure4):
-    chart = curves(figure4, by=["fraction"])
+    chart = curves(figure4, by="fraction")
     assert list(last(chart)) == [
         ("Training data", "50 % of the clips"),
         ("Training data", "100 % of the clips"),
@@ -130,7 +135,7 @@ def test_by_one_setting_leaves_the_others_out(figure4):
         ValueError,
         match="--by colour: no run has such a setting; the runs differ in arch, sampling, ",
     ):
-        curves(figure4, by=["colour"])
+        curves(figure4, by="colour")
 
 
 def test_runs_that_differ_in_several_ways(tmp_path):

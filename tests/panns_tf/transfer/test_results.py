@@ -107,7 +107,7 @@ def test_records_predictions_and_merging(tmp_path):
     values = [first["value"], second["value"]]
     assert summary["mean"] == pytest.approx(np.mean(values))
     assert summary["spread"] == pytest.approx(np.std(values, ddof=1))
-    chart = fewshot([tmp_path / "fewshot.csv"])
+    (chart,) = fewshot([tmp_path / "fewshot.csv"])
     assert {row["strategy"] for row in chart.rows} == {"finetune", "linear_probe"}
 
 
