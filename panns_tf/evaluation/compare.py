@@ -1,6 +1,6 @@
 """Runs compared with the first: differences on the same clips, with intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,26 +10,31 @@ from panns_tf.evaluation.evaluate import evaluate
 from panns_tf.evaluation.options import EvalInput, ReportOptions
 from panns_tf.evaluation.page import Chart, Column, Section, Table, render
 from panns_tf.evaluation.scores import (
+    FILE_NAME,
     Scores,
-    cached_scores,
     default_output,
     load_scores,
     matching_scores,
-    scores_file,
+    model_sha256,
 )
 from panns_tf.metrics import METRICS, Estimate, bootstrap, summarise
 from panns_tf.metrics.bootstrap import LEVEL, number
 from panns_tf.run import find_model, short_names
 from panns_tf.style import LIGHT
 from tfrecords.files import check_output_folder, write_atomic
-from tfrecords.text import text_table
+from tfrecords.text import some
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
-#: What must agree for scores to be of the same clips, given to the model in the same way.
-_SAME = ("index_sha256", "window", "hop", "aggregate", "decimation")
 _SHOWN = [metric for metric in METRICS if metric.in_training]
+_COLUMNS = (
+    Column("Run"),
+    *(Column(metric.name, "bar" if metric.share else "number", digits=4) for metric in _SHOWN),
+    Column("Difference of mAP", "difference", digits=4),
+    Column("Classes better", "count"),
+    Column("Classes worse", "count"),
+)
 
 
 def compare(
@@ -37,42 +42,36 @@ def compare(
 ) -> None:
     """Compares runs with the first, prints a table and writes the rest into a directory.
 
-    Runs are run directories, models, or directories that hold ``scores.npz``. Without records their
-    scores that are there are compared; else they are evaluated on these, with the options.
+    Runs are run directories, models, or directories that hold ``scores.npz``. They are evaluated on
+    the records, where they have not been, with the options; without records their only evaluations
+    are compared.
     """
     check_output_folder(output)
     names = run_names(runs)
-    if records is None:
-        scores = _common_scores(runs)
-    else:
-        scores = [_scores_on_records(run, records, options) for run in runs]
-    rows, classes = compare_scores(names, scores, options.bootstrap)
-    remarks, words = notes(names, scores, classes), meaning(names[0], classes, options.bootstrap)
-    for line in printed(rows, scores):
-        print(line)
-    print(*(f"  note: {note}" for note in remarks), f"  {words}", sep="\n")
+    scores = [
+        _scores_on_records(run, records, options) if records else _scores_there(run) for run in runs
+    ]
+    table, classes = compare_scores(names, scores, options.bootstrap)
+    (clips, _), first, others = scores[0].score.shape, names[0], names[1:]
+    remarks, words = notes(names, scores, classes), meaning(first, classes, options.bootstrap)
+    print(f"{len(runs)} runs on {clips} clips, {len(classes)} classes")
+    for line in [*table.text.splitlines(), *(f"note: {note}" for note in remarks), words]:
+        print(f"  {line}")
     output.mkdir(parents=True, exist_ok=True)
     written = [output / "comparison.csv"]
     write_atomic(written[0], classes.to_csv(index_label="index", float_format="%.6f"))
     if options.report:
         written.append(output / "comparison.html")
-        others = names[1:]
-        title = (
-            f"{', '.join(others)} against {names[0]}" if len(others) < 3 else f"{len(names)} runs"
-        )
-        clips, data = len(scores[0].clip_ids), Path(scores[0].meta.get("data", "")).name
         render(
             written[1],
-            title,
+            f"{', '.join(others)} against {first}" if len(others) < 3 else f"{len(runs)} runs",
             [
-                Section("Runs", [_run_table(rows), words]),
-                Section(
-                    "Class against class", [_chart(classes, names[0], x) for x in others], True
-                ),
+                Section("Runs", [table, words]),
+                Section("Class against class", [_chart(classes, first, x) for x in others], True),
                 Section("All classes", [_class_table(classes, names)]),
             ],
             kind="Comparison",
-            lead=f"{clips:,} clips of {data}, {len(classes):,} classes.",
+            lead=f"{clips:,} clips of {scores[0].meta.get('data', '')}, {len(classes):,} classes.",
             notes=remarks,
         )
     print(f"Written: {', '.join(map(str, written))}")
@@ -80,48 +79,40 @@ def compare(
 
 def compare_scores(
     names: Sequence[str], scores: Sequence[Scores], replicates: int
-) -> tuple[list[dict], "DataFrame"]:
-    """Metrics of scores of the same clips, in any order, and their differences to the first.
+) -> tuple[Table, "DataFrame"]:
+    """A table of runs and one of classes, of scores of the same clips in any order.
 
-    Returns:
-        Of each run its ``name``, estimates by key and, but for the first, the ``difference`` of its
-        mAP and how many classes are clearly ``better`` and ``worse``; and a table of the classes,
-        those in which the second run gains most first, as ``comparison.csv`` has it.
+    Differences are to the first run. The classes in which the second one gains most come first, in
+    the columns of ``comparison.csv``; undefined differences are NaN.
     """
     import pandas as pd
 
-    scores = [
-        each.ordered_as(scores[0], (name, names[0]))
-        for name, each in zip(names, scores, strict=True)
-    ]
-    target = scores[0].target
-    summaries = [summarise(target, each.score) for each in scores]
-    boots = [bootstrap(target, each.score, replicates) if replicates else None for each in scores]
-    first, *_ = summaries
-    rows = [
-        {"name": name} | {m.key: m.estimate(target, each.score, summary, boot) for m in _SHOWN}
-        for name, each, summary, boot in zip(names, scores, summaries, boots, strict=True)
-    ]
-    classes = {"label": scores[0].labels, "positives": first.positives}
-    for name, summary in zip(names, summaries, strict=True):
-        classes[f"average_precision {name}"] = summary.average_precision
-    for row, name, summary, boot in zip(rows, names, summaries, boots, strict=True):
-        if name == names[0]:
-            continue
-        ends, low, high = (), np.nan, np.nan
-        if boot is not None:
-            paired = boot.minus(boots[0])
-            ends = paired.interval("mAP")
-            low, high = np.where(
-                first.defined, paired.class_interval("average_precision").T, np.nan
-            )
-            row |= {"better": int((low > 0).sum()), "worse": int((high < 0).sum())}
-        row["difference"] = Estimate(summary.mean("mAP") - first.mean("mAP"), *ends)
-        gain = summary.average_precision - first.average_precision
-        classes[f"difference {name}"] = np.where(first.defined, gain, np.nan)
-        classes |= {f"low {name}": low, f"high {name}": high}
-    order = {"by": f"difference {names[1]}", "ascending": False, "kind": "stable"}
-    return rows, pd.DataFrame(classes).sort_values(**order)
+    rows, differences, target = [], {}, scores[0].target
+    columns = {"label": scores[0].labels, "positives": target.sum(axis=0)}
+    for name, each in zip(names, scores, strict=True):
+        score = each.ordered_as(scores[0], (name, names[0])).score
+        summary = summarise(target, score)
+        boot = bootstrap(target, score, replicates) if replicates else None
+        columns[f"average_precision {name}"] = summary.average_precision
+        difference, counts = None, (None, None)
+        if not rows:
+            first, first_boot = summary, boot
+        else:
+            gain, low, high = summary.average_precision - first.average_precision, np.nan, np.nan
+            difference = Estimate(summary.mean("mAP") - first.mean("mAP"))
+            if boot is not None:
+                paired = boot.minus(first_boot)
+                difference = Estimate(difference.value, *paired.interval("mAP"))
+                low, high = paired.class_interval("average_precision").T
+                counts = (low > 0).sum(), (high < 0).sum()
+            differences |= {f"difference {name}": gain, f"low {name}": low, f"high {name}": high}
+        metrics = [metric.estimate(target, score, summary, boot) for metric in _SHOWN]
+        rows.append((name, *metrics, difference, *counts))
+    differences = pd.DataFrame(differences)
+    differences[~first.defined] = np.nan
+    classes = pd.DataFrame(columns).join(differences)
+    classes = classes.sort_values(f"difference {names[1]}", ascending=False, kind="stable")
+    return Table(_COLUMNS, rows), classes
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
@@ -132,31 +123,37 @@ def run_names(runs: Sequence[Path]) -> list[str]:
     return [name if count == 1 else f"{name} ({count})" for name, count in pairs]
 
 
-def _common_scores(runs: Sequence[Path]) -> list[Scores]:
-    def key(scores: Scores) -> tuple:
-        return tuple(scores.meta.get(name) for name in _SAME)
-
-    candidates = [cached_scores(run) for run in runs]
-    common = set.intersection(*({key(scores) for scores in each} for each in candidates))
-    if len(common) == 1 or all(len(each) == 1 for each in candidates):
-        # One each may differ in clips or windows; the comparison names the difference.
-        return [next(x for x in each if len(each) == 1 or key(x) in common) for each in candidates]
-    raise ValueError(
-        f"the runs have {len(common)} evaluations in common, not one; choose with --data and "
-        "--window, or give the directories of their scores.npz"
-    )
+def _scores_there(run: Path) -> Scores:
+    """The only scores in a folder, or of a run's present model."""
+    files = [run / FILE_NAME] if (run / FILE_NAME).is_file() else []
+    if not files:
+        model = find_model(run)
+        if not model.exists():
+            raise ValueError(
+                f"{run} does not exist; expected a run directory, a model or a directory that "
+                f"holds {FILE_NAME}"
+            )
+        folder, digest = default_output(run, Path("any")).parent, model_sha256(model)
+        files = sorted(folder.glob(f"*/{FILE_NAME}"))
+        files = [file for file in files if load_scores(file).meta["model_sha256"] == digest]
+    if len(files) != 1:
+        raise ValueError(
+            f"{run} has {len(files)} evaluations of its present model ({some(files) or 'none'}), "
+            "not one: give the folder of one instead, or --data RECORDS for all runs"
+        )
+    return load_scores(files[0])
 
 
 def _scores_on_records(run: Path, records: EvalInput, options: ReportOptions) -> Scores:
-    if (file := scores_file(run)) is not None:
-        scores = load_scores(file)
+    if (run / FILE_NAME).is_file():
+        scores = load_scores(run / FILE_NAME)
         if scores.meta.items() >= records.as_dict().items():
             return scores
-        run = Path(scores.meta["model"])
+        folder, run = run, Path(scores.meta["model"])
         if not run.exists():
             raise ValueError(
-                f"{file} holds scores of other records or windows than --data {records.data}, and "
-                f"the model {run} that gave them is gone; leave --data out or give a model"
+                f"{folder} holds scores of other records or windows than --data {records.data}, "
+                f"and the model {run} that gave them is gone; leave --data out or give a model"
             )
     model, output = find_model(run), default_output(run, records.data, records.windows)
     scores = matching_scores(output, model, records) if model.exists() else None
@@ -197,65 +194,36 @@ def meaning(first: str, classes: "DataFrame", replicates: int) -> str:
     )
 
 
-def printed(rows: Sequence[dict], scores: Sequence[Scores]) -> Iterator[str]:
-    """The lines of a comparison."""
-    clips, classes = scores[0].score.shape
-    yield f"{len(rows)} runs on {clips} clips, {classes} classes"
-    table = [("", "mAP", "difference", "classes better", "classes worse")]
-    for row in rows:
-        difference = row["difference"].text(4, signed=True) if "difference" in row else ""
-        counts = row.get("better"), row.get("worse")
-        table.append((row["name"], row["mAP"].text(4), difference, *counts))
-    yield from (f"  {line}" for line in text_table(table).splitlines())
-
-
-def _run_table(rows: Sequence[dict]) -> Table:
-    columns = {
-        "name": Column("Run"),
-        **{m.key: Column(m.name, "bar" if m.share else "number", digits=4) for m in _SHOWN},
-        "difference": Column("Difference of mAP", "difference", digits=4),
-        "better": Column("Classes better", "count"),
-        "worse": Column("Classes worse", "count"),
-    }
-    return Table(list(columns.values()), [[row.get(key) for key in columns] for row in rows])
-
-
-def _clear(classes: "DataFrame", name: str) -> tuple["Series", "Series"]:
-    """Which classes are clearly better, and clearly worse, than the first run's."""
-    return classes[f"low {name}"] > 0, classes[f"high {name}"] < 0
+def _verdict(classes: "DataFrame", name: str) -> np.ndarray:
+    """In words, of each class, whether the interval of its difference leaves out 0."""
+    verdict = np.where(classes[f"high {name}"] < 0, "worse", "could be luck")
+    return np.where(classes[f"low {name}"] > 0, "better", verdict)
 
 
 def _chart(classes: "DataFrame", first: str, name: str) -> Chart:
-    better, worse = _clear(classes, name)
-    known = classes[f"difference {name}"].notna()
-    groups = {
-        "could be luck": (classes[known & ~better & ~worse], LIGHT.muted),
-        "better": (classes[better], LIGHT.series[0]),
-        "worse": (classes[worse], LIGHT.series[1]),
-    }
-    axis_names = [f"average_precision {each}" for each in (first, name)]
+    colours = {"could be luck": LIGHT.muted, "better": LIGHT.series[0], "worse": LIGHT.series[1]}
+    known = classes[classes[f"difference {name}"].notna()]
+    groups = dict(iter(known.groupby(_verdict(known, name))))
+    columns = [f"average_precision {each}" for each in (first, name)]
 
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
-        for label, (group, color) in groups.items():
-            x, y = (group[each] for each in axis_names)
-            axes.scatter(x, y, 18, color, alpha=0.7, label=label, gid=label)
+        for verdict, group in groups.items():
+            style = {"color": colours[verdict], "label": verdict, "gid": verdict}
+            axes.scatter(*(group[each] for each in columns), 18, alpha=0.7, **style)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.set(xlabel=f"AP of {first}", ylabel=f"AP of {name}")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
     tooltips = {
-        label: [
+        verdict: [
             f"{label}: {number(x)} and {number(y)}"
-            for label, x, y in zip(
-                group["label"], *(group[each] for each in axis_names), strict=True
-            )
+            for label, x, y in group[["label", *columns]].itertuples(index=False)
         ]
-        for label, (group, _) in groups.items()
+        for verdict, group in groups.items()
     }
-    alt = f"Average precision of {name} against {first}: {better.sum()} classes clearly better, "
-    caption = f"Above the dotted line {name} is better."
-    return Chart(name, draw, f"{alt}{worse.sum()} clearly worse", caption, tooltips)
+    alt = f"Average precision of {len(known)} classes, {name} against {first}"
+    return Chart(name, draw, alt, f"Above the dotted line {name} is better.", tooltips)
 
 
 def _class_table(classes: "DataFrame", names: Sequence[str]) -> Table:
@@ -268,8 +236,7 @@ def _class_table(classes: "DataFrame", names: Sequence[str]) -> Table:
     for name in names[1:]:
         found = (classes[f"{what} {name}"] for what in ("difference", "low", "high"))
         column = Column(f"Difference {name}", "difference", f"to {names[0]}")
-        columns[column] = list(map(Estimate, *found))
-    clear = np.any([which for name in names[1:] for which in _clear(classes, name)], axis=0)
+        columns[column], verdicts = map(Estimate, *found), _verdict(classes, name)
+        columns[Column(f"{name} is", hint="whether the interval leaves out 0")] = verdicts
     rows = list(zip(*columns.values(), strict=True))
-    only = ("clear differences only", clear)
-    return Table(list(columns), rows, sortable=True, least="Positives", only=only)
+    return Table(list(columns), rows, sortable=True, least="Positives")

@@ -23,25 +23,23 @@ from panns_tf.inference.plot import Spectrogram, draw_log_mel, reduced
 from panns_tf.metrics.bootstrap import NONE, Estimate, number
 from panns_tf.style import DARK, LIGHT, styled
 from tfrecords.files import write_atomic
+from tfrecords.text import text_table
 
 #: A page plays and shows so many seconds of a clip, at most, at so many Hz.
 SECONDS, _PLAYED_RATE = 20.0, 16_000
 # libsndfile's Vorbis encoder overflows its stack on long blocks.
 _VORBIS_BLOCK = 4096
+# Where the scale of differences may end.
 _REACHES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """A column of a table: its heading, kind, what it means, and digits after the point.
 
-    Attributes:
-        name: its heading.
-        kind: ``"text"``, ``"number"``, ``"count"``, ``"bar"``, a number with a bar from 0 to 1, or
-            ``"difference"``, a number with its sign on a scale that fits all of the table. Numbers
-            may be an `Estimate`; None and NaN are undefined.
-        hint: what it means, shown under the pointer.
-        digits: after the point.
+    The kind is ``"text"``, ``"number"``, ``"count"``, ``"bar"``, a number with a bar from 0 to 1,
+    or ``"difference"``, a number with its sign on a scale that fits all of the table. Numbers may
+    be an `Estimate`; None and NaN are undefined.
     """
 
     name: str
@@ -96,16 +94,10 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table; the first column names the rows.
+    """A table, whose first column names the rows.
 
-    Attributes:
-        columns, rows: a cell for each column in each row.
-        caption: above the table.
-        sortable: whether a press on a heading sorts, and a box filters by the texts of the rows.
-        least: name of a count column with a box for its minimum.
-        only: a check box: its text, and of each row whether it stays.
-        details: what a press on a row's name opens: a text, and curves, heights in [0, 1] at equal
-            steps from 0 to 1, whose axes ``frames`` name.
+    Where it is ``sortable``, a press on a heading sorts, a box searches the texts, and one for the
+    ``least`` value of a column of that name filters.
     """
 
     columns: Sequence[Column]
@@ -113,9 +105,6 @@ class Table:
     caption: str = ""
     sortable: bool = False
     least: str | None = None
-    only: tuple[str, Sequence[bool]] | None = None
-    details: Sequence[tuple[str, Sequence[np.ndarray]]] | None = None
-    frames: Sequence[tuple[str, str]] = ()
 
     @property
     def cells(self) -> list[list[Cell]]:
@@ -131,24 +120,19 @@ class Table:
         ]
 
     @property
-    def opened(self) -> list[dict]:
-        """The details for the page's script, curves in thousandths."""
-        return [
-            {"text": text, "curves": [np.rint(1000 * curve).tolist() for curve in curves]}
-            for text, curves in self.details
-        ]
+    def text(self) -> str:
+        """The table for a terminal."""
+        rows = [[f"{c.text} ({c.interval})".removesuffix(" ()") for c in row] for row in self.cells]
+        return text_table([[column.name for column in self.columns], *rows])
 
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A drawing.
+    """A drawing, with a title, a text for those who cannot see it, and a caption.
 
     Attributes:
-        title: above it.
         draw: draws on matplotlib's axes, in the page's style; what it draws in colours of
             `panns_tf.style.LIGHT` follows the reader's theme.
-        alt: what it shows, for those who cannot see it.
-        caption: below it.
         tooltips: texts of the markers drawn with a ``gid``, by that.
         size: width and height in inches; the page scales the drawing to its column.
     """
@@ -166,12 +150,9 @@ class Chart:
         with styled(LIGHT):
             self.draw(figure.add_subplot())
             figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        svg = re.sub(
-            r".*?(?=<svg)|<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL
-        )
+        unwanted = re.compile(r".*?(?=<svg)|<metadata>.*?</metadata>", re.DOTALL)
+        svg = unwanted.sub("", buffer.getvalue())
         for gid, texts in self.tooltips.items():
-            if not texts:
-                continue
             group = re.search(rf'( *)<g id="{gid}">.*?\n\1</g>', svg, re.DOTALL)[0]
             kind = "use" if "<use " in group else "path"  # matplotlib reuses shapes of several
             head, *markers = group.split(f"<{kind} ")
@@ -184,16 +165,13 @@ class Chart:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A clip to look at and to listen to.
+    """A clip to look at, and where it is audible to listen to.
 
     Attributes:
         title, subtitle: above it.
-        name: of the clip.
-        labels: its own, as a text.
+        name, labels: of the clip.
         scores: label, score and whether it is right, of the highest ones.
         waveform: float32 (samples,) in [-1, 1], or None where it cannot be read.
-        sample_rate: of the waveform, Hz.
-        audible: whether the page plays it.
     """
 
     title: str
@@ -206,18 +184,19 @@ class Clip:
     audible: bool = True
 
     @property
-    def seconds(self) -> float:
-        return len(self.waveform) / self.sample_rate
+    def cut(self) -> bool:
+        """Whether it is longer than what is shown."""
+        return len(self.waveform) > len(self._shown)
 
     @property
-    def shown(self) -> np.ndarray:
+    def _shown(self) -> np.ndarray:
         return self.waveform[: round(SECONDS * self.sample_rate)]
 
     @property
     def picture(self) -> Chart:
         """Its log-mel spectrogram."""
         spectrogram = Spectrogram(self.sample_rate)
-        spectrogram.feed(self.shown)
+        spectrogram.feed(self._shown)
 
         def draw(axes: Axes) -> None:
             decibels, seconds = spectrogram.columns()
@@ -233,10 +212,8 @@ class Clip:
         import soundfile
         import soxr
 
-        rate, waveform = min(self.sample_rate, _PLAYED_RATE), self.shown
-        if rate < self.sample_rate:
-            waveform = soxr.resample(waveform, self.sample_rate, rate)
-        buffer = io.BytesIO()
+        rate, buffer = min(self.sample_rate, _PLAYED_RATE), io.BytesIO()
+        waveform = soxr.resample(self._shown, self.sample_rate, rate)
         with soundfile.SoundFile(buffer, "w", rate, 1, format="OGG", subtype="VORBIS") as file:
             for start in range(0, len(waveform), _VORBIS_BLOCK):
                 file.write(np.clip(waveform[start : start + _VORBIS_BLOCK], -1, 1))
@@ -265,13 +242,9 @@ class Section:
     blocks: Sequence[Block]
     grid: bool = False
 
-    @property
-    def key(self) -> str:
-        return re.sub(r"\W+", "-", self.title.lower())
-
 
 def render(
-    path: str | Path,
+    path: Path,
     title: str,
     sections: Sequence[Section],
     *,
@@ -292,13 +265,7 @@ def render(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"number": number, "kind": lambda block: type(block).__name__}
-    environment.globals |= {
-        "cell": cell,
-        "zip": zip,
-        "seconds": SECONDS,
-        "light": LIGHT,
-        "dark": DARK,
-    }
+    environment.globals |= {"cell": cell, "zip": zip, "light": LIGHT, "dark": DARK}
     script = environment.loader.get_source(environment, "page.js")[0]
     content = environment.get_template("page.html").render(
         title=title,
@@ -306,8 +273,9 @@ def render(
         kind=kind,
         lead=lead,
         notes=[note[:1].upper() + note[1:].rstrip(".") + "." for note in notes],
+        seconds=SECONDS,
         script=markupsafe.Markup(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, content)

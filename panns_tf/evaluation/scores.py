@@ -45,33 +45,18 @@ class Scores:
             raise ValueError(f"{both} have other classes, or another order: {some(differing)}")
         mine, theirs = (np.argsort(x.clip_ids, kind="stable") for x in (self, other))
         if not np.array_equal(self.clip_ids[mine], other.clip_ids[theirs]):
-            only = sorted(set(self.clip_ids.tolist()) ^ set(other.clip_ids.tolist()))
+            only = np.setxor1d(self.clip_ids, other.clip_ids)
             raise ValueError(
                 f"{both} were evaluated on other clips: {len(only)} only in one of them "
                 f"({some(only)}); evaluate both on the same records with --data"
             )
-        order = np.empty_like(mine)
-        order[theirs] = mine
+        order = mine[np.argsort(theirs)]
         target = self.target[order]
         if clips := (target != other.target).any(axis=1).sum():
             raise ValueError(
-                f"{both} have other labels for {clips} clips; evaluate both on the same records "
-                "with --data"
+                f"{both} have other labels for {clips} clips; evaluate both with --data"
             )
         return Scores(self.clip_ids[order], target, self.score[order], self.meta)
-
-    def check_finite(self) -> None:
-        """Raises a ValueError that names clips and classes if scores are NaN or infinite."""
-        bad = ~np.isfinite(self.score)
-        if bad.any():
-            clips = self.clip_ids[bad.any(axis=1)]
-            classes = [self.labels[i] for i in np.flatnonzero(bad.any(axis=0))]
-            raise ValueError(
-                f"the model's scores are NaN or infinite for {len(clips)} of {len(bad)} clips "
-                f"({some(clips)}) and {len(classes)} of {bad.shape[1]} classes "
-                f"({some(classes)}); nothing can be ranked by them: look for NaN among the "
-                "weights, or damaged audio"
-            )
 
 
 def predict_scores(model: Path, records: EvalInput) -> Scores:
@@ -107,9 +92,7 @@ def predict_scores(model: Path, records: EvalInput) -> Scores:
         "heard": records.windows.describe(info.clip_seconds),
         **records.as_dict(),
     }
-    scores = Scores(predictions.clip_ids, predictions.target > 0, predictions.score, meta)
-    scores.check_finite()
-    return scores
+    return Scores(predictions.clip_ids, predictions.target > 0, predictions.score, meta)
 
 
 def windowed(predictor: Callable, windows: Windows, sample_rate: int) -> Callable:
@@ -197,14 +180,6 @@ def default_output(model: Path, data: Path, windows: Windows | None = None) -> P
     return folder / EVALUATION / name
 
 
-def scores_file(path: Path) -> Path | None:
-    """The file of scores that a path names itself, or a folder that holds it; else None."""
-    for file in (path, path / FILE_NAME):
-        if file.name == FILE_NAME and file.is_file():
-            return file
-    return None
-
-
 def matching_scores(directory: Path, model: Path, records: EvalInput) -> Scores | None:
     """Scores of the same model for the same records and windows in a folder, if any."""
     try:
@@ -214,25 +189,3 @@ def matching_scores(directory: Path, model: Path, records: EvalInput) -> Scores 
     wanted = {**records.as_dict(), "model_sha256": model_sha256(model)}
     damaged = scores.meta.get("damaged_clips") and records.damaged == "raise"
     return None if damaged or not scores.meta.items() >= wanted.items() else scores
-
-
-def cached_scores(run: Path) -> list[Scores]:
-    """All scores of a run's present model, or those in a folder of ``scores.npz``, if any."""
-    if (file := scores_file(run)) is not None:
-        return [load_scores(file)]
-    model = find_model(run)
-    if not model.exists():
-        raise ValueError(
-            f"{run} does not exist; expected a run directory, a model or a directory that holds "
-            f"{FILE_NAME}"
-        )
-    folder, digest = default_output(run, Path("any")).parent, model_sha256(model)
-    every = [load_scores(file) for file in sorted(folder.glob(f"*/{FILE_NAME}"))]
-    scores = [each for each in every if each.meta["model_sha256"] == digest]
-    if not scores:
-        why = "were given by another model" if every else "are not there"
-        raise ValueError(
-            f"the scores of {run}, in {folder}/*/{FILE_NAME}, {why}; evaluate it with --model "
-            f"{run} --data RECORDS, or give --data here"
-        )
-    return scores

@@ -37,7 +37,7 @@ def checked(target, score, ndims: tuple[int, ...] = (1, 2)) -> tuple[np.ndarray,
         raise ValueError(
             f"{bad.sum():,} of {bad.size:,} scores, in {clips:,} of {len(bad):,} clips, are NaN or "
             f"infinite values, the first of clip {clip} and class {number[0] if number else 0} "
-            "(counted from 0); nothing can be ranked by them"
+            "(counted from 0); nothing can be ranked by them; look for NaN among weights"
         )
     hits = target == 1
     if not (hits | (target == 0)).all():

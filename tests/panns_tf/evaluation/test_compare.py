@@ -32,6 +32,7 @@ def test_a_better_run_is_seen_and_an_equal_one_is_not(tmp_path, capsys):
     counts = {line.split()[0]: line.split()[-2:] for line in printed.splitlines() if "(" in line}
     assert counts["better"] == ["5", "0"]
     assert counts["same"] == ["0", "0"]
+    assert counts["first"] == ["–", "–"]
     assert "0.0000 (0.0000 to 0.0000)" in printed
     rows = table(tmp_path)
     assert {row["label"] for row in rows} == set(LABELS)
@@ -47,13 +48,13 @@ def test_a_better_run_is_seen_and_an_equal_one_is_not(tmp_path, capsys):
 def test_intervals_of_differences_are_paired():
     first, near = synthetic_scores(200), synthetic_scores(200)
     near.score[:, 0] += np.where(np.arange(200) % 50 == 0, 0.01, 0)
-    (base, other), classes = compare_scores(("a", "b"), (first, near), 100)
-    found = other["difference"]
-    assert found.value == pytest.approx(other["mAP"].value - base["mAP"].value)
+    table, classes = compare_scores(("a", "b"), (first, near), 100)
+    (base, none), (mean, found) = ((row[1], row[4]) for row in table.rows)
+    assert none is None
+    assert found.value == pytest.approx(mean.value - base.value)
     assert found.value == pytest.approx(classes["difference b"].mean())
     assert found.value != 0
-    assert found.high - found.low < 0.1 * (other["mAP"].high - other["mAP"].low)
-    assert "difference" not in base
+    assert found.high - found.low < 0.1 * (mean.high - mean.low)
 
 
 def test_undefined_classes_stay_empty(tmp_path):
@@ -85,12 +86,12 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         ("fewer", "fewer and a were evaluated on other clips: 1 only in one"),
         ("classes", "classes and a have other classes"),
         ("nowhere", "nowhere does not exist"),
-        ("run", "are not there; evaluate it with --model"),
+        ("run", r"run has 0 evaluations of its present model \(none\), not one"),
     ):
         with pytest.raises(ValueError, match=message):
             compare([tmp_path / "a", tmp_path / name], None, tmp_path / "out", OPTIONS)
     save_scores(tmp_path / "run" / "evaluation" / "made", scores)
-    with pytest.raises(ValueError, match="were given by another model"):
+    with pytest.raises(ValueError, match="run has 0 evaluations of its present model"):
         compare([tmp_path / "a", tmp_path / "run"], None, tmp_path / "out", OPTIONS)
     assert not (tmp_path / "out").exists()
 
