@@ -158,34 +158,32 @@ def group_rows(summary: Summary, groups: Sequence[ClassGroup]) -> list[dict]:
     """The mean metrics of each group of classes, for ``metrics.json``.
 
     ``classes_left_out`` are those without both positive and negative clips, which enter no mean;
-    where no class is left the metrics are None.
+    where no class is left the metrics are NaN.
     """
     rows = []
     for group in groups:
-        values = summary.part(group.classes).as_dict()
-        means = {metric.key: values[metric.key] for metric in METRICS if metric.in_training}
-        counts = {name: values[name] for name in ("num_classes", "classes_left_out")}
-        if counts["num_classes"] == counts["classes_left_out"]:
-            means = dict.fromkeys(means)
-        rows.append({"kind": group.kind, "name": group.name, **counts, **means})
+        columns = summary.average_precision, summary.auc, summary.positives
+        part = Summary(*(values[group.classes] for values in columns), summary.num_clips)
+        values = part.as_dict()
+        rows.append(
+            {
+                "kind": group.kind,
+                "name": group.name,
+                "num_classes": values["num_classes"],
+                "classes_left_out": values["classes_left_out"],
+                **{m.key: values[m.key] for m in METRICS if m.in_training},
+            }
+        )
     return rows
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassMetadata:
-    """What is known of every class besides its scores.
+    """What is known of every class besides its scores."""
 
-    Attributes:
-        training_clips: int (classes,), or None if unknown.
-        training_source: where that is from, in words.
-        quality: float (classes,) in [0, 1], NaN where nothing was rated; or None if unknown.
-        branches: of the ontology, a tuple of names for each class; empty where unknown.
-        groups: of classes with metrics of their own.
-    """
-
-    training_clips: np.ndarray | None
+    training_clips: np.ndarray | None  # int (classes,)
     training_source: str
-    quality: np.ndarray | None
+    quality: np.ndarray | None  # float (classes,) in [0, 1], NaN where nothing was rated
     branches: list[tuple[str, ...]]
     groups: list[ClassGroup]
 

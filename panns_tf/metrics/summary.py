@@ -27,8 +27,6 @@ from panns_tf.metrics.ranking import (
 )
 from tfrecords.text import some
 
-#: Below so many positive clips the metrics of a class are mostly luck.
-_FEW_CLIPS = 5
 # Each replicate of micro AP passes over all pairs of clip and class: so many in all, but no fewer
 # than 100 replicates.
 _MICRO_PAIRS, _MICRO_REPLICATES = 200_000_000, 100
@@ -80,11 +78,6 @@ class Summary:
         metric = _class_metric(key)
         return float(metric.scale(metric.mean(self), self))
 
-    def part(self, classes: np.ndarray) -> "Summary":
-        """The summary of some classes, by number."""
-        columns = self.average_precision, self.auc, self.positives
-        return Summary(*(values[classes] for values in columns), self.num_clips)
-
     def as_dict(self) -> dict[str, float | int]:
         """``mAP``, ``mAUC``, ``d_prime`` (of the mean AUC, as the paper), and the counts."""
         return {
@@ -123,35 +116,26 @@ def _calibration_error(target: np.ndarray, score: np.ndarray, _: int) -> Estimat
 class Metric:
     """A row of `METRICS`, which files, reports and comparisons follow.
 
-    Attributes:
-        key: in files.
-        name, meaning: for people; the meaning may hold entries of `Summary.as_dict`.
-        of: what it is the mean of over the classes: an attribute of `Summary`.
-        weighted: whether by the positives of the classes.
-        scale: from that mean to the metric, rising; of the mean and the summary.
-        of_clips: for what is no mean over classes: from targets, scores and the number of
-            replicates to the estimate, or None where the metric has no meaning.
-        digits: shown after the point.
-        share: whether it lies in [0, 1].
-        in_training: whether ``metrics.jsonl``, groups of classes and comparisons have it.
+    It is the mean over classes ``of`` an attribute of `Summary`, brought to a rising ``scale``; or
+    of targets, scores and a number of replicates, None where it has no meaning.
     """
 
-    key: str
+    key: str  # in files
     name: str
-    meaning: str
+    meaning: str  # may hold entries of `Summary.as_dict`
     of: str = ""
-    weighted: bool = False
+    weighted: bool = False  # by the positives of the classes
     scale: Callable[[float, Summary], float] = lambda mean, _: mean
     of_clips: Callable[[np.ndarray, np.ndarray, int], Estimate | None] | None = None
     digits: int = 3
-    share: bool = True
-    in_training: bool = False
+    share: bool = True  # lies in [0, 1]
+    in_training: bool = False  # in metrics.jsonl, groups of classes and comparisons, too
 
     def mean(self, summary: Summary) -> np.ndarray:
         """The mean over classes before `scale`, also of replicates (replicates, classes)."""
         values = getattr(summary, self.of)
-        used = np.isfinite(values) if self.weighted else summary.defined
-        return weighted_mean(values, used * summary.positives if self.weighted else used)
+        weights = np.isfinite(values) * summary.positives if self.weighted else summary.defined
+        return weighted_mean(values, weights)
 
     def estimate(self, target, score, summary, boot: "Bootstrap | None" = None) -> Estimate | None:
         """The metric of scores, with its interval given a bootstrap of them."""
@@ -209,8 +193,8 @@ def summarise(target, score) -> Summary:
 
 
 @dataclasses.dataclass(frozen=True)
-class Bootstrap:
-    """Metrics of every replicate; their names are the keys of means over classes in `METRICS`.
+class Bootstrap(Summary):
+    """The summary of every replicate; names are the keys of means over classes in `METRICS`.
 
     Attributes:
         average_precision, auc: float32 (replicates, classes), exact; NaN where a replicate has no
@@ -219,14 +203,8 @@ class Bootstrap:
         seed: of the draws.
     """
 
-    average_precision: np.ndarray
-    auc: np.ndarray
     summary: Summary
     seed: Seed
-
-    def _means(self, metric: Metric) -> np.ndarray:
-        positives, clips = self.summary.positives, self.summary.num_clips
-        return metric.mean(Summary(self.average_precision, self.auc, positives, clips))
 
     def estimate(self, name: str) -> float:
         """A metric of the clips themselves."""
@@ -235,7 +213,7 @@ class Bootstrap:
     def replicates(self, name: str) -> np.ndarray:
         """A metric of every replicate: float64 (replicates,)."""
         metric = _class_metric(name)
-        return metric.scale(self._means(metric), self.summary)
+        return metric.scale(metric.mean(self), self.summary)
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
         """The interval of a metric: of what another evaluation of as many clips gives on average.
@@ -243,7 +221,7 @@ class Bootstrap:
         NaN where replicates do not differ, as those of a perfect ranking.
         """
         metric = _class_metric(name)
-        ends = share_around(float(metric.mean(self.summary)), self._means(metric), level)
+        ends = share_around(float(metric.mean(self.summary)), metric.mean(self), level)
         return tuple(float(metric.scale(end, self.summary)) for end in ends)
 
     def class_interval(self, name: str, level: float = LEVEL) -> np.ndarray:
@@ -267,14 +245,9 @@ class Bootstrap:
         return np.where(valid[:, None], np.stack(ends, axis=1), np.nan)
 
     def minus(self, other: "Bootstrap") -> "Difference":
-        """How much better these metrics are than another's, replicate by replicate.
-
-        Raises:
-            ValueError: if the other is not of the same clips and draws.
-        """
+        """How much better these metrics are than another's, replicate by replicate."""
         mine, theirs = (
-            (x.seed, x.auc.shape, x.summary.num_clips, x.summary.positives.tolist())
-            for x in (self, other)
+            (x.seed, x.auc.shape, x.num_clips, x.positives.tolist()) for x in (self, other)
         )
         if mine != theirs:
             raise ValueError(
@@ -328,17 +301,12 @@ def bootstrap(
         ValueError: as `summarise`, or fewer than two replicates.
     """
     summary = summarise(target, score)
-    ap, auc = class_replicates(target, score, replicates, seed, progress, clusters)
-    return Bootstrap(ap, auc, summary, seed)
+    drawn = class_replicates(target, score, replicates, seed, progress, clusters)
+    return Bootstrap(*drawn, summary.positives, summary.num_clips, summary, seed)
 
 
 def remarks(target, score, labels: Sequence[str] | None = None) -> list[str]:
-    """Notes on classes that have no metrics, or metrics that mean little, and why.
-
-    Args:
-        target, score: (clips, classes), as `summarise` takes them.
-        labels: names of the classes, to name the first of those concerned.
-    """
+    """Notes on classes that have no metrics, or metrics that mean little, and why."""
     target, score = checked(target, score, ndims=(2,))
     positives, clips = target.sum(axis=0), len(target)
     defined = (positives > 0) & (positives < clips)
@@ -349,7 +317,7 @@ def remarks(target, score, labels: Sequence[str] | None = None) -> list[str]:
     kinds = {
         f"have no positive clip: {left_out}": positives == 0,
         f"have no negative clip: {left_out}": positives == clips,
-        f"have fewer than {_FEW_CLIPS} positive clips": defined & (positives < _FEW_CLIPS),
+        "have fewer than 5 positive clips": defined & (positives < 5),  # mostly luck
         "have one score for all clips": defined & (score == score[:1]).all(axis=0),
     }
     notes = []
