@@ -44,8 +44,8 @@ class Entry:
 
 def stem(name: str) -> str:
     """A file's name without folders and without its extension, if that is one of audio."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    return base.rpartition(".")[0] if base.lower().endswith(AUDIO_EXTENSIONS) else base
+    path = Path(name.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in AUDIO_EXTENSIONS else path.name
 
 
 def files_below(folder: Path, extensions: tuple[str, ...] = AUDIO_EXTENSIONS) -> list[Path]:
@@ -237,16 +237,11 @@ def make_dataset(
         root = Path(os.path.commonpath(folders))
         root = root.parent if len(folders) == 1 else root
     numbers = {label: number for number, label in enumerate(classes)}
-    labelled = [
-        LabelledClip(
-            os.path.relpath(entry.path, root).replace(os.sep, "/"),
-            entry.path,
-            tuple(sorted(numbers[label] for label in entry.labels)),
-            entry.fold,
-            entry.group,
-        )
-        for entry in clips
-    ]
+    labelled = []
+    for entry in clips:
+        clip_id = os.path.relpath(entry.path, root).replace(os.sep, "/")
+        labels = tuple(sorted(numbers[label] for label in entry.labels))
+        labelled.append(LabelledClip(clip_id, entry.path, labels, entry.fold, entry.group))
     labelled.sort(key=lambda clip: clip.clip_id)
     made = Dataset(name, tuple(classes), tuple(labelled), (), multi_label, tuple(notes))
     return dataclasses.replace(made, splits=given_splits(made, folds)) if folds else made

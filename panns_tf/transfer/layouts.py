@@ -12,11 +12,7 @@ from tfrecords.text import plain, some
 
 
 def read_task(folder: Path, task: Task) -> Dataset:
-    """Reads a published data set in or below a folder, with its splits, without validation clips.
-
-    Raises:
-        ValueError: if the folder has another layout, a label is unknown, or a fold is empty.
-    """
+    """Reads a published data set in or below a folder, with its splits without validation clips."""
     folder, entries, notes = Path(folder), [], []
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; expected that of {task.title}: {task.shape}")

@@ -64,9 +64,6 @@ def make_splits(
     """Gives a data set its splits; those that it has are kept, and get validation clips.
 
     There are so many folds, each tested once, or one split that tests a share of the clips.
-
-    Raises:
-        ValueError: if a part would be empty, or a given split has a group on two sides.
     """
     splits, notes = dataset.splits, []
     if splits and folds is not None and folds != len(splits):
@@ -263,8 +260,8 @@ def subset(split: Split, dataset: Dataset, clips_per_class: int, seed: int) -> S
 def short_classes(split: Split, dataset: Dataset, clips_per_class: int) -> list[str]:
     """A note on the classes that have fewer training clips than wanted, if any."""
     counts = dataset.target()[list(split.train)].sum(axis=0)
-    pairs = zip(dataset.classes, counts, strict=True)
-    short = [f"{name} ({int(count)})" for name, count in pairs if count < clips_per_class]
+    few = np.flatnonzero(counts < clips_per_class)
+    short = [f"{dataset.classes[label]} ({int(counts[label])})" for label in few]
     note = f"split {split.name}: {len(short)} of {len(counts)} classes have fewer than "
     note += f"{clips_per_class} training clips: {some(short, 8)}"
     return [note] if short else []

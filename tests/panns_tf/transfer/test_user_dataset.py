@@ -204,6 +204,10 @@ def test_where_files_are_found(tmp_path, write):
     assert [clip.clip_id for clip in data.clips] == FILES
     touch(tmp_path / "twice", ["x/0.wav", "y/0.wav"])
     refused(r"line 2: 0.wav may be .*x/0.wav or .*y/0.wav; give", path, audio=tmp_path / "twice")
+    # A folder that is named as the label comes first.
+    touch(tmp_path / "twice", [*FILES[1:], "a/0.wav"])
+    data = read_dataset(path, audio=tmp_path / "twice")
+    assert tmp_path / "twice/a/0.wav" in {clip.path for clip in data.clips}
     table(tmp_path / "second.csv", ("file", "class"), [("0.wav", "x")])
     refused("holds 2 tables of clips", tmp_path)
 
