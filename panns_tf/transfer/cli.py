@@ -6,12 +6,7 @@ import dataclasses
 from panns_tf.config import NetworkOverrides
 from panns_tf.inference.cli import ModelSettings, add_paths, quiet_tensorflow, recordings_of
 from panns_tf.inference.output import TABLES, OutputSettings, open_results
-from panns_tf.transfer.settings import (
-    FinetuneConfig,
-    Options,
-    finetune_config,
-    finetune_options,
-)
+from panns_tf.transfer.settings import FinetuneConfig, Options, finetune_config, finetune_options
 from tfrecords.files import check_output_folder
 from tfrecords.flags import add_flags, check_settings, given_settings, setting
 
@@ -69,15 +64,9 @@ def _dataset(options: Options):
         return task, read_task(options.data, task)
     from panns_tf.transfer.user_dataset import read_dataset
 
-    return None, read_dataset(
-        options.data,
-        audio=options.audio,
-        labels_from=options.labels_from,
-        label_pattern=options.label_pattern,
-        group_pattern=options.group_pattern,
-        classes_file=options.classes,
-        drop_rare=options.drop_rare,
-    )
+    names = ("audio", "labels_from", "label_pattern", "group_pattern", "drop_rare")
+    given = {name: getattr(options, name) for name in names}
+    return None, read_dataset(options.data, classes_file=options.classes, **given)
 
 
 _PREDICT = """\
@@ -102,15 +91,9 @@ class PredictSettings:
 
     model: str = setting(help="run directory or .keras file of a network trained on the task")
     top: int | None = setting(
-        None,
-        "classes at most",
-        minimum=1,
-        metavar="N",
-        shown="1 where a clip has one label, else all above --threshold",
+        None, "classes at most", minimum=1, shown="1, or all above --threshold of several labels"
     )
-    threshold: float = setting(
-        0.5, "least probability where a clip may have several labels", minimum=0, maximum=1
-    )
+    threshold: float = setting(0.5, "least probability of several labels", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:
         check_settings(self)

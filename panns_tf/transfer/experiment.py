@@ -11,14 +11,10 @@ from panns_tf.transfer.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A data set, a network and how it is trained.
+    """A data set, with splits or still without, a network and how it is trained.
 
-    Attributes:
-        dataset: of a task, or of a user; the latter may still be without splits.
-        task: of the paper, or None.
-        overrides: of the network, as for `panns_tf.create_model`.
-        clip_seconds: length of the windows of test clips, whose predictions are averaged.
-        seconds: of the whole run, or None before its end.
+    ``clip_seconds`` is the length of the windows of test clips, whose predictions are averaged;
+    ``seconds`` are those of the whole run, None before its end.
     """
 
     dataset: Dataset
@@ -68,7 +64,7 @@ class Experiment:
         clips, published = len(self.dataset.clips), sum(self.task.published.values())
         if abs(clips - published) > 0.01 * published:
             return f"{clips} clips, where the paper had {published}"
-        return "not all folds were run" if self.options.folds_to_run else ""
+        return "not all folds were run" if self.options.only_folds else ""
 
     def paper(self, count: int | None) -> tuple[float | None, str]:
         """The paper's result with so many clips of each class, or None and why there is none."""
@@ -76,18 +72,14 @@ class Experiment:
         if not known:
             return None, ""
         value, why_not = known.get(self.strategy), self.why_not
-        if count is not None:
-            why_not = why_not or "it gives results with all clips"
-        if value is None:
-            why_not = why_not or f"it has no certain result of {self.strategy}"
+        if not why_not and count is not None:
+            why_not = "it gives results with all clips"
+        elif not why_not and value is None:
+            why_not = f"it has no certain result of {self.strategy}"
         return (None, f"not compared: {why_not}") if why_not else (value, "")
 
     def identity(self, weights: str | None, sounds: str) -> dict:
-        """What decides the results, by which kept ones are recognised.
-
-        Args:
-            weights, sounds: digests of the pretrained network and of the audio.
-        """
+        """What decides the results; weights and sounds are digests of network and audio."""
         dataset, options = self.dataset, self.options
         clips = [(clip.clip_id, clip.labels, clip.fold, clip.group) for clip in dataset.clips]
         splits = [dataclasses.astuple(split) for split in dataset.splits]

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -30,34 +30,14 @@ from panns_tf.transfer.store import AudioStore, mean_by_owner
 _BATCH = 32
 
 
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A trained network and its test.
-
-    Attributes:
-        network: as trained; the next training of a head changes it.
-        steps, seconds: of the training.
-        history: lines of ``metrics.jsonl``.
-        score: probabilities of the test clips, (clips, classes).
-        notes: what a user should know of the training.
-    """
-
-    network: Network
-    steps: int
-    seconds: float
-    history: Sequence[Mapping]
-    score: np.ndarray
-    notes: tuple[str, ...] = ()
+#: A network, lines of its log, and what `panns_tf.transfer.scores.FoldResult` has of the training.
+Trained = tuple[Network, list[dict], dict]
 
 
 class Finetuner:
-    """Trains and tests networks on the clips of a data set.
+    """Trains and tests networks on the clips of a data set, whose audio a store holds.
 
-    Args:
-        experiment: its data set with splits; the seed is that of `train`.
-        store: its audio.
-        pretrained: a network, or None.
-        cache: folder of kept embeddings.
+    ``cache`` is the folder of kept embeddings.
     """
 
     def __init__(
@@ -69,37 +49,19 @@ class Finetuner:
         self._size = round(experiment.clip_seconds * store.sample_rate)
 
     def train(self, split: Split, seed: int) -> Trained:
-        """Trains on a split and tests it."""
+        """Trains on a split and tests it; the next training of a head changes the network."""
         config = dataclasses.replace(self._config, seed=seed)
         with numerics(config.precision, seed):
-            train = self._train_head if config.strategy in FROZEN else self._train_network
-            trained = train(config, split)
-        if len(trained.score) > 1 and np.ptp(trained.score, axis=0).max() < 1e-6:
-            note = (
-                f"the network predicts the same for every test clip: {trained.steps} updates were "
-                "too few or too large; try more --epochs, or another --learning-rate"
-            )
-            return dataclasses.replace(trained, notes=(*trained.notes, note))
-        return trained
-
-    def _new_network(self) -> Network:
-        config, overrides = self._config, self._experiment.overrides
-        off = {name: False for name in ("dropout", "spec_augment") if not getattr(config, name)}
-        return new_network(
-            self._experiment.arch,
-            self._experiment.dataset.classes,
-            {**overrides, **off},
-            strategy=config.strategy,
-            single_label=not self._experiment.dataset.multi_label,
-            pretrained=self._pretrained,
-        )
+            if config.strategy in FROZEN:
+                return self._train_head(config, split)
+            return self._train_network(config, split)
 
     # ---- all layers
 
     def _train_network(self, config: FinetuneConfig, split: Split) -> Trained:
-        network = self._new_network()
+        network = new_network(self._experiment, self._pretrained)
         clips = split.train if config.patience else (*split.train, *split.validation)
-        epoch = config.steps_per_epoch(len(clips))
+        epoch = max(1, round(len(clips) / config.clips_per_step))
         steps = max(config.min_steps, config.epochs * epoch)
         if epoch * 4 < config.min_steps:  # with few clips an epoch is a moment
             epoch = max(1, config.min_steps // 20)
@@ -109,27 +71,31 @@ class Finetuner:
         weights = class_weights(self._target[list(clips)]) if config.class_weights else None
         crop = round((config.crop_seconds or 0) * self._store.sample_rate) or self._size
         validates = config.patience and split.validation
+        groups = ()
+        if config.layer_decay < 1 or config.unfreeze_epochs:
+            wait = config.unfreeze_epochs * epoch
+            groups = [
+                LayerGroup(layers, config.layer_decay**depth, depth * wait)
+                for depth, layers in enumerate(reversed(layer_groups(network)))
+            ]
         trainer = Trainer(
             settings,
             network,
             RandomCrops(settings, self._store, self._target, clips, crop, config.sampling),
             evaluate=functools.partial(self._validate, network, split) if validates else None,
             monitor=("validation", "negative_error"),
-            groups=_groups(network, config, epoch),
+            groups=groups,
             loss=loss_for(network.arch.activation, weights),
             early_stopping=EarlyStopping(config.patience, config.min_steps) if validates else None,
         )
-        result = trainer.train()
+        trained = trainer.train()
         shown = ("step", "loss", "validation")
-        history = [{name: row[name] for name in shown if name in row} for row in result.history]
-        notes = ()
-        if validates and result.best_step < result.steps:
-            notes = (
-                f"stopped after {result.steps} updates; the weights are those of update "
-                f"{result.best_step}",
-            )
-        score = self._scores(network, split.test)
-        return Trained(network, result.steps, result.seconds, history, score, notes)
+        history = [{name: row[name] for name in shown if name in row} for row in trained.history]
+        test = {"steps": trained.steps, "seconds": trained.seconds, "notes": []}
+        if validates and trained.best_step < trained.steps:
+            best = f"the weights are those of update {trained.best_step}"
+            test["notes"].append(f"stopped after {trained.steps} updates; {best}")
+        return network, history, {**test, "score": self._scores(network, split.test)}
 
     def _scores(self, network: Network, numbers: Sequence[int]) -> np.ndarray:
         """Probabilities of clips, (clips, classes), the mean over the windows of each."""
@@ -154,7 +120,7 @@ class Finetuner:
     @functools.cached_property
     def _task_network(self) -> tuple[Network, keras.Model]:
         """A network for all trainings of new layers, and its head."""
-        network = self._new_network()
+        network = new_network(self._experiment, self._pretrained)
         return network, trunk_and_head(network)[1]
 
     @functools.cached_property
@@ -184,20 +150,10 @@ class Finetuner:
         else:
             line = fit_head(head, network.arch, config, embedded, target)
         network_head.set_weights(head.get_weights())
-        seconds = time.monotonic() - began
+        test = {"steps": line["step"], "seconds": time.monotonic() - began, "notes": []}
         embedded, owner = self._embedded(split.test)
         score = mean_by_owner(probabilities(head, network.arch, embedded), owner)
-        return Trained(network, line["step"], seconds, [line], score)
-
-
-def _groups(network: Network, config: FinetuneConfig, epoch: int) -> tuple[LayerGroup, ...]:
-    """Layer groups with their learning rates and the updates at which they are unfrozen."""
-    if config.layer_decay == 1 and not config.unfreeze_epochs:
-        return ()
-    return tuple(
-        LayerGroup(layers, config.layer_decay**depth, depth * config.unfreeze_epochs * epoch)
-        for depth, layers in enumerate(reversed(layer_groups(network)))
-    )
+        return network, [line], {**test, "score": score}
 
 
 class RandomCrops(TrainingData):

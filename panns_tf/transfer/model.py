@@ -11,6 +11,7 @@ from scipy import special
 from panns_tf.inference.loading import load_network
 from panns_tf.models.network import Network
 from panns_tf.models.registry import Architecture, find
+from panns_tf.transfer.experiment import Experiment
 from panns_tf.weights.loading import AUDIOSET
 
 #: Hidden layers of Freeze_L3's classifier; the paper gives no widths.
@@ -23,15 +24,9 @@ def is_classifier(layer: keras.layers.Layer) -> bool:
 
 
 def read_pretrained(arch: str | None, weights: str) -> Network:
-    """Returns a pretrained network.
+    """Returns the network of a file, a run directory or, ``"audioset"``, the published weights.
 
-    Args:
-        arch: its name; None where ``weights`` says it.
-        weights: ``"audioset"`` for the published ones, or a file or a run directory.
-
-    Raises:
-        ValueError: if it cannot be read, or is of another network than ``arch``.
-        OSError: if the published weights cannot be downloaded.
+    Raises ValueError if it cannot be read, or is another one than ``arch``.
     """
     if arch is None:
         return load_network("Cnn14" if weights == AUDIOSET else weights)
@@ -61,39 +56,24 @@ def kept_overrides(pretrained: Network, overrides: dict) -> dict:
     return {name: value for name, value in pretrained.overrides.items() if name not in changed}
 
 
-def new_network(
-    arch: str,
-    labels: tuple[str, ...],
-    overrides: dict,
-    *,
-    strategy: str = "finetune",
-    single_label: bool = True,
-    pretrained: Network | None = None,
-) -> Network:
-    """Returns a network for a task: the layers of a pretrained one, and a new classifier.
+def new_network(experiment: Experiment, pretrained: Network | None = None) -> Network:
+    """Returns a network for a task: the layers of a pretrained one, if any, and a new classifier.
 
-    Args:
-        arch: of the registry.
-        labels: of the task's classes.
-        overrides: as for `panns_tf.create_model`.
-        strategy: one of `panns_tf.transfer.settings.STRATEGIES`.
-        single_label: whether every clip has one class: then the activation is softmax, but for
-            networks that join predictions for parts of a clip.
-        pretrained: a network of the same architecture, or None for random weights.
-
-    Raises:
-        ValueError: if a layer of the pretrained network has another shape.
+    Where every clip has one class the activation is softmax, but for networks that join
+    predictions for parts of a clip. Raises ValueError if layers have other shapes.
     """
-    activation = "softmax" if single_label and find(arch).head == "clip" else "sigmoid"
-    hidden = {"hidden": HIDDEN} if strategy == "freeze_l3" else {}
-    network = Network(arch, len(labels), **overrides, activation=activation, **hidden)
-    network.labels = list(labels)
-    sources = {layer.name: layer.get_weights() for layer in pretrained.layers} if pretrained else {}
+    arch, config, dataset = experiment.arch, experiment.config, experiment.dataset
+    softmax = find(arch).head == "clip" and not dataset.multi_label
+    overrides = {**experiment.overrides, "activation": "softmax" if softmax else "sigmoid"}
+    overrides |= {"hidden": HIDDEN} if config.strategy == "freeze_l3" else {}
+    overrides |= {n: False for n in ("dropout", "spec_augment") if not getattr(config, n)}
+    network = Network(arch, len(dataset.classes), **overrides)
+    network.labels = list(dataset.classes)
     for layer in network.layers if pretrained else ():
         if layer.weights and not is_classifier(layer):
             try:
-                layer.set_weights(sources[layer.name])
-            except (KeyError, ValueError):
+                layer.set_weights(pretrained.get_layer(layer.name).get_weights())
+            except ValueError:
                 raise ValueError(
                     f"the pretrained {arch} differs from the new one in {layer.name}; take its "
                     "own settings, or others' weights"
@@ -104,11 +84,9 @@ def new_network(
 def trunk_and_head(network: Network) -> tuple[keras.Model, keras.Model]:
     """Cuts a new network before its classifier; the parts share its layers.
 
-    Returns:
-        A model from ``waveform`` (batch, samples) float32 to the embedding, (batch, width), or
-        (batch, segments, width) of networks that classify parts of a clip; and a model from there
-        to (batch, classes): logits where the network has one prediction for a clip, else
-        probabilities, see `probabilities`.
+    The first goes from ``waveform`` (batch, samples) to the embedding, (batch, width), or (batch,
+    segments, width) of networks that classify parts of a clip; the second from there to (batch,
+    classes): logits where the network has one prediction for a clip, else probabilities.
     """
     last = "fc2" if network.arch.head == "patches" else "fc1"
     embedding, outputs = network.get_layer(last).output, network.output["clipwise_output"]
@@ -122,9 +100,8 @@ def probabilities(head: keras.Model, arch: Architecture, embedded: np.ndarray) -
     outputs = head.predict(embedded, batch_size=512, verbose=0)
     if arch.head != "clip":
         return outputs
-    return (
-        special.softmax(outputs, axis=1) if arch.activation == "softmax" else special.expit(outputs)
-    )
+    softmax = arch.activation == "softmax"
+    return special.softmax(outputs, axis=1) if softmax else special.expit(outputs)
 
 
 def layer_groups(network: Network) -> list[list[keras.layers.Layer]]:
@@ -152,12 +129,11 @@ def layer_groups(network: Network) -> list[list[keras.layers.Layer]]:
 def fingerprint(network: Network) -> str:
     """SHA-256 of all that decides a network's embeddings."""
     arch = network.arch
-    digest = hashlib.sha256()
     described = [arch.backbone, arch.head, arch.inputs, str(arch.frontend), arch.embedding_size]
-    digest.update(json.dumps(described).encode())
+    digest = hashlib.sha256(json.dumps(described).encode())
     for layer in network.layers:
-        if layer.weights and not is_classifier(layer):
-            digest.update(layer.name.encode())
+        if not is_classifier(layer):
             for value in layer.get_weights():
+                digest.update(layer.name.encode())
                 digest.update(np.ascontiguousarray(value).data)
     return digest.hexdigest()

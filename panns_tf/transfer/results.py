@@ -1,7 +1,10 @@
 """Results of a transfer run on disk: of each training, and of all that a folder holds."""
 
+import itertools
 import json
 import math
+import operator
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,59 +12,40 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.figures.fewshot import ALL, COLUMNS, STRATEGIES
+from panns_tf.figures.fewshot import ALL, COLUMNS
 from panns_tf.metrics import average_precision
 from panns_tf.metrics.bootstrap import Estimate, mean_estimate
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.scores import FoldResult, class_scores, estimate, mean_chance
-from tfrecords.files import (
-    atomic,
-    finite,
-    read_csv,
-    read_json,
-    to_json,
-    write_atomic,
-    write_csv,
-    write_json,
-)
+from tfrecords import files
 
 RESULTS, FEWSHOT, PREDICTIONS = "results.json", "fewshot.csv", "predictions.csv"
 PLAN = "plan.json"
 _KEY = ("strategy", "clips_per_class", "seed")
-_PREDICTION_COLUMNS = (
-    *(*_KEY, "fold", "clip_id", "label", "predicted"),
-    *("probability", "probability_of_label"),
-)
 _ARRAYS = ("target", "score")
 #: What digests are of.
 _DIGESTED = {
-    "fingerprint": "the weights",
-    "labelling": "the labels or splits",
-    "sounds": "the sounds",
+    "fingerprint": "the weights differ",
+    "labelling": "the labels or splits differ",
+    "sounds": "the sounds differ",
 }
 
 
 class ResultStore:
     """The results of a run's trainings, a file each, so that a killed command continues.
 
-    Args:
-        folder: of the files.
-        identity: what decides the results.
-        force: whether results of other settings are given up.
-
-    Raises:
-        ValueError: if the folder holds results of other settings.
+    Raises ValueError if the folder holds results that something else than ``identity`` decided,
+    unless ``force`` gives them up.
     """
 
     def __init__(self, folder: Path, identity: dict, force: bool = False):
-        self._folder = folder
+        self._folder, path = folder, folder / PLAN
         identity = json.loads(json.dumps(identity))  # tuples as lists, as a file gives them back
-        path = folder / PLAN
-        known = read_json(path) if path.is_file() and not force else identity
+        if force:
+            shutil.rmtree(folder, ignore_errors=True)
+        known = files.read_json(path) if path.is_file() else identity
         changed = [
-            f"{_DIGESTED[name]} differ"
-            if name in _DIGESTED
-            else f"{name} was {known.get(name)!r}, now {identity.get(name)!r}"
+            _DIGESTED.get(name, f"{name} was {known.get(name)!r}, now {identity.get(name)!r}")
             for name in sorted(known.keys() | identity.keys())
             if known.get(name) != identity.get(name)
         ]
@@ -70,10 +54,8 @@ class ResultStore:
                 f"{folder.parents[1]} holds results of other settings "
                 f"({'; '.join(changed)[:300]}); choose another --output, or add --force"
             )
-        for old in folder.glob("*.npz") if force else ():
-            old.unlink()
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, identity)
+        files.write_json(path, identity)
 
     def get(self, name: str, clip_ids: Sequence[str]) -> FoldResult | None:
         """A finished training's result, or None if it is not there or of other clips."""
@@ -87,67 +69,47 @@ class ResultStore:
 
     def put(self, name: str, result: FoldResult) -> None:
         """Writes a result."""
-        said = {key: value for key, value in vars(result).items() if key not in _ARRAYS}
-        arrays = {key: getattr(result, key) for key in _ARRAYS}
-        with atomic(self._folder / f"{name}.npz") as file:
+        said = dict(vars(result))
+        arrays = {key: said.pop(key) for key in _ARRAYS}
+        with files.atomic(self._folder / f"{name}.npz") as file:
             np.savez_compressed(file, said=np.array(json.dumps(said)), **arrays)
 
 
-def by_count(results: Iterable[FoldResult]) -> dict[int | None, list[FoldResult]]:
-    """Groups results by the number of clips of each class, the fewest first, all last."""
-    groups: dict[int | None, list[FoldResult]] = {}
-    for result in sorted(results, key=lambda result: result.clips_per_class or math.inf):
-        groups.setdefault(result.clips_per_class, []).append(result)
-    return groups
+def _values(source, *names: str) -> dict:
+    return {name: getattr(source, name) for name in names}
 
 
-def _records(run: Experiment, results: Sequence[FoldResult]) -> Iterator[dict]:
+def _records(run: Experiment, results: Iterable[FoldResult]) -> Iterator[dict]:
     """What ``results.json`` holds of a run: an object for each number of clips and seed."""
-    for count, group in by_count(results).items():
-        paper, why_not = run.paper(count)
-        for seed in dict.fromkeys(result.seed for result in group):
-            folds = [result for result in group if result.seed == seed]
-            whole = estimate(folds, run.metric)
-            record = {
-                "task": run.dataset.name,
-                "title": run.title,
-                "arch": run.arch,
-                "strategy": run.strategy,
-                "weights": run.weights,
-                "clips_per_class": count or ALL,
-                "seed": seed,
-                "metric": run.metric,
-                "value": whole.value,
-                "low": whole.low,
-                "high": whole.high,
-                "fold_spread": whole.fold_spread,
-                "chance": mean_chance(run.metric, folds),
-                "paper": paper,
-                "project": None,
-                "comparable": not run.why_not,
-                "why_not": why_not or run.why_not,
-                "folds": [_fold(run, result) for result in folds],
-                "classes": run.dataset.classes,
-                "multi_label": run.dataset.multi_label,
-                "settings": run.settings,
-                "notes": [*run.dataset.notes, *whole.notes],
-                "seconds": run.seconds,
-            }
-            yield finite(record)
+    kinds = operator.attrgetter("clips_per_class", "seed")
+    for (count, seed), group in itertools.groupby(results, kinds):
+        folds = list(group)
+        whole, (paper, why_not) = estimate(folds, run.metric), run.paper(count)
+        record = {
+            "task": run.dataset.name,
+            **_values(run, "title", "arch", "strategy", "weights", "metric"),
+            "clips_per_class": count or ALL,
+            "seed": seed,
+            **_values(whole, "value", "low", "high", "fold_spread"),
+            "chance": mean_chance(run.metric, folds),
+            "paper": paper,
+            "project": None,
+            "comparable": not run.why_not,
+            "why_not": why_not or run.why_not,
+            "folds": [_fold(run, result) for result in folds],
+            **_values(run.dataset, "classes", "multi_label"),
+            "notes": [*run.dataset.notes, *whole.notes],
+            **_values(run, "settings", "seconds"),
+        }
+        yield files.finite(record)
 
 
 def _fold(run: Experiment, result: FoldResult) -> dict:
-    one = estimate([result], run.metric)
     fold = {
         "fold": result.fold,
-        "value": one.value,
-        "low": one.low,
-        "high": one.high,
+        **_values(estimate([result], run.metric), "value", "low", "high"),
         "tested_clips": len(result.clip_ids),
-        "training_clips": result.training_clips,
-        "steps": result.steps,
-        "seconds": result.seconds,
-        "notes": result.notes,
+        **_values(result, "training_clips", "steps", "seconds", "notes"),
     }
     if run.dataset.multi_label:
         return {**fold, "average_precision": average_precision(result.target, result.score)}
@@ -162,33 +124,26 @@ def read_records(folder: Path) -> list[dict]:
     if not path.is_file():
         return []
     try:
-        records = read_json(path)["results"]
+        records = files.read_json(path)["results"]
         _ = [record[name] for record in records for name in (*_KEY, *COLUMNS, "arch", "classes")]
     except (KeyError, TypeError):
         raise ValueError(f"{path} is damaged; remove it, or choose another --output") from None
     return records
 
 
-def check_folder(folder: Path, run: Experiment) -> None:
-    """Raises ValueError if a folder holds results that cannot be in one table with a run's."""
-    mine = {"task": run.dataset.name, "arch": run.arch, "metric": run.metric,
-            "classes": list(run.dataset.classes)}  # fmt: skip
+def check_folder(folder: Path, run: Experiment, force: bool = False) -> None:
+    """Raises ValueError for results that cannot be in one table with a run's, or removes them."""
+    mine = {"task": run.dataset.name, **_values(run, "arch", "metric")}
     for record in read_records(folder):
-        other = [name for name, value in mine.items() if record[name] != value]
-        if other:
-            raise ValueError(
-                f"{folder} holds results of {record['task']}, {record['arch']}, "
-                f"{record['metric']}; received another {', '.join(other)}: choose another --output"
-            )
-
-
-def remove_others(folder: Path, run: Experiment) -> None:
-    """Removes results that cannot be in one table with a run's, if the folder holds such."""
-    try:
-        check_folder(folder, run)
-    except ValueError:
-        for name in (RESULTS, FEWSHOT, PREDICTIONS):
-            (folder / name).unlink(missing_ok=True)
+        theirs = {name: record[name] for name in mine}
+        if theirs != mine or record["classes"] != list(run.dataset.classes):
+            if not force:
+                raise ValueError(
+                    f"{folder} holds results of {theirs}, perhaps with other classes; received "
+                    f"{mine}: choose another --output, or add --force"
+                )
+            for name in (RESULTS, FEWSHOT, PREDICTIONS):
+                (folder / name).unlink(missing_ok=True)
 
 
 def _merged(old: Iterable[dict], new: Sequence[dict]) -> list[dict]:
@@ -197,45 +152,40 @@ def _merged(old: Iterable[dict], new: Sequence[dict]) -> list[dict]:
     def key(row: dict) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in _KEY)
 
-    def order(row: dict) -> tuple:
-        strategy, count, seed = key(row)
-        return known.index(strategy), math.inf if count == ALL else int(count), int(seed)
-
-    known, replaced = list(STRATEGIES), {key(row) for row in new}
-    return sorted([*(row for row in old if key(row) not in replaced), *new], key=order)
+    replaced = set(map(key, new))
+    return [*(row for row in old if key(row) not in replaced), *new]
 
 
-def summary_of(records: Iterable[dict]) -> list[dict]:
-    """The mean over seeds of each strategy and number of clips, in the order of the records."""
+def _summary(records: Iterable[dict]) -> list[dict]:
+    """The mean over seeds of each strategy and number of clips."""
     groups: dict[tuple, list[float]] = {}
     for record in records:
         values = groups.setdefault((record["strategy"], record["clips_per_class"]), [])
-        if record["value"] is not None:
-            values.append(record["value"])
+        values += [record["value"]] if record["value"] is not None else []
     rows = []
     for (strategy, count), values in groups.items():
         mean = mean_estimate(values) if values else Estimate(math.nan)
-        spread = np.std(values, ddof=1) if len(values) > 1 else math.nan
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         row = {"strategy": strategy, "clips_per_class": count, "mean": mean.value, "spread": spread}
         rows.append({**row, "low": mean.low, "high": mean.high, "seeds": len(values)})
     return rows
 
 
-def write_results(folder: Path, run: Experiment, results: Sequence[FoldResult]) -> list[dict]:
-    """Writes ``results.json``, ``fewshot.csv`` and ``predictions.csv``.
+def write_results(
+    folder: Path, run: Experiment, results: Sequence[FoldResult]
+) -> tuple[list[dict], list[dict]]:
+    """Writes or adds to ``results.json``, ``fewshot.csv`` and ``predictions.csv``.
 
-    Earlier results in these files stay, but for those of the same strategy, number of clips and
-    seed. Returns the records of all runs in the folder.
+    Returns the summary of all runs in the folder, and the predictions of this one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     records = _merged(read_records(folder), list(_records(run, results)))
-    content = {"results": records, "summary": summary_of(records)}
-    write_atomic(folder / RESULTS, to_json(content, ensure_ascii=False))
-    write_csv(folder / FEWSHOT, COLUMNS, records)
-    path = folder / PREDICTIONS
-    old = read_csv(path, _KEY) if path.is_file() else []
-    write_csv(path, _PREDICTION_COLUMNS, _merged(old, list(_predictions(run, results))))
-    return records
+    content = {"results": records, "summary": _summary(records)}
+    files.write_atomic(folder / RESULTS, files.to_json(content, ensure_ascii=False))
+    files.write_csv(folder / FEWSHOT, COLUMNS, records)
+    path, predictions = folder / PREDICTIONS, list(_predictions(run, results))
+    rows = _merged(files.read_csv(path, _KEY) if path.is_file() else [], predictions)
+    files.write_csv(path, list(rows[-1]), rows)
+    return content["summary"], predictions
 
 
 def _predictions(run: Experiment, results: Iterable[FoldResult]) -> Iterator[dict]:
@@ -253,8 +203,7 @@ def _predictions(run: Experiment, results: Iterable[FoldResult]) -> Iterator[dic
             yield {
                 "strategy": run.strategy,
                 "clips_per_class": result.clips_per_class or ALL,
-                "seed": result.seed,
-                "fold": result.fold,
+                **_values(result, "seed", "fold"),
                 "clip_id": clip,
                 "label": ";".join(classes[n] for n in true),
                 "predicted": ";".join(classes[n] for n in predicted),

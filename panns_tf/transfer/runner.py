@@ -3,23 +3,25 @@
 import dataclasses
 import hashlib
 import json
+import re
 import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from panns_tf.models.network import Network
 from panns_tf.models.registry import find
 from panns_tf.run import CONFIG, FINAL, LOG
 from panns_tf.training.checkpoint import save_keras
-from panns_tf.training.distribution import numerics
 from panns_tf.transfer.dataset import Dataset, Split
 from panns_tf.transfer.experiment import Experiment
-from panns_tf.transfer.finetune import Finetuner, Trained
+from panns_tf.transfer.finetune import Finetuner
 from panns_tf.transfer.model import fingerprint, kept_overrides, read_pretrained
 from panns_tf.transfer.predict import TRANSFER
-from panns_tf.transfer.report import duration, write_report
-from panns_tf.transfer.results import ResultStore, check_folder, remove_others
+from panns_tf.transfer.report import write_report
+from panns_tf.transfer.results import ResultStore, check_folder
 from panns_tf.transfer.scores import FoldResult, metric_of
 from panns_tf.transfer.settings import FinetuneConfig, Options
 from panns_tf.transfer.splits import (
@@ -51,10 +53,11 @@ def finetune(
     else:
         pretrained = read_pretrained(options.arch, options.weights or "audioset")
         overrides, arch = kept_overrides(pretrained, overrides), pretrained.arch.name
-    paths = [clip.path for clip in dataset.clips]
-    seconds = options.clip_seconds or window_seconds(paths, task.clip_seconds if task else None)
+    wanted, paths = task.clip_seconds if task else None, [clip.path for clip in dataset.clips]
+    seconds = options.clip_seconds or window_seconds(paths, wanted)
     experiment = Experiment(dataset, task, arch, overrides, config, options, seconds)
-    output = options.output or Path("runs") / f"{_plain(dataset.name)}-{arch.lower()}"
+    name = re.sub(r"[^\w-]", "-", dataset.name).strip("-").lower() or "data"
+    output = options.output or Path("runs") / f"{name}-{arch.lower()}"
     check_output_folder(output)
     for clip in dataset.clips:
         if clip.path.resolve().is_relative_to(output.resolve()):
@@ -62,14 +65,11 @@ def finetune(
                 f"--output {output} holds clips of the data set, such as {clip.clip_id}; choose "
                 "another folder"
             )
-    if options.force:
-        remove_others(output, experiment)
-    check_folder(output, experiment)
+    check_folder(output, experiment, options.force)
     print(f"{experiment.title}: {arch}, {config.strategy}. Results go to {output}")
     try:
-        with numerics(config.precision, config.seed):
-            cache = options.cache or cache_folder() / "embeddings"
-            experiment, results = run(experiment, output, pretrained, cache)
+        cache = options.cache or cache_folder() / "embeddings"
+        experiment, results = run(experiment, output, pretrained, cache)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command") from None
     for line in write_report(output, experiment, results):
@@ -79,22 +79,12 @@ def finetune(
         print(f"Next: panns-tf predict FILES --model {shlex.quote(str(output))}")
 
 
-def _plain(name: str) -> str:
-    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
-    return kept.strip("-").lower() or "data"
-
-
 def run(
     experiment: Experiment, output: Path, pretrained: Network | None, cache: Path
 ) -> tuple[Experiment, list[FoldResult]]:
     """Trains and tests what is missing of an experiment.
 
-    Returns:
-        The experiment on the clips that can be read, with splits, and the results.
-
-    Raises:
-        ValueError: if the data set cannot be split as asked, no clip of it can be read, or there
-            are results of other settings.
+    Returns the experiment on the clips that can be read, with splits, and the results.
     """
     began, config, options = time.monotonic(), experiment.config, experiment.options
     output.mkdir(parents=True, exist_ok=True)
@@ -107,32 +97,35 @@ def run(
     )
     folder = output / "parts" / f"{experiment.arch}-{config.strategy}"
     kept = ResultStore(folder, identity, options.force)
-    dataset = group_duplicates(_readable(experiment.dataset, store, output), store.hashes)
     dataset = make_splits(
-        dataset,
+        group_duplicates(_readable(experiment.dataset, store, output), store.hashes),
         folds=options.folds,
         test=options.test,
         validation=options.validation if config.patience else 0.0,
         seed=config.seed,
     )
-    splits = _chosen(dataset, options.folds_to_run)
-    _announce(dataset, splits)
+    _announce(dataset)
+    names = [split.name for split in dataset.splits]
+    chosen = [name.strip() for name in options.only_folds.split(",") if name.strip()] or names
+    if unknown := [name for name in chosen if name not in names]:
+        raise ValueError(f"--only-folds {', '.join(unknown)}: the folds are {', '.join(names)}")
     experiment = dataclasses.replace(experiment, dataset=dataset)
     finetuner = Finetuner(experiment, store, pretrained, cache)
     results = [
-        _result(experiment, split, count, seed, finetuner, kept, output)
+        _result(finetuner, experiment, split, count, seed, kept, output)
         for count in options.counts
         for seed in range(config.seed, config.seed + options.seeds)
-        for split in splits
+        for split in dataset.splits
+        if split.name in chosen
     ]
     return dataclasses.replace(experiment, seconds=time.monotonic() - began), results
 
 
 def _readable(dataset: Dataset, store: AudioStore, output: Path) -> Dataset:
     """The clips that can be read; the others are listed in ``rejected.csv`` and noted."""
-    notes, errors = list(store.notes), store.errors
-    if len(notes) > 5:
-        notes = [*notes[:5], f"and {len(notes) - 5} more such notes"]
+    notes, errors = store.notes[:5], store.errors
+    if len(store.notes) > 5:
+        notes.append(f"and {len(store.notes) - 5} more such notes")
     path = output / REJECTED
     path.unlink(missing_ok=True)
     if not errors:
@@ -141,41 +134,30 @@ def _readable(dataset: Dataset, store: AudioStore, output: Path) -> Dataset:
         raise ValueError(f"no clip of {dataset.name} can be read; the first: {errors[0]}")
     rows = [(dataset.clips[number].clip_id, reason) for number, reason in errors.items()]
     write_csv(path, ("filename", "reason"), rows)
-    numbers = [number for number in range(len(dataset.clips)) if number not in errors]
-    reasons = some(list(errors.values()), separator="; ")
+    reasons = some(errors.values(), separator="; ")
     note = f"{len(errors)} clips cannot be read and were left out ({REJECTED}): {reasons}"
+    numbers = [number for number in range(len(dataset.clips)) if number not in errors]
     store.keep(numbers)
     return dataset.keep(numbers).with_notes(note, *notes)
 
 
-def _chosen(dataset: Dataset, only: Sequence[str]) -> list[Split]:
-    names = [split.name for split in dataset.splits]
-    unknown = [name for name in only if name not in names]
-    if unknown:
-        raise ValueError(
-            f"--only-folds {', '.join(unknown)}: {dataset.name} has {', '.join(names)}"
-        )
-    return [split for split in dataset.splits if not only or split.name in only]
-
-
-def _announce(dataset: Dataset, splits: Sequence[Split]) -> None:
-    line = f"{len(dataset.clips)} clips in {len(dataset.classes)} classes"
-    if len(splits) > 1:
-        line += f"; folds {', '.join(split.name for split in splits)}"
+def _announce(dataset: Dataset) -> None:
+    if len(dataset.splits) > 1:
+        parts = f"; folds {', '.join(split.name for split in dataset.splits)}"
     else:
-        sizes = (f"{len(clips)} {name}" for name, clips in splits[0].parts().items() if clips)
-        line += f": {', '.join(sizes)}"
-    print(line)
+        sizes = dataset.splits[0].parts().items()
+        parts = ": " + ", ".join(f"{len(clips)} {name}" for name, clips in sizes if clips)
+    print(f"{len(dataset.clips)} clips in {len(dataset.classes)} classes{parts}")
     for note in dataset.notes:
         print(f"note: {note}")
 
 
 def _result(
+    finetuner: Finetuner,
     experiment: Experiment,
     split: Split,
     count: int | None,
     seed: int,
-    finetuner: Finetuner,
     kept: ResultStore,
     output: Path,
 ) -> FoldResult:
@@ -186,7 +168,7 @@ def _result(
         # There is nothing to stop by where clips are few: all of them may be chosen.
         train = tuple(sorted((*split.train, *split.validation)))
         split = dataclasses.replace(split, train=train, validation=())
-        notes = short_classes(split, dataset, count)
+        notes += short_classes(split, dataset, count)
         split = subset(split, dataset, count, seed)
     elif config.patience:
         split = with_validation(split, dataset, options.validation, seed)
@@ -194,58 +176,60 @@ def _result(
         split = with_validation(split, dataset, PROBE_VALIDATION, seed)
     name = f"{count or 'all'}-seed{seed}-fold{split.name}"
     clips = [dataset.clips[number] for number in split.test]
-    ids = tuple(clip.clip_id for clip in clips)
+    clip_ids = [clip.clip_id for clip in clips]
     folder = output if len(dataset.splits) == 1 else output / f"fold-{split.name}"
     saves = options.save_models and count is None and seed == config.seed
-    result, took = kept.get(name, ids), "from before"
+    result, took = kept.get(name, clip_ids), "from before"
     if result is None or (saves and not (folder / FINAL).is_file()):
-        trained = finetuner.train(split, seed)
+        network, history, test = finetuner.train(split, seed)
+        notes += test.pop("notes")
+        if len(clips) > 1 and np.ptp(test["score"], axis=0).max() < 1e-6:
+            notes.append(
+                f"the network predicts the same for every test clip: {test['steps']} updates were "
+                "too few or too large; try more --epochs, or another --learning-rate"
+            )
         result = FoldResult(
             fold=split.name,
             seed=seed,
             clips_per_class=count,
-            clip_ids=ids,
-            groups=tuple(clip.group for clip in clips),
+            clip_ids=clip_ids,
+            groups=[clip.group for clip in clips],
             target=dataset.target()[list(split.test)],
-            score=trained.score,
             training_clips=len(split.train) + len(split.validation),
-            steps=trained.steps,
-            seconds=trained.seconds,
-            notes=(*notes, *trained.notes),
+            notes=notes,
+            **test,
         )
         if saves:
-            save_network(trained, experiment, split, folder)
+            save_network(network, history, experiment, split, folder)
         kept.put(name, result)
-        took = duration(result.seconds)
+        took = f"{result.seconds:.1f} s"
     value = metric_of(experiment.metric, result.target, result.score)
-    few = "" if count is None else f"{count} clips of a class, "
-    where = f"{few}seed {seed}, fold {split.name}"
-    logger.info(f"  {where}: {experiment.metric} {value:.3f} ({took})")
+    logger.info(f"  {name}: {experiment.metric} {value:.3f} ({took})")
     return result
 
 
-def save_network(trained: Trained, experiment: Experiment, split: Split, folder: Path) -> None:
-    """Writes a trained network as a run directory.
+def save_network(
+    network: Network, history: Sequence[dict], experiment: Experiment, split: Split, folder: Path
+) -> None:
+    """Writes a trained network as a run directory, as `panns-tf train` does.
 
-    Besides ``final.keras``, its labels inside, there are ``config.json`` and ``metrics.jsonl`` as
-    `panns-tf train` writes them, ``transfer.json`` (how long the windows are), ``labels.txt``, and
-    ``train.csv``, ``test.csv`` and perhaps ``validation.csv``, which `panns-tf pack` takes.
+    ``transfer.json`` tells `panns-tf predict` the windows; `panns-tf pack` takes ``labels.txt`` and
+    the CSV files of the split's parts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dataset, config = experiment.dataset, experiment.config
-    counts = dataset.target()[list(split.train)].sum(axis=0).astype(int)
     settings = {"arch": experiment.arch, **dataclasses.asdict(config), **experiment.overrides}
-    settings |= {"weights": experiment.weights, "data": dataset.name, "steps": trained.steps}
-    content = {"config": settings, "labels": list(dataset.classes)}
-    write_json(folder / CONFIG, content | {"training_clips": counts.tolist()})
-    write_atomic(folder / LOG, "".join(json.dumps(row) + "\n" for row in trained.history))
+    settings |= {"weights": experiment.weights, "data": dataset.name, "steps": history[-1]["step"]}
+    counts = dataset.target()[list(split.train)].sum(axis=0).astype(int)
+    content = {"config": settings, "labels": dataset.classes, "training_clips": counts}
+    write_json(folder / CONFIG, content)
+    write_atomic(folder / LOG, "".join(json.dumps(row) + "\n" for row in history))
     write_atomic(folder / "labels.txt", "\n".join(dataset.classes) + "\n")
     for name in ("train", "validation", "test"):
         (folder / f"{name}.csv").unlink(missing_ok=True)
-        clips = [dataset.clips[number] for number in getattr(split, name)]
         rows = [
             (clip.clip_id, ";".join(dataset.classes[label] for label in clip.labels), clip.group)
-            for clip in clips
+            for clip in (dataset.clips[number] for number in getattr(split, name))
         ]
         if rows:
             write_csv(folder / f"{name}.csv", ("filename", "labels", "group"), rows)
@@ -257,4 +241,4 @@ def save_network(trained: Trained, experiment: Experiment, split: Split, folder:
         "fold": split.name,
     }
     write_json(folder / TRANSFER, about)
-    save_keras(trained.network, folder / FINAL)
+    save_keras(network, folder / FINAL)

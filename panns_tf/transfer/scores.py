@@ -17,29 +17,22 @@ REPLICATES = 2000
 
 @dataclasses.dataclass(frozen=True)
 class FoldResult:
-    """The test of one trained network.
+    """The test of one network, trained on so many clips of each class; None: on all.
 
-    Attributes:
-        fold: name of the split.
-        clips_per_class: training clips taken of each class, or None for all.
-        clip_ids, groups: of the test clips; see `panns_tf.transfer.dataset.LabelledClip`.
-        target, score: (clips, classes) float32; scores are means over the windows of a clip.
-        training_clips: how many were trained on.
-        steps, seconds: of the training.
-        notes: what a user should know of it.
+    Arrays are float32 (clips, classes); scores are means over the windows of a clip.
     """
 
     fold: str
     seed: int
     clips_per_class: int | None
-    clip_ids: tuple[str, ...]
-    groups: tuple[str | None, ...]
+    clip_ids: Sequence[str]
+    groups: Sequence[str | None]
     target: np.ndarray
     score: np.ndarray
     training_clips: int
     steps: int
     seconds: float
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
 
 def ranks(target: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -48,7 +41,7 @@ def ranks(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     return 1 + (order == target.argmax(axis=1)[:, None]).argmax(axis=1)
 
 
-#: Metrics that are a mean over clips: the value of each clip, float64 (clips,) in [0, 1].
+#: Metrics that are a mean over clips of one label: the value of each clip, float64 in [0, 1].
 BY_CLIP: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "accuracy": lambda target, score: (ranks(target, score) == 1).astype(np.float64),
     # 1 / rank of the true label, 0 beyond the third place (DCASE 2018 task 2).
@@ -87,9 +80,8 @@ def mean_chance(metric: str, results: Sequence[FoldResult]) -> float:
 def class_scores(target: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]:
     """Predictions of single labels, from (clips, classes), by class: (classes,) each.
 
-    Returns:
-        ``recall`` and ``f1``, NaN for classes without clips; ``precision``, NaN for what was never
-        predicted; and ``confusion``, int64 (classes, classes), by true and most probable class.
+    ``recall`` and ``f1`` are NaN for classes without clips, ``precision`` for what was never
+    predicted; ``confusion`` is int64 (classes, classes), by true and most probable class.
     """
     labels = range(target.shape[1])
     true, predicted = target.argmax(axis=1), score.argmax(axis=1)
@@ -103,13 +95,9 @@ def class_scores(target: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class TaskEstimate(Estimate):
-    """The metric of a task: the mean over its folds, over all seeds, with its 95 % interval.
+    """The mean over folds and seeds, and the standard deviations over the means of each.
 
-    Attributes:
-        folds, seeds: how many of each there are.
-        fold_spread: standard deviation over folds of their means over seeds; NaN for one fold.
-        seed_spread: standard deviation over seeds of their means over folds; NaN for one seed.
-        notes: what does not exist, a line each.
+    Spreads of one are NaN. Notes say what does not exist, a line each.
     """
 
     folds: int = 1
@@ -120,17 +108,12 @@ class TaskEstimate(Estimate):
 
 
 def estimate(results: Sequence[FoldResult], metric: str) -> TaskEstimate:
-    """The mean over folds, with an interval over the choice of clips, given the networks.
+    """The mean over folds and seeds, with an interval over the choice of clips, given the networks.
 
-    Accuracy of one fold's clips without groups has Wilson's interval, which holds with a few dozen
-    clips and at 1. All else is resampled, the same draw for all seeds of a fold, and the spread of
-    replicates is widened from that of n groups to that of n - 1 (Davison and Hinkley 1997, section
-    3.8). Where replicates of a mean over clips do not differ, Wilson's interval with as many
-    trials as there are groups stands in.
-
-    Args:
-        results: of folds and seeds, with one number of training clips for each class.
-        metric: ``accuracy``, ``mAP@3`` or ``mAP``.
+    Accuracy of one fold's clips without groups has Wilson's interval. All else is resampled, the
+    same draw for all seeds of a fold, and the spread of replicates is widened from that of n groups
+    to that of n - 1 (Davison and Hinkley 1997, section 3.8). Where replicates of a mean over clips
+    do not differ, Wilson's interval with as many trials as there are groups stands in.
     """
     folds = list(dict.fromkeys(result.fold for result in results))
     seeds = list(dict.fromkeys(result.seed for result in results))
@@ -146,7 +129,7 @@ def estimate(results: Sequence[FoldResult], metric: str) -> TaskEstimate:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of what has no value anywhere
         per_seed, per_fold = np.nanmean(table, axis=1), np.nanmean(table, axis=0)
-        fold_spread, seed_spread = np.nanstd(per_fold, ddof=1), np.nanstd(per_seed, ddof=1)
+        spreads = [float(np.nanstd(means, ddof=1)) for means in (per_fold, per_seed)]
         value = float(np.nanmean(per_seed))
         low, high = share_around(value, np.nanmean(np.nanmean(deviations, axis=1), axis=0))
     total = sum(groups.values())
@@ -156,7 +139,6 @@ def estimate(results: Sequence[FoldResult], metric: str) -> TaskEstimate:
         low, high = wilson.low, wilson.high
     if np.isnan(low):
         notes.append(f"{metric} has no interval: resampled clips do not differ, or have no value")
-    spreads = float(fold_spread), float(seed_spread)
     return TaskEstimate(value, low, high, len(folds), len(seeds), *spreads, tuple(notes))
 
 

@@ -2,14 +2,14 @@
 
 import argparse
 import dataclasses
-import functools
+import math
+from functools import partial
 from pathlib import Path
 
 from panns_tf.config import FitSettings
 from panns_tf.transfer.tasks import TASKS
 from tfrecords.flags import check_settings, given_settings, redeclare, setting, settings_of
 
-LABELS_FROM = ("auto", "folder", "name", "csv")
 #: The paper's four, and a linear classifier that is solved for rather than trained.
 STRATEGIES = ("scratch", "finetune", "freeze_l1", "freeze_l3", "linear_probe")
 #: Those that take a pretrained network as it is.
@@ -32,13 +32,13 @@ _OF_THE_WHOLE = {
 }
 
 _USER = "user data"
-_data = functools.partial(setting, group="the data set")
-_user = functools.partial(setting, group=_USER)
-_network = functools.partial(setting, group="the network")
-_trials = functools.partial(setting, group="experiments")
-_learning = functools.partial(setting, group="learning")
-_clips = functools.partial(setting, group="clips")
-_run = functools.partial(setting, group="the run")
+_data = partial(setting, group="the data set")
+_user = partial(setting, group=_USER)
+_network = partial(setting, group="the network")
+_trials = partial(setting, group="experiments")
+_learning = partial(setting, group="learning")
+_clips = partial(setting, group="clips")
+_run = partial(setting, group="the run")
 
 
 def _shown(name: str, default) -> str:
@@ -56,8 +56,8 @@ class FinetuneConfig(FitSettings):
 
     strategy: str = _network(
         "finetune",
-        "finetune (all layers of a pretrained network learn), freeze_l1 and freeze_l3 (one or "
-        "three new layers on the frozen network), linear_probe (one layer, solved for), scratch",
+        "finetune: all layers of a pretrained network; freeze_l1, freeze_l3: one or three new "
+        "layers on a frozen one; linear_probe: one layer, solved for; scratch: random weights",
         choices=STRATEGIES,
     )
     epochs: int = _learning(
@@ -70,21 +70,14 @@ class FinetuneConfig(FitSettings):
     schedule: str = _fit("schedule", "constant")
     warmup_steps: int = _fit("warmup_steps", 0)
     layer_decay: float = _learning(
-        1.0,
-        "learning rate of a layer group over that of the group after it (Howard and Ruder 2018)",
-        above=0,
-        maximum=1,
+        1.0, "learning rate of a layer group over that of the group after it", above=0, maximum=1
     )
     unfreeze_epochs: int = _learning(
-        0,
-        "finetune: epochs after which one more layer group learns, from the classifier on",
-        minimum=0,
-        shown="0, all at once",
+        0, "finetune: epochs after which one more layer group learns; 0: all at once", minimum=0
     )
     patience: int | None = _learning(
         None,
-        "scratch, finetune: epochs without a better validation metric after which training stops "
-        "with the best weights; 0: off",
+        "scratch, finetune: epochs without a better validation metric that end training; 0: off",
         minimum=0,
         shown=f"off for tasks, {USER_PATIENCE} for user data",
     )
@@ -97,40 +90,26 @@ class FinetuneConfig(FitSettings):
     )
     seed: int = redeclare(FitSettings, "seed", 0)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.patience == 0:
-            object.__setattr__(self, "patience", None)
-
-    def steps_per_epoch(self, clips: int) -> int:
-        """Updates in which so many clips are sampled about once."""
-        return max(1, round(clips / self.clips_per_step))
-
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What `panns-tf finetune` is to do, besides the settings of learning."""
 
-    data: Path = _data(help="a data set's folder, or a CSV", metavar="DIR")
+    data: Path = _data(help="a data set's folder, or a CSV")
     task: str | None = _data(None, ", ".join(task.name for task in TASKS), shown="user data")
-    audio: Path | None = _user(None, "folder of the files that a CSV names", metavar="DIR")
+    audio: Path | None = _user(None, "folder of the files that a CSV names")
     labels_from: str = _user(
         "auto",
-        "where labels are: folder names, file names (see --label-pattern), a CSV",
-        choices=LABELS_FROM,
+        "where labels are; name: in file names, --label-pattern",
+        choices=("auto", "folder", "name", "csv"),
     )
     label_pattern: str | None = _user(
-        None,
-        "file names hold the labels: the group (?P<label>...), perhaps also (?P<group>...)",
-        metavar="REGEX",
+        None, "labels in file names: (?P<label>...), perhaps also (?P<group>...)", metavar="REGEX"
     )
     group_pattern: str | None = _user(
-        None,
-        "(?P<group>...) of the file name: clips of one speaker, place or recording are never on "
-        "two sides of a split",
-        metavar="REGEX",
+        None, "in file names: (?P<group>...), such as a speaker; splits keep it", metavar="REGEX"
     )
-    classes: Path | None = _user(None, "the labels in their order, one a line", metavar="FILE")
+    classes: Path | None = _user(None, "the labels in their order, one a line")
     drop_rare: bool = _user(False, "leave out classes of one clip")
     folds: int | None = _user(None, "cross-validate, rather than one split", minimum=2)
     test: float = _user(0.2, "share of the clips that is tested", above=0, below=1)
@@ -139,10 +118,7 @@ class Options:
     )
     arch: str | None = _network(None, "name of the network", shown="that of --weights, or Cnn14")
     weights: str | None = _network(
-        None,
-        "pretrained: a .pth or .keras file or a run directory; scratch takes none",
-        metavar="FILE",
-        shown="the published ones, downloaded once",
+        None, "pretrained: a .pth or .keras file or a run directory", shown="published ones"
     )
     clip_seconds: float | None = _network(
         None,
@@ -151,23 +127,15 @@ class Options:
         maximum=600,
         shown="the task's, or by the clips' lengths",
     )
-    clips_per_class: str = _trials(
-        "all", "train on so many clips of each class, such as 1,2,5,10,20,all", metavar="N,N,..."
-    )
-    seeds: int = _trials(
-        1, "seeds, and so trainings, of each configuration", minimum=1, maximum=10_000
-    )
-    only_folds: str = _trials("", "folds to run", metavar="F,F,...", shown="all")
+    clips_per_class: str = _trials("all", "train on so many clips of each class: 1,2,5,10,20,all")
+    seeds: int = _trials(1, "trainings of each configuration", minimum=1, maximum=10_000)
+    only_folds: str = _trials("", "folds to run, such as 1,2", shown="all")
     metric: str | None = _trials(
         None, "metric to report", choices=("accuracy", "mAP@3", "mAP"), shown="the task's"
     )
-    output: Path | None = _run(
-        None, "folder of the results", metavar="DIR", shown="runs/<data set>-<network>"
-    )
+    output: Path | None = _run(None, "folder of the results", shown="runs/<data set>-<network>")
     force: bool = _run(False, "discard results of other settings in --output")
-    cache: Path | None = _run(
-        None, "folder of embeddings", metavar="DIR", shown="~/.cache/panns_tf"
-    )
+    cache: Path | None = _run(None, "folder of embeddings", shown="~/.cache/panns_tf")
     workers: int = _run(2, "threads that decode audio", minimum=1, maximum=64)
     save_models: bool = _run(True, "keep the network of every fold")
 
@@ -177,19 +145,15 @@ class Options:
 
     @property
     def counts(self) -> tuple[int | None, ...]:
-        """Training clips of each class to try; None for all."""
+        """Training clips of each class to try, the fewest first; None for all."""
         words = [word.strip().lower() for word in self.clips_per_class.split(",")]
         if not all(word == "all" or (word.isdecimal() and int(word)) for word in words):
             raise ValueError(
                 "--clips-per-class must list numbers above 0 and all, such as 1,2,5,all; received "
                 f"{self.clips_per_class!r}"
             )
-        return tuple(dict.fromkeys(None if word == "all" else int(word) for word in words))
-
-    @property
-    def folds_to_run(self) -> tuple[str, ...]:
-        """Names of the folds to run; empty for all."""
-        return tuple(name.strip() for name in self.only_folds.split(",") if name.strip())
+        counts = sorted({math.inf if word == "all" else int(word) for word in words})
+        return tuple(None if count == math.inf else count for count in counts)
 
 
 def used_settings(strategy: str) -> set[str]:
@@ -201,10 +165,7 @@ def used_settings(strategy: str) -> set[str]:
 
 
 def finetune_config(namespace: argparse.Namespace) -> FinetuneConfig:
-    """The settings of a training: the flags over the strategy's over the defaults.
-
-    Raises ValueError for an impossible setting, or one that the strategy does not use.
-    """
+    """The flags over the strategy's settings; ValueError for one that the strategy ignores."""
     given = given_settings(namespace, FinetuneConfig)
     strategy = given.get("strategy", "finetune")
     used = used_settings(strategy)
@@ -218,15 +179,12 @@ def finetune_config(namespace: argparse.Namespace) -> FinetuneConfig:
 
 
 def finetune_options(namespace: argparse.Namespace) -> Options:
-    """The other flags; raises ValueError for an impossible value, or flags that exclude others."""
-    given = given_settings(namespace, Options)
-    about = {name: about for name, (_, about, _) in settings_of(Options).items()}
-    for name in given if given.get("task") is not None else ():
-        if about[name].group == _USER:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is for user data; --task {given['task']} has its "
-                "protocol"
-            )
+    """The other flags; ValueError for those that exclude each other."""
+    given, known = given_settings(namespace, Options), settings_of(Options)
+    for name in given:
+        if "task" in given and known[name][1].group == _USER:
+            flag, task = name.replace("_", "-"), given["task"]
+            raise ValueError(f"--{flag} is for user data; --task {task} has its protocol")
     if getattr(namespace, "strategy", "") == "scratch" and given.get("weights"):
         raise ValueError("--strategy scratch begins with random weights; leave --weights out")
     return Options(**given)

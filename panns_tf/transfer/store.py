@@ -23,13 +23,7 @@ _SAMPLED = 500
 class AudioStore:
     """Mono recordings of any lengths at one sample rate, int16, in a file without a name.
 
-    The file is gone when the process is, however that ends. Two bytes a sample.
-
-    Args:
-        paths: of the recordings.
-        sample_rate: Hz.
-        folder: of the file; None for the system's temporary folder.
-        workers: threads that decode.
+    The file lies in a folder, and is gone when the process is, however that ends.
 
     Attributes:
         lengths: samples of each recording, int64; 0 where it cannot be read.
@@ -46,7 +40,7 @@ class AudioStore:
         self.hashes: list[str] = []
         self.notes: list[str] = []
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  lives as long as this
-        decode = functools.partial(_decode, sample_rate=sample_rate)
+        decode = functools.partial(_decode, sample_rate)
         decoded = prefetch(decode, paths, workers, 2 * workers)
         lengths = []
         for samples, notes, error in progress(decoded, len(paths), "clip", "decode"):
@@ -80,9 +74,8 @@ class AudioStore:
     def windows(self, numbers: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
         """All windows of ``size`` samples of recordings, by `panns_tf.windows`.
 
-        Returns:
-            int64 (windows, 2), recording and first sample of each; and int64 (windows,), the
-            position in ``numbers`` of its recording.
+        Returns int64 (windows, 2), recording and first sample of each; and int64 (windows,), the
+        position in ``numbers`` of its recording.
         """
         starts = [window_starts(int(self.lengths[number]), size, size) for number in numbers]
         owner = np.repeat(np.arange(len(numbers)), [len(each) for each in starts])
@@ -96,26 +89,21 @@ class AudioStore:
     def predict(
         self, function: Callable, places: np.ndarray, size: int, batch_size: int, unit: str = ""
     ) -> np.ndarray:
-        """What a function of int16 (batch_size, size) gives for each window, a row each.
+        """What a function of int16 (batch_size, size) gives for each of `windows`, a row each.
 
-        Args:
-            function: gets full batches only.
-            places, size: of `windows`.
-            batch_size: windows at a time.
-            unit: shows progress in this unit; nothing is shown without.
+        It gets full batches only. Progress is shown where ``unit`` describes it.
         """
         firsts = range(0, len(places), batch_size)
         rows = []
         for first in progress(firsts, unit="batch", description=unit) if unit else firsts:
-            part = places[first : first + batch_size]
             batch = np.zeros((batch_size, size), np.int16)
-            for row, (number, start) in zip(batch, part, strict=False):
-                row[:] = self.cut(number, start, size)
-            rows.append(np.asarray(function(batch))[: len(part)])
-        return np.concatenate(rows)
+            for row, place in zip(batch, places[first : first + batch_size], strict=False):
+                row[:] = self.cut(*place, size)
+            rows.append(function(batch))
+        return np.concatenate(rows)[: len(places)]
 
 
-def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, list[str], str | None]:
+def _decode(sample_rate: int, path: Path) -> tuple[np.ndarray, list[str], str | None]:
     """Samples, notes, and why there are none."""
     try:
         with open_audio(path, sample_rate) as stream:
@@ -135,10 +123,9 @@ def mean_by_owner(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
 def window_seconds(paths: Sequence[Path], wanted: float | None = None) -> float:
     """The window length for the clips of a data set, from some hundred of their headers.
 
-    It is the length wanted, or what nine of ten clips have at most: half seconds from 1 to 10, as
-    the published networks were trained on 10 s, and 5 where no header tells. Where most clips are
-    longer than that by less than a tenth, as those of a codec's whole blocks are, it is their
-    length, which spares each a second window.
+    It is the length wanted, or what nine of ten clips have at most, in half seconds from 1 to 10.
+    Where most clips are longer by less than a tenth, as those of a codec's whole blocks are, it is
+    their length, which spares each a second window.
     """
     lengths = []
     for path in paths[:: max(1, len(paths) // _SAMPLED)]:

@@ -202,7 +202,7 @@ def test_a_killed_run_continues_and_other_settings_are_refused(run, tmp_path, mo
     with pytest.raises(ValueError, match="the sounds differ"):
         run(*words)
     run(*words, "--force", "--only-folds", 2)
-    with pytest.raises(ValueError, match=r"--only-folds 9: sounds has 1, 2, 3"):
+    with pytest.raises(ValueError, match=r"--only-folds 9: the folds are 1, 2, 3"):
         run(*words, "--only-folds", 9)
 
 

@@ -29,6 +29,7 @@ from panns_tf.transfer.probe import (
 )
 from panns_tf.transfer.settings import FinetuneConfig
 from panns_tf.transfer.store import AudioStore, mean_by_owner, window_seconds
+from tests.panns_tf.transfer.support import experiment
 from tests.panns_tf.transfer.tones import RATE, tone
 
 HEADS = ("Tiny", "Thin_Cnn14_DecisionLevelMax", "Thin_Cnn14_DecisionLevelAtt", "Thin_VGGish")
@@ -154,10 +155,10 @@ def test_penalty_is_chosen_by_held_out_clips():
 )
 def test_heads_are_cut_trained_and_put_back(arch):
     pretrained = Network(arch, 7)
-    labels = ("a", "b", "c")
     single = arch == "Tiny"
     for strategy in ("freeze_l1", "freeze_l3"):
-        network = new_network(arch, labels, {}, strategy=strategy, pretrained=pretrained)
+        task = experiment(3, arch=arch, config={"strategy": strategy})
+        network = new_network(task, pretrained)
         assert network.arch.activation == ("softmax" if single else "sigmoid")
         sounds = np.stack([tone("low", 0), tone("high", 1)])
         outputs = network(sounds)["clipwise_output"]
@@ -171,7 +172,7 @@ def test_heads_are_cut_trained_and_put_back(arch):
     settings = {"sampling": "balanced", "class_weights": True, "label_smoothing": 0.05}
     settings |= {"min_steps": 150, "epochs": 1, "learning_rate": 0.03}
     config = FinetuneConfig(strategy="freeze_l1", **settings)
-    network = new_network(arch, labels, {}, pretrained=pretrained)
+    network = new_network(experiment(3, arch=arch), pretrained)
     head = trunk_and_head(network)[1]
     line = fit_head(head, network.arch, config, embedded, target)
     assert line["step"] == 150
@@ -220,8 +221,9 @@ def test_crops_are_the_same_however_training_is_cut(tmp_path):
 
 def test_new_network_takes_all_but_the_classifier():
     pretrained = Network("Tiny", 7, hop_size=100)
-    network = new_network("Tiny", ("a", "b"), {"hop_size": 100}, pretrained=pretrained)
-    assert (network.labels, network.num_classes) == (["a", "b"], 2)
+    task = experiment(2, arch="Tiny", overrides={"hop_size": 100})
+    network = new_network(task, pretrained)
+    assert (network.labels, network.num_classes) == (["<b>dog", "rain; hail"], 2)
     for layer in network.layers:
         if layer.weights and not is_classifier(layer):
             for ours, theirs in zip(
@@ -230,7 +232,7 @@ def test_new_network_takes_all_but_the_classifier():
                 np.testing.assert_array_equal(ours, theirs)
     assert fingerprint(network) == fingerprint(pretrained) != fingerprint(Network("Tiny", 7))
     with pytest.raises(ValueError, match="the pretrained Tiny differs from the new one in"):
-        new_network("Tiny", ("a",), {"embedding_size": 4}, pretrained=pretrained)
+        new_network(experiment(2, arch="Tiny", overrides={"embedding_size": 4}), pretrained)
     assert kept_overrides(pretrained, {"hop_size": 100}) == {"hop_size": 100}
     with pytest.raises(ValueError, match="--hop-size 7: the pretrained Tiny has 100; leave it out"):
         kept_overrides(pretrained, {"hop_size": 7})
