@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfrecords.commands import import_tensorflow_quietly
-from tfrecords.flags import add_flags, check_settings, given_settings, setting
+from tfrecords.flags import CheckedSettings, add_flags, setting
 from tfrecords.text import one_line
 
 #: Tags on the page, and classes whose probability is drawn over time.
@@ -32,7 +32,7 @@ are run on windows.
 
 
 @dataclasses.dataclass(frozen=True)
-class DemoSettings:
+class DemoSettings(CheckedSettings):
     """Which network is shown, where, and what recordings are taken."""
 
     # Of the decision-level networks the one with the highest published mAP.
@@ -43,9 +43,6 @@ class DemoSettings:
     max_mb: float = setting(50.0, "the largest file taken", above=0)
     max_seconds: float = setting(600.0, "the longest recording", above=0)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 def add_demo_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `demo`."""
@@ -55,7 +52,7 @@ def add_demo_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_demo(args: argparse.Namespace) -> None:
     """Serves the page until it is interrupted."""
-    options = DemoSettings(**given_settings(args, DemoSettings))
+    options = DemoSettings.given(args)
 
     import_tensorflow_quietly()
     _import_gradio()  # before a network is loaded for nothing

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from tfrecords.flags import check_settings, setting
+from tfrecords.flags import CheckedSettings, setting
 
 AGGREGATES = ("mean", "max")
 
@@ -19,7 +19,7 @@ _seconds = partial(_setting, None, metavar="SECONDS", maximum=3600)
 
 
 @dataclasses.dataclass(frozen=True)
-class Windows:
+class Windows(CheckedSettings):
     """How a clip is cut before the network; a hop needs a window, and is no longer than it."""
 
     window: float | None = _seconds("length of the windows", minimum=0.01, shown="whole clips")
@@ -31,7 +31,7 @@ class Windows:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.window is None:
             if self.hop is not None:
                 raise ValueError(f"--hop {self.hop:g} needs a --window that it moves")

@@ -100,6 +100,18 @@ def check_settings(instance: Any) -> None:
         check_setting(name, getattr(instance, name), about, kinds)
 
 
+class CheckedSettings:
+    """Base of dataclasses of settings, which are checked and may come from flags."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @classmethod
+    def given(cls, namespace: argparse.Namespace) -> typing.Self:
+        """The settings with what flags gave; the others have their defaults."""
+        return cls(**given_settings(namespace, cls))
+
+
 def check_setting(name: str, value: Any, about: Setting, kinds: tuple[type, ...]) -> None:
     """Checks one value; see `check_settings`."""
     fits = isinstance(value, (*kinds, int) if float in kinds else kinds)

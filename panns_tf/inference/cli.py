@@ -14,14 +14,14 @@ from panns_tf.inference.results import Detection, TagSettings
 from panns_tf.run import find_model
 from panns_tf.windows import Windows
 from tfrecords.files import check_output_folder, write_atomic
-from tfrecords.flags import add_flags, check_settings, given_settings, setting
+from tfrecords.flags import CheckedSettings, add_flags, setting
 from tfrecords.progress import logger
 
 DETECTION_MODEL = "Cnn14_DecisionLevelMax"
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(CheckedSettings):
     """Which network, and how it computes."""
 
     model: str = setting(
@@ -41,9 +41,6 @@ class ModelSettings:
         choices=("float32", "bfloat16"),
     )
     batch_size: int = setting(8, "clips of 10 s at a time", metavar="N", minimum=1)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def identity(self) -> dict:
         """What tells the network from another, for settings of unfinished results."""
@@ -73,9 +70,8 @@ status 1; the others are tagged."""
 
 def run_tag(args: argparse.Namespace) -> int:
     """Runs ``tag``."""
-    shown, windows, where, model = _settings(
-        args, TagSettings, Windows, OutputSettings, ModelSettings
-    )
+    shown, windows = TagSettings.given(args), Windows.given(args)
+    where, model = OutputSettings.given(args), ModelSettings.given(args)
     where.check(TABLES)
     quiet_tensorflow()
     from panns_tf.inference.tagger import AudioTagger, taggings
@@ -130,7 +126,8 @@ Files that cannot be read give an error of one line and exit status 1."""
 
 def run_embed(args: argparse.Namespace) -> int:
     """Runs ``embed``."""
-    windows, where, model = _settings(args, Windows, OutputSettings, ModelSettings)
+    windows, where = Windows.given(args), OutputSettings.given(args)
+    model = ModelSettings.given(args)
     where.check(VECTORS)
     if where.output is None and args.form != "json":
         raise ValueError("embed needs --output FILE, .npy, .npz or .parquet; or --json")
@@ -186,7 +183,8 @@ that cannot be read give an error of one line and exit status 1."""
 def run_detect(args: argparse.Namespace) -> int:
     """Runs ``detect``."""
     args.model = getattr(args, "model", DETECTION_MODEL)
-    events, where, model = _settings(args, EventSettings, OutputSettings, ModelSettings)
+    events, model = EventSettings.given(args), ModelSettings.given(args)
+    where = OutputSettings.given(args)
     where.check(TABLES)
     window, hop = getattr(args, "window", None), getattr(args, "hop", None)
     for flag, folder in (("--audacity", args.audacity), ("--plot", args.plot)):
@@ -286,10 +284,6 @@ def add_paths(parser: argparse.ArgumentParser, tables: bool = True) -> None:
     printed.add_argument("--json", const="json", help="print an object a line", **form)
     if tables:
         printed.add_argument("--csv", const="csv", help="print a table", **form)
-
-
-def _settings(args: argparse.Namespace, *classes: type) -> list:
-    return [settings(**given_settings(args, settings)) for settings in classes]
 
 
 def quiet_tensorflow() -> None:

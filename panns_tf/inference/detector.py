@@ -72,7 +72,7 @@ class SoundEventDetector:
         self.hop = self.window * HOP / WINDOW if hop is None else hop
         if self.windowed:
             Windows(self.window, self.hop)  # checks them
-        self.step_seconds = self.new_scores().step / self.sample_rate
+        self.step_seconds = self.new_scores().engine.step / self.sample_rate
 
     def detect(
         self,
@@ -147,18 +147,16 @@ class SoundEventDetector:
                 kept.append(rows)
             if recording.spectrogram is not None and block is not None:
                 recording.spectrogram.feed(block)
-        recording.seconds = seconds = scores.samples / self.sample_rate
+        samples, step = scores.engine.samples, scores.engine.step
+        recording.seconds = seconds = samples / self.sample_rate
         events += finder.finish(seconds)
-        if kept:
-            recording.outputs["scores"] = np.concatenate(kept)
-        frames = recording.outputs["scores"] if keep_frames else None
-        frame = scores.step
-        if not self.windowed:
-            frame = self.model.arch.frontend.hop_size
-            if keep_frames:
-                steps = np.arange(1 + scores.samples // frame) // (scores.step // frame)
-                frames = frames[np.minimum(steps, len(frames) - 1)]
-        found = tuple(in_order(events)), frames, frame / self.sample_rate
+        recording.outputs["scores"] = frames = np.concatenate(kept) if kept else None
+        hop = step if self.windowed else self.model.arch.frontend.hop_size
+        if keep_frames and not self.windowed:
+            steps = np.arange(1 + samples // hop) // (step // hop)
+            frames = frames[np.minimum(steps, len(frames) - 1)]
+        frames = frames if keep_frames else None
+        found = tuple(in_order(events)), frames, hop / self.sample_rate
         recording.detection = Detection(recording.file, seconds, *found)
 
 
@@ -173,24 +171,18 @@ class StepScores:
     def __init__(
         self, engine: StreamingEncoder | WindowPredictor, name: str, classes: int, lead: int = 0
     ):
-        self._engine, self._name, self._lead = engine, name, lead
+        self.engine, self._name, self._lead = engine, name, lead
         self._last = np.zeros((0, classes), np.float32)
         self._count = 0  # rows so far
-        self.step, self.latency = engine.step, engine.latency
-
-    @property
-    def samples(self) -> int:
-        """Fed so far."""
-        return self._engine.samples
 
     def feed(self, block: np.ndarray) -> np.ndarray:
         """Takes the next samples (n,); returns the rows that became certain, (steps, classes)."""
-        return self._joined(self._engine.feed(block))
+        return self._joined(self.engine.feed(block))
 
     def finish(self) -> np.ndarray:
         """Returns the remaining rows; all together cover the recording."""
-        rows = self._joined(self._engine.finish())
-        missing = -(-self.samples // self.step) - self._count
+        rows = self._joined(self.engine.finish())
+        missing = -(-self.engine.samples // self.engine.step) - self._count
         if missing < 0:  # a recording shorter than the lead
             return rows[:missing]
         return np.concatenate([rows, np.repeat(self._last, missing, axis=0)])

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from panns_tf.inference.results import Event
-from tfrecords.flags import check_setting, setting, settings_of
+from tfrecords.flags import CheckedSettings, check_setting, setting, settings_of
 from tfrecords.text import did_you_mean
 
 # Seconds, or probability, that rounding may cost.
@@ -20,12 +20,8 @@ _probability = functools.partial(setting, metavar="P", above=0, maximum=1)
 _seconds = functools.partial(setting, metavar="SECONDS", minimum=0)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(";") if name.strip())
-
-
 @dataclasses.dataclass(frozen=True)
-class EventSettings:
+class EventSettings(CheckedSettings):
     """What counts as an event.
 
     With two thresholds, an event is as many steps as possible in a row whose probability is at
@@ -55,7 +51,7 @@ class EventSettings:
         "only these classes, separated by semicolons: 'Dog;Rain'",
         flag="--classes",
         metavar="LABELS",
-        parse=_names,
+        parse=lambda text: [name.strip() for name in text.split(";") if name.strip()],
         shown="all",
     )
 

@@ -148,15 +148,12 @@ class WindowPredictor:
         self._batch_size = batch_size or model.clips_at_once(size)
         self._waiting: list[tuple[int, np.ndarray]] = []
         self.step, self.sample_rate = hop, model.sample_rate
+        self.samples = 0
         self.latency = (size + hop) / model.sample_rate
-
-    @property
-    def samples(self) -> int:
-        """Fed so far."""
-        return self._cutter.samples
 
     def feed(self, block: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
         """Takes the next samples (n,); yields outputs of windows, and the ``start`` of each."""
+        self.samples += len(block)
         self._waiting += self._cutter.feed(block)
         while len(self._waiting) >= self._batch_size:
             yield self._predict()

@@ -15,7 +15,7 @@ import numpy as np
 
 from panns_tf.inference.results import csv_text, file_of, table_rows
 from tfrecords.files import atomic, check_output_file, lock, write_csv
-from tfrecords.flags import check_settings, setting
+from tfrecords.flags import CheckedSettings, setting
 from tfrecords.progress import Progress, logger
 from tfrecords.text import one_line
 
@@ -24,7 +24,7 @@ TABLES, VECTORS = (".csv", ".json", ".jsonl"), (".npy", ".npz", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True)
-class OutputSettings:
+class OutputSettings(CheckedSettings):
     """Where results go."""
 
     output: Path | None = setting(
@@ -34,9 +34,6 @@ class OutputSettings:
     )
     force: bool = setting(False, "replace an existing FILE, begin anew", shown="")
     workers: int = setting(2, "threads that read recordings", metavar="N", minimum=1, maximum=64)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def check(self, suffixes: Sequence[str]) -> None:
         """Raises ValueError unless a file can be written, whose name ends in a suffix."""

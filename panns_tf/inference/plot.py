@@ -11,7 +11,7 @@ import numpy as np
 from panns_tf.config import Frontend
 from panns_tf.inference.results import Event
 from panns_tf.layers.log_mel import SMALLEST_POWER, analysis_window, mel_matrix
-from panns_tf.style import DARK, DPI, LIGHT, SMALL_SIZE, Theme, styled
+from panns_tf.style import DARK, DPI, LIGHT, SMALL_SIZE, styled
 from tfrecords.files import write_atomic
 
 #: Columns of a picture at most; in each is the highest value of its frames.
@@ -91,6 +91,7 @@ def draw_recording(
     probabilities, with their peaks; and the events, a row for each class. Of more than 20 classes
     with events, the 20 of the highest scores are drawn.
     """
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     spectrogram, scores = recording.spectrogram, recording.outputs["scores"]
@@ -110,9 +111,17 @@ def draw_recording(
         sound, classes, found = figure.subplots(3, 1, sharex=True, height_ratios=heights)
         figure.suptitle(_plain(title, 100), x=0.01, ha="left", weight="bold", size=SMALL_SIZE + 2)
         draw_log_mel(sound, *spectrogram.columns(), spectrogram.frontend)
-        _draw_classes(classes, scores[:, best], step_seconds, theme)
+        columns, factor = reduced(scores[:, best])
+        extent = (0, len(columns) * factor * step_seconds, len(best), 0)
+        shades = LinearSegmentedColormap.from_list("", [theme.background, theme.series[0]])
+        look = {"aspect": "auto", "interpolation": "nearest", "vmin": 0, "vmax": 1}
+        classes.imshow(columns.T, extent=extent, cmap=shades, **look)
         _name_rows(classes, "probability", [(labels[index], peaks[index]) for index in best])
-        _draw_events(found, list(events.values()), theme)
+        for row, each in enumerate(events.values()):
+            spans = [(event.onset, event.offset - event.onset) for event in each]
+            colour = theme.series[row % len(theme.series)]
+            # The edge keeps an event visible that is shorter than a pixel.
+            found.broken_barh(spans, (row + 0.2, 0.6), facecolor=colour, edgecolor=colour, lw=0.6)
         _name_rows(found, what, [(name, x[0].score) for name, x in events.items()])
         seconds = spectrogram.samples / spectrogram.frontend.sample_rate
         found.set_xlim(0, seconds)
@@ -144,24 +153,6 @@ def draw_log_mel(axes, decibels: np.ndarray, column_seconds: float, frontend: Fr
     shown = [frequency for frequency in _HERTZ if middles[0] <= frequency <= middles[-1]]
     places = np.interp(shown, middles, np.arange(len(middles)) + 0.5)
     axes.set_yticks(places, [f"{frequency / 1000:g}" for frequency in shown])
-
-
-def _draw_classes(axes, scores: np.ndarray, step_seconds: float, theme: Theme) -> None:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    columns, factor = reduced(scores)
-    shades = LinearSegmentedColormap.from_list("", [theme.background, theme.series[0]])
-    extent = (0, len(columns) * factor * step_seconds, scores.shape[1], 0)
-    look = {"aspect": "auto", "interpolation": "nearest", "vmin": 0, "vmax": 1}
-    axes.imshow(columns.T, extent=extent, cmap=shades, **look)
-
-
-def _draw_events(axes, rows: Sequence[Sequence[Event]], theme: Theme) -> None:
-    for number, events in enumerate(rows):
-        colour = theme.series[number % len(theme.series)]
-        spans = [(event.onset, event.offset - event.onset) for event in events]
-        # The edge keeps an event visible that is shorter than a pixel.
-        axes.broken_barh(spans, (number + 0.2, 0.6), facecolor=colour, edgecolor=colour, lw=0.6)
 
 
 def _name_rows(axes, title: str, rows: Sequence[tuple[str, float]]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tfrecords.files import write_csv_rows
-from tfrecords.flags import check_settings, setting
+from tfrecords.flags import CheckedSettings, setting
 
 
 class _Result:
@@ -25,14 +25,11 @@ class _Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class TagSettings:
+class TagSettings(CheckedSettings):
     """Which classes become tags: ``top`` at most, None for all, of at least a probability."""
 
     top: int | None = setting(10, "tags at most", metavar="N", minimum=1)
     threshold: float = setting(0.0, "lowest score of a tag", metavar="P", minimum=0, maximum=1)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @dataclasses.dataclass(frozen=True)

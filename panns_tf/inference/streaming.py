@@ -166,7 +166,7 @@ class StreamingDetector:
             detector.labels, settings or EventSettings(), detector.step_seconds
         )
         self._rate = detector.sample_rate
-        self.latency = self._scores.latency + self._resampler.delay
+        self.latency = self._scores.engine.latency + self._resampler.delay
 
     def feed(self, block: np.ndarray) -> list[Event]:
         """Takes the next block, as `StreamingTagger.feed`; returns the events that are certain."""
@@ -175,7 +175,7 @@ class StreamingDetector:
     def finish(self) -> list[Event]:
         """Ends the stream; returns the other events."""
         events = self._finder.feed(self._scores.feed(self._resampler.finish()))
-        if not self._scores.samples:
+        if not self._scores.engine.samples:
             return events
         events += self._finder.feed(self._scores.finish())
-        return events + self._finder.finish(self._scores.samples / self._rate)
+        return events + self._finder.finish(self._scores.engine.samples / self._rate)

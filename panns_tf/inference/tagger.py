@@ -36,9 +36,6 @@ MOST_WAITING, MOST_SECONDS = 64, 1500.0
 BLOCK = 2**18
 
 
-_NOTHING = functools.partial(np.zeros, 0, np.float32)
-
-
 class AudioTagger:
     """Predicts the classes of recordings, and gives their embeddings.
 
@@ -152,7 +149,7 @@ class Recording:
 
     source: object  # as it was given
     name: str  # of it, in one line
-    samples: np.ndarray = dataclasses.field(default_factory=_NOTHING)  # (n,) float32, the beginning
+    samples: np.ndarray | tuple = ()  # (n,) float32, mono; of a long one the beginning
     seconds: float = 0.0  # of a long one by its header, 0 where that does not say
     notes: tuple[str, ...] = ()  # what a user should know of it
     error: AudioError | None = None  # why it cannot be read
@@ -256,7 +253,7 @@ def _predict_first(
             outputs = model.predict(np.stack([each.samples for each in batch]))
             for index, each in enumerate(batch):
                 each.outputs = {name: values[index] for name, values in outputs.items()}
-                each.samples = _NOTHING()
+                each.samples = ()
     except AudioError as error:
         first.error = error
     return first

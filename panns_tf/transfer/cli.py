@@ -8,7 +8,7 @@ from panns_tf.inference.cli import ModelSettings, add_paths, quiet_tensorflow, r
 from panns_tf.inference.output import TABLES, OutputSettings, open_results
 from panns_tf.transfer.settings import FinetuneConfig, Options, finetune_config, finetune_options
 from tfrecords.files import check_output_folder
-from tfrecords.flags import add_flags, check_settings, given_settings, setting
+from tfrecords.flags import CheckedSettings, add_flags, given_settings, setting
 
 _FINETUNE = """\
 Train on a new task from a pretrained network, or from nothing, and report how well it went.
@@ -86,7 +86,7 @@ examples:
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictSettings:
+class PredictSettings(CheckedSettings):
     """Which classes are shown."""
 
     model: str = setting(help="run directory or .keras file of a network trained on the task")
@@ -94,9 +94,6 @@ class PredictSettings:
         None, "classes at most", minimum=1, shown="1, or all above --threshold of several labels"
     )
     threshold: float = setting(0.5, "least probability of several labels", minimum=0, maximum=1)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def add_predict_flags(parser: argparse.ArgumentParser) -> None:
@@ -110,10 +107,8 @@ def add_predict_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_predict(args: argparse.Namespace) -> int:
     """Predicts recordings; the exit status is 1 if one could not be read."""
-    shown, where, model = (
-        settings(**given_settings(args, settings))
-        for settings in (PredictSettings, OutputSettings, ModelSettings)
-    )
+    shown, where = PredictSettings.given(args), OutputSettings.given(args)
+    model = ModelSettings.given(args)
     where.check(TABLES)
     quiet_tensorflow()
     from panns_tf.inference.tagger import AudioTagger

@@ -45,7 +45,7 @@ def test_latency_of_segments():
         rows += len(scores.feed(block))
         time += len(block) / 32000
         # The first sample of the first step that is not out yet came this long ago.
-        assert time - rows * 0.32 <= scores.latency + 1e-9
+        assert time - rows * 0.32 <= scores.engine.latency + 1e-9
 
 
 def test_blocks_of_every_kind(tagger):
