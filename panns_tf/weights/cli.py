@@ -44,7 +44,7 @@ def add_convert_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_convert(options: argparse.Namespace) -> None:
-    """Checks all that can be before anything is loaded; then converts and prints a line."""
+    """Converts, and prints a line."""
     print(convert(options.source, options.output, options.arch, options.force))
 
 
@@ -54,14 +54,9 @@ def convert(
     arch: str | None = None,
     force: bool = False,
 ) -> str:
-    """Converts a file or a published checkpoint; see the flags of `convert`.
+    """Converts a file or a published checkpoint, after all that can be checked before it is loaded.
 
-    Returns:
-        A line that says what was written.
-
-    Raises:
-        ValueError: if the source is not understood, or the output exists.
-        OSError: if a checkpoint cannot be downloaded or a file not written.
+    Arguments are the flags of `convert`; returns a line that says what was written.
     """
     path = Path(source)
     is_file = path.suffix in (".keras", ".pth", ".pt", ".safetensors")
@@ -81,32 +76,14 @@ def convert(
     from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from panns_tf.weights.loading import create_model, read_network
+    from panns_tf.weights.loading import create_model, read_network, write_network
 
     network = read_network(path, arch) if is_file else create_model(source, weights="audioset")
     with atomic_path(output) as temporary:
-        _save(network, temporary)
+        write_network(network, temporary)
     parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
     overrides = f", {network.overrides}" if network.overrides else ""
     return (
         f"{output}: {network.arch.name}, {network.num_classes} classes, {parameters:,} "
         f"parameters{overrides}"
     )
-
-
-def _save(network, path: Path) -> None:
-    import safetensors.numpy
-
-    from panns_tf.weights.loading import describe_state
-    from panns_tf.weights.state_dict import to_torch_state
-    from panns_tf.weights.torch_file import write_torch_state
-
-    if path.suffix in (".pth", ".pt"):
-        write_torch_state(path, {**describe_state(network), "model": to_torch_state(network)})
-    elif path.suffix == ".safetensors":
-        state = to_torch_state(network)
-        safetensors.numpy.save_file(state, path, metadata=describe_state(network))
-    elif path.suffix == ".keras":
-        network.save(path)
-    else:
-        network.save_weights(path)

@@ -12,10 +12,11 @@ import safetensors.numpy
 
 from panns_tf.models.network import Network
 from panns_tf.models.registry import Architecture, find
-from panns_tf.weights.state_dict import load_torch_state
-from panns_tf.weights.torch_file import read_torch_state
+from panns_tf.weights.state_dict import load_torch_state, to_torch_state
+from panns_tf.weights.torch_file import read_torch_state, write_torch_state
 from panns_tf.weights.zoo import fetch, published_file
 from tfrecords.classes import audioset_classes
+from tfrecords.text import one_line
 
 #: The value of ``weights`` that stands for the published checkpoint.
 AUDIOSET = "audioset"
@@ -69,17 +70,7 @@ def create_model(
 
 
 def load_weights(network: Network, weights: str | Path) -> None:
-    """Loads weights into a network, all of them or none.
-
-    Args:
-        network: from `create_model`.
-        weights: as for `create_model`, but not None.
-
-    Raises:
-        ValueError: if there is no such file or checkpoint, or it is damaged, of another network
-            or of other settings.
-        OSError: if the published checkpoint cannot be downloaded.
-    """
+    """Loads weights into a network, all of them or none; as `create_model` has them, not None."""
     path = Path(weights)
     expected = "expected None, 'audioset', or a .pth, .safetensors, .keras or .weights.h5 file"
     if weights == AUDIOSET:
@@ -89,21 +80,22 @@ def load_weights(network: Network, weights: str | Path) -> None:
                 f"the published {network.name} has 527 classes; received num_classes="
                 f"{network.num_classes}"
             )
-        _load_state(network, fetch(network.arch.name))
+        path = fetch(network.arch.name)
+        _load_state(network, path, *_read_state(path))
         network.labels = list(audioset_classes().names)
     elif not path.is_file():
         raise ValueError(f"weights: no such file: {path}; {expected}")
     elif path.suffix in STATE_FILES:
-        _load_state(network, path)
+        _load_state(network, path, *_read_state(path))
     elif path.suffix == ".keras":
         saved = _read_keras(path)
         _check_settings(path, saved.arch, saved.num_classes, network)
         if saved.name != network.name:
             raise ValueError(f"{path} holds a {saved.name}, not a {network.name}")
-        _load(network, path, lambda: network.set_weights(saved.get_weights()))
+        _load_or_restore(network, path, lambda: network.set_weights(saved.get_weights()))
         network.labels = saved.labels
     elif path.name.endswith(".weights.h5"):
-        _load(network, path, lambda: _load_h5(network, path))
+        _load_or_restore(network, path, lambda: _load_h5(network, path))
     else:
         raise ValueError(f"weights: {expected}; received {path}")
 
@@ -128,11 +120,11 @@ def read_network(path: str | Path, arch: str | None = None) -> Network:
             raise ValueError(f"--arch is for state dicts; {path} says which network it holds")
         return _read_keras(path)
     state, about = _read_state(path)
-    if about is not None and arch is None:
-        network = create_model(**about)
-    else:
+    if about is None or arch is not None:
         network = create_model(arch or _arch_of(path), _classes_of(state) or 527)
-    _load_state(network, path)
+    else:
+        network = create_model(**about)
+    _load_state(network, path, state, about)
     if about is None and network.num_classes == 527:
         network.labels = list(audioset_classes().names)  # the reference's own training
     return network
@@ -149,14 +141,23 @@ def _arch_of(path: Path) -> str:
         ) from None
 
 
-def describe_state(network: Network) -> dict[str, str]:
-    """Returns what a file says beside a state dict, of which several networks have the same."""
+def write_network(network: Network, path: Path) -> None:
+    """Writes a network to a file of the kind that its ending says."""
+    if path.suffix not in STATE_FILES:
+        (network.save if path.suffix == ".keras" else network.save_weights)(path)
+        return
+    # State dicts of several networks are alike, so the file says which one it is of.
     arguments = {"name": network.arch.name, "num_classes": network.num_classes}
-    return {DESCRIPTION: json.dumps({**arguments, **network.overrides})}
+    about = {DESCRIPTION: json.dumps({**arguments, **network.overrides})}
+    state = to_torch_state(network)
+    if path.suffix == ".safetensors":
+        safetensors.numpy.save_file(state, path, metadata=about)
+    else:
+        write_torch_state(path, {**about, "model": state})
 
 
 def _read_state(path: Path) -> tuple[Mapping, dict | None]:
-    """Returns the state dict of a file, and the arguments of `create_model` if it has them."""
+    """The state dict of a file, and the arguments of `create_model` if it has them."""
     if path.suffix == ".safetensors":
         try:
             with safetensors.safe_open(path, "np") as file:
@@ -183,8 +184,7 @@ def _classes_of(state: Mapping) -> int | None:
     return shapes[0][0] if shapes and shapes[0] else None
 
 
-def _load_state(network: Network, path: Path) -> None:
-    state, about = _read_state(path)
+def _load_state(network: Network, path: Path, state: Mapping, about: dict | None) -> None:
     arch, classes = network.arch, _classes_of(state) or network.num_classes
     if about is not None:
         # What the entries do not tell: a decision-level head, a hop.
@@ -213,7 +213,7 @@ def _check_settings(path: Path, arch: Architecture, classes: int, network: Netwo
         )
 
 
-def _load(network: Network, path: Path, load: Callable[[], None]) -> None:
+def _load_or_restore(network: Network, path: Path, load: Callable[[], None]) -> None:
     """Loads all values or none, which a reader of Keras does not promise."""
     before = network.get_weights()
     try:
@@ -222,7 +222,7 @@ def _load(network: Network, path: Path, load: Callable[[], None]) -> None:
         network.set_weights(before)
         raise ValueError(
             f"weights: {path} is damaged or of another network or settings than {network.name} "
-            f"with {network.num_classes} classes: {one_line(error)}"
+            f"with {network.num_classes} classes: {one_line(error)[:300]}"
         ) from error
 
 
@@ -236,16 +236,11 @@ def _load_h5(network: Network, path: Path) -> None:
     network.load_weights(path)
 
 
-def one_line(error: Exception) -> str:
-    """Returns an error's message in a line of moderate length."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
 def _read_keras(path: Path) -> Network:
     try:
         network = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
-        raise ValueError(f"{path} cannot be loaded: {one_line(error)}") from error
+        raise ValueError(f"{path} cannot be loaded: {one_line(error)[:300]}") from error
     if not isinstance(network, Network):
         raise ValueError(f"{path} holds no network of this project but a {type(network).__name__}")
     return network

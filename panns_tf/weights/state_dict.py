@@ -29,7 +29,7 @@ RULES = (
 
 
 def torch_entries(model: keras.Model) -> dict[str, tuple[keras.Variable, tuple[int, ...]]]:
-    """Returns, by reference name, each variable of a network and the axes of its Keras layout."""
+    """By reference name, each variable of a network and the axes of its Keras layout."""
     entries = {}
     for layer in model.layers:
         for kind, leaves in RULES:
@@ -41,26 +41,22 @@ def torch_entries(model: keras.Model) -> dict[str, tuple[keras.Variable, tuple[i
     return entries
 
 
-def frozen_entries(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns the constants of the front end under their reference names, in double precision."""
-    constants = {}
-    for layer in model.layers:
-        if isinstance(layer, LogMel):
-            size = layer.frontend.window_size
-            window = analysis_window(layer.frontend)
-            phase = np.outer(np.arange(size // 2 + 1), np.arange(size)) % size * (2 * np.pi / size)
-            stft = "spectrogram_extractor.stft.conv_"
-            constants[f"{stft}real.weight"] = (np.cos(phase) * window)[:, None]
-            constants[f"{stft}imag.weight"] = (-np.sin(phase) * window)[:, None]
-            constants["logmel_extractor.melW"] = mel_matrix(layer.frontend)
-    return constants
+def frozen_entries(model: Network) -> dict[str, np.ndarray]:
+    """The constants of the front end under their reference names, in double precision."""
+    if not any(isinstance(layer, LogMel) for layer in model.layers):
+        return {}
+    frontend = model.arch.frontend
+    size, window = frontend.window_size, analysis_window(frontend)
+    phase = np.outer(np.arange(size // 2 + 1), np.arange(size)) % size * (2 * np.pi / size)
+    return {
+        "spectrogram_extractor.stft.conv_real.weight": (np.cos(phase) * window)[:, None],
+        "spectrogram_extractor.stft.conv_imag.weight": (-np.sin(phase) * window)[:, None],
+        "logmel_extractor.melW": mel_matrix(frontend),
+    }
 
 
 def unused_entries(model: Network) -> dict[str, np.ndarray]:
-    """Returns what the reference's module holds and no output depends on, as it starts there.
-
-    Convolutions, which start at random there, are zeros.
-    """
+    """What the reference's module holds and no output depends on; its convolutions are zeros."""
     entries = {}
     normalisation = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}
     for module, shape in model.arch.unused:

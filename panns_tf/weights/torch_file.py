@@ -1,5 +1,6 @@
 """Checkpoints of PyTorch, read and written without it, and without running what they hold."""
 
+import collections
 import contextlib
 import io
 import math
@@ -14,14 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from panns_tf.weights.torch_pickle import (
-    STORAGES,
-    RefusedError,
-    Storage,
-    Tensor,
-    read_pickle,
-    shown,
-)
+from panns_tf.weights.torch_pickle import STORAGES, RefusedError, Tensor, read_pickle, shown
+from tfrecords.text import one_line
 
 #: What a member of a zip archive begins with, and a pickle of protocol 2 or later.
 ZIP_MAGIC, PICKLE_MAGIC = b"PK\3\4", b"\x80"
@@ -36,7 +31,7 @@ WRITTEN = {"float32": "FloatStorage", "int64": "LongStorage"}
 MAX_CONTENTS = 2**22
 
 
-class TorchState(Mapping):
+class TorchState(collections.UserDict):
     """The state dict of a checkpoint: names to arrays, each read from the file when asked for.
 
     Attributes:
@@ -44,32 +39,20 @@ class TorchState(Mapping):
             ``iteration``.
     """
 
-    def __init__(self, path: Path, starts: dict, tensors: dict, extra: dict):
-        self._path = path
-        self._modified = path.stat().st_mtime_ns
-        self._starts: dict[str, int] = starts
-        self._tensors: dict[str, Tensor] = tensors
+    def __init__(self, path: Path, starts: dict[str, int], tensors: dict[str, Tensor], extra: dict):
+        super().__init__(tensors)
         self.extra: dict[str, Any] = extra
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors
+        self._path, self._modified, self._starts = path, path.stat().st_mtime_ns, starts
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Returns a tensor of the file, as an array of its own."""
-        tensor = self._tensors[name]
+        """A tensor of the file, as an array of its own."""
+        tensor: Tensor = self.data[name]
         storage = tensor.storage
         start = self._starts[storage.key] + tensor.offset * storage.itemsize
         with _explained(self._path):
-            if self._path.stat().st_mtime_ns != self._modified:
-                raise RefusedError("it has changed since it was opened")
-            flat = np.fromfile(self._path, STORAGES[storage.kind][0], tensor.span, offset=start)
-            if flat.size != tensor.span:
+            modified = self._path.stat().st_mtime_ns
+            flat = np.fromfile(self._path, STORAGES[storage.kind], tensor.span, offset=start)
+            if modified != self._modified or flat.size != tensor.span:
                 raise RefusedError("it has changed since it was opened")
             if storage.kind == "BFloat16Storage":
                 flat = (flat.astype(np.uint32) << 16).view(np.float32)
@@ -90,7 +73,7 @@ def _explained(path: Path) -> Iterator[None]:
     except RefusedError as error:
         raise ValueError(f"{path} is refused: {error}") from error
     except Exception as error:  # readers of pickles and archives raise whatever they meet
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        reason = f"{type(error).__name__}: {one_line(error)}"[:300]
         raise ValueError(f"{path} is refused: it is corrupt or truncated ({reason})") from error
 
 
@@ -128,7 +111,7 @@ def read_torch_state(path: str | os.PathLike) -> TorchState:
 
 
 def _read_zip(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
-    """Returns the object of a file of torch >= 1.6, and where its storages start."""
+    """The object of a file of torch >= 1.6, and where its storages start."""
     members = _zip_members(file)
     roots = [name[:-8] for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(roots) != 1:
@@ -145,7 +128,7 @@ def _read_zip(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
 
 
 def _zip_members(file: mmap.mmap) -> dict[str, tuple[int, int]]:
-    """Returns by name where the members of an archive start and end; none is read."""
+    """By name where the members of an archive start and end; none is read."""
     with zipfile.ZipFile(_Bounded(file)) as archive:
         infos = archive.infolist()
     members = {}
@@ -176,7 +159,7 @@ class _Bounded:
 
 
 def _read_legacy(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
-    """Returns the object of a file of torch < 1.6, and where its storages start."""
+    """The object of a file of torch < 1.6, and where its storages start."""
     for expected in LEGACY_HEAD:
         if read_pickle(file)[0] != expected:
             raise RefusedError("it is a pickle, but none of torch.save")
@@ -190,7 +173,7 @@ def _read_legacy(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
         raise RefusedError("its list of storages is not that of its tensors")
     starts = {}
     for key in keys:
-        storage: Storage = storages[key]
+        storage = storages[key]
         if int.from_bytes(file.read(8), "little", signed=True) != storage.size:
             raise RefusedError(f"its storage {shown(key)} is not as long as it claims")
         starts[key] = file.tell()
@@ -201,7 +184,7 @@ def _read_legacy(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
 
 
 def _state_of(checkpoint: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Returns the tensors of a checkpoint by name, and the scalars beside them."""
+    """The tensors of a checkpoint by name, and the scalars beside them."""
     whole = checkpoint if isinstance(checkpoint, dict) else {}
     nested = [whole[key] for key in ("model", "state_dict") if isinstance(whole.get(key), dict)]
     state, extra = nested[0] if nested else whole, whole if nested else {}
@@ -220,18 +203,11 @@ def _state_of(checkpoint: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def write_torch_state(path: str | os.PathLike, checkpoint: Mapping) -> None:
     """Writes a checkpoint in the zip layout of ``torch.save``; equal ones make equal files.
 
-    ``torch.load(path, weights_only=True)`` reads it.
-
-    Args:
-        path: of the file, replaced if it exists.
-        checkpoint: from strings to numbers or to state dicts: mappings from names to arrays,
-            float32 or int64.
-
-    Raises:
-        ValueError: for arrays of another type, and for what is none of these.
+    ``torch.load(path, weights_only=True)`` reads it. It maps strings to numbers, or to state
+    dicts: mappings from names to arrays, float32 or int64. Raises ValueError for anything else.
     """
     arrays: list[np.ndarray] = []
-    content = b"\x80\x02" + _opcodes(dict(checkpoint), arrays) + b"."
+    content = b"\x80\x02" + _opcodes(checkpoint, arrays) + b"."
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         _store(archive, "archive/data.pkl", content)
         _store(archive, "archive/byteorder", b"little")
@@ -251,40 +227,33 @@ def _store(archive: zipfile.ZipFile, name: str, data) -> None:
 
 
 def _opcodes(value: Any, arrays: list[np.ndarray]) -> bytes:
-    """Returns the opcodes that make a value, of protocol 2; its arrays join ``arrays``."""
+    """The opcodes that make a value, of protocol 2; its arrays join ``arrays``."""
     if isinstance(value, Mapping):
-        items = b"".join(_opcodes(k, arrays) + _opcodes(v, arrays) for k, v in value.items())
+        items = b"".join(_plain(key) + _opcodes(member, arrays) for key, member in value.items())
         return b"}(" + items + b"u"
-    if isinstance(value, tuple):
-        return b"(" + b"".join(_opcodes(item, arrays) for item in value) + b"t"
-    if isinstance(value, _Opcodes):
-        return value
-    if isinstance(value, np.ndarray):
-        return _tensor(value, arrays)
-    if type(value) not in (str, int, float, bool):
-        raise ValueError(
-            f"a checkpoint holds strings, numbers, arrays and mappings; received {type(value)}"
-        )
-    return pickle.dumps(value, protocol=2)[2:-1]
-
-
-def _tensor(array: np.ndarray, arrays: list[np.ndarray]) -> bytes:
-    """``torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)``."""
-    kind = WRITTEN.get(array.dtype.name)
+    if not isinstance(value, np.ndarray):
+        if type(value) not in (str, int, float, bool):
+            raise ValueError(
+                f"a checkpoint holds strings, numbers, arrays and mappings; received {type(value)}"
+            )
+        return _plain(value)
+    kind = WRITTEN.get(value.dtype.name)
     if kind is None:
-        raise ValueError(f"arrays must be of {' or '.join(WRITTEN)}; received {array.dtype}")
-    strides = tuple(math.prod(array.shape[axis + 1 :]) for axis in range(array.ndim))
-    identity = ("storage", _name("torch", kind), str(len(arrays)), "cpu", array.size)
-    arrays.append(array)
-    storage = _Opcodes(_opcodes(identity, arrays) + b"Q")
-    hooks = _Opcodes(_name("collections", "OrderedDict") + b")R")
-    arguments = _opcodes((storage, 0, array.shape, strides, False, hooks), arrays)
-    return _name("torch._utils", "_rebuild_tensor_v2") + arguments + b"R"
+        raise ValueError(f"arrays must be of {' or '.join(WRITTEN)}; received {value.dtype}")
+    strides = tuple(math.prod(value.shape[axis + 1 :]) for axis in range(value.ndim))
+    number = str(len(arrays))
+    arrays.append(value)
+    # torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)
+    return b"".join(
+        (
+            b"ctorch._utils\n_rebuild_tensor_v2\n(",
+            *(b"(", _plain("storage"), f"ctorch\n{kind}\n".encode(), _plain(number)),
+            *(_plain("cpu"), _plain(value.size), b"tQ"),
+            *(_plain(argument) for argument in (0, value.shape, strides, False)),
+            b"ccollections\nOrderedDict\n)RtR",
+        )
+    )
 
 
-class _Opcodes(bytes):
-    """What makes a value already."""
-
-
-def _name(module: str, name: str) -> _Opcodes:
-    return _Opcodes(b"c" + f"{module}\n{name}\n".encode())
+def _plain(value: Any) -> bytes:
+    return pickle.dumps(value, protocol=2)[2:-1]

@@ -9,10 +9,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 #: A state dict of a thousand tensors takes some 50 000; each can take about 80 bytes of memory.
 MAX_OPCODES = 2**22
-
 #: Members of a tuple, those of its tuples included: a key is hashed in as many steps.
 MAX_TUPLE = 10_000
-
 #: More elements than any memory holds; below it, no product overflows in NumPy.
 MAX_ELEMENTS = 2**48
 
@@ -26,20 +24,15 @@ OPCODES = """
 """
 ALLOWED = frozenset(OPCODES.split())
 
-#: By PyTorch's class: the type of a storage's numbers in the file, and as they are returned.
+# fmt: off
+#: By PyTorch's class the type of a storage's numbers in the file. bfloat16 is the upper half of a
+#: float32, and any byte but 0 is true.
 STORAGES = {
-    "FloatStorage": ("<f4", "float32"),
-    "DoubleStorage": ("<f8", "float64"),
-    "HalfStorage": ("<f2", "float16"),
-    "BFloat16Storage": ("<u2", "float32"),  # the upper half of a float32
-    "LongStorage": ("<i8", "int64"),
-    "IntStorage": ("<i4", "int32"),
-    "ShortStorage": ("<i2", "int16"),
-    "CharStorage": ("i1", "int8"),
-    "ByteStorage": ("u1", "uint8"),
-    "UntypedStorage": ("u1", "uint8"),
-    "BoolStorage": ("u1", "bool"),  # any byte but 0 is true
+    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": "<u2",
+    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1",
+    "ByteStorage": "u1", "UntypedStorage": "u1", "BoolStorage": "u1",
 }
+# fmt: on
 
 
 class RefusedError(ValueError):
@@ -53,26 +46,17 @@ class Storage(NamedTuple):
     key: str
     kind: str
     size: int
-
-    @property
-    def itemsize(self) -> int:
-        return int(STORAGES[self.kind][0][-1])
+    itemsize: int
 
 
 class Tensor(NamedTuple):
-    """A part of a storage; ``offset``, ``strides`` and ``span`` count elements."""
+    """A part of a storage: all in elements, ``span`` from the first to the last."""
 
     storage: Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-
-    @property
-    def span(self) -> int:
-        """From the first element to the last, those between them included."""
-        if 0 in self.shape:
-            return 0
-        return 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+    span: int
 
 
 class _Function(NamedTuple):
@@ -96,9 +80,8 @@ class _Dict(_Placeholder, dict):
 def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     """Reads one pickle from where a file, in memory or mapped into it, stands.
 
-    Returns:
-        Numbers, strings, tuples, lists and dicts as they are, tensors as `Tensor`, and
-        placeholders for everything else; and the storages that the pickle names, by key.
+    Returns numbers, strings, tuples, lists and dicts as they are, tensors as `Tensor`, and
+    placeholders for everything else; and the storages that the pickle names, by key.
     """
     start = file.tell()
     _check_opcodes(file)
@@ -118,7 +101,7 @@ def _check_opcodes(file: BinaryIO) -> None:
     marks: list[int] = []
     memo: dict[int, int] = {}
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-        name, taken = opcode.name, len(opcode.stack_before)
+        name, taken = opcode.name, opcode.stack_before
         if name not in ALLOWED:
             raise RefusedError(f"it uses the pickle opcode {name}, which no state dict needs")
         if count >= MAX_OPCODES:
@@ -133,10 +116,9 @@ def _check_opcodes(file: BinaryIO) -> None:
                 raise RefusedError("its pickle is corrupt: it keeps something at an absurd place")
             memo[place] = sizes[-1]
         else:
-            marked = pickletools.markobject in opcode.stack_before
-            first = marks.pop() - (taken - 2) if marked else len(sizes) - taken
-            if first < 0:
-                raise RefusedError("its pickle is corrupt: it takes from an empty stack")
+            # Where there is too little on the stack the reader stops, and what follows is no harm.
+            marked = pickletools.markobject in taken
+            first = marks.pop() - (len(taken) - 2) if marked else len(sizes) - len(taken)
             size = memo[argument] if name in ("BINGET", "LONG_BINGET") else 1
             if name.startswith("TUPLE") or name == "REDUCE":
                 size += sum(sizes[first:])
@@ -161,53 +143,50 @@ class _Unpickler(pickle.Unpickler):
         return NAMES[_check_name(f"{module} {name}")]
 
     def persistent_load(self, identity: Any) -> Storage:
-        """Returns the storage of an id: (storage, type, key, location, numel[, None])."""
+        """The storage of an id: (storage, type, key, location, numel[, None])."""
         word, kind, key, _, size, *view = identity
         named = type(kind) is str and kind in STORAGES and type(key) is str
-        if word != "storage" or not named or not _is_count(size) or view not in ([], [None]):
+        if word != "storage" or not named or not _are_counts(size) or view not in ([], [None]):
             raise RefusedError("its pickle is corrupt: no id of a storage")
-        storage = Storage(key, kind, size)
+        storage = Storage(key, kind, size, int(STORAGES[kind][-1]))
         if self.storages.setdefault(key, storage) != storage:
             raise RefusedError(f"its storage {shown(key)} is of two types or lengths")
         return storage
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+def _are_counts(*values: Any) -> bool:
+    return all(type(value) is int and value >= 0 for value in values)
 
 
 def _rebuild_tensor(storage, offset, shape, strides, requires_grad=False, hooks=None) -> Tensor:
-    """Returns a tensor that lies within its storage and has no more elements than it.
+    """A tensor that lies within its storage and has no more elements than it.
 
     PyTorch adds a seventh argument for what NumPy cannot tell, such as conjugation.
     """
-    kinds = (type(storage), type(shape), type(strides))
-    if kinds != (Storage, tuple, tuple) or len(shape) != len(strides) or len(shape) > 32:
-        raise RefusedError("a tensor's shape is absurd")
-    if not all(map(_is_count, (offset, *shape, *strides))):
-        raise RefusedError("a tensor's offset, shape or strides are negative or no integers")
-    if math.prod(filter(None, shape)) > MAX_ELEMENTS:
-        raise RefusedError("a tensor's shape is absurd")
+    tuples = type(storage) is Storage and type(shape) is type(strides) is tuple
+    numbers = tuples and len(shape) == len(strides) <= 32 and _are_counts(offset, *shape, *strides)
+    if not numbers or math.prod(filter(None, shape)) > MAX_ELEMENTS:
+        raise RefusedError("a tensor's offset, shape or strides are absurd")
     if 0 in shape:
-        return Tensor(storage, 0, shape, (0,) * len(shape))
+        return Tensor(storage, 0, shape, (0,) * len(shape), 0)
     strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
-    tensor = Tensor(storage, offset, shape, strides)
-    if max(math.prod(shape), offset + tensor.span) > storage.size:
+    span = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    if max(math.prod(shape), offset + span) > storage.size:
         raise RefusedError(f"a tensor leaves its storage {shown(storage.key)}")
-    return tensor
+    return Tensor(storage, offset, shape, strides, span)
 
 
+# fmt: off
 #: What arrays, scalars and bytes beside the model ask for, and PyTorch's types of numbers.
-_PLACEHOLDERS = (
-    *("numpy ndarray", "numpy dtype", "_codecs encode"),
-    *("builtins bytes", "builtins bytearray", "__builtin__ bytes", "__builtin__ bytearray"),
-    *(
-        f"numpy.{core}.{name}"
-        for core in ("core", "_core")
-        for name in ("multiarray _reconstruct", "multiarray scalar", "numeric _frombuffer")
-    ),
-    *(f"torch {dtype}" for dtype in ("bfloat16", *(dtype for _, dtype in STORAGES.values()))),
+PLACEHOLDERS = (
+    "numpy ndarray", "numpy dtype", "_codecs encode", "builtins bytes", "builtins bytearray",
+    "__builtin__ bytes", "__builtin__ bytearray", "numpy.core.multiarray _reconstruct",
+    "numpy.core.multiarray scalar", "numpy.core.numeric _frombuffer", "torch bool",
+    "numpy._core.multiarray _reconstruct", "numpy._core.multiarray scalar",
+    "numpy._core.numeric _frombuffer", "torch float32", "torch float64", "torch float16",
+    "torch bfloat16", "torch int64", "torch int32", "torch int16", "torch int8", "torch uint8",
 )
+# fmt: on
 
 #: All that is understood, by module and name. Nothing is ever looked up anywhere else.
 NAMES = {
@@ -216,13 +195,13 @@ NAMES = {
     "torch._utils _rebuild_tensor_v2": _Function(_rebuild_tensor),
     "torch._utils _rebuild_parameter": _Function(lambda tensor, *_: tensor),
     "torch Size": _Function(lambda sizes: sizes),
-    **dict.fromkeys(_PLACEHOLDERS, _Function(lambda *_: _Placeholder())),
+    **dict.fromkeys(PLACEHOLDERS, _Function(lambda *_: _Placeholder())),
     **{f"torch {kind}": kind for kind in STORAGES},
     "torch.storage UntypedStorage": "UntypedStorage",
 }
 
 
 def shown(text: str) -> str:
-    """Returns a name from the file, fit to stand in a message of one line."""
+    """A name from the file, fit to stand in a message of one line."""
     text = text if len(text) <= 100 else f"{text[:97]}..."
     return text if text.isprintable() else ascii(text)

@@ -23,14 +23,7 @@ TIMEOUT = 30
 
 @dataclasses.dataclass(frozen=True)
 class PublishedFile:
-    """A published checkpoint.
-
-    Attributes:
-        network: name of the network it was trained as.
-        file: its published name.
-        md5: hexadecimal digest, or None where unknown.
-        size: bytes, or None where unknown.
-    """
+    """A published checkpoint, by the network it was trained as; md5 and bytes where known."""
 
     network: str
     file: str
@@ -74,7 +67,7 @@ PUBLISHED: dict[str, PublishedFile] = {row.network: row for row in (
 
 
 def published_file(network: str) -> PublishedFile:
-    """Returns the published checkpoint of a network, or raises a ValueError that names all."""
+    """The published checkpoint of a network, or a ValueError that names all."""
     if network not in PUBLISHED:
         raise ValueError(
             f"{network} has no published checkpoint; these have one: {', '.join(PUBLISHED)}"
@@ -83,12 +76,10 @@ def published_file(network: str) -> PublishedFile:
 
 
 def cache_folder() -> Path:
-    """Returns the folder of downloaded files, which need not exist.
+    """The folder of downloaded files, which need not exist.
 
     It is ``$PANNS_TF_CACHE``, else ``$XDG_CACHE_HOME/panns_tf``, else ``~/.cache/panns_tf``.
-
-    Raises:
-        OSError: if that needs a home folder and there is none.
+    Raises OSError if that needs a home folder and there is none.
     """
     try:
         if chosen := os.environ.get("PANNS_TF_CACHE"):
