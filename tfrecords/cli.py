@@ -21,9 +21,9 @@ _COMMON = ("output", "sample_rate", "clip_seconds", "clips_per_shard", "workers"
 def add_pack_flags(parser: argparse.ArgumentParser) -> None:
     parser.description = """\
 Decode the audio files that a metadata file lists to clips of one length and sample rate, and
-write them as TFRecord shards with an index and dataset.json. Files that are missing, empty,
-truncated or not audio are skipped and listed in rejected.csv; missing_by_class.csv counts them
-by class. A packing that was interrupted goes on with the same command.
+write them as TFRecord shards with an index and dataset.json. Files that are no whole audio are
+listed in rejected.csv, and counted by class in missing_by_class.csv. A packing that was
+interrupted goes on with the same command.
 
 formats of the metadata file:
   esc50     a CSV with the columns filename, fold, target, category

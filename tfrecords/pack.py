@@ -152,7 +152,7 @@ def _check_output(plan: Plan) -> None:
     output, held = Path(plan.settings.output), ""
     begun = output / STATE_NAME / "plan.json"
     if (output / INFO_NAME).exists():
-        if load_info(output).plan != plan.digest:
+        if load_info(output).plan != plan.info.plan:
             held = "other records"
     elif begun.exists():
         before = json.loads(begun.read_bytes())
@@ -266,8 +266,7 @@ def _may_gain(task: ShardTask, outcomes: Outcomes, retry_rejected: bool) -> bool
 
 def _finish(plan: Plan, outcomes: Outcomes) -> Index:
     """Writes the lists, the index and, last, `dataset.json`."""
-    settings, output = plan.settings, Path(plan.settings.output)
-    rejected = _rejected(plan, outcomes)
+    output, rejected = Path(plan.settings.output), _rejected(plan, outcomes)
     rows = ((clip.clip_id, Path(clip.path).name, reason) for clip, reason in rejected)
     write_csv(output / REJECTED_NAME, ("clip_id", "filename", "reason"), rows)
     clips = [clip for task in plan.shards for clip in task.clips]
@@ -278,26 +277,15 @@ def _finish(plan: Plan, outcomes: Outcomes) -> Index:
         shutil.rmtree(output / STATE_NAME)
         raise NothingPackedError(
             f"none of the {len(rejected)} clips could be packed: "
-            f"{_listed(Counter(reason for _, reason in rejected))}; is {settings.audio} "
-            f"the right audio folder? See {output / REJECTED_NAME}"
+            f"{_listed(Counter(reason for _, reason in rejected))}; is "
+            f"{plan.settings.audio} the right audio folder? See {output / REJECTED_NAME}"
         )
-    classes, lengths = plan.manifest.classes, [_lengths(task, outcomes) for task in plan.shards]
-    info = DatasetInfo(
-        split=settings.split,
-        sample_rate=settings.sample_rate,
-        clip_samples=settings.clip_samples,
-        codec=settings.codec,
-        classes=classes.names,
-        class_ids=classes.ids,
-        num_clips=len(packed),
-        clips_per_shard=settings.clips_per_shard,
-        shards=tuple(
-            ShardInfo(Path(task.path).name, len(records), sum(records))
-            for task, records in zip(plan.shards, lengths, strict=True)
-        ),
-        source=settings.source,
-        plan=plan.digest,
+    lengths = [_lengths(task, outcomes) for task in plan.shards]
+    shards = tuple(
+        ShardInfo(Path(task.path).name, len(records), sum(records))
+        for task, records in zip(plan.shards, lengths, strict=True)
     )
+    info = replace(plan.info, num_clips=len(packed), shards=shards)
     offset, length, checksum = np.array([outcomes[clip.clip_id] for clip in packed]).T
     index = Index.make(
         info,
@@ -317,8 +305,8 @@ def _finish(plan: Plan, outcomes: Outcomes) -> Index:
         "refused": [clip for clip, reason in rejected if reason != "missing"],
     }
     counts = [np.bincount(_labels(part), minlength=index.num_classes) for part in parts.values()]
-    numbers, mids = range(index.num_classes), classes.ids or [""] * index.num_classes
-    rows = zip(numbers, mids, classes.names, *(count.tolist() for count in counts), strict=True)
+    numbers, mids = range(index.num_classes), info.class_ids or [""] * index.num_classes
+    rows = zip(numbers, mids, info.classes, *(count.tolist() for count in counts), strict=True)
     write_csv(output / MISSING_NAME, ("index", "mid", "display_name", *parts), rows)
     return index.save()
 

@@ -5,17 +5,15 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tfrecords.codecs import CODECS, FLAC_MAX_RATE
 from tfrecords.flags import check_settings, setting
-from tfrecords.index import FORMAT_VERSION, hash_ids
-from tfrecords.manifest import FORMATS, Clip, Manifest, read_manifest
+from tfrecords.index import DatasetInfo, hash_ids
+from tfrecords.manifest import FORMATS, Manifest, read_manifest
 from tfrecords.shard import ShardTask
 from tfrecords.storage import TFRecordsError, is_remote
 
@@ -107,45 +105,20 @@ class PackSettings:
     def clip_samples(self) -> int:
         return round(self.clip_seconds * self.sample_rate)
 
-    @property
-    def source(self) -> str:
-        return self.description or Path(self.metadata).name
-
 
 @dataclass(frozen=True)
 class Plan:
     """The clips of a metadata file in the order of their records, cut into shards.
 
-    It decides every byte of the packed directory.
+    `described` is what decides every byte of the packed directory, apart from the audio files;
+    `info` is what `dataset.json` will hold, but for what is known at the end.
     """
 
     settings: PackSettings
     manifest: Manifest
     shards: tuple[ShardTask, ...]
-
-    @cached_property
-    def described(self) -> dict:
-        """What decides the bytes of the data set, apart from the audio files themselves."""
-        settings, classes = self.settings, self.manifest.classes
-        digest = hashlib.sha256()
-        for shard in self.shards:
-            for clip in shard.clips:
-                digest.update(f"{clip.clip_id}\0{clip.labels}\n".encode())
-        return {
-            "format_version": FORMAT_VERSION,
-            "split": settings.split,
-            "sample_rate": settings.sample_rate,
-            "clip_samples": settings.clip_samples,
-            "clips_per_shard": settings.clips_per_shard,
-            "codec": settings.codec,
-            "classes": hashlib.sha256(repr((classes.names, classes.ids)).encode()).hexdigest(),
-            "clips": f"{len(self.manifest.clips)} {digest.hexdigest()}",
-            "source": settings.source,
-        }
-
-    @cached_property
-    def digest(self) -> str:
-        return hashlib.sha256(json.dumps(self.described).encode()).hexdigest()
+    info: DatasetInfo
+    described: dict
 
 
 def make_plan(settings: PackSettings) -> Plan:
@@ -158,27 +131,50 @@ def make_plan(settings: PackSettings) -> Plan:
         folds=settings.folds,
         exclude=settings.exclude,
     )
-    clips, size = order_clips(manifest.clips), settings.clips_per_shard
+    # By a hash of their ids, so that any shard is a fair sample of the whole. Equal hashes are next
+    # to impossible, but the order must not depend on the metadata's.
+    ids = np.array([clip.clip_id.encode() for clip in manifest.clips])
+    clips = [manifest.clips[place] for place in np.lexsort((ids, hash_ids(ids)))]
+    audio = {
+        "sample_rate": settings.sample_rate,
+        "clip_samples": settings.clip_samples,
+        "codec": settings.codec,
+    }
+    size, output = settings.clips_per_shard, Path(settings.output).absolute()
     total = math.ceil(len(clips) / size)
     shards = tuple(
         ShardTask(
-            path=str(Path(settings.output).absolute() / shard_name(settings.split, number, total)),
+            path=str(output / shard_name(settings.split, number, total)),
             clips=tuple(clips[number * size : (number + 1) * size]),
-            sample_rate=settings.sample_rate,
-            clip_samples=settings.clip_samples,
-            codec=settings.codec,
+            **audio,
         )
         for number in range(total)
     )
-    return Plan(settings, manifest, shards)
+    classes = manifest.classes
+    info = DatasetInfo(
+        split=settings.split,
+        classes=classes.names,
+        class_ids=classes.ids,
+        num_clips=0,
+        clips_per_shard=size,
+        shards=(),
+        source=settings.description or Path(settings.metadata).name,
+        **audio,
+    )
+    names = ("format_version", "split", "sample_rate", "clip_samples", "clips_per_shard", "codec")
+    listed = "".join(f"{clip.clip_id}\0{clip.labels}\n" for clip in clips)
+    described = {name: getattr(info, name) for name in names} | {
+        "classes": _digest(repr((classes.names, classes.ids))),
+        "clips": f"{len(clips)} {_digest(listed)}",
+        "source": info.source,
+    }
+    info = replace(info, plan=_digest(json.dumps(described)))
+    return Plan(settings, manifest, shards, info, described)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def shard_name(split: str, number: int, total: int) -> str:
     return f"{split}-{number:05d}-of-{total:05d}.tfrecord"
-
-
-def order_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Orders clips by a hash of their ids, so that any shard is a fair sample of the whole."""
-    ids = np.array([clip.clip_id.encode() for clip in clips])
-    # Equal hashes are next to impossible, but the order must not depend on the metadata's.
-    return [clips[place] for place in np.lexsort((ids, hash_ids(ids)))]

@@ -128,9 +128,8 @@ def dataset(
     decode_flac = None
     if flac_decoder == "tensorflow-io" and info.codec == "flac":
         decode_flac = _flac_decoder(info.clip_samples)
-    reader = _BatchReader(
-        RecordReader(index), sampler, skip, on_damage, None if decode_flac else lower
-    )
+    note, records = on_damage or (lambda damage: None), RecordReader(index)
+    reader = _BatchReader(records, sampler, skip, note, None if decode_flac else lower)
     # Not within the functions below: they are traced, in a graph.
     call_sampler, call_reader = _weak(sampler), _weak(reader)
 
@@ -170,30 +169,27 @@ def dataset(
 
 @dataclass(frozen=True)
 class _BatchReader:
-    """Reads batches; clips that are damaged are replaced, left out, or raise.
-
-    `lower` takes waveforms to the rate wanted; None where FLAC records are decoded in the graph.
-    """
+    """Reads batches; clips that are damaged are replaced, left out, or raise."""
 
     records: RecordReader
     sampler: Sampler
     skip: bool
-    on_damage: Callable[[Damage], None] | None
+    on_damage: Callable[[Damage], None]
+    # Takes waveforms to the rate wanted; None where FLAC is decoded in the graph.
     lower: Callable[[np.ndarray], np.ndarray] | None
 
     def __call__(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Clip numbers (n,) to ids, audio and targets of at most so many."""
         index = self.records.index
         audio, damages = self._read(clips)
         if damages and not self.skip:
             raise ValueError(str(damages[min(damages)]))
-        clips = clips.copy()
+        clips, endless = clips.copy(), self.sampler.sampling != "sequential"
         for place in sorted(damages):
-            self._note(damages[place])
-            if self.sampler.sampling != "sequential":
+            self.on_damage(damages[place])
+            if endless:
                 clips[place], audio[place] = self._substitute(clips[place])
-        if damages and self.sampler.sampling == "sequential":
-            whole = [place for place in range(len(clips)) if place not in damages]
+        if damages and not endless:
+            whole = np.setdiff1d(np.arange(len(clips)), list(damages))
             clips, audio = clips[whole], audio[whole]
         if self.lower:
             audio = self.lower(audio)
@@ -209,10 +205,6 @@ class _BatchReader:
             audio[place] = bytes(schema.decode(records[place])[1])
         return audio, damages
 
-    def _note(self, damage: Damage) -> None:
-        if self.on_damage:
-            self.on_damage(damage)
-
     def _substitute(self, clip: int) -> tuple[int, np.ndarray | bytes]:
         """The clip in the place of a damaged one: the next of its rarest class that is whole.
 
@@ -223,7 +215,7 @@ class _BatchReader:
             audio, damages = self._read(np.array([other]))
             if not damages:
                 return other, audio[0]
-            self._note(damages[0])
+            self.on_damage(damages[0])
         raise ValueError(
             f"{index.clip_name(clip)}: the record is damaged, and so is every other that could be "
             f"sampled in its place; run 'python -m tfrecords verify {index.directory}'"
@@ -231,11 +223,8 @@ class _BatchReader:
 
 
 def _weak(function: Callable) -> Callable:
-    """A callable that does not keep its object alive.
-
-    TensorFlow keeps every Python function for the life of the process, and with it an index and
-    open files for each evaluation of a training. In a graph it is the object itself.
-    """
+    """A callable that does not keep its object alive, as TensorFlow would for good, and with it an
+    index and open files for each evaluation of a training. In a graph the object itself."""
     if not tf.executing_eagerly():
         return function
     reference = weakref.ref(function)
@@ -261,14 +250,10 @@ def _flac_decoder(samples: int) -> Callable[[tf.Tensor], tf.Tensor]:
             "use 'libsndfile', or install requirements-io.txt"
         ) from None
 
-    def decode(audio: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(
-            lambda one: decode_flac(one, shape=[samples, 1], dtype=tf.int16)[:, 0],
-            audio,
-            fn_output_signature=tf.TensorSpec([samples], tf.int16),
-        )
+    def decode_one(audio: tf.Tensor) -> tf.Tensor:
+        return decode_flac(audio, shape=[samples, 1], dtype=tf.int16)[:, 0]
 
-    return decode
+    return partial(tf.map_fn, decode_one, fn_output_signature=tf.TensorSpec([samples], tf.int16))
 
 
 def _whole(**numbers: int) -> list[int]:

@@ -13,8 +13,6 @@ import pytest
 
 from tfrecords import PackSettings, load_index, pack_clips, shard, verify_directory
 from tfrecords.index import hash_ids
-from tfrecords.manifest import Clip
-from tfrecords.plan import order_clips
 from tfrecords.shard import prefetch
 from tfrecords.storage import TFRecordsError
 
@@ -44,8 +42,6 @@ def test_bytes_depend_on_neither_workers_nor_row_order(source, packed, tmp_path,
     assert "packed 60 clips of 0.25 s at 8000 Hz in 4 shards; 0 rejected" in report.summary()
     hashes = hash_ids(load_index(packed).clip_ids)
     assert (np.sort(hashes) == hashes).all()
-    clips = [Clip(name, "", ()) for name in ("b", "a", "c")]
-    assert order_clips(clips) == order_clips(clips[::-1])
 
 
 def test_bad_files_are_skipped_counted_and_listed(source, tmp_path, settings, packed):
