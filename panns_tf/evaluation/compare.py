@@ -18,7 +18,7 @@ from panns_tf.evaluation.scores import (
     model_sha256,
 )
 from panns_tf.metrics import METRICS, Estimate, bootstrap, summarise
-from panns_tf.metrics.bootstrap import LEVEL, number
+from panns_tf.metrics.bootstrap import LEVEL
 from panns_tf.run import find_model, short_names
 from panns_tf.style import LIGHT
 from tfrecords.files import check_output_folder, write_atomic
@@ -27,6 +27,8 @@ from tfrecords.text import some
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+#: Classes that gain or lose most are named in the picture, so many.
+_NAMED = 8
 _SHOWN = [metric for metric in METRICS if metric.in_training]
 _COLUMNS = (
     Column("Run"),
@@ -203,27 +205,22 @@ def _verdict(classes: "DataFrame", name: str) -> np.ndarray:
 def _chart(classes: "DataFrame", first: str, name: str) -> Chart:
     colours = {"could be luck": LIGHT.muted, "better": LIGHT.series[0], "worse": LIGHT.series[1]}
     known = classes[classes[f"difference {name}"].notna()]
-    groups = dict(iter(known.groupby(_verdict(known, name))))
-    columns = [f"average_precision {each}" for each in (first, name)]
+    x, y = (f"average_precision {each}" for each in (first, name))
 
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
-        for verdict, group in groups.items():
-            style = {"color": colours[verdict], "label": verdict, "gid": verdict}
-            axes.scatter(*(group[each] for each in columns), 18, alpha=0.7, **style)
+        for verdict, group in known.groupby(_verdict(known, name)):
+            colour = colours[verdict]
+            axes.scatter(group[x], group[y], 18, alpha=0.7, color=colour, label=verdict)
+            if verdict != "could be luck":
+                for row in group.loc[group[f"difference {name}"].abs().nlargest(_NAMED).index].iloc:
+                    axes.annotate(row["label"][:30], (row[x], row[y]), fontsize=6)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.set(xlabel=f"AP of {first}", ylabel=f"AP of {name}")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
-    tooltips = {
-        verdict: [
-            f"{label}: {number(x)} and {number(y)}"
-            for label, x, y in group[["label", *columns]].itertuples(index=False)
-        ]
-        for verdict, group in groups.items()
-    }
     alt = f"Average precision of {len(known)} classes, {name} against {first}"
-    return Chart(name, draw, alt, f"Above the dotted line {name} is better.", tooltips)
+    return Chart(name, draw, alt, f"Above the dotted line {name} is better.")
 
 
 def _class_table(classes: "DataFrame", names: Sequence[str]) -> Table:

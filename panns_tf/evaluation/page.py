@@ -8,8 +8,7 @@ import base64
 import dataclasses
 import hashlib
 import io
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +28,6 @@ from tfrecords.text import text_table
 SECONDS, _PLAYED_RATE = 20.0, 16_000
 # libsndfile's Vorbis encoder overflows its stack on long blocks.
 _VORBIS_BLOCK = 4096
-# Where the scale of differences may end.
-_REACHES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +35,8 @@ class Column:
     """A column of a table: its heading, kind, what it means, and digits after the point.
 
     The kind is ``"text"``, ``"number"``, ``"count"``, ``"bar"``, a number with a bar from 0 to 1,
-    or ``"difference"``, a number with its sign on a scale that fits all of the table. Numbers may
-    be an `Estimate`; None and NaN are undefined.
+    or ``"difference"``, a number with its sign. Numbers may be an `Estimate`; None and NaN are
+    undefined.
     """
 
     name: str
@@ -49,35 +46,30 @@ class Column:
 
 
 class Cell(NamedTuple):
-    """Texts, the script's key to sort by, and a bar in percent of its width."""
+    """Texts, the script's key to sort by, a bar in percent of its width, and the difference."""
 
     text: str
     sort: str
     interval: str = ""
     at: Sequence[float] = ()
-    kind: str = ""
+    verdict: str = ""
 
 
-def cell(kind: str, value: Any, digits: int = 3, reach: float = 1.0) -> Cell:
-    """What a table or a tile shows of a value, where differences reach from -reach to +reach."""
+def cell(kind: str, value: Any, digits: int = 3) -> Cell:
+    """What a table or a tile shows of a value of a column's kind."""
     if kind == "text":
         return Cell(str(value) or NONE, str(value).casefold())
-    found = _estimate(value)
+    found = value if isinstance(value, Estimate) else Estimate(np.nan if value is None else value)
     if np.isnan(found.value):
         return Cell(NONE, "")
     signed, digits = kind == "difference", 0 if kind == "count" else digits
-    numbers = np.array([found.value, *found.ends])
     return Cell(
         number(found.value, digits, signed),
         f"{np.clip(found.value, -1e300, 1e300)}",  # the page's script knows no infinity
         found.between(digits, signed),
-        100 * np.clip((numbers / reach + 1) / 2 if signed else numbers, 0, 1),
-        "better" if found.low > 0 else "worse" if found.high < 0 else "",
+        100 * np.clip([found.value, *found.ends], 0, 1),
+        "better" if signed and found.low > 0 else "worse" if signed and found.high < 0 else "",
     )
-
-
-def _estimate(value: Estimate | float | None) -> Estimate:
-    return value if isinstance(value, Estimate) else Estimate(np.nan if value is None else value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,14 +100,9 @@ class Table:
 
     @property
     def cells(self) -> list[list[Cell]]:
-        """What the rows show; the scale of differences ends at a round number none exceeds."""
-        signed = [n for n, column in enumerate(self.columns) if column.kind == "difference"]
-        found = [_estimate(row[n]) for row in self.rows for n in signed]
-        most = np.nanmax(np.abs([x for each in found for x in (each.value, *each.ends)]), initial=0)
-        reach = next((x for x in _REACHES if most <= x), 1.0)
-        columns = self.columns
+        """What the rows show."""
         return [
-            [cell(c.kind, value, c.digits, reach) for c, value in zip(columns, row, strict=True)]
+            [cell(c.kind, value, c.digits) for c, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
@@ -128,20 +115,16 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A drawing, with a title, a text for those who cannot see it, and a caption.
+    """A drawing, with a title, a text for those who cannot see it, a caption and inches.
 
-    Attributes:
-        draw: draws on matplotlib's axes, in the page's style; what it draws in colours of
-            `panns_tf.style.LIGHT` follows the reader's theme.
-        tooltips: texts of the markers drawn with a ``gid``, by that.
-        size: width and height in inches; the page scales the drawing to its column.
+    It is drawn on matplotlib's axes, in the page's style; what has colours of
+    `panns_tf.style.LIGHT` follows the reader's theme. The page scales it to its column.
     """
 
     title: str
     draw: Callable[[Axes], Any]
     alt: str = ""
     caption: str = ""
-    tooltips: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     size: tuple[float, float] = (4.2, 3.2)
 
     @property
@@ -150,17 +133,8 @@ class Chart:
         with styled(LIGHT):
             self.draw(figure.add_subplot())
             figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        unwanted = re.compile(r".*?(?=<svg)|<metadata>.*?</metadata>", re.DOTALL)
-        svg = unwanted.sub("", buffer.getvalue())
-        for gid, texts in self.tooltips.items():
-            group = re.search(rf'( *)<g id="{gid}">.*?\n\1</g>', svg, re.DOTALL)[0]
-            kind = "use" if "<use " in group else "path"  # matplotlib reuses shapes of several
-            head, *markers = group.split(f"<{kind} ")
-            titles = [f"><title>{markupsafe.escape(text)}</title></{kind}>" for text in texts]
-            pairs = zip(markers, titles, strict=True)
-            markers = [marker.replace("/>", title, 1) for marker, title in pairs]
-            svg = svg.replace(group, f"<{kind} ".join([head, *markers]))
-        return markupsafe.Markup(svg)
+        svg = buffer.getvalue()
+        return markupsafe.Markup(svg[svg.index("<svg") :])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,12 +78,11 @@ def around(estimate: float, replicates: np.ndarray, level: float = LEVEL) -> tup
     themselves; so only their spread counts. NaN ones are left out; where anything is infinite, or
     all are NaN, so are the ends.
     """
-    check_level(level)
     values = np.asarray(replicates, np.float64)
     values = values[~np.isnan(values)]
-    if not values.size or not np.isfinite(estimate) or not np.isfinite(values).all():
+    if not values.size or not np.isfinite([estimate, *values]).all():
         return np.nan, np.nan
-    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2)) - values.mean()
+    low, high = np.quantile(values, tails(level)) - values.mean()
     return float(estimate + low), float(estimate + high)
 
 
@@ -95,10 +94,11 @@ def share_around(
     return (max(low, 0.0), min(high, 1.0)) if low < high else (np.nan, np.nan)
 
 
-def check_level(level: float) -> None:
-    """Raises a ValueError for a level out of range."""
+def tails(level: float) -> np.ndarray:
+    """The shares at which an interval of a level begins and ends."""
     if not 0 < level < 1:
         raise ValueError(f"expected a level between 0 and 1, such as 0.95; received {level}")
+    return np.array([(1 - level) / 2, (1 + level) / 2])
 
 
 def resample_counts(
@@ -177,10 +177,9 @@ def _sorter(hits: np.ndarray, values: np.ndarray, ones: np.ndarray) -> sparse.cs
     between = np.searchsorted(threshold, negative, "left")
     between += np.searchsorted(threshold, negative, "right")
     row[~hits] = np.where(between > 0, (between - 1) // 2 * 3 + 2 - between % 2, -1)
-    order = np.argsort(row, kind="stable")
-    order = order[np.searchsorted(row[order], 0) :].astype(np.int32)
-    starts = np.searchsorted(row[order], np.arange(3 * threshold.size + 1)).astype(np.int32)
-    return sparse.csr_array((ones[: order.size], order, starts), (starts.size - 1, values.size))
+    clip = np.flatnonzero(row >= 0)
+    shape = (3 * threshold.size, values.size)
+    return sparse.csr_array((ones[clip], (row[clip], clip)), shape)
 
 
 def _evaluate(sums: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,11 +27,25 @@ class ClassGroup:
 
 def audioset_training_clips(labels: Sequence[str]) -> np.ndarray | None:
     """Training clips in AudioSet, int64 (classes,); None unless the labels are its 527 names."""
-    rows = read_csv(_DATA / "training_clips_per_class.csv")
-    counts = {row["display_name"]: int(row["training_clips"]) for row in rows}
-    if sorted(labels) != sorted(counts):
+    names = audioset_classes().names
+    if sorted(labels) != sorted(names):
         return None
-    return np.array([counts[label] for label in labels], np.int64)
+    counts = _read_counts(_DATA / "training_clips_per_class.csv", names)
+    return counts[[names.index(label) for label in labels]]
+
+
+def _read_counts(path: Path, labels: Sequence[str]) -> np.ndarray:
+    rows = read_csv(path, required=["training_clips"])
+    try:
+        key = next(name for name in ("index", "display_name", "label") if name in rows[0])
+        counts = {row[key]: int(row["training_clips"]) for row in rows}
+        names = map(str, range(len(labels))) if key == "index" else labels
+        return np.array([counts[name] for name in names], np.uint64).astype(np.int64)
+    except (IndexError, StopIteration, KeyError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{path} needs a count of training_clips for each of {len(labels)} classes, by index, "
+            f"display_name or label ({error!r})"
+        ) from None
 
 
 def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
@@ -42,9 +56,6 @@ def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
 
     Returns:
         float64 (classes,), in [0, 1]; NaN where nothing was rated.
-
-    Raises:
-        ValueError: if the file is missing, of another number of classes, or holds something else.
     """
     rows = [list(row.values()) for row in read_csv(path)]
     ids, by_id = audioset_classes().ids, {row[0]: row for row in rows}
@@ -94,17 +105,11 @@ def by_label_quality(quality: np.ndarray) -> list[ClassGroup]:
 
 
 def branches(labels: Sequence[str], ontology: str | Path | None = None) -> list[tuple[str, ...]]:
-    """The top categories of an ontology that each label lies under, in the file's order.
+    """The top categories, no other's children, that each label lies under, in the file's order.
 
-    A category is at the top if it is no other's child. A label may lie under several, and one that
-    the ontology lacks under none.
-
-    Args:
-        labels: display names, of AudioSet's classes or the ontology's own.
-        ontology: a file of the form of AudioSet's ``ontology.json``, which is used without one.
-
-    Raises:
-        ValueError: if the file is no such ontology.
+    Labels are display names, of AudioSet's classes or the ontology's own, a file of the form of
+    AudioSet's ``ontology.json``, which is used without one. A label may lie under several, and one
+    that the ontology lacks under none.
     """
     members = _branch_members(labels, ontology)
     return [
@@ -161,19 +166,12 @@ def group_rows(summary: Summary, groups: Sequence[ClassGroup]) -> list[dict]:
     where no class is left the metrics are NaN.
     """
     rows = []
+    keys = ("num_classes", "classes_left_out", *(m.key for m in METRICS if m.in_training))
     for group in groups:
         columns = summary.average_precision, summary.auc, summary.positives
         part = Summary(*(values[group.classes] for values in columns), summary.num_clips)
         values = part.as_dict()
-        rows.append(
-            {
-                "kind": group.kind,
-                "name": group.name,
-                "num_classes": values["num_classes"],
-                "classes_left_out": values["classes_left_out"],
-                **{m.key: values[m.key] for m in METRICS if m.in_training},
-            }
-        )
+        rows.append({"kind": group.kind, "name": group.name, **{key: values[key] for key in keys}})
     return rows
 
 
@@ -199,14 +197,15 @@ def class_metadata(
 
     Without ``training_clips``: those of the run's ``config.json``, else, for AudioSet's classes,
     the counts of this package.
-
-    Raises:
-        ValueError: if a file that was given cannot be read, or has other classes.
     """
     if training_clips is not None:
         counts, source = _read_counts(training_clips, labels), str(training_clips)
+    elif run is not None and run.training_clips is not None and list(run.labels) == list(labels):
+        counts, source = np.array(run.training_clips), "the run's config.json"
     else:
-        counts, source = _known_counts(labels, run)
+        counts = audioset_training_clips(labels)
+        known = "AudioSet's training sets, as the paper counts them"
+        source = "unknown" if counts is None else known
     groups = [] if counts is None else by_training_clips(counts)
     quality = None
     if label_quality is not None:
@@ -217,26 +216,3 @@ def class_metadata(
         raise ValueError(f"none of the {len(labels)} classes is in {ontology}: {labels[0]!r} ...")
     groups += by_branch(labels, ontology)
     return ClassMetadata(counts, source, quality, found, groups)
-
-
-def _known_counts(labels: Sequence[str], run: Run | None) -> tuple[np.ndarray | None, str]:
-    if run is not None and run.training_clips is not None and list(run.labels) == list(labels):
-        return np.array(run.training_clips), "the run's config.json"
-    counts = audioset_training_clips(labels)
-    if counts is None:
-        return None, "unknown"
-    return counts, "AudioSet's training sets, as the paper counts them"
-
-
-def _read_counts(path: Path, labels: Sequence[str]) -> np.ndarray:
-    rows = read_csv(path, required=["training_clips"])
-    try:
-        key = next(name for name in ("index", "display_name", "label") if name in rows[0])
-        counts = {row[key]: int(row["training_clips"]) for row in rows}
-        names = map(str, range(len(labels))) if key == "index" else labels
-        return np.array([counts[name] for name in names], np.uint64).astype(np.int64)
-    except (IndexError, StopIteration, KeyError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{path} needs a count of training_clips for each of {len(labels)} classes, by index, "
-            f"display_name or label ({error!r})"
-        ) from None

@@ -4,8 +4,7 @@ All follow from a class's positives alone: how many positives, and how many clip
 each score that a positive has. So values are sorted, never their places, and ties are exact.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import special
@@ -55,44 +54,37 @@ def class_rows(target: np.ndarray, score: np.ndarray) -> Iterator[tuple[np.ndarr
         yield from zip(hits, values, strict=True)
 
 
-class Ranks(NamedTuple):
-    """Counts at each distinct score of a class's positives, lowest first: (thresholds,) each.
-
-    ``gained`` positives have just that score; ``true`` positives and ``called`` clips have it or
-    more, ``above`` clips more.
-    """
-
-    threshold: np.ndarray
-    gained: np.ndarray
-    true: np.ndarray
-    called: np.ndarray
-    above: np.ndarray
-    positives: int
-    negatives: int
-
-
-def rank(hits: np.ndarray, values: np.ndarray) -> Ranks:
-    """Ranks one class's clips, (clips,) each; sorts ``values`` in place."""
+def _rank(hits: np.ndarray, values: np.ndarray) -> tuple[float, float, float, float]:
+    """What `by_class` gives of one class's clips, (clips,) each; sorts ``values`` in place."""
     positive = np.sort(values[hits])
     values.sort()
-    first = np.flatnonzero(np.append(True, positive[1:] != positive[:-1])[: positive.size])
+    positives, negatives = positive.size, values.size - positive.size
+    if not positives:
+        return np.nan, np.nan, np.nan, np.nan
+    # At each distinct score of a positive, lowest first.
+    first = np.flatnonzero(np.append(True, positive[1:] != positive[:-1]))
     threshold = positive[first]
-    return Ranks(
-        threshold,
-        np.diff(first, append=positive.size),
-        positive.size - first,
-        values.size - np.searchsorted(values, threshold, "left"),
-        values.size - np.searchsorted(values, threshold, "right"),
-        positive.size,
-        values.size - positive.size,
-    )
+    gained, true = np.diff(first, append=positives), positives - first  # just there; or above
+    called = values.size - np.searchsorted(values, threshold, "left")  # clips there or above
+    above = values.size - np.searchsorted(values, threshold, "right")
+    average_precision = (gained * (true / called)).sum() / positives
+    auc = np.nan
+    if negatives:
+        below, tied = negatives - (called - true), called - above - gained
+        pairs = (gained * (2 * below + tied)).sum()  # each counts twice: exact integers
+        auc = pairs / (2 * positives * negatives)
+    # A threshold between scores of positives only adds false ones.
+    f1 = 2 * true / (positives + called)
+    best = f1.size - 1 - f1[::-1].argmax()
+    return average_precision, auc, threshold[best], f1[best]
 
 
-def by_class(metric: Callable[[Ranks], float | tuple], target, score):
-    """Applies a metric of one or several numbers to each class: a float, or float64 (classes,)."""
+def by_class(target, score) -> np.ndarray | list[float]:
+    """Average precision, AUC, and threshold and value of the best F1: four, or (4, classes)."""
     target, score = checked(target, score)
-    values = [metric(rank(*row)) for row in class_rows(target, score)]
-    return np.array(values, np.float64) if target.ndim == 2 else values[0]
+    values = [_rank(*row) for row in class_rows(target, score)]
+    values = np.array(values, np.float64).reshape(-1, 4).T
+    return values if target.ndim == 2 else values[:, 0].tolist()
 
 
 def average_precision(target, score):
@@ -107,7 +99,7 @@ def average_precision(target, score):
 
     Source: paper, section V-A; equal to scikit-learn's ``average_precision_score``.
     """
-    return by_class(_average_precision, target, score)
+    return by_class(target, score)[0]
 
 
 def roc_auc(target, score):
@@ -115,13 +107,7 @@ def roc_auc(target, score):
 
     Args and returns as `average_precision`. NaN for a class without positives or negatives.
     """
-    return by_class(_auc, target, score)
-
-
-def ap_and_auc(target, score) -> np.ndarray:
-    """Both of each class, of one sort: float64 (2, classes)."""
-    both = by_class(lambda ranks: (_average_precision(ranks), _auc(ranks)), target, score)
-    return both.reshape(-1, 2).T
+    return by_class(target, score)[1]
 
 
 def best_f1(target, score):
@@ -131,14 +117,13 @@ def best_f1(target, score):
     highest of those that do equally well. NaN for a class without positives. Chosen on the clips
     it is measured on, the F1 is an upper bound.
     """
-    both = by_class(_best_f1, target, score)
-    return both if isinstance(both, tuple) else tuple(both.reshape(-1, 2).T)
+    return tuple(by_class(target, score)[2:])
 
 
 def micro_average_precision(target, score) -> float:
     """Average precision over all pairs of clip and class as one ranking; NaN without positives."""
     target, score = checked(target, score)
-    return _average_precision(rank(target.ravel(), score.flatten()))
+    return float(_rank(target.ravel(), score.flatten())[0])
 
 
 def weighted_average_precision(target, score) -> float:
@@ -166,30 +151,6 @@ def d_prime(auc):
     return float(values) if values.ndim == 0 else values
 
 
-def _average_precision(ranks: Ranks) -> float:
-    if not ranks.positives:
-        return np.nan
-    return float((ranks.gained * (ranks.true / ranks.called)).sum() / ranks.positives)
-
-
-def _auc(ranks: Ranks) -> float:
-    if not ranks.positives or not ranks.negatives:
-        return np.nan
-    below = ranks.negatives - (ranks.called - ranks.true)
-    tied = ranks.called - ranks.above - ranks.gained
-    pairs = (ranks.gained * (2 * below + tied)).sum()  # each counts twice: exact integers
-    return float(pairs / (2 * ranks.positives * ranks.negatives))
-
-
-def _best_f1(ranks: Ranks) -> tuple[float, float]:
-    if not ranks.positives:
-        return np.nan, np.nan
-    # A threshold between scores of positives only adds false ones.
-    f1 = 2 * ranks.true / (ranks.positives + ranks.called)
-    best = f1.size - 1 - f1[::-1].argmax()
-    return float(ranks.threshold[best]), float(f1[best])
-
-
 def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and thresholds of one class, (clips,): scikit-learn's.
 
@@ -198,7 +159,10 @@ def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.nd
     """
     from sklearn.metrics import precision_recall_curve as curve
 
-    return curve(*_curve_input(target, score, "precision-recall curve", negatives=False))
+    target, score = checked(target, score, ndims=(1,))
+    if not target.any():
+        raise ValueError(f"none of the {len(score):,} clips is positive; there is no such curve")
+    return curve(target, score)
 
 
 def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -209,15 +173,8 @@ def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     from sklearn.metrics import roc_curve as curve
 
-    target, score = _curve_input(target, score, "ROC curve", negatives=True)
-    return curve(target, score, drop_intermediate=False)
-
-
-def _curve_input(target, score, what: str, negatives: bool) -> tuple[np.ndarray, np.ndarray]:
     target, score = checked(target, score, ndims=(1,))
-    if not target.any() or (negatives and target.all()):
+    if not target.any() or target.all():
         missing = "negative" if target.any() else "positive"
-        raise ValueError(
-            f"none of the {len(score):,} clips is {missing}; such a class has no {what}"
-        )
-    return target, score
+        raise ValueError(f"none of the {len(score):,} clips is {missing}; there is no ROC curve")
+    return curve(target, score, drop_intermediate=False)

@@ -12,14 +12,14 @@ from panns_tf.metrics.bootstrap import (
     Estimate,
     Seed,
     around,
-    check_level,
     class_replicates,
     share_around,
     share_estimate,
+    tails,
 )
 from panns_tf.metrics.calibration import calibration
 from panns_tf.metrics.ranking import (
-    ap_and_auc,
+    by_class,
     checked,
     d_prime,
     micro_average_precision,
@@ -183,7 +183,8 @@ def summarise(target, score) -> Summary:
         ValueError: if no class has both positive and negative clips; as `ranking.checked`.
     """
     target, score = checked(target, score, ndims=(2,))
-    summary = Summary(*ap_and_auc(target, score), target.sum(axis=0), len(target))
+    ap, auc, *_ = by_class(target, score)
+    summary = Summary(ap, auc, target.sum(axis=0), len(target))
     if not summary.defined.any():
         raise ValueError(
             f"no class has both positive and negative clips among the {len(target)} evaluated; "
@@ -232,17 +233,16 @@ class Bootstrap(Summary):
         the mean of other evaluations with 4 to 9 of them, 88 to 91 % with 10 to 26. NaN for fewer
         than two, and where replicates do not differ.
         """
-        check_level(level)
         estimate, positives = getattr(self.summary, name), self.summary.positives
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
             warnings.simplefilter("ignore", RuntimeWarning)  # a class of NaN alone
             spread = np.nanstd(getattr(self, name).astype(np.float64), axis=0)
             # Replicates deviate as n - 1 positives do rather than n, as of any variance.
             spread = spread * np.sqrt(positives / (positives - 1.0)) / (estimate * (1 - estimate))
-            half = special.ndtri((1 + level) / 2) * spread
-            ends = [special.expit(special.logit(estimate) + sign * half) for sign in (-1, 1)]
-        valid = (positives > 1) & (half > 0) & np.isfinite(half)
-        return np.where(valid[:, None], np.stack(ends, axis=1), np.nan)
+            steps = special.ndtri(tails(level)) * spread[:, None]
+            ends = special.expit(special.logit(estimate)[:, None] + steps)
+        known = (positives > 1) & (spread > 0) & np.isfinite(spread)
+        return np.where(known[:, None], ends, np.nan)
 
     def minus(self, other: "Bootstrap") -> "Difference":
         """How much better these metrics are than another's, replicate by replicate."""
