@@ -68,7 +68,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     missing = [f"--{name}" for name in ("model", "data") if getattr(args, name) is None]
     if args.compare is None and missing:
         raise ValueError(f"{' and '.join(missing)} must be given, or --compare")
-    runs = [*([args.model] if args.model else []), *(args.compare or ())]
+    runs = list(dict.fromkeys([*([args.model] if args.model else []), *(args.compare or ())]))
     if args.compare and len(runs) < 2:
         raise ValueError(f"--compare {runs[0]} needs another run to compare it with")
     records = None if args.data is None else EvalInput(args.data, windows, **more)

@@ -22,13 +22,10 @@ from panns_tf.metrics.bootstrap import LEVEL
 from panns_tf.run import find_model, short_names
 from panns_tf.style import LIGHT
 from tfrecords.files import check_output_folder, write_atomic
-from tfrecords.text import some
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Classes that gain or lose most are named in the picture, so many.
-_NAMED = 8
 _SHOWN = [metric for metric in METRICS if metric.in_training]
 _COLUMNS = (
     Column("Run"),
@@ -49,10 +46,7 @@ def compare(
     are compared.
     """
     check_output_folder(output)
-    names = run_names(runs)
-    scores = [
-        _scores_on_records(run, records, options) if records else _scores_there(run) for run in runs
-    ]
+    names, scores = short_names(runs), [_scores_of(run, records, options) for run in runs]
     table, classes = compare_scores(names, scores, options.bootstrap)
     (clips, _), first, others = scores[0].score.shape, names[0], names[1:]
     remarks, words = notes(names, scores, classes), meaning(first, classes, options.bootstrap)
@@ -117,49 +111,31 @@ def compare_scores(
     return Table(_COLUMNS, rows), classes
 
 
-def run_names(runs: Sequence[Path]) -> list[str]:
-    """Short names that tell runs apart; a number where one is given again."""
-    names = short_names(list(runs))
-    counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
-    pairs = zip(names, counts, strict=True)
-    return [name if count == 1 else f"{name} ({count})" for name, count in pairs]
-
-
-def _scores_there(run: Path) -> Scores:
-    """The only scores in a folder, or of a run's present model."""
-    files = [run / FILE_NAME] if (run / FILE_NAME).is_file() else []
-    if not files:
-        model = find_model(run)
-        if not model.exists():
-            raise ValueError(
-                f"{run} does not exist; expected a run directory, a model or a directory that "
-                f"holds {FILE_NAME}"
-            )
-        folder, digest = default_output(run, Path("any")).parent, model_sha256(model)
-        files = sorted(folder.glob(f"*/{FILE_NAME}"))
-        files = [file for file in files if load_scores(file).meta["model_sha256"] == digest]
-    if len(files) != 1:
-        raise ValueError(
-            f"{run} has {len(files)} evaluations of its present model ({some(files) or 'none'}), "
-            "not one: give the folder of one instead, or --data RECORDS for all runs"
-        )
-    return load_scores(files[0])
-
-
-def _scores_on_records(run: Path, records: EvalInput, options: ReportOptions) -> Scores:
+def _scores_of(run: Path, records: EvalInput | None, options: ReportOptions) -> Scores:
+    """Scores in the folder itself; else of the run's model for the records, or the only ones."""
     if (run / FILE_NAME).is_file():
         scores = load_scores(run / FILE_NAME)
-        if scores.meta.items() >= records.as_dict().items():
+        if records is None or scores.meta.items() >= records.as_dict().items():
             return scores
-        folder, run = run, Path(scores.meta["model"])
-        if not run.exists():
+        run = Path(scores.meta["model"])  # evaluated anew
+    model = find_model(run)
+    if not model.exists():
+        raise ValueError(
+            f"{run} does not exist; expected a run directory, a model or a directory that holds "
+            f"{FILE_NAME}, of the records of --data and windows if these are given"
+        )
+    if records is None:
+        folder, digest = default_output(run, Path("any")).parent, model_sha256(model)
+        every = [load_scores(file) for file in sorted(folder.glob(f"*/{FILE_NAME}"))]
+        found = [scores for scores in every if scores.meta["model_sha256"] == digest]
+        if len(found) != 1:
             raise ValueError(
-                f"{folder} holds scores of other records or windows than --data {records.data}, "
-                f"and the model {run} that gave them is gone; leave --data out or give a model"
+                f"{folder} holds {len(found)} evaluations of the present model of {run}, not one; "
+                "give the folder of one of them, or --data for all runs"
             )
-    model, output = find_model(run), default_output(run, records.data, records.windows)
-    scores = matching_scores(output, model, records) if model.exists() else None
-    if scores is not None:
+        return found[0]
+    output = default_output(run, records.data, records.windows)
+    if (scores := matching_scores(output, model, records)) is not None:
         print(f"{run}: scores of {output} are used again")
         return scores
     print(f"{run}: evaluated on {records.data}")
@@ -210,11 +186,7 @@ def _chart(classes: "DataFrame", first: str, name: str) -> Chart:
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], ":", color=LIGHT.muted, lw=1)
         for verdict, group in known.groupby(_verdict(known, name)):
-            colour = colours[verdict]
-            axes.scatter(group[x], group[y], 18, alpha=0.7, color=colour, label=verdict)
-            if verdict != "could be luck":
-                for row in group.loc[group[f"difference {name}"].abs().nlargest(_NAMED).index].iloc:
-                    axes.annotate(row["label"][:30], (row[x], row[y]), fontsize=6)
+            axes.scatter(group[x], group[y], 18, colours[verdict], alpha=0.7, label=verdict)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.set(xlabel=f"AP of {first}", ylabel=f"AP of {name}")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)

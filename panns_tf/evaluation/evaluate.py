@@ -1,15 +1,12 @@
 """An evaluation: from a model and records to metrics, files and a page."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from panns_tf.evaluation.measures import Measures, measure
+from panns_tf.evaluation.measures import measure
 from panns_tf.evaluation.options import EvalInput, ReportOptions
 from panns_tf.evaluation.page import Section, render
-from panns_tf.evaluation.report import evaluation_sections, mistake_blocks
+from panns_tf.evaluation.report import evaluation_sections, mistake_blocks, tiles
 from panns_tf.evaluation.scores import Scores, predict_scores, save_scores
-from panns_tf.metrics import METRICS
-from panns_tf.metrics.bootstrap import LEVEL, number
 from panns_tf.metrics.class_groups import class_metadata
 from panns_tf.run import find_model, run_of
 from panns_tf.training.evaluator import write_report
@@ -41,7 +38,7 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
     # Nothing of an earlier evaluation stays beside these.
     (output / PAGE).unlink(missing_ok=True)
     written = [output / "metrics.json", output / "per_class.csv", save_scores(output, scores)]
-    meta, remarks = scores.meta, []
+    meta, remarks, (clips, classes) = scores.meta, [], scores.score.shape
     provenance = {name: meta[name] for name in _PROVENANCE}
     provenance["training_clips"] = metadata.training_source
     if meta["unfinished"]:
@@ -60,7 +57,6 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
         mistakes = mistake_blocks(
             scores, options.mistakes, records.data, records.decimation, options.audio
         )
-        clips, classes = scores.score.shape
         render(
             output / PAGE,
             f"{meta['network']} on {Path(meta['data']).name}",
@@ -73,23 +69,10 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
             notes=[*remarks, *measures.notes],
         )
         written.append(output / PAGE)
-    for line in [*remarks, *printed(scores, measures)]:
-        print(line)
+    print(f"{meta['network']} on {clips:,} clips of {meta['data']}, {meta['heard']}")
+    rows = [(tile.name, tile.value.text(4), tile.meaning) for tile in tiles(measures)]
+    notes = [f"note: {note}" for note in [*remarks, *measures.notes]]
+    for line in [*text_table(rows).splitlines(), measures.certainty, *notes]:
+        print(f"  {line}")
     print(f"Written: {', '.join(map(str, written))}")
     return scores
-
-
-def printed(scores: Scores, measures: Measures) -> Iterator[str]:
-    """The lines printed of an evaluation."""
-    meta, known = scores.meta, measures.summary.as_dict()
-    yield f"{meta['network']} on {len(scores.score)} clips of {meta['data']}, {meta['heard']}"
-    rows = [
-        (metric.name, number(found.value, 4), found.between(4), metric.meaning.format(**known))
-        for metric in METRICS
-        if (found := measures.estimates.get(metric.key)) is not None
-    ]
-    yield from (f"  {line}" for line in text_table(rows).splitlines())
-    if measures.bootstrap is not None:
-        count = len(measures.bootstrap.auc)
-        yield f"  ({100 * LEVEL:.0f} % intervals from {count:,} resamples of the clips)"
-    yield from (f"  note: {note}" for note in measures.notes)

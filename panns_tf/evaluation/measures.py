@@ -17,26 +17,25 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Measures:
-    """All metrics of an evaluation.
-
-    Attributes:
-        summary: average precision and AUC by class.
-        bootstrap: their replicates, or None without.
-        estimates: by the key of a metric, in the order of `panns_tf.metrics.METRICS`; without those
-            that have no meaning here.
-        calibration: None where scores lie outside [0, 1].
-        classes: a row a class, the columns that an evaluation adds to ``per_class.csv``.
-        groups: rows of `panns_tf.metrics.class_groups.group_rows`.
-        notes: what a reader must know.
-    """
+    """All metrics of an evaluation."""
 
     summary: metrics.Summary
     bootstrap: metrics.Bootstrap | None
-    estimates: dict[str, metrics.Estimate]
-    calibration: metrics.Calibration | None
-    classes: "DataFrame"
-    groups: list[dict]
+    estimates: dict[str, metrics.Estimate]  # of `metrics.METRICS`, but those without meaning here
+    calibration: metrics.Calibration | None  # None where scores lie outside [0, 1]
+    classes: "DataFrame"  # a row a class, the columns that are added to per_class.csv
+    groups: list[dict]  # of `class_groups.group_rows`
     notes: list[str]
+
+    @property
+    def certainty(self) -> str:
+        """Where the intervals are from."""
+        if self.bootstrap is None:
+            return "Without intervals: the bootstrap was switched off."
+        return (
+            f"Intervals of {100 * LEVEL:.0f} % from {len(self.bootstrap.auc):,} resamples of the "
+            "clips: of the choice of clips, not of another training run."
+        )
 
     def as_metrics(self) -> dict:
         """The entries of ``metrics.json``; undefined metrics are NaN."""

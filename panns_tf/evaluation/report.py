@@ -10,7 +10,7 @@ from panns_tf.evaluation.measures import Measures
 from panns_tf.evaluation.page import Chart, Clip, Clips, Column, Section, Table, Tile
 from panns_tf.evaluation.scores import Scores
 from panns_tf.metrics import METRICS, Estimate
-from panns_tf.metrics.bootstrap import LEVEL, NONE, number
+from panns_tf.metrics.bootstrap import NONE, number
 from panns_tf.metrics.ranking import class_rows
 from panns_tf.style import LIGHT
 from tfrecords import load_index
@@ -32,27 +32,21 @@ def evaluation_sections(scores: Scores, measures: Measures) -> list[Section]:
         _reliability(measures.calibration),
     ]
     return [
-        Section("Summary", _tiles(measures)),
+        Section("Summary", [tiles(measures), measures.certainty]),
         Section("Curves", charts, grid=True),
         Section("Groups of classes", _group_tables(measures.groups)),
         Section("All classes", [_class_table(scores.labels, measures)]),
     ]
 
 
-def _tiles(measures: Measures) -> list:
+def tiles(measures: Measures) -> list[Tile]:
+    """The metrics in the order of their table, with what they mean."""
     known, found = measures.summary.as_dict(), measures.estimates
-    tiles = [
+    return [
         Tile(m.name, found[m.key], m.meaning.format(**known), m.digits, m.share, m.key)
         for m in METRICS
         if m.key in found
     ]
-    note = "Without intervals: the bootstrap was switched off."
-    if measures.bootstrap is not None:
-        note = (
-            f"Intervals of {100 * LEVEL:.0f} % from {len(measures.bootstrap.auc):,} resamples of "
-            "the clips: of the choice of clips, not of another training run."
-        )
-    return [tiles, note]
 
 
 def _curves(hits: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -9,23 +9,14 @@ from panns_tf.metrics.ranking import checked, class_rows
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """A reliability diagram over all pairs of clip and class, and expected errors.
+    """A reliability diagram over all pairs of clip and class, and expected errors."""
 
-    Attributes:
-        edges: float64 (bins + 1,), from 0 to 1; a bin holds its upper edge, the first one 0 too.
-        confidence: float64 (bins,), the mean score in each bin; NaN in an empty one.
-        frequency: float64 (bins,), the share of positives in each bin; NaN in an empty one.
-        count: int64 (bins,), pairs in each bin.
-        expected_error: the mean of |frequency - confidence| over all pairs.
-        class_error: float64 (classes,), the same within each class.
-    """
-
-    edges: np.ndarray
-    confidence: np.ndarray
-    frequency: np.ndarray
-    count: np.ndarray
-    expected_error: float
-    class_error: np.ndarray
+    edges: np.ndarray  # (bins + 1,), from 0 to 1; a bin holds its upper edge, the first one 0 too
+    confidence: np.ndarray  # (bins,), the mean score in each bin; NaN in an empty one
+    frequency: np.ndarray  # (bins,), the share of positives in each bin; NaN in an empty one
+    count: np.ndarray  # int64 (bins,), pairs in each bin
+    expected_error: float  # the mean of |frequency - confidence| over all pairs
+    class_error: np.ndarray  # (classes,), the same within each class
 
 
 def calibration(target, score, bins: int = 15) -> Calibration:

@@ -290,15 +290,11 @@ def bootstrap(
     """Evaluates resamples of the clips.
 
     Args:
-        target: (clips, classes), of 0 and 1 or bool.
-        score: the same shape, finite.
+        target, score: (clips, classes), as `summarise` takes them.
         replicates: how many, at least two.
         seed: of the draws, which depend on it and the number of clips or clusters alone.
         progress: called with the number of replicates done, from time to time.
         clusters: int (clips,), numbers from 0 of what is drawn together; None for single clips.
-
-    Raises:
-        ValueError: as `summarise`, or fewer than two replicates.
     """
     summary = summarise(target, score)
     drawn = class_replicates(target, score, replicates, seed, progress, clusters)
