@@ -30,50 +30,32 @@ def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO]:
     """Opens a temporary file beside ``path``, which takes its place when the block succeeds.
 
     The file is synced to the disk before it is renamed. After an exception nothing is left, and
-    an older file of that name stays as it was.
-
-    Args:
-        path: the file wanted.
-        mode: ``"wb"``, or ``"w"`` for text in UTF-8 with newlines as given.
+    an older file of that name stays as it was. ``mode`` is "wb", or "w" for text in UTF-8.
     """
-    path = Path(path)
-    temporary = temporary_path(path)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    file = temporary.open(mode, **text)
-    try:
+    with atomic_path(path) as temporary, temporary.open(mode, **text) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-        file.close()
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            file.close()  # flushes, which fails again where the disk is full
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path for a file or a folder that a library writes by name.
 
-    What is there after the block is renamed to ``path``; a folder of that name is replaced.
+    What is there after the block is renamed to ``path``; a folder replaces a folder of that name.
     The temporary name keeps the suffix, which tells many libraries the format.
     """
     path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     _remove(temporary)
     try:
         yield temporary
-        if path.is_dir():
+        if path.is_dir() and temporary.is_dir():
             _remove(path)
         temporary.replace(path)
     finally:
         _remove(temporary)
-
-
-def temporary_path(path: Path) -> Path:
-    """A hidden name beside ``path``, different for each process."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _remove(path: Path) -> None:
@@ -91,14 +73,10 @@ def write_atomic(path: str | Path, content: bytes | memoryview | str) -> None:
 
 @contextlib.contextmanager
 def lock(path: str | Path, busy: str) -> Iterator[None]:
-    """Holds a lock file, which the system releases however the process ends.
-
-    Args:
-        path: the lock file; its folder is made.
-        busy: the error's text where another process holds it.
+    """Holds a lock file, which the system releases however the process ends; makes its folder.
 
     Raises:
-        ValueError: if another process holds the lock.
+        ValueError: with the text ``busy``, if another process holds the lock.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -234,22 +212,11 @@ def write_csv_rows(
     writer.writerow(columns)
     for row in rows:
         cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
-        writer.writerow([cell(value) for value in cells])
-
-
-def cell(value: Any) -> Any:
-    """What a CSV cell holds: None and NaN are empty, fractions are exact."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return value
+        writer.writerow([None if cell != cell else cell for cell in cells])  # NaN is not itself
 
 
 def check_output_folder(path: str | Path, flag: str = "--output") -> None:
-    """Checks that results can be written to a folder, before work is done; makes nothing.
-
-    Raises:
-        ValueError: if it is a file, or nothing can be written there.
-    """
+    """Raises a ValueError, before work is done, if results cannot be written to a folder."""
     folder = Path(path).absolute()
     while not folder.exists():
         folder = folder.parent
@@ -261,16 +228,9 @@ def check_output_folder(path: str | Path, flag: str = "--output") -> None:
 def check_output_file(
     path: str | Path, flag: str = "--output", force: bool = False, suffixes: Sequence[str] = ()
 ) -> None:
-    """Checks that results can be written to a file, before work is done; makes nothing.
+    """Raises a ValueError, before work is done, if results cannot be written to a file.
 
-    Args:
-        path: of the file.
-        flag: that named it.
-        force: whether it may exist.
-        suffixes: of which it must have one, such as ``(".csv", ".json")``; empty for any.
-
-    Raises:
-        ValueError: if it exists, is a folder, its folder does not exist or is not writable.
+    The file may exist with ``force`` only, and has one of the suffixes, if any are given.
     """
     path = Path(path)
     if suffixes and path.suffix not in suffixes:
@@ -279,11 +239,10 @@ def check_output_file(
         raise ValueError(f"{flag} {path} is a folder; name a file")
     if path.exists() and not force:
         raise ValueError(f"{flag} {path} exists; remove it, or add --force to replace it")
-    if not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise ValueError(f"{flag} {path}: the folder {path.parent} does not exist; create it first")
-    if os.path.lexists(path) and not os.access(path, os.W_OK):
-        raise ValueError(f"{flag} {path} cannot be written")
-    _try_to_write(path.absolute().parent, f"{flag} {path}")
+    _try_to_write(folder, f"{flag} {path}")
 
 
 def _try_to_write(folder: Path, what: str) -> None:

@@ -194,7 +194,7 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> Outcomes:
 
 def _remove_leftovers(output: Path) -> None:
     """Removes what processes that were killed had begun to write."""
-    for leftover in (*output.glob(".*.tmp"), *(output / STATE_NAME).glob(".*.tmp")):
+    for leftover in (*output.glob(".*.tmp*"), *(output / STATE_NAME).glob(".*.tmp*")):
         leftover.unlink(missing_ok=True)
 
 

@@ -113,7 +113,7 @@ class _Packer:
         begun, decoded = self._counts
         self._done(-self._counted)
         shard = Path(self.task.path)
-        for leftover in shard.parent.glob(f".{shard.name}.*.tmp"):
+        for leftover in shard.parent.glob(f".{shard.name}.*.tmp*"):
             leftover.unlink(missing_ok=True)
         if self._threads == 1:
             clip = self.task.clips[begun - 1].clip_id if begun > decoded else None

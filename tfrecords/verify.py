@@ -68,7 +68,7 @@ def _check_files(index: Index) -> Iterator[str]:
     for path in sorted(directory.glob("*.tfrecord")):
         if path.name not in listed:
             yield f"shard {path.name}: not listed in dataset.json; remove it"
-    for path in sorted([*directory.glob(".*.tmp"), *directory.glob(STATE_NAME)]):
+    for path in sorted([*directory.glob(".*.tmp*"), *directory.glob(STATE_NAME)]):
         yield f"{path.name}: left by an interrupted run; remove it"
 
 

@@ -42,7 +42,7 @@ def save_checkpoint(
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
-    for stale in directory.glob(".step-*.tmp"):  # of runs that were killed while they wrote
+    for stale in directory.glob(".step-*.tmp*"):  # of runs that were killed while they wrote
         stale.unlink(missing_ok=True)
     # As `numpy.savez` writes, but with one variable in memory at a time.
     with (
