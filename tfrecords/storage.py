@@ -7,9 +7,11 @@ operations load.
 
 import errno
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 
 from tfrecords.files import TFRecordsError
@@ -51,44 +53,19 @@ class Files:
 
     def __init__(self):
         # A thread that reads from a file holds it; it is closed when the last lets go.
-        self._local = lru_cache(_OPEN_FILES)(_LocalFile)
+        self._local = lru_cache(_OPEN_FILES)(_File)
 
     def read_into(self, path: str, offset: int, buffers: Sequence) -> int:
-        """Fills writable buffers, one after the other, from `offset` on.
+        """Fills writable buffers, one after the other, from `offset` on; OSError if it cannot.
 
-        Returns:
-            Bytes read; fewer than asked for where the file ends before.
-
-        Raises:
-            OSError: the file is missing or cannot be read.
+        Returns the bytes read, fewer than asked for where the file ends before.
         """
-        if is_remote(path):
-            return _read_remote(path, offset, buffers)
-        return self._local(path).read_into(offset, buffers)
-
-    def will_read(self, path: str, offset: int, length: int) -> None:
-        """Has the system read ahead what is going to be read; of local files only."""
-        if not is_remote(path) and hasattr(os, "posix_fadvise"):
-            file = self._local(path)
-            os.posix_fadvise(file.descriptor, offset, length, os.POSIX_FADV_WILLNEED)
-
-
-class _LocalFile:
-    """An open file; closed when nothing refers to it any more."""
-
-    def __init__(self, path: str):
-        self.descriptor = None
-        self.descriptor = os.open(path, os.O_RDONLY)
-
-    def __del__(self, close=os.close):  # `os` itself may be gone when Python ends
-        if self.descriptor is not None:
-            close(self.descriptor)
-
-    def read_into(self, offset: int, buffers: Sequence) -> int:
-        done = 0
         pending = [memoryview(buffer).cast("B") for buffer in buffers]
+        if is_remote(path):
+            return _read_remote(path, offset, pending)
+        file, done = self._local(path), 0
         while pending:
-            count = os.preadv(self.descriptor, pending[:MOST_BUFFERS], offset + done)
+            count = os.preadv(file.fileno(), pending[:MOST_BUFFERS], offset + done)
             if not count:
                 break
             done += count
@@ -99,9 +76,20 @@ class _LocalFile:
                 pending[0] = pending[0][count:]
         return done
 
+    def will_read(self, path: str, offset: int, length: int) -> None:
+        """Has the system read ahead what is going to be read; of local files only."""
+        if not is_remote(path) and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._local(path).fileno(), offset, length, os.POSIX_FADV_WILLNEED)
 
-def _read_remote(path: str, offset: int, buffers: Sequence) -> int:
-    views = [memoryview(buffer).cast("B") for buffer in buffers]
+
+class _File(FileIO):
+    """Is closed when nothing refers to it any more, without a warning."""
+
+    def __del__(self):
+        self.close()
+
+
+def _read_remote(path: str, offset: int, views: Sequence[memoryview]) -> int:
     try:
         with _remote(path) as (file_io, normal), file_io.GFile(normal, "rb") as file:
             file.seek(offset)
@@ -131,14 +119,8 @@ def _remote(path: str | os.PathLike) -> Iterator[tuple]:
                 f"{path}: neither TensorFlow nor tensorflow-io reads {scheme}:// here; see "
                 "requirements-io.txt, or mount it"
             )
-    parts: list[str] = []
-    for part in rest.split("/"):  # object stores take `../` literally
-        if part == ".." and parts:
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
     try:
-        yield file_io, f"{scheme}://{'/'.join(parts)}"
+        yield file_io, f"{scheme}://{posixpath.normpath(rest)}"  # stores take `../` literally
     except tf.errors.OutOfRangeError as error:
         raise EOFError(str(path)) from error
     except tf.errors.NotFoundError as error:

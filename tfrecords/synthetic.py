@@ -46,19 +46,17 @@ def synthesize_clips(
 
     Args:
         clips: how many; below about 30 the ratio of 20 to 1 is only approximate.
-        clip_seconds: length of a clip, s.
+        clip_seconds: at least 0.25 s.
         sample_rate: Hz, at least 8000.
-        seed: any integer.
-        split: the name of the split; another split with the same seed has other sounds.
-        num_classes: take only the first so many of the 12 classes.
+        split: its name; another split with the same seed has other sounds.
+        num_classes: take only the first so many of the 12 classes; None for all.
 
     Raises:
         TFRecordsError: a wrong argument, or `output` already holds records.
     """
     names = list(SOUNDS)[:num_classes]
-    if not (names and clips > 0 and sample_rate >= 8000 and clip_seconds >= 0.25) or (
-        num_classes is not None and not 1 <= num_classes <= len(SOUNDS)
-    ):
+    is_possible = clips > 0 and sample_rate >= 8000 and clip_seconds >= 0.25
+    if not is_possible or num_classes not in (None, *range(1, len(SOUNDS) + 1)):
         raise TFRecordsError(
             f"synthetic data need 1 clip of 0.25 s at 8000 Hz, of 1 to {len(SOUNDS)} classes, or "
             f"more; received {clips} clips of {clip_seconds} s at {sample_rate} Hz, classes "
@@ -79,8 +77,7 @@ def synthesize_clips(
         description=f"synthetic sounds, not AudioSet (seed {seed})",
     )
     paths = (output / INFO_NAME, settings.metadata, settings.labels, settings.audio)
-    taken = [path for path in paths if path.exists()]
-    if taken:
+    if taken := [path for path in paths if path.exists()]:
         raise TFRecordsError(f"{taken[0]} is there already; choose another output folder")
     settings.audio.mkdir(parents=True, exist_ok=True)
 
@@ -88,24 +85,22 @@ def synthesize_clips(
     labels = assign_labels(np.random.default_rng(root), clips, len(names))
     write_csv(settings.labels, ("display_name",), ([name] for name in names))
     files = [f"{split}_{number:05d}.wav" for number in range(clips)]
-    rows = [
-        (file, ";".join(names[label] for label in kinds))
-        for file, kinds in zip(files, labels, strict=True)
-    ]
+    sounds = [[names[label] for label in clip] for clip in labels]
+    rows = [(file, ";".join(kinds)) for file, kinds in zip(files, sounds, strict=True)]
     write_csv(settings.metadata, ("filename", "labels"), rows)
-    numbered = enumerate(zip(files, labels, strict=True))
-    for number, (file, kinds) in shown(numbered, clips, "clip") if progress else numbered:
+    numbered = list(enumerate(zip(files, sounds, strict=True)))
+    for number, (file, kinds) in shown(numbered) if progress else numbered:
         rng = np.random.default_rng((*root, number))
-        audio = render(rng, [names[k] for k in kinds], settings.clip_samples, sample_rate)
+        audio = render(rng, kinds, settings.clip_samples, sample_rate)
         soundfile.write(settings.audio / file, audio, sample_rate, subtype="PCM_16")
     return pack_clips(settings, progress=progress)
 
 
 def class_counts(clips: int, num_classes: int) -> np.ndarray:
-    """Clips of each class: geometric, the first 20 times the last.
+    """Clips of each class, (num_classes,) int, geometric: the first has 20 times the last's.
 
-    (num_classes,) int, each at least 1 and at most `clips`. Between `clips` and 3 * `clips`
-    in all wherever that is possible, so that every clip can have 1 to 3 classes.
+    Each has 1 to `clips`, all together `clips` to 3 * `clips` where that is possible, so that
+    every clip can have 1 to 3 classes.
     """
     shape = np.geomspace(IMBALANCE, 1, num_classes) if num_classes > 1 else np.ones(1)
     labels = min(_LABELS_PER_CLIP, num_classes) * clips
@@ -135,10 +130,7 @@ def assign_labels(rng: np.random.Generator, clips: int, num_classes: int) -> lis
 def render(
     rng: np.random.Generator, kinds: Iterable[str], samples: int, sample_rate: int
 ) -> np.ndarray:
-    """One clip: sounds that each last 60 to 100 % of it, 10 to 20 dB above a noise.
-
-    (samples,) float64 in [-0.9, 0.9].
-    """
+    """One clip in [-0.9, 0.9]: sounds of 60 to 100 % of its length, 10 to 20 dB above a noise."""
     clip = background(rng, samples, sample_rate)
     fade = np.minimum(1, np.arange(1, samples + 1) / (0.01 * sample_rate))
     for kind in kinds:
@@ -244,18 +236,8 @@ def bird(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray
 SOUNDS: dict[str, Sound] = {
     function.__name__: function
     for function in (
-        sine_tone,
-        click_train,
-        hiss,
-        siren,
-        rumble,
-        rising_chirp,
-        bird,
-        buzz,
-        tremolo_noise,
-        bell,
-        falling_chirp,
-        knock,
+        *(sine_tone, click_train, hiss, siren, rumble, rising_chirp),
+        *(bird, buzz, tremolo_noise, bell, falling_chirp, knock),
     )
 }
 

@@ -83,7 +83,7 @@ def test_shapes_selection_and_seeds(packed, sampling):
 def test_mistakes_are_found_before_reading(packed, tmp_path):
     for options, part in (
         ({"sampling": "random"}, "sampling must be one of"),
-        ({"start": -1}, "start must not be negative"),
+        ({"start": -1}, "start must be at least 0"),
         ({"start": 61}, "start must be at most the 60"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": 1.5}, r"seed must be a whole number, got 1\.5"),
@@ -183,8 +183,8 @@ def test_a_disk_that_is_gone_is_no_damage(packed, tmp_path, monkeypatch):
     def none_left(self, path):
         raise OSError(errno.EMFILE, "Too many open files", path)
 
-    monkeypatch.setattr(storage._LocalFile, "__init__", none_left)
-    monkeypatch.setattr(storage._LocalFile, "__del__", lambda self: None)
+    monkeypatch.setattr(storage._File, "__init__", none_left)
+    monkeypatch.setattr(storage._File, "__del__", lambda self: None)
     with pytest.raises(tf.errors.OpError, match="Too many open files"):
         list(tfrecords.dataset(packed, batch_size=4, on_corrupt="skip"))
 
