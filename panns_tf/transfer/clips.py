@@ -27,18 +27,6 @@ PATTERN_EXAMPLE = r"'(?P<label>[a-z]+)_\d+'"
 _TRUE, _FALSE = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no", ""}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Entry:
-    """A clip as it is listed at some place; the path is None where its file is missing."""
-
-    name: str
-    place: str
-    path: Path | None
-    labels: tuple[str, ...]
-    fold: str | None = None
-    group: str | None = None
-
-
 # ---- files
 
 
@@ -92,8 +80,10 @@ class AudioFinder:
         return min(found, key=lambda p: AUDIO_EXTENSIONS.index(p.suffix.lower()), default=None)
 
 
-def match_names(entries: Iterable[Entry], pattern: str, flag: str, wanted: str) -> list[Entry]:
-    """Entries with the labels, groups and folds that a regular expression finds in file names.
+def match_names(
+    clips: Iterable[LabelledClip], pattern: str, flag: str, wanted: str
+) -> list[LabelledClip]:
+    """Clips with the labels, groups and folds that a regular expression finds in file names.
 
     It is searched for in names without folders and extension. What is wanted, ``label`` or
     ``group``, is the group of that name; without such the first group, or the whole match.
@@ -106,14 +96,15 @@ def match_names(entries: Iterable[Entry], pattern: str, flag: str, wanted: str) 
         raise ValueError(f"{flag} {pattern!r} has no group 'label'; write it as {PATTERN_EXAMPLE}")
     key = wanted if wanted in compiled.groupindex else min(1, compiled.groups)
     matched = []
-    for entry in entries:
-        match = compiled.search(stem(entry.name))
+    for clip in clips:
+        name = stem(clip.clip_id)
+        match = compiled.search(name)
         if match is None or not match[key]:
-            raise ValueError(f"{flag} {pattern!r} finds no {wanted} in {stem(entry.name)!r}")
+            raise ValueError(f"{flag} {pattern!r} finds no {wanted} in {name!r}")
         found = {**match.groupdict(), wanted: match[key]}
-        labels = (found["label"],) if "label" in found else entry.labels
+        labels = (found["label"],) if "label" in found else clip.labels
         more = {name: found[name] for name in ("fold", "group") if found.get(name)}
-        matched.append(dataclasses.replace(entry, labels=labels, **more))
+        matched.append(dataclasses.replace(clip, labels=labels, **more))
     return matched
 
 
@@ -148,7 +139,7 @@ class ClipTable:
                     f"{', '.join(table.columns)}"
                 )
 
-    def entries(self, finder: AudioFinder) -> tuple[list[Entry], bool, str]:
+    def clips(self, finder: AudioFinder) -> tuple[list[LabelledClip], bool, str]:
         """The clips, whether they may have several labels, and a note on how the table is read."""
         file, label, fold, group = (self.columns[role] for role in COLUMNS)
         used = (f"{role} {name!r}" for role, name in self.columns.items() if name)
@@ -166,7 +157,7 @@ class ClipTable:
             labels = [re.split(f"[{marks}]", cell) if marks else [cell] for cell in cells]
             multi_label = bool(marks)
             note += f", separated by {' or '.join(map(repr, marks))}" if marks else ""
-        entries = []
+        clips = []
         for (place, row), names in zip(self.rows, labels, strict=True):
             names = tuple(dict.fromkeys(filter(None, map(str.strip, names))))
             empty = [column for column in (file, fold) if column and not row[column]]
@@ -175,16 +166,17 @@ class ClipTable:
                 raise ValueError(f"{place}: {row[file] or 'the clip'} has no {what}")
             path = finder.find(row[file], names, place)
             its_fold, its_group = (row[column] if column else None for column in (fold, group))
-            entries.append(Entry(row[file], place, path, names, its_fold, its_group or None))
-        return entries, multi_label, note
+            clip = LabelledClip(row[file], path, names, its_fold, its_group or None, place)
+            clips.append(clip)
+        return clips, multi_label, note
 
 
-# ---- from entries to a data set, or to the reason why they make none
+# ---- from clips to a data set, or to the reason why they make none
 
 
 def make_dataset(
     name: str,
-    entries: Sequence[Entry],
+    listed: Sequence[LabelledClip],
     *,
     root: Path | None = None,
     classes: Sequence[str] | None = None,
@@ -200,11 +192,11 @@ def make_dataset(
     each of which must have clips, those listed. ``drop_rare`` leaves out classes too small to be
     trained and tested, rather than refuse them. A ValueError says why clips make no data set.
     """
-    notes, listed = list(notes), _once(entries)
-    if len(listed) < len(entries):
-        notes.append(f"{len(entries) - len(listed)} rows left out, as the clip is listed before")
-    clips = [entry for entry in listed if entry.path is not None]
-    missing = sorted(entry.name for entry in listed if entry.path is None)
+    rows, notes, listed = len(listed), list(notes), _once(listed)
+    if len(listed) < rows:
+        notes.append(f"{rows - len(listed)} rows left out, as the clip is listed before")
+    clips = [clip for clip in listed if clip.path is not None]
+    missing = sorted(clip.clip_id for clip in listed if clip.path is None)
     if not clips:
         raise ValueError(
             f"{name}: none of {len(listed)} files is there, such as {missing[0]}; give the folder "
@@ -215,10 +207,10 @@ def make_dataset(
     gone = _labels(listed) - _labels(clips)
     if gone and classes is None:
         notes.append(f"left out: classes whose files are all missing: {some(sorted(gone))}")
-    folds = list(folds or filter(None, dict.fromkeys(entry.fold for entry in entries)))
-    for entry in clips:
-        if folds and entry.fold not in folds:
-            where = f"{entry.place}: {entry.name} is in fold {entry.fold!r}"
+    folds = list(folds or filter(None, dict.fromkeys(clip.fold for clip in listed)))
+    for clip in clips:
+        if folds and clip.fold not in folds:
+            where = f"{clip.place}: {clip.clip_id} is in fold {clip.fold!r}"
             raise ValueError(f"{where}; expected one of {', '.join(folds)}")
     if not folds:
         clips = _without_rare(clips, drop_rare, notes)
@@ -232,49 +224,53 @@ def make_dataset(
         notes.append(f"classes that differ in upper and lower case only: {some(alike)}")
     if empty := [label for label in classes if label not in present]:
         notes.append(f"classes without a clip: {some(empty)}")
-    folders = {entry.path.absolute().parent for entry in clips}
+    folders = {clip.path.absolute().parent for clip in clips}
     if root is None or not any(folder.is_relative_to(root.absolute()) for folder in folders):
         root = Path(os.path.commonpath(folders))
         root = root.parent if len(folders) == 1 else root
-    numbers = {label: number for number, label in enumerate(classes)}
-    labelled = []
-    for entry in clips:
-        clip_id = os.path.relpath(entry.path, root).replace(os.sep, "/")
-        labels = tuple(sorted(numbers[label] for label in entry.labels))
-        labelled.append(LabelledClip(clip_id, entry.path, labels, entry.fold, entry.group))
-    labelled.sort(key=lambda clip: clip.clip_id)
-    made = Dataset(name, tuple(classes), tuple(labelled), (), multi_label, tuple(notes))
+    clips = [
+        dataclasses.replace(
+            clip,
+            clip_id=os.path.relpath(clip.path, root).replace(os.sep, "/"),
+            labels=tuple(sorted(clip.labels, key=classes.index)),
+        )
+        for clip in clips
+    ]
+    clips.sort(key=lambda clip: clip.clip_id)
+    made = Dataset(name, tuple(classes), tuple(clips), (), multi_label, tuple(notes))
     return dataclasses.replace(made, splits=given_splits(made, folds)) if folds else made
 
 
-def _labels(entries: Iterable[Entry]) -> set[str]:
-    return {label for entry in entries for label in entry.labels}
+def _labels(clips: Iterable[LabelledClip]) -> set[str]:
+    return {label for clip in clips for label in clip.labels}
 
 
-def _once(entries: Sequence[Entry]) -> list[Entry]:
+def _once(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
     """Each file once; ValueError if it is listed with different labels, folds or groups."""
 
-    def described(entry: Entry) -> str:
-        found = {"label": ";".join(sorted(entry.labels)), "fold": entry.fold, "group": entry.group}
+    def described(clip: LabelledClip) -> str:
+        found = {"label": ";".join(sorted(clip.labels)), "fold": clip.fold, "group": clip.group}
         return ", ".join(f"{what} {name}" for what, name in found.items() if name is not None)
 
-    seen: dict[object, Entry] = {}
-    for entry in entries:
-        other = seen.setdefault(entry.path or entry.name, entry)
-        if described(other) != described(entry):
+    seen: dict[object, LabelledClip] = {}
+    for clip in clips:
+        other = seen.setdefault(clip.path or clip.clip_id, clip)
+        if described(other) != described(clip):
             raise ValueError(
-                f"{entry.name} is listed twice, with {described(other)} ({other.place}) and "
-                f"{described(entry)} ({entry.place}); write several labels in one cell, as a;b"
+                f"{clip.clip_id} is listed twice, with {described(other)} ({other.place}) and "
+                f"{described(clip)} ({clip.place}); write several labels in one cell, as a;b"
             )
     return list(seen.values())
 
 
-def _without_rare(entries: Sequence[Entry], drop_rare: bool, notes: list[str]) -> list[Entry]:
+def _without_rare(
+    clips: Sequence[LabelledClip], drop_rare: bool, notes: list[str]
+) -> list[LabelledClip]:
     """Refuses or drops classes that cannot be both in training and in test."""
     groups = collections.defaultdict(set)
-    for number, entry in enumerate(entries):
-        for label in entry.labels:
-            groups[label].add(number if entry.group is None else entry.group)
+    for number, clip in enumerate(clips):
+        for label in clip.labels:
+            groups[label].add(number if clip.group is None else clip.group)
     rare = sorted(label for label in groups if len(groups[label]) < 2)
     if rare and not drop_rare:
         raise ValueError(
@@ -285,21 +281,21 @@ def _without_rare(entries: Sequence[Entry], drop_rare: bool, notes: list[str]) -
         notes.append(
             f"{len(rare)} classes dropped, too small to be trained and tested: {some(rare)}"
         )
-    labels = [tuple(name for name in entry.labels if name not in rare) for entry in entries]
+    labels = [tuple(name for name in clip.labels if name not in rare) for clip in clips]
     return [
-        dataclasses.replace(entry, labels=kept)
-        for entry, kept in zip(entries, labels, strict=True)
-        if kept or not entry.labels
+        dataclasses.replace(clip, labels=kept)
+        for clip, kept in zip(clips, labels, strict=True)
+        if kept or not clip.labels
     ]
 
 
-def _check_classes(name: str, clips: Sequence[Entry], classes: Sequence[str]) -> None:
+def _check_classes(name: str, clips: Sequence[LabelledClip], classes: Sequence[str]) -> None:
     """Refuses labels of no class, names that cannot be listed, and fewer than two classes."""
-    for entry in clips:
-        for label in entry.labels:
+    for clip in clips:
+        for label in clip.labels:
             if label not in classes:
                 raise ValueError(
-                    f"{entry.place}: {entry.name} has the label {label!r}, none of the "
+                    f"{clip.place}: {clip.clip_id} has the label {label!r}, none of the "
                     f"{len(classes)} classes; {did_you_mean(label, classes)}"
                 )
     for label in classes:

@@ -11,16 +11,18 @@ import numpy as np
 class LabelledClip:
     """A recording and what is known of it.
 
-    Its id is the path relative to the data set's folder; labels are the numbers of its classes,
-    ascending; the fold is that of the data set's authors. A group (source recording, speaker) must
-    not cross a split; None shares nothing with others.
+    Its id is the path relative to the data set's folder, the fold that of the data set's authors. A
+    group (source recording, speaker) must not cross a split; None shares nothing with others. As
+    long as a data set is read the id is the file's name as it is listed at a place, and the path of
+    a missing file None.
     """
 
     clip_id: str
-    path: Path
-    labels: tuple[int, ...]
+    path: Path | None
+    labels: tuple[str, ...]
     fold: str | None = None
     group: str | None = None
+    place: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +60,9 @@ class Dataset:
     def target(self) -> np.ndarray:
         """Labels of all clips, float32 (clips, classes) of 0 and 1."""
         target = np.zeros((len(self.clips), len(self.classes)), np.float32)
+        numbers = {label: number for number, label in enumerate(self.classes)}
         for row, clip in zip(target, self.clips, strict=True):
-            row[list(clip.labels)] = 1
+            row[[numbers[label] for label in clip.labels]] = 1
         return target
 
     def with_notes(self, *notes: str) -> "Dataset":

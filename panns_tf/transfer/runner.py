@@ -227,10 +227,8 @@ def save_network(
     write_atomic(folder / "labels.txt", "\n".join(dataset.classes) + "\n")
     for name in ("train", "validation", "test"):
         (folder / f"{name}.csv").unlink(missing_ok=True)
-        rows = [
-            (clip.clip_id, ";".join(dataset.classes[label] for label in clip.labels), clip.group)
-            for clip in (dataset.clips[number] for number in getattr(split, name))
-        ]
+        clips = (dataset.clips[number] for number in getattr(split, name))
+        rows = [(clip.clip_id, ";".join(clip.labels), clip.group) for clip in clips]
         if rows:
             write_csv(folder / f"{name}.csv", ("filename", "labels", "group"), rows)
     about = {

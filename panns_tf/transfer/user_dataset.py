@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from panns_tf.transfer import clips
-from panns_tf.transfer.dataset import Dataset
+from panns_tf.transfer.dataset import Dataset, LabelledClip
 from panns_tf.transfer.splits import PARTS
 from tfrecords.classes import read_class_list
 from tfrecords.text import some
@@ -47,19 +47,19 @@ def read_dataset(
     if kind in ("auto", "csv"):
         table = clips.ClipTable(data) if data.is_file() else _table_in(data, kind == "csv")
     if table is not None:
-        entries, multi_label, note = table.entries(clips.AudioFinder(audio or table.path.parent))
+        listed, multi_label, note = table.clips(clips.AudioFinder(audio or table.path.parent))
         notes = [note]
     elif label_pattern is not None:
-        entries = clips.match_names(_files(data), label_pattern, "--label-pattern", "label")
-        examples = (f"{entry.name!r} is {entry.labels[0]!r}" for entry in (entries[0], entries[-1]))
+        listed = clips.match_names(_files(data), label_pattern, "--label-pattern", "label")
+        examples = (f"{clip.clip_id!r} is {clip.labels[0]!r}" for clip in (listed[0], listed[-1]))
         notes = [f"labels are read from file names by {label_pattern!r}: {' and '.join(examples)}"]
     else:
-        entries, notes = _by_folder(data)
+        listed, notes = _by_folder(data)
     if group_pattern is not None:
-        entries = clips.match_names(entries, group_pattern, "--group-pattern", "group")
+        listed = clips.match_names(listed, group_pattern, "--group-pattern", "group")
     return clips.make_dataset(
         data.stem if data.is_file() else data.resolve().name,
-        entries,
+        listed,
         root=audio or (data.parent if data.is_file() else data),
         classes=read_class_list(classes_file).names if classes_file else None,
         multi_label=multi_label,
@@ -83,7 +83,7 @@ def _table_in(data: Path, required: bool) -> clips.ClipTable | None:
     return found[0] if found else None
 
 
-def _files(data: Path) -> list[clips.Entry]:
+def _files(data: Path) -> list[LabelledClip]:
     """The audio files in and below a folder; labels are the folders they are in, if any.
 
     Folders of parts of a split, or of folds, around these are the folds.
@@ -97,25 +97,26 @@ def _files(data: Path) -> list[clips.Entry]:
         names = [name[1:] for name in names]
     top = {name[0].casefold() for name in names}
     split = len(top) > 1 and (top <= set(PARTS) or all(map(_FOLD.fullmatch, top)))
+    folds = [name[0] if split else None for name in names]
     return [
-        clips.Entry("/".join(name), str(path), path, name[split:-1][:1], name[0] if split else None)
-        for path, name in zip(paths, names, strict=True)
+        LabelledClip("/".join(name), path, name[split:-1][:1], fold, place=str(data))
+        for path, name, fold in zip(paths, names, folds, strict=True)
     ]
 
 
-def _by_folder(data: Path) -> tuple[list[clips.Entry], list[str]]:
+def _by_folder(data: Path) -> tuple[list[LabelledClip], list[str]]:
     """The audio files in folders of classes, and notes."""
-    entries = _files(data)
-    labelled = [entry for entry in entries if entry.labels]
+    listed = _files(data)
+    labelled = [clip for clip in listed if clip.labels]
     if not labelled:
         raise ValueError(
             f"{data} holds no folders of sounds; expected one for each class, a table as --data, "
             f"or labels in the file names by --label-pattern, such as {clips.PATTERN_EXAMPLE}"
         )
     notes = ["labels are the names of the folders"]
-    if loose := [entry.name for entry in entries if not entry.labels]:
+    if loose := [clip.clip_id for clip in listed if not clip.labels]:
         notes.append(f"left out: {len(loose)} files in no class's folder: {some(loose)}")
-    holding = {folder for entry in entries for folder in entry.path.parents}
+    holding = {folder for clip in listed for folder in clip.path.parents}
     folders = (Path(place) for place, _, _ in os.walk(data))
     silent = sorted(str(path.relative_to(data)) for path in folders if path not in holding)
     if silent := [name for name in silent if not re.search(r"(^|/)(\.|__MACOSX)", name)]:

@@ -17,11 +17,11 @@ def dataset(labels, groups=None, splits=(), classes=None) -> Dataset:
     labels = [row if isinstance(row, tuple) else (row,) for row in labels]
     groups = groups or [None] * len(labels)
     count = classes or max(max(row, default=0) for row in labels) + 1
-    clips = tuple(
-        LabelledClip(f"{number}.wav", Path(f"{number}.wav"), row, group=group)
-        for number, (row, group) in enumerate(zip(labels, groups, strict=True))
-    )
     names = tuple(f"class{number}" for number in range(count))
+    clips = tuple(
+        LabelledClip(f"{n}.wav", Path(f"{n}.wav"), tuple(names[i] for i in row), group=group)
+        for n, (row, group) in enumerate(zip(labels, groups, strict=True))
+    )
     return Dataset("own", names, clips, tuple(splits), any(len(row) != 1 for row in labels))
 
 
@@ -63,7 +63,7 @@ def results(folds=5, seeds=(0,), counts=(None,), clips=40, classes=10, make=sing
 def experiment(classes=10, *, task=None, several=False, config=None, **changes) -> Experiment:
     """A run on user data, or on a task with all its clips."""
     names = ("<b>dog", "rain; hail", *(f"class {n}" for n in range(2, classes)))
-    clips = tuple(LabelledClip(f"{n}.wav", Path(f"{n}.wav"), (0,)) for n in range(3))
+    clips = tuple(LabelledClip(f"{n}.wav", Path(f"{n}.wav"), names[:1]) for n in range(3))
     data = Dataset("My <sounds>", names, clips, multi_label=several)
     if task is not None:
         task = find_task(task)

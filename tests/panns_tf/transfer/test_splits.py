@@ -78,7 +78,7 @@ def test_small_classes_are_trained_and_tested(clips):
     for seed in range(5):
         made = make_splits(dataset([0] * clips + [1] * 40), validation=0.3, seed=seed)
         for part in (made.splits[0].train, made.splits[0].test):
-            assert {made.clips[number].labels for number in part} == {(0,), (1,)}
+            assert {made.clips[number].labels for number in part} == {("class0",), ("class1",)}
         assert made.notes == ()
 
 
