@@ -4,21 +4,20 @@ from pathlib import Path
 
 from panns_tf.config import TrainConfig
 from panns_tf.demo import DemoSettings
-from panns_tf.evaluation.options import EvalInput, ReportOptions
+from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.export.cli import ExportSettings
 from panns_tf.inference.cli import ModelSettings
 from panns_tf.inference.events import EventSettings
 from panns_tf.inference.output import OutputSettings
 from panns_tf.inference.results import TagSettings
 from panns_tf.transfer.settings import FinetuneConfig, Options
-from panns_tf.windows import Windows
 from tfrecords.flags import flag_table
 from tfrecords.plan import PackSettings
 
 SECTIONS = {
     "train": (TrainConfig,),
     "finetune": (Options, FinetuneConfig),
-    "evaluate": (Windows, EvalInput, ReportOptions),
+    "evaluate": (EvaluateSettings,),
     "tag": (TagSettings, ModelSettings, OutputSettings),
     "detect": (EventSettings, ModelSettings, OutputSettings),
     "export": (ExportSettings,),

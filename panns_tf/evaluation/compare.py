@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from panns_tf.evaluation.evaluate import evaluate
-from panns_tf.evaluation.options import EvalInput, ReportOptions
+from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Chart, Column, Section, Table, render
 from panns_tf.evaluation.scores import (
     FILE_NAME,
     Scores,
     default_output,
+    evaluations_folder,
     load_scores,
     matching_scores,
     model_sha256,
@@ -36,27 +37,24 @@ _COLUMNS = (
 )
 
 
-def compare(
-    runs: Sequence[Path], records: EvalInput | None, output: Path, options: ReportOptions
-) -> None:
+def compare(runs: Sequence[Path], settings: EvaluateSettings, output: Path) -> None:
     """Compares runs with the first, prints a table and writes the rest into a directory.
 
     Runs are run directories, models, or directories that hold ``scores.npz``. They are evaluated on
-    the records, where they have not been, with the options; without records their only evaluations
-    are compared.
+    the settings' data, where they have not been; without data their only evaluations are compared.
     """
     check_output_folder(output)
-    names, scores = short_names(runs), [_scores_of(run, records, options) for run in runs]
-    table, classes = compare_scores(names, scores, options.bootstrap)
+    names, scores = short_names(runs), [_scores_of(run, settings) for run in runs]
+    table, classes = compare_scores(names, scores, settings.bootstrap)
     (clips, _), first, others = scores[0].score.shape, names[0], names[1:]
-    remarks, words = notes(names, scores, classes), meaning(first, classes, options.bootstrap)
+    remarks, words = notes(names, scores, classes), meaning(first, classes, settings.bootstrap)
     print(f"{len(runs)} runs on {clips} clips, {len(classes)} classes")
     for line in [*table.text.splitlines(), *(f"note: {note}" for note in remarks), words]:
         print(f"  {line}")
     output.mkdir(parents=True, exist_ok=True)
     written = [output / "comparison.csv"]
     write_atomic(written[0], classes.to_csv(index_label="index", float_format="%.6f"))
-    if options.report:
+    if settings.report:
         written.append(output / "comparison.html")
         render(
             written[1],
@@ -111,11 +109,11 @@ def compare_scores(
     return Table(_COLUMNS, rows), classes
 
 
-def _scores_of(run: Path, records: EvalInput | None, options: ReportOptions) -> Scores:
-    """Scores in the folder itself; else of the run's model for the records, or the only ones."""
+def _scores_of(run: Path, settings: EvaluateSettings) -> Scores:
+    """Scores in the folder itself; else of the run's model for the data, or the only ones."""
     if (run / FILE_NAME).is_file():
         scores = load_scores(run / FILE_NAME)
-        if records is None or scores.meta.items() >= records.as_dict().items():
+        if settings.data is None or scores.meta.items() >= settings.as_dict().items():
             return scores
         run = Path(scores.meta["model"])  # evaluated anew
     model = find_model(run)
@@ -124,8 +122,8 @@ def _scores_of(run: Path, records: EvalInput | None, options: ReportOptions) -> 
             f"{run} does not exist; expected a run directory, a model or a directory that holds "
             f"{FILE_NAME}, of the records of --data and windows if these are given"
         )
-    if records is None:
-        folder, digest = default_output(run, Path("any")).parent, model_sha256(model)
+    if settings.data is None:
+        folder, digest = evaluations_folder(run), model_sha256(model)
         every = [load_scores(file) for file in sorted(folder.glob(f"*/{FILE_NAME}"))]
         found = [scores for scores in every if scores.meta["model_sha256"] == digest]
         if len(found) != 1:
@@ -134,12 +132,12 @@ def _scores_of(run: Path, records: EvalInput | None, options: ReportOptions) -> 
                 "give the folder of one of them, or --data for all runs"
             )
         return found[0]
-    output = default_output(run, records.data, records.windows)
-    if (scores := matching_scores(output, model, records)) is not None:
+    output = default_output(run, settings)
+    if (scores := matching_scores(output, model, settings)) is not None:
         print(f"{run}: scores of {output} are used again")
         return scores
-    print(f"{run}: evaluated on {records.data}")
-    return evaluate(run, records, output, options)
+    print(f"{run}: evaluated on {settings.data}")
+    return evaluate(run, settings, output)
 
 
 def notes(names: Sequence[str], scores: Sequence[Scores], classes: "DataFrame") -> list[str]:

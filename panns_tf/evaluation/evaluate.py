@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from panns_tf.evaluation.measures import measure
-from panns_tf.evaluation.options import EvalInput, ReportOptions
+from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Section, render
 from panns_tf.evaluation.report import evaluation_sections, mistake_blocks, tiles
-from panns_tf.evaluation.scores import Scores, predict_scores, save_scores
+from panns_tf.evaluation.scores import Scores, default_output, predict_scores, save_scores
 from panns_tf.metrics.class_groups import class_metadata
 from panns_tf.run import find_model, run_of
 from panns_tf.training.evaluator import write_report
@@ -21,19 +21,20 @@ _PROVENANCE = ("model", "model_sha256", "data", "index_sha256", "clip_seconds")
 _PROVENANCE += ("window", "hop", "aggregate", "decimation")
 
 
-def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptions) -> Scores:
+def evaluate(model: Path, settings: EvaluateSettings, output: Path | None = None) -> Scores:
     """Evaluates a run's model, a ``.keras`` file or a SavedModel; writes and prints all of it."""
+    output = output or default_output(model, settings)
     check_output_folder(output)
     find_model(model)
-    run, labels = run_of(model), list(load_index(records.data).info.classes)
+    run, labels = run_of(model), list(load_index(settings.data).info.classes)
     # Before what takes long: files that cannot be read are errors.
     metadata = class_metadata(
-        labels, run, options.training_clips, options.label_quality, options.ontology
+        labels, run, settings.training_clips, settings.label_quality, settings.ontology
     )
-    scores = predict_scores(model, records)
-    with Progress(options.bootstrap, "resample", "bootstrap") as shown:
+    scores, replicates = predict_scores(model, settings), settings.bootstrap
+    with Progress(replicates, "resample", "bootstrap") as shown:
         measures = measure(
-            scores, metadata, options.bootstrap, lambda done: shown.update(done - shown.done)
+            scores, metadata, replicates, lambda done: shown.update(done - shown.done)
         )
     # Nothing of an earlier evaluation stays beside these.
     (output / PAGE).unlink(missing_ok=True)
@@ -49,13 +50,13 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
         remarks.append(f"left out {len(damaged)} damaged clips, the first: {damaged[0]}")
     extra = measures.as_metrics() | provenance
     write_report(output, measures.summary, labels, extra, measures.classes.to_dict("list"))
-    if options.report:
-        settings = {name: value for name, value in meta.items() if not isinstance(value, list)}
+    if settings.report:
+        about = {name: value for name, value in meta.items() if not isinstance(value, list)}
         if run is not None:
-            settings["run"] = f"{run.path}, {run.progress}"
-            settings |= {f"training: {name}": value for name, value in run.config.items()}
+            about["run"] = f"{run.path}, {run.progress}"
+            about |= {f"training: {name}": value for name, value in run.config.items()}
         mistakes = mistake_blocks(
-            scores, options.mistakes, records.data, records.decimation, options.audio
+            scores, settings.mistakes, settings.data, settings.decimation, settings.audio
         )
         render(
             output / PAGE,
@@ -63,7 +64,7 @@ def evaluate(model: Path, records: EvalInput, output: Path, options: ReportOptio
             [
                 *evaluation_sections(scores, measures),
                 Section("Mistakes", mistakes),
-                Section("Settings", [settings]),
+                Section("Settings", [about]),
             ],
             lead=f"{clips:,} clips, {classes:,} classes; {meta['heard']}.",
             notes=[*remarks, *measures.notes],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.evaluation.options import EvalInput
+from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.run import BEST, EVALUATION, find_model, is_run, run_of
 from panns_tf.windows import Windows, aggregate, cut_windows
 from tfrecords import Damage, load_index
@@ -59,24 +59,24 @@ class Scores:
         return Scores(self.clip_ids[order], target, self.score[order], self.meta)
 
 
-def predict_scores(model: Path, records: EvalInput) -> Scores:
+def predict_scores(model: Path, settings: EvaluateSettings) -> Scores:
     """Runs a run directory's model, a ``.keras`` file or a SavedModel on all clips."""
     from panns_tf.inference.loading import load_any
     from panns_tf.training.evaluator import check_records, compiled_predictor, predict
 
-    info, file = load_index(records.data).info, find_model(model)
+    info, file = load_index(settings.data).info, find_model(model)
     network, about = load_any(file)
-    rate, what = about["sample_rate"], f"--data {records.data}"
+    rate, what = about["sample_rate"], f"--data {settings.data}"
     check_records(info, rate, about["labels"], about["num_classes"], what)
-    check_resample(info.sample_rate, rate, records.decimation)
+    check_resample(info.sample_rate, rate, settings.decimation)
     damage: list[Damage] = []
     predictions = predict(
-        windowed(compiled_predictor(network), records.windows, rate),
-        records.data,
-        records.batch_size,
+        windowed(compiled_predictor(network), settings, rate),
+        settings.data,
+        settings.batch_size,
         sample_rate=rate,
-        decimation=records.decimation,
-        damaged=records.damaged,
+        decimation=settings.decimation,
+        damaged=settings.damaged,
         on_damage=damage.append,
     )
     meta = {
@@ -85,12 +85,12 @@ def predict_scores(model: Path, records: EvalInput) -> Scores:
         "sample_rate": rate,
         "model": about["path"],
         "model_sha256": model_sha256(file),
-        "data": str(records.data),
+        "data": str(settings.data),
         "clip_seconds": info.clip_seconds,
         "unfinished": _unfinished(model, file),
         "damaged_clips": [str(one) for one in damage],
-        "heard": records.windows.describe(info.clip_seconds),
-        **records.as_dict(),
+        "heard": settings.describe(info.clip_seconds),
+        **settings.as_dict(),
     }
     return Scores(predictions.clip_ids, predictions.target > 0, predictions.score, meta)
 
@@ -163,29 +163,32 @@ def load_scores(path: Path) -> Scores:
     return scores
 
 
-def default_output(model: Path, data: Path, windows: Windows | None = None) -> Path:
+def evaluations_folder(model: Path) -> Path:
+    """Where the evaluations of a model or a run are, each in a folder."""
+    folder = model if model.is_dir() else model.parent
+    return (folder.parent if (folder / "saved_model.pb").exists() else folder) / EVALUATION
+
+
+def default_output(model: Path, settings: EvaluateSettings) -> Path:
     """Where an evaluation goes: ``evaluation/<data's name>`` beside the model.
 
     What would replace the evaluation of a run's own model on whole clips gets a longer name:
     that of another of the run's models, and windows.
     """
-    folder = model if model.is_dir() else model.parent
-    if (folder / "saved_model.pb").exists():
-        folder = folder.parent
-    name = data.resolve().name
-    if model.suffix == ".keras" and is_run(folder) and model.is_file():
-        name += "" if find_model(folder).samefile(model) else f"-{model.stem}"
-    if windows is not None and windows.window is not None:
-        name += f"-window{windows.window:g}-hop{windows.hop:g}-{windows.aggregate}"
-    return folder / EVALUATION / name
+    folder, name = evaluations_folder(model), settings.data.resolve().name
+    if model.suffix == ".keras" and is_run(folder.parent) and model.is_file():
+        name += "" if find_model(folder.parent).samefile(model) else f"-{model.stem}"
+    if settings.window is not None:
+        name += f"-window{settings.window:g}-hop{settings.hop:g}-{settings.aggregate}"
+    return folder / name
 
 
-def matching_scores(directory: Path, model: Path, records: EvalInput) -> Scores | None:
+def matching_scores(directory: Path, model: Path, settings: EvaluateSettings) -> Scores | None:
     """Scores of the same model for the same records and windows in a folder, if any."""
     try:
         scores = load_scores(directory / FILE_NAME)
     except ValueError:
         return None  # they are made again
-    wanted = {**records.as_dict(), "model_sha256": model_sha256(model)}
-    damaged = scores.meta.get("damaged_clips") and records.damaged == "raise"
+    wanted = {**settings.as_dict(), "model_sha256": model_sha256(model)}
+    damaged = scores.meta.get("damaged_clips") and settings.damaged == "raise"
     return None if damaged or not scores.meta.items() >= wanted.items() else scores

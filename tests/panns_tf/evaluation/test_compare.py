@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from panns_tf.evaluation.compare import compare, compare_scores, notes
-from panns_tf.evaluation.options import ReportOptions
+from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.scores import save_scores
 from tests.panns_tf.evaluation.support import LABELS, synthetic_scores
 
-OPTIONS = ReportOptions(bootstrap=100, report=False)
+OPTIONS = EvaluateSettings(bootstrap=100, report=False)
 
 
 def folders(tmp_path, **scores) -> list[Path]:
@@ -27,7 +27,7 @@ def table(tmp_path) -> list[dict]:
 def test_a_better_run_is_seen_and_an_equal_one_is_not(tmp_path, capsys):
     first, better = synthetic_scores(300, noise=0.4), synthetic_scores(300, seed=1, noise=0.1)
     runs = folders(tmp_path, first=first, better=better, same=first)
-    compare(runs, None, tmp_path / "out", OPTIONS)
+    compare(runs, OPTIONS, tmp_path / "out")
     printed = capsys.readouterr().out
     counts = {line.split()[0]: line.split()[-2:] for line in printed.splitlines() if "(" in line}
     assert counts["better"] == ["5", "0"]
@@ -61,14 +61,14 @@ def test_undefined_classes_stay_empty(tmp_path):
     both = synthetic_scores(), synthetic_scores(seed=1)
     for scores in both:
         scores.target[:, 1] = False
-    compare(folders(tmp_path, a=both[0], b=both[1]), None, tmp_path / "out", OPTIONS)
+    compare(folders(tmp_path, a=both[0], b=both[1]), OPTIONS, tmp_path / "out")
     row = next(row for row in table(tmp_path) if row["label"] == LABELS[1])
     assert [row[name] for name in ("average_precision a", "difference b", "low b")] == [""] * 3
 
 
 def test_without_a_bootstrap_there_are_differences_alone(tmp_path, capsys):
     runs = folders(tmp_path, a=synthetic_scores(), b=synthetic_scores(seed=1))
-    compare(runs, None, tmp_path / "out", ReportOptions(bootstrap=0, report=False))
+    compare(runs, EvaluateSettings(bootstrap=0, report=False), tmp_path / "out")
     assert "without intervals" in capsys.readouterr().out
     assert not (tmp_path / "out" / "comparison.html").exists()
 
@@ -89,10 +89,10 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         ("run", "holds 0 evaluations of the present model of .*/run, not one"),
     ):
         with pytest.raises(ValueError, match=message):
-            compare([tmp_path / "a", tmp_path / name], None, tmp_path / "out", OPTIONS)
+            compare([tmp_path / "a", tmp_path / name], OPTIONS, tmp_path / "out")
     save_scores(tmp_path / "run" / "evaluation" / "made", scores)
     with pytest.raises(ValueError, match="holds 0 evaluations of the present model"):
-        compare([tmp_path / "a", tmp_path / "run"], None, tmp_path / "out", OPTIONS)
+        compare([tmp_path / "a", tmp_path / "run"], OPTIONS, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ import soundfile
 
 from panns_tf.evaluation.compare import compare
 from panns_tf.evaluation.measures import measure
-from panns_tf.evaluation.options import ReportOptions
+from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Chart, Clip, Clips, Column, Section, Table, Tile, render
 from panns_tf.evaluation.report import (
     evaluation_sections,
@@ -295,7 +295,7 @@ def test_a_comparison_sorts_filters_and_draws(page, tmp_path, screenshot):
     for name, scores in (("first", first), ("better", better)):
         save_scores(tmp_path / name, scores)
     runs = [tmp_path / "first", tmp_path / "better"]
-    compare(runs, None, tmp_path / "out", ReportOptions(bootstrap=100))
+    compare(runs, EvaluateSettings(bootstrap=100), tmp_path / "out")
     page.goto((tmp_path / "out" / "comparison.html").as_uri())
     gains = gains_of(page)
     assert gains == sorted(gains, reverse=True)
