@@ -13,8 +13,8 @@ from panns_tf.transfer.tasks import Task
 class Experiment:
     """A data set, with splits or still without, a network and how it is trained.
 
-    ``clip_seconds`` is the length of the windows of test clips, whose predictions are averaged;
-    ``seconds`` are those of the whole run, None before its end.
+    ``clip_seconds`` is the length of the windows of test clips, whose predictions are averaged, 0
+    before it is known; ``seconds`` are those of the whole run, None before its end.
     """
 
     dataset: Dataset
@@ -23,7 +23,7 @@ class Experiment:
     overrides: dict
     config: FinetuneConfig
     options: Options
-    clip_seconds: float
+    clip_seconds: float = 0.0
     seconds: float | None = None
 
     @property

@@ -28,8 +28,6 @@ from panns_tf.transfer.store import AudioStore, mean_by_owner
 
 #: Windows at a time where nothing is trained.
 _BATCH = 32
-
-
 #: A network, lines of its log, and what `panns_tf.transfer.scores.FoldResult` has of the training.
 Trained = tuple[Network, list[dict], dict]
 
@@ -70,6 +68,9 @@ class Finetuner:
         )
         weights = class_weights(self._target[list(clips)]) if config.class_weights else None
         crop = round((config.crop_seconds or 0) * self._store.sample_rate) or self._size
+        count = steps * config.clips_per_step
+        order = sample_order(clips, self._target, count, config.sampling, config.seed)
+        order = order.reshape(steps, config.clips_per_step)
         validates = config.patience and split.validation
         groups = ()
         if config.layer_decay < 1 or config.unfreeze_epochs:
@@ -81,7 +82,7 @@ class Finetuner:
         trainer = Trainer(
             settings,
             network,
-            RandomCrops(settings, self._store, self._target, clips, crop, config.sampling),
+            RandomCrops(settings, self._store, self._target, order, crop),
             evaluate=functools.partial(self._validate, network, split) if validates else None,
             monitor=("validation", "negative_error"),
             groups=groups,
@@ -133,9 +134,8 @@ class Finetuner:
     def _embedded(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Embeddings of the windows of clips, and the position of each window's clip."""
         parts = [self._embeddings[number] for number in numbers]
-        return np.concatenate(parts), np.repeat(
-            np.arange(len(parts)), [len(part) for part in parts]
-        )
+        owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return np.concatenate(parts), owner
 
     def _train_head(self, config: FinetuneConfig, split: Split) -> Trained:
         network, network_head = self._task_network
@@ -156,44 +156,40 @@ class Finetuner:
         return network, [line], {**test, "score": score}
 
 
+@dataclasses.dataclass
 class RandomCrops(TrainingData):
-    """Batches of random crops of ``size`` samples of training clips; short ones end in zeros."""
+    """Batches of random crops of ``size`` samples; short clips end in zeros.
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        store: AudioStore,
-        target: np.ndarray,
-        clips: Sequence[int],
-        size: int,
-        sampling: str,
-    ):
-        self._config, self._store, self._target, self._size = config, store, target, size
-        count = config.steps * config.clips_per_step
-        order = sample_order(clips, target, count, sampling, config.seed)
-        self._order = order.reshape(config.steps, config.clips_per_step)
+    ``target`` is of all clips of the store, ``order`` (steps, clips of a batch) of their numbers.
+    """
+
+    config: TrainConfig
+    store: AudioStore
+    target: np.ndarray
+    order: np.ndarray
+    size: int
 
     def clip_ids(self, step: int) -> list[str]:
         """See `TrainingData`."""
-        return [str(number) for number in self._order[step - 1]]
+        return [str(number) for number in self.order[step - 1]]
 
     def batches(self, step: int) -> Iterator:
         """See `TrainingData`."""
-        clips, classes = self._config.clips_per_step, self._target.shape[1]
+        clips, classes = self.config.clips_per_step, self.target.shape[1]
         signature = {
-            "waveform": tf.TensorSpec((clips, self._size), tf.int16),
+            "waveform": tf.TensorSpec((clips, self.size), tf.int16),
             "target": tf.TensorSpec((clips, classes), tf.float32),
         }
         data = tf.data.Dataset.from_generator(
-            lambda: map(self._batch, range(step, len(self._order))), output_signature=signature
+            lambda: map(self._batch, range(step, len(self.order))), output_signature=signature
         )
-        return iter(add_mixup(data, self._config, step).prefetch(4))
+        return iter(add_mixup(data, self.config, step).prefetch(4))
 
     def _batch(self, step: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng((self._config.seed, step))
+        rng = np.random.default_rng((self.config.seed, step))
         rows = []
-        for number in self._order[step]:
-            spare = int(self._store.lengths[number]) - self._size
+        for number in self.order[step]:
+            spare = int(self.store.lengths[number]) - self.size
             start = int(rng.integers(spare + 1)) if spare > 0 else 0
-            rows.append(self._store.cut(number, start, self._size))
-        return {"waveform": np.stack(rows), "target": self._target[self._order[step]]}
+            rows.append(self.store.cut(number, start, self.size))
+        return {"waveform": np.stack(rows), "target": self.target[self.order[step]]}

@@ -16,14 +16,8 @@ from panns_tf.metrics import average_precision
 from panns_tf.metrics.bootstrap import number
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.results import FEWSHOT, write_results
-from panns_tf.transfer.scores import (
-    FoldResult,
-    class_scores,
-    defined_classes,
-    estimate,
-    mean_chance,
-)
-from tfrecords.text import some, text_table
+from panns_tf.transfer.scores import FoldResult, class_scores, estimate, mean_chance
+from tfrecords.text import some
 
 #: Rows of the table of mistakes.
 _MISTAKES = 20
@@ -79,7 +73,6 @@ class Report:
         self._what = f"{means}, {self._count} clips of each class"
         spreads = number(whole.fold_spread), number(whole.seed_spread)
         self._spreads = "standard deviation over folds: {}; over seeds: {}".format(*spreads)
-        self._title = f"{run.metric}, mean over folds (± standard deviation over seeds)"
         self._target, self._score = (
             np.concatenate([getattr(result, name) for result in self._last])
             for name in ("target", "score")
@@ -93,12 +86,10 @@ class Report:
         run = self._run
         weights = f" from {run.weights}" if run.weights else ""
         yield f"{run.title}: {run.arch}, {self._strategy}{weights}; {run.metric}"
-        heading, *rows = self._folds()
-        rows = [(*row[:2], row[2].text(), *row[3:]) for row in rows]
-        yield textwrap.indent(text_table([heading, *rows]), "    ")
+        yield textwrap.indent(self._folds().text, "    ")
         if len(self._summary) > 1:
-            yield f"  {self._title}:"
-            yield textwrap.indent(text_table(self._strategies()), "    ")
+            yield f"  {self._strategies().caption}:"
+            yield textwrap.indent(self._strategies().text, "    ")
         yield f"  {self._what}: {self._whole.text()}"
         yield f"  {self._spreads}"
         if self._paper is not None or self._why_not:
@@ -120,8 +111,8 @@ class Report:
             f"{run.arch} on {run.title}",
             [
                 page.Section("Summary", self._tiles()),
-                page.Section("Folds", [_table(self._folds())]),
-                page.Section("Strategies and clips", [self._title, _table(self._strategies())]),
+                page.Section("Folds", [self._folds()]),
+                page.Section("Strategies and clips", [self._strategies()]),
                 page.Section("Confusion", [] if several else [scope, self._confusion()]),
                 page.Section("Classes", [scope, self._classes()]),
                 page.Section("Mistakes", [scope, self._mistakes(predictions)]),
@@ -132,17 +123,16 @@ class Report:
             notes=[*run.dataset.notes, *self._notes],
         )
 
-    def _folds(self) -> list[tuple]:
-        """The table of folds, its heading first."""
+    def _folds(self) -> page.Table:
         rows = [("Fold", "Seed", self._run.metric, "Test clips", "Training clips", "Time")]
         for result in self._shown:
             found, clips = estimate([result], self._run.metric), len(result.clip_ids)
             seconds = tqdm.format_interval(result.seconds)
             rows.append((result.fold, result.seed, found, clips, result.training_clips, seconds))
-        return rows
+        return _table(rows)
 
-    def _strategies(self) -> list[tuple]:
-        """A row for each strategy, a column for each number of clips; the heading first."""
+    def _strategies(self) -> page.Table:
+        """A row for each strategy, a column for each number of clips."""
         cells: dict[str, dict] = {}
         for row in self._summary:
             spread = "" if math.isnan(row["spread"]) else f" ± {number(row['spread'])}"
@@ -153,7 +143,8 @@ class Report:
         rows = [
             (name, *(texts.get(count, "") for count in counts)) for name, texts in cells.items()
         ]
-        return [("Clips of each class", *map(str, counts)), *rows]
+        caption = f"{self._run.metric}, mean over folds (± standard deviation over seeds)"
+        return _table([("Clips of each class", *map(str, counts)), *rows], caption=caption)
 
     def _tiles(self) -> list:
         metric = self._run.metric
@@ -186,8 +177,7 @@ class Report:
         """A row for each class, the worst first."""
         classes, clips = self._run.dataset.classes, self._target.sum(axis=0).astype(int)
         if self._run.dataset.multi_label:
-            ap = average_precision(self._target, self._score)
-            columns = {"AP": np.where(defined_classes(self._target), ap, np.nan), "Clips": clips}
+            columns = {"AP": average_precision(self._target, self._score), "Clips": clips}
         else:
             wrong = self._scores["confusion"] * (1 - np.eye(len(classes), dtype=int))
             others = [f"{classes[n.argmax()]} ({n.max()})" if n.any() else "" for n in wrong]

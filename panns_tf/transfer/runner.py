@@ -15,6 +15,7 @@ from panns_tf.models.network import Network
 from panns_tf.models.registry import find
 from panns_tf.run import CONFIG, FINAL, LOG
 from panns_tf.training.checkpoint import save_keras
+from panns_tf.transfer import splits
 from panns_tf.transfer.dataset import Dataset, Split
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.finetune import Finetuner
@@ -24,13 +25,6 @@ from panns_tf.transfer.report import write_report
 from panns_tf.transfer.results import ResultStore, check_folder
 from panns_tf.transfer.scores import FoldResult, metric_of
 from panns_tf.transfer.settings import FinetuneConfig, Options
-from panns_tf.transfer.splits import (
-    group_duplicates,
-    make_splits,
-    short_classes,
-    subset,
-    with_validation,
-)
 from panns_tf.transfer.store import AudioStore, window_seconds
 from panns_tf.transfer.tasks import Task
 from panns_tf.weights.zoo import cache_folder
@@ -53,9 +47,7 @@ def finetune(
     else:
         pretrained = read_pretrained(options.arch, options.weights or "audioset")
         overrides, arch = kept_overrides(pretrained, overrides), pretrained.arch.name
-    wanted, paths = task.clip_seconds if task else None, [clip.path for clip in dataset.clips]
-    seconds = options.clip_seconds or window_seconds(paths, wanted)
-    experiment = Experiment(dataset, task, arch, overrides, config, options, seconds)
+    experiment = Experiment(dataset, task, arch, overrides, config, options)
     name = re.sub(r"[^\w-]", "-", dataset.name).strip("-").lower() or "data"
     output = options.output or Path("runs") / f"{name}-{arch.lower()}"
     check_output_folder(output)
@@ -91,14 +83,16 @@ def run(
     arch = find(experiment.arch).override(**experiment.overrides)
     paths = [clip.path for clip in experiment.dataset.clips]
     store = AudioStore(paths, arch.frontend.sample_rate, output, options.workers)
-    identity = experiment.identity(
-        fingerprint(pretrained) if pretrained else None,
-        hashlib.sha256("".join(store.hashes).encode()).hexdigest(),
-    )
+    sounds = hashlib.sha256("".join(store.hashes).encode()).hexdigest()
+    dataset = _readable(experiment.dataset, store, output)
+    wanted = experiment.task.clip_seconds if experiment.task else None
+    seconds = options.clip_seconds or window_seconds(store.lengths / store.sample_rate, wanted)
+    experiment = dataclasses.replace(experiment, clip_seconds=seconds)
+    identity = experiment.identity(fingerprint(pretrained) if pretrained else None, sounds)
     folder = output / "parts" / f"{experiment.arch}-{config.strategy}"
     kept = ResultStore(folder, identity, options.force)
-    dataset = make_splits(
-        group_duplicates(_readable(experiment.dataset, store, output), store.hashes),
+    dataset = splits.make_splits(
+        splits.group_duplicates(dataset, store.hashes),
         folds=options.folds,
         test=options.test,
         validation=options.validation if config.patience else 0.0,
@@ -123,22 +117,21 @@ def run(
 
 def _readable(dataset: Dataset, store: AudioStore, output: Path) -> Dataset:
     """The clips that can be read; the others are listed in ``rejected.csv`` and noted."""
-    notes, errors = store.notes[:5], store.errors
-    if len(store.notes) > 5:
-        notes.append(f"and {len(store.notes) - 5} more such notes")
-    path = output / REJECTED
+    path, errors, notes = output / REJECTED, store.errors, store.notes
     path.unlink(missing_ok=True)
-    if not errors:
-        return dataset.with_notes(*notes)
+    notes = [some(notes, separator="; ")] if notes else []
     if len(errors) == len(dataset.clips):
         raise ValueError(f"no clip of {dataset.name} can be read; the first: {errors[0]}")
-    rows = [(dataset.clips[number].clip_id, reason) for number, reason in errors.items()]
-    write_csv(path, ("filename", "reason"), rows)
-    reasons = some(errors.values(), separator="; ")
-    note = f"{len(errors)} clips cannot be read and were left out ({REJECTED}): {reasons}"
+    if errors:
+        rows = [(dataset.clips[number].clip_id, reason) for number, reason in errors.items()]
+        write_csv(path, ("filename", "reason"), rows)
+        reasons = some(errors.values(), separator="; ")
+        notes.append(
+            f"{len(errors)} clips cannot be read and were left out ({REJECTED}): {reasons}"
+        )
     numbers = [number for number in range(len(dataset.clips)) if number not in errors]
     store.keep(numbers)
-    return dataset.keep(numbers).with_notes(note, *notes)
+    return dataset.keep(numbers).with_notes(*notes)
 
 
 def _announce(dataset: Dataset) -> None:
@@ -168,12 +161,12 @@ def _result(
         # There is nothing to stop by where clips are few: all of them may be chosen.
         train = tuple(sorted((*split.train, *split.validation)))
         split = dataclasses.replace(split, train=train, validation=())
-        notes += short_classes(split, dataset, count)
-        split = subset(split, dataset, count, seed)
+        notes += splits.short_classes(split, dataset, count)
+        split = splits.subset(split, dataset, count, seed)
     elif config.patience:
-        split = with_validation(split, dataset, options.validation, seed)
+        split = splits.with_validation(split, dataset, options.validation, seed)
     if config.strategy == "linear_probe":
-        split = with_validation(split, dataset, PROBE_VALIDATION, seed)
+        split = splits.with_validation(split, dataset, PROBE_VALIDATION, seed)
     name = f"{count or 'all'}-seed{seed}-fold{split.name}"
     clips = [dataset.clips[number] for number in split.test]
     clip_ids = [clip.clip_id for clip in clips]

@@ -16,8 +16,6 @@ from tfrecords.shard import prefetch
 
 #: Samples decoded of a long recording at a time.
 _BLOCK = 2**20
-#: Clips whose headers tell how long the clips of a data set are.
-_SAMPLED = 500
 
 
 class AudioStore:
@@ -120,23 +118,13 @@ def mean_by_owner(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
     return (sums.T / np.bincount(owner)).T.astype(np.float32)
 
 
-def window_seconds(paths: Sequence[Path], wanted: float | None = None) -> float:
-    """The window length for the clips of a data set, from some hundred of their headers.
+def window_seconds(lengths: np.ndarray, wanted: float | None = None) -> float:
+    """The window length for clips of these lengths, in seconds.
 
     It is the length wanted, or what nine of ten clips have at most, in half seconds from 1 to 10.
     Where most clips are longer by less than a tenth, as those of a codec's whole blocks are, it is
     their length, which spares each a second window.
     """
-    lengths = []
-    for path in paths[:: max(1, len(paths) // _SAMPLED)]:
-        try:
-            with open_audio(path) as stream:
-                lengths.append(stream.seconds)
-        except AudioError:
-            continue
-    lengths = [seconds for seconds in lengths if seconds and seconds < 2**32]
-    if not lengths:
-        return wanted or 5.0
     most = float(np.quantile(lengths, 0.9))
     seconds = wanted or float(np.clip(np.ceil(2 * (most - 0.05)) / 2, 1.0, 10.0))
     return math.ceil(100 * most) / 100 if seconds < most <= 1.1 * seconds else seconds

@@ -71,7 +71,7 @@ def test_store_keeps_what_was_decoded(tmp_path):
     assert len(AudioStore([], RATE)) == 0
 
 
-def test_window_lengths(tmp_path):
+def test_window_lengths():
     for seconds, wanted, expected in (
         ([0.6] * 10, None, 1.0),
         ([1.4] * 19 + [30], None, 1.5),
@@ -79,11 +79,8 @@ def test_window_lengths(tmp_path):
         ([1.51] * 10, None, 1.51),
         ([2.004] * 10, 2.0, 2.01),
         ([2.5] * 10, 2.0, 2.0),
-        ([], None, 5.0),
     ):
-        paths = write(tmp_path, [round(each * RATE) for each in seconds])
-        assert window_seconds(paths, wanted) == expected
-    assert window_seconds([tmp_path / "gone.wav"], 4.0) == 4.0
+        assert window_seconds(np.array(seconds), wanted) == expected
 
 
 def test_embeddings_are_kept_by_content(tmp_path, monkeypatch):
@@ -206,7 +203,8 @@ def test_crops_are_the_same_however_training_is_cut(tmp_path):
 
     store = AudioStore(write(tmp_path, [2400, 900, 5000]), RATE)
     config = TrainConfig(steps=6, batch_size=2, mixup="features", seed=3)
-    crops = RandomCrops(config, store, np.eye(3, dtype=np.float32), range(3), 1000, "shuffled")
+    order = np.arange(24).reshape(6, 4) % 3
+    crops = RandomCrops(config, store, np.eye(3, dtype=np.float32), order, 1000)
     whole = list(crops.batches(0))
     assert len(whole) == 6
     for batch, again in zip(whole[2:], crops.batches(2), strict=True):
