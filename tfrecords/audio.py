@@ -10,12 +10,14 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
-from tfrecords.decoders import RATES, AudioError, Source, open_source
+from tfrecords.decoders import AudioError, Source, open_source
 
+#: Sample rates in Hz. Beyond these a header is damaged, and resampling would take gigabytes.
+RATES = range(1000, 768001)
+
+_MOST_CHANNELS = 64
 # Beyond the largest 32-bit integer no sample was meant, and spectra would be infinite.
 _ABSURD_PEAK = 2.0**32
-# Samples beyond the end of a clip on which the resampler's filter depends, of the lower rate.
-_RESAMPLER_MARGIN = 2048
 
 
 class AudioStream:
@@ -31,7 +33,6 @@ class AudioStream:
         sample_rate: samples a second of the blocks.
         seconds: length by the header, or None where it does not say.
         notes: what a user should know of the source, a line each; complete at the end.
-        truncated: whether the source ends before its header says; certain at the end.
     """
 
     def __init__(
@@ -61,10 +62,6 @@ class AudioStream:
         self._blocks = iter(())
         self._resources.close()
 
-    @property
-    def truncated(self) -> bool:
-        return self._source.truncated
-
     def __iter__(self) -> Iterator[np.ndarray]:
         return self
 
@@ -84,13 +81,11 @@ class AudioStream:
             AudioError: for samples that are not finite or absurd; at the end, if there was none.
         """
         wanted = math.inf if samples is None else samples
-        parts, count = [], 0
+        parts, count = [np.zeros(0, np.float32)], 0
         while count < wanted and (block := next(self, None)) is not None:
             parts.append(block)
             count += len(block)
-        if not parts:
-            return np.zeros(0, np.float32)
-        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        joined = parts[1] if len(parts) == 2 else np.concatenate(parts)
         if count > wanted:
             joined, self._rest = joined[:samples], joined[samples:]
         return joined
@@ -111,20 +106,11 @@ class AudioStream:
         source = self._source
         if source.read_int16 is not None and source.rate == self.sample_rate:
             values = source.read_int16(samples)
-            # x * 32767 / 32768, rounded: one towards zero in the upper half of the range.
-            values -= values > 2**14
-            values += values < -(2**14)
-            count = len(values)
         else:
-            source.wanted = math.ceil(samples * source.rate / self.sample_rate)
-            if source.rate != self.sample_rate:
-                margin = _RESAMPLER_MARGIN * max(1, source.rate / self.sample_rate)
-                source.wanted += math.ceil(margin)
-            block = self.read(samples)
-            values, count = to_int16(block), len(block)
+            values = to_int16(self.read(samples))
         if source.truncated:
             raise self._error("ends before its header says", "truncated")
-        if not count:
+        if not len(values):
             raise self._error("empty")
         return values
 
@@ -150,9 +136,8 @@ class AudioStream:
             if not math.isfinite(peak):
                 raise self._error("samples that are not finite", "not finite")
             if peak > _ABSURD_PEAK:
-                raise self._error(
-                    f"samples up to {peak:.3g}, which cannot be audio", "absurd samples"
-                )
+                reason = f"samples up to {peak:.3g}, which cannot be audio"
+                raise self._error(reason, "absurd samples")
             loudest = max(loudest, peak)
             frames += len(block)
             if self._limit and frames > self._limit * self.rate:
@@ -203,6 +188,12 @@ def open_audio(
     with contextlib.ExitStack() as resources:
         try:
             opened = open_source(source, rate, resources)
+            if opened.rate not in RATES or opened.channels > _MOST_CHANNELS:
+                raise AudioError(
+                    f"{opened.channels} channels at {opened.rate} Hz; expected at most "
+                    f"{_MOST_CHANNELS} at {RATES[0]} to {RATES[-1]} Hz",
+                    "absurd sample rate or number of channels",
+                )
         except AudioError as error:
             raise AudioError(f"{name}: {error}", error.kind) from error
         except OSError as error:
@@ -219,21 +210,11 @@ def read_audio(
     *,
     limit_seconds: float | None = None,
 ) -> np.ndarray:
-    """Reads audio whole, as float32 mono.
+    """Reads audio whole, as float32 mono, (samples,); arguments and errors as for `open_audio`.
 
     Channels are averaged, then the signal is resampled (band-limited) to ``sample_rate``. A file
     that ends before its header says is used as far as it goes, and samples beyond [-1, 1] are used
     as they are; both with a warning.
-
-    Args:
-        source, sample_rate, rate, limit_seconds: as for `open_audio`.
-
-    Returns:
-        (samples,) float32.
-
-    Raises:
-        AudioError: as `open_audio`; no sample, or samples that are NaN, infinite or absurd.
-        ValueError: as `open_audio`.
 
     Example:
 
@@ -275,12 +256,9 @@ def describe(source: object) -> str:
         name = os.fsdecode(source)
     elif isinstance(source, bytes | bytearray | memoryview):
         name = f"{memoryview(source).nbytes} bytes"
-    elif isinstance(name := getattr(source, "name", None), str):
-        pass
-    else:
+    elif not isinstance(name := getattr(source, "name", None), str):
         name = "array" if hasattr(source, "__array__") else type(source).__name__
-    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    return "".join(escaped)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _too_long(name: str, limit: float) -> AudioError:

@@ -7,12 +7,11 @@ extensions do not matter.
 import contextlib
 import dataclasses
 import io
-import math
 import numbers
 import os
+import re
 import shutil
 import stat
-import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,14 +20,11 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-#: Sample rates in Hz. Beyond these a header is damaged, and resampling would take gigabytes.
-RATES = range(1000, 768001)
 #: Magnitude of integer samples that becomes 1.0.
 FULL_SCALE = {"int8": 2**7, "uint8": 2**7, "int16": 2**15, "int32": 2**31}
 
-_MOST_CHANNELS = 64
-# Values (samples times channels) decoded at a time: 4 MB as float32.
-_BLOCK_VALUES = 2**20
+# Values (samples times channels) decoded at a time: 2 MB as float32.
+_BLOCK_VALUES = 2**19
 # libsndfile gives a number of frames beyond this for FLAC streams that do not say their length.
 _UNKNOWN_FRAMES = 2**48
 # Samples that a byte can hold, more than FLAC needs for silence: beyond it a header is wrong.
@@ -39,10 +35,10 @@ _LOSSY_PEAK = 2.0
 _MOST_IN_MEMORY = 2**24
 # Only these readers of FFmpeg: others, such as those of playlists, open further files.
 _FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,ogg"
+# What libsndfile notes of a WAV file whose header says more than there is.
+_CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 # Sizes that programs which write to a pipe put in a WAV header, where the length is not known yet.
 _WAV_STREAMED = 0x7FFFF000
-# A file of zeros would be millions of empty chunks.
-_MOST_WAV_CHUNKS = 10_000
 _OGG_LAST_PAGE = 4
 _LONGEST_OGG_PAGE = 65307
 
@@ -70,8 +66,8 @@ class Source:
         seconds: length by the header; None where it does not say.
         loudest: a peak beyond this is unusual.
         truncated: whether the source ends before its header says; certain at the end of ``blocks``.
-        wanted: samples after which ``blocks`` may end.
-        read_int16: reads the first samples as they are stored; None for other than mono of 16 bits.
+        read_int16: reads the first samples as packed records hold them; None for other than mono
+            of 16 bits.
     """
 
     rate: int
@@ -80,16 +76,11 @@ class Source:
     seconds: float | None = None
     loudest: float = 1.0
     truncated: bool = False
-    wanted: float = math.inf
     read_int16: Callable[[int], np.ndarray] | None = None
 
 
 def to_float(values: np.ndarray) -> np.ndarray:
-    """Samples as float32; integers are divided by their full scale.
-
-    Raises:
-        AudioError: for masked values, and types other than floats and those of `FULL_SCALE`.
-    """
+    """Samples as float32; integers are divided by their `FULL_SCALE`."""
     if np.ma.is_masked(values):
         raise AudioError("masked values; fill them first")
     values = np.asarray(values)
@@ -107,29 +98,13 @@ def to_float(values: np.ndarray) -> np.ndarray:
 
 
 def open_source(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
-    """Opens a source; see `tfrecords.audio.open_audio`.
-
-    Args:
-        source: path, bytes, binary file or array.
-        rate: samples a second of an array.
-        resources: closes what was opened.
+    """Opens a source, which ``resources`` closes; see `tfrecords.audio.open_audio`.
 
     Raises:
         AudioError: if it is no audio; the message lacks the name.
         OSError: if it cannot be read.
         ValueError: if ``source`` is of another type, or an array without its rate.
     """
-    opened = _open(source, rate, resources)
-    if opened.rate not in RATES or opened.channels > _MOST_CHANNELS:
-        raise AudioError(
-            f"{opened.channels} channels at {opened.rate} Hz; expected at most {_MOST_CHANNELS} at "
-            f"{RATES[0]} to {RATES[-1]} Hz",
-            "absurd sample rate or number of channels",
-        )
-    return opened
-
-
-def _open(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(os.fsdecode(source)), resources)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -137,12 +112,12 @@ def _open(source: object, rate: int | None, resources: contextlib.ExitStack) -> 
     if isinstance(source, io.TextIOBase):
         raise ValueError("a file opened as text; open it with mode 'rb'")
     if hasattr(source, "read"):
-        if not (source.seekable() and source.tell() == 0):
-            rewindable = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115
-            shutil.copyfileobj(source, resources.enter_context(rewindable), 2**20)
-            return _open_file(rewindable, resources)
-        resources.callback(lambda: source.closed or source.seek(0))
-        return _open_file(source, resources)
+        if source.seekable() and source.tell() == 0:
+            resources.callback(lambda: source.closed or source.seek(0))
+            return _open_file(source, resources)
+        rewindable = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115
+        shutil.copyfileobj(source, resources.enter_context(rewindable), 2**20)
+        return _open_file(rewindable, resources)
     if hasattr(source, "__array__"):
         return _open_array(source, rate)
     raise ValueError(
@@ -154,29 +129,26 @@ def _open(source: object, rate: int | None, resources: contextlib.ExitStack) -> 
 def _open_path(path: Path, resources: contextlib.ExitStack) -> Source:
     try:
         mode = path.stat().st_mode  # before it is opened: a pipe would wait for its writer
-        if not stat.S_ISREG(mode):
-            kind = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
-            raise AudioError(f"a {kind}, not a file", "missing")
-        # Unbuffered, since libsndfile and Python share its position.
-        file = resources.enter_context(io.FileIO(path))
-    except AudioError:
-        raise
     except (FileNotFoundError, ValueError):  # ValueError: a zero byte in the name
         raise AudioError("no such file", "missing") from None
-    return _open_file(file, resources)
+    if not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
+        raise AudioError(f"a {kind}, not a file", "missing")
+    # Unbuffered, since libsndfile and Python share its position.
+    return _open_file(resources.enter_context(io.FileIO(path)), resources)
 
 
 def _open_array(values: object, rate: int | None) -> Source:
     if not isinstance(rate, numbers.Real):
         raise ValueError(f"an array needs rate=, its samples a second; received {rate!r}")
-    if np.ma.is_masked(values):
-        raise AudioError("masked values; fill them first")
-    array = np.asarray(values)
+    array = np.asanyarray(values)
     if array.ndim not in (1, 2):
         raise AudioError(
             f"of shape {array.shape}; expected (samples,), (samples, channels) or "
             "(channels, samples)"
         )
+    if np.ma.is_masked(array):
+        raise AudioError("masked values; fill them first")
     to_float(array[:0])  # refuses other types
     if array.size == 0:
         raise AudioError("empty")
@@ -191,10 +163,9 @@ def _open_array(values: object, rate: int | None) -> Source:
 
 def _open_file(file: BinaryIO, resources: contextlib.ExitStack) -> Source:
     size = file.seek(0, os.SEEK_END)
-    file.seek(0)
     if size == 0:
         raise AudioError("empty")
-    truncated = _is_truncated(file, size)
+    truncated = _is_ogg_truncated(file, size)
     file.seek(0)
     source = _open_with_sndfile(file, resources)
     if source is None:
@@ -227,6 +198,8 @@ def _open_with_sndfile(file: BinaryIO, resources: contextlib.ExitStack) -> Sourc
         source.seconds = opened.frames / opened.samplerate
     if opened.subtype not in ("FLOAT", "DOUBLE"):
         source.loudest = _LOSSY_PEAK
+    cut = _CUT.search(opened.extra_info)
+    source.truncated = bool(cut) and int(cut[2]) < int(cut[1]) < _WAV_STREAMED
     source.blocks = _sndfile_blocks(opened, source)
     if opened.channels == 1 and opened.subtype == "PCM_16":
         source.read_int16 = lambda samples: _sndfile_int16(opened, source, samples)
@@ -234,9 +207,8 @@ def _open_with_sndfile(file: BinaryIO, resources: contextlib.ExitStack) -> Sourc
 
 
 def _sndfile_blocks(file: soundfile.SoundFile, source: Source) -> Iterator[np.ndarray]:
-    longest = max(1, _BLOCK_VALUES // file.channels)
-    left = file.frames
-    while (left := min(left, source.wanted)) > 0:
+    longest, left = max(1, _BLOCK_VALUES // file.channels), file.frames
+    while left > 0:
         frames = min(longest, left)
         block = np.full((frames, file.channels), np.nan, np.float32)
         try:
@@ -251,7 +223,6 @@ def _sndfile_blocks(file: soundfile.SoundFile, source: Source) -> Iterator[np.nd
             source.truncated |= file.frames < _UNKNOWN_FRAMES
             return
         left -= read
-        source.wanted -= read
 
 
 def _sndfile_int16(file: soundfile.SoundFile, source: Source, samples: int) -> np.ndarray:
@@ -261,6 +232,9 @@ def _sndfile_int16(file: soundfile.SoundFile, source: Source, samples: int) -> n
         values = np.zeros(0, np.int16)
         source.truncated = True
     source.truncated |= len(values) < min(samples, file.frames) and file.frames < _UNKNOWN_FRAMES
+    # x * 32767 / 32768, rounded: one towards zero in the upper half of the range.
+    values -= values > 2**14
+    values += values < -(2**14)
     return values
 
 
@@ -271,10 +245,8 @@ def _open_with_ffmpeg(file: BinaryIO, resources: contextlib.ExitStack) -> Source
     try:
         container = av.open(file, options=options, metadata_errors="replace")
         resources.enter_context(container)
-        if not container.streams.audio:
-            return None
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:  # FFmpeg has no decoder for what the header says
+        stream = next(iter(container.streams.audio), None)
+        if stream is None or stream.codec_context is None:  # no audio, or no decoder for it
             return None
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     except (av.FFmpegError, ValueError):
@@ -296,54 +268,32 @@ def _ffmpeg_blocks(container, source: Source, is_length_exact: bool) -> Iterator
 
     # Packed, not planar: of eight planes PyAV's frames count nine and read beyond their memory.
     packed = av.AudioResampler(format="flt", rate=source.rate)
-    decoded = container.decode(container.streams.audio[0])
     parts, waiting, read = [], 0, 0
-    while True:
-        try:
-            frame = next(decoded, None)
-            for converted in packed.resample(frame) if frame is not None else ():
+    try:
+        for frame in container.decode(audio=0):
+            for converted in packed.resample(frame):
                 part = converted.to_ndarray().reshape(-1, converted.layout.nb_channels)
                 if (converted.sample_rate, part.shape[1]) != (source.rate, source.channels):
                     raise ValueError("another rate or number of channels midway")
                 parts.append(part)
                 waiting += part.size
-        except (av.FFmpegError, ValueError):
-            source.truncated, frame = True, None
-        if waiting and (frame is None or waiting >= _BLOCK_VALUES // 2):
-            read += sum(map(len, parts))
-            yield np.concatenate(parts)
-            parts, waiting = [], 0
-        if frame is None:
-            break
-        if read >= source.wanted:
-            return
+                read += len(part)
+            if waiting >= _BLOCK_VALUES:
+                yield np.concatenate(parts)
+                parts, waiting = [], 0
+    except (av.FFmpegError, ValueError):
+        source.truncated = True
+    if parts:
+        yield np.concatenate(parts)
     if is_length_exact and source.seconds and read < (source.seconds - 0.5) * source.rate:
         source.truncated = True
 
 
-def _is_truncated(file: BinaryIO, size: int) -> bool:
-    """Whether a WAV or Ogg file ends before its header says; libsndfile is silent on it."""
-    magic = file.read(4)
-    if magic == b"RIFF":
-        return _is_wav_truncated(file, size)
-    return magic == b"OggS" and _is_ogg_truncated(file, size)
-
-
-def _is_wav_truncated(file: BinaryIO, size: int) -> bool:
-    position = 12  # RIFF, its size, WAVE
-    for _ in range(_MOST_WAV_CHUNKS):
-        if position + 8 > size:
-            return True  # it ends before the audio
-        file.seek(position)
-        name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"data":
-            return 0 < length < _WAV_STREAMED and position + 8 + length > size
-        position += 8 + length + length % 2
-    return False
-
-
 def _is_ogg_truncated(file: BinaryIO, size: int) -> bool:
-    """Whether the last page is incomplete or does not carry the mark that ends a stream."""
+    """Whether an Ogg file's last page is incomplete or lacks the mark that ends a stream."""
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return False
     file.seek(max(0, size - 2 * _LONGEST_OGG_PAGE))
     tail = file.read()
     page = tail.rfind(b"OggS")

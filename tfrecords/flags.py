@@ -13,6 +13,7 @@ Command-line flags, ``--help``, checks and the tables of the documentation are m
 import argparse
 import dataclasses
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,35 +25,21 @@ from tfrecords.text import markdown_table
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a setting besides its type and default.
+    """What is known of a setting besides its type and default."""
 
-    Attributes:
-        help: one phrase, for ``--help`` and the documentation.
-        choices: the values allowed, or a function that returns them; None for any.
-        minimum, maximum: the range, both included.
-        above, below: the range, both excluded.
-        group: heading in ``--help``.
-        metavar: of the value in ``--help``.
-        flag: name of the flag; None for the field's name with dashes; "" for no flag.
-        shown: how ``--help`` states the default; None for the field's own; "" for not at all.
-        parse: from the text of the flag to the value; None for the field's type.
-        nargs: as argparse has it.
-        changes_training: False for settings of where and how results are shown and saved.
-    """
-
-    help: str = ""
-    choices: Sequence | Callable[[], Sequence] | None = None
+    help: str = ""  # one phrase, for --help and the documentation
+    choices: Sequence | Callable[[], Sequence] | None = None  # or a function that returns them
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
     below: float | None = None
-    group: str = ""
+    group: str = ""  # heading in --help
     metavar: str | None = None
-    flag: str | None = None
-    shown: str | None = None
-    parse: Callable[[str], Any] | None = None
+    flag: str | None = None  # None for the field's name with dashes; "" for no flag
+    shown: str | None = None  # the default in --help; None for the field's own; "" for none
+    parse: Callable[[str], Any] | None = None  # from text; None for the field's type
     nargs: str | None = None
-    changes_training: bool = True
+    changes_training: bool = True  # False for where and how results are shown and saved
 
     def allowed(self) -> Sequence | None:
         """The values allowed, or None for any."""
@@ -90,12 +77,16 @@ _NAMES = {
 }
 
 
-def check_settings(instance: Any) -> None:
-    """Checks type, choices and range of every setting of a dataclass instance.
+_BOUNDS = {
+    "minimum": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "maximum": ("at most", operator.le),
+    "below": ("below", operator.lt),
+}
 
-    Raises:
-        ValueError: in one line, which names the setting and what was expected.
-    """
+
+def check_settings(instance: Any) -> None:
+    """Checks type, choices and range of every setting of a dataclass instance."""
     for name, (_, about, kinds) in settings_of(type(instance)).items():
         check_setting(name, getattr(instance, name), about, kinds)
 
@@ -113,11 +104,10 @@ class CheckedSettings:
 
 
 def check_setting(name: str, value: Any, about: Setting, kinds: tuple[type, ...]) -> None:
-    """Checks one value; see `check_settings`."""
-    fits = isinstance(value, (*kinds, int) if float in kinds else kinds)
-    if Path in kinds and isinstance(value, str):
-        fits = True
-    if not fits or (isinstance(value, bool) and bool not in kinds):
+    """Raises a ValueError of one line, with the name and what was expected, for a wrong value."""
+    wider = {float: (float, int), Path: (Path, str)}
+    allowed = tuple(each for kind in kinds for each in wider.get(kind, (kind,)))
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
         expected = " or ".join(_NAMES.get(kind, kind.__name__) for kind in kinds)
         raise ValueError(f"{name} must be {expected}; received {value!r}")
     if value is None or isinstance(value, bool):
@@ -127,56 +117,33 @@ def check_setting(name: str, value: Any, about: Setting, kinds: tuple[type, ...]
         raise ValueError(
             f"{name} must be one of {', '.join(map(str, choices))}; received {value!r}"
         )
-    if not isinstance(value, int | float):
-        return
-    low = about.minimum if about.above is None else about.above
-    high = about.maximum if about.below is None else about.below
-    too_low = low is not None and not (value >= low if about.above is None else value > low)
-    too_high = high is not None and not (value <= high if about.below is None else value < high)
-    if too_low or too_high:
-        raise ValueError(f"{name} must {_range(about, low, high)}; received {value}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} must be finite; received {value}")
-
-
-def _range(about: Setting, low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        left, right = "[" if about.above is None else "(", "]" if about.below is None else ")"
-        return f"lie in {left}{low:g}, {high:g}{right}"
-    if low is not None:
-        if low == 0 and about.above is None:
-            return "not be negative"
-        return f"be {'at least' if about.above is None else 'above'} {low:g}"
-    return f"be {'at most' if about.below is None else 'below'} {high:g}"
+    if isinstance(value, int | float):
+        bounds = [(*each, getattr(about, key)) for key, each in _BOUNDS.items()]
+        bounds = [each for each in bounds if each[2] is not None]
+        if not all(fits(value, bound) for _, fits, bound in bounds):
+            expected = " and ".join(f"{words} {bound:g}" for words, _, bound in bounds)
+            raise ValueError(f"{name} must be {expected}; received {value}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} must be finite; received {value}")
 
 
 def add_flags(
     parser: argparse.ArgumentParser,
     cls: type,
     names: Iterable[str] | None = None,
-    skip: Iterable[str] = (),
     defaults: Mapping[str, str] | None = None,
     groups: dict | None = None,
 ) -> dict:
-    """Adds a flag for each setting of a dataclass.
+    """Adds a flag for each setting of a dataclass, or for those that are named.
 
     Only flags that are given become attributes of the parsed namespace, so that a file of settings
-    or the dataclass's default stands for the others; see `given_settings`.
-
-    Args:
-        parser: takes the flags, in groups by the settings' ``group``.
-        cls: dataclass of settings.
-        names: of the settings to add; None for all.
-        skip: names to leave out.
-        defaults: how ``--help`` states a default, by name, where it is not the field's own.
-        groups: of an earlier call for this parser, so that headings are not repeated.
-
-    Returns:
-        The parser's groups by heading.
+    or the dataclass's default stands for the others; see `given_settings`. ``defaults`` states
+    defaults in ``--help`` that are not the fields' own. Returns the parser's groups by heading,
+    which a further call takes, so that headings are not repeated.
     """
     groups = {} if groups is None else groups
     for name, (field, about, kinds) in settings_of(cls).items():
-        if about.flag == "" or name in skip or (names is not None and name not in names):
+        if about.flag == "" or (names is not None and name not in names):
             continue
         group = parser
         if about.group:
@@ -185,23 +152,19 @@ def add_flags(
             group = groups[about.group]
         stated = (defaults or {}).get(name, _stated_default(field, about, kinds))
         text = f"{about.help}; default: {stated}" if stated else about.help
-        options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
-        options["help"] = text.replace("%", "%%")
-        if kinds == (bool,):
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options["type"] = about.parse or next(
-                kind for kind in (*kinds, str) if kind not in (type(None), tuple, list)
-            )
-            options["metavar"] = about.metavar
-            if about.nargs is not None:
-                options["nargs"] = about.nargs
-            choices = about.allowed()
-            if choices is not None:
-                options["choices"] = tuple(choices)
-        if field.default is dataclasses.MISSING:
-            options["required"] = True
-        group.add_argument(_flag(name, about), **options)
+        options: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if kinds != (bool,):
+            kind = next(k for k in (*kinds, str) if k not in (type(None), tuple, list))
+            options = {"type": about.parse or kind, "nargs": about.nargs}
+            options |= {"metavar": about.metavar, "choices": about.allowed()}
+        group.add_argument(
+            _flag(name, about),
+            dest=name,
+            default=argparse.SUPPRESS,
+            help=text.replace("%", "%%"),
+            required=field.default is dataclasses.MISSING,
+            **options,
+        )
     return groups
 
 

@@ -23,16 +23,11 @@ def find_audio(
     its matches. A file that is named is taken whatever its extension. What does not exist or
     cannot be searched is yielded too, so that reading it gives the reason, and the rest goes on.
 
-    Args:
-        paths: files, folders and patterns, or one of them.
-        extensions: searched for in folders and by patterns that name none.
-
     Raises:
         ValueError: if a path is empty; at the end, if nothing was found at all.
     """
-    if isinstance(paths, str | os.PathLike):
-        paths = [paths]
-    if "" in map(os.fspath, paths := list(paths)):
+    paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if "" in map(os.fspath, paths):
         raise ValueError("an empty path; name a file or a folder, . for this one")
     wanted = tuple(extension.lower() for extension in extensions)
     seen: set[str] = set()
@@ -49,19 +44,14 @@ def find_audio(
 
 
 def _expanded(path: Path, wanted: tuple[str, ...], folders: set) -> Iterator[str]:
-    if os.path.isdir(path):  # noqa: PTH112  Path's raises for a name that is too long
-        yield from walk(str(path), wanted, folders)
-        return
-    matches = []
-    if not os.path.lexists(path) and _WILDCARDS & set(str(path)):
-        matches = _matches(path)
-    if not matches:
-        yield str(path)
-    has_extension = path.suffix and not _WILDCARDS & set(path.suffix)
+    # os.path, since Path's functions raise for a name that is too long.
+    is_pattern = not os.path.lexists(path) and _WILDCARDS & set(str(path))
+    matches = (_matches(path) if is_pattern else []) or [str(path)]
+    named = matches == [str(path)] or (path.suffix and not _WILDCARDS & set(path.suffix))
     for match in matches:
         if os.path.isdir(match):  # noqa: PTH112
             yield from walk(match, wanted, folders)
-        elif has_extension or match.lower().endswith(wanted):
+        elif named or match.lower().endswith(wanted):
             yield match
 
 
@@ -78,30 +68,26 @@ def walk(
         folders: device and number of those that were searched, to which links may lead again.
         strict: whether a folder that cannot be searched is an OSError instead.
     """
-    waiting = [(folder, True)]
-    while waiting:
-        path, is_folder = waiting.pop()
-        if not is_folder:
-            yield path
+    try:
+        status = os.stat(folder)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in folders:
+            return
+        folders.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            below = [(entry.name, _is_folder(entry)) for entry in entries]
+    except OSError:
+        if strict:
+            raise
+        yield folder
+        return
+    for name, is_folder in sorted(below):
+        path = os.path.join(folder, name)  # noqa: PTH118
+        if name.startswith("."):
             continue
-        try:
-            status = os.stat(path)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in folders:
-                continue
-            folders.add((status.st_dev, status.st_ino))
-            with os.scandir(path) as entries:
-                below = [
-                    (os.path.join(path, entry.name), is_folder)  # noqa: PTH118
-                    for entry in entries
-                    if not entry.name.startswith(".")
-                    and ((is_folder := _is_folder(entry)) or entry.name.lower().endswith(wanted))
-                ]
-        except OSError:
-            if strict:
-                raise
+        if is_folder:
+            yield from walk(path, wanted, folders, strict)
+        elif name.lower().endswith(wanted):
             yield path
-            continue
-        waiting += sorted(below, reverse=True)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

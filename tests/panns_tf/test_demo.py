@@ -64,7 +64,7 @@ def test_options_that_cannot_be(monkeypatch):
     for words, message in (
         (("--max-mb", "0"), "max_mb must be above 0; received 0"),
         (("--max-seconds", "inf"), "max_seconds must be finite; received inf"),
-        (("--port", "70000"), r"port must lie in \[0, 65535\]; received 70000"),
+        (("--port", "70000"), r"port must be at least 0 and at most 65535; received 70000"),
     ):
         with pytest.raises(ValueError, match=message):
             main(["demo", *words])

@@ -55,8 +55,8 @@ def test_settings_are_checked():
     for arguments, message in (
         ({"hop": 1.0}, "--hop 1 needs a --window"),
         ({"window": 1.0, "hop": 2.0}, "longer than --window"),
-        ({"window": 0.0}, r"window must lie in \[0.01, 3600\]"),
-        ({"window": float("nan")}, "window must lie in"),
+        ({"window": 0.0}, r"window must be at least 0.01 and at most 3600"),
+        ({"window": float("nan")}, "window must be "),
         ({"window": 1.0, "aggregate": "median"}, "aggregate must be one of"),
     ):
         with pytest.raises(ValueError, match=message):

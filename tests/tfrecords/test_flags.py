@@ -65,8 +65,8 @@ def test_impossible_values_are_one_line():
     for given, message in (
         ({"clips": 0}, "clips must be at least 1; received 0"),
         ({"clips": True}, "clips must be a whole number; received True"),
-        ({"rate": 0.6}, r"rate must lie in \(0, 0.5\]; received 0.6"),
-        ({"rate": float("nan")}, "rate must lie in"),
+        ({"rate": 0.6}, r"rate must be above 0 and at most 0.5; received 0.6"),
+        ({"rate": float("nan")}, "rate must be "),
         ({"mode": "x"}, "mode must be one of fast, slow; received 'x'"),
         ({"shuffle": 1}, "shuffle must be true or false"),
     ):

@@ -143,11 +143,11 @@ def test_mistakes_are_named_before_work_is_done(run_dir, data, tmp_path):
     for words, message in (
         ((*given, "--output", tmp_path / "file"), "is a file; give a folder"),
         ((*given, "--window", 0.25, "--hop", 0.3), "--hop 0.3 is longer than --window 0.25"),
-        ((*given, "--window", 0.25, "--hop", 0), "hop must lie in"),
+        ((*given, "--window", 0.25, "--hop", 0), "hop must be "),
         ((*given, "--hop", 0.3), "--hop 0.3 needs a --window"),
         ((*given, "--aggregate", "max"), "--aggregate max needs a --window"),
         ((*given, "--bootstrap", 1), "--bootstrap must be 0, for no intervals, or at least 2"),
-        ((*given, "--mistakes", -1), "mistakes must not be negative; received -1"),
+        ((*given, "--mistakes", -1), "mistakes must be at least 0; received -1"),
         ((*given, "--batch-size", 0), "batch_size must be at least 1; received 0"),
         ((*given, "--training-clips", "nowhere.csv"), "nowhere.csv"),
         (given[:2], "--data must be given, or --compare"),

@@ -184,11 +184,11 @@ def test_labels_that_differ_in_case_alone():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"high": 0}, r"--threshold must lie in \(0, 1\]; received 0"),
+        ({"high": 0}, r"--threshold must be above 0 and at most 1; received 0"),
         ({"high": float("nan")}, "--threshold"),
         ({"high": 1.1}, "--threshold"),
         ({"low": 0.6}, "--low must be at most the threshold, 0.5; received 0.6"),
-        ({"smooth": -1}, "--smooth must not be negative; received -1"),
+        ({"smooth": -1}, "--smooth must be at least 0; received -1"),
         ({"minimum": float("inf")}, "--min-length"),
         ({"gap": float("nan")}, "--merge-gap"),
         ({"labels": []}, "--classes names no class"),

@@ -103,7 +103,7 @@ def test_bad_settings(tagger):
         ({"top": 1.5}, "top must be a whole number"),
         ({"top": "3"}, "top must be a whole number"),
         ({"threshold": None}, "threshold must be a number"),
-        ({"threshold": 2}, "threshold must lie in"),
+        ({"threshold": 2}, "threshold must be "),
         ({"hop": 1.0}, "--hop 1 needs a --window"),
         ({"window": "1"}, "window must be a number"),
         ({"window": 1, "hop": 2}, "--hop 2 is longer"),
