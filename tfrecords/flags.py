@@ -131,6 +131,7 @@ def add_flags(
     parser: argparse.ArgumentParser,
     cls: type,
     names: Iterable[str] | None = None,
+    skip: Iterable[str] = (),
     defaults: Mapping[str, str] | None = None,
     groups: dict | None = None,
 ) -> dict:
@@ -143,7 +144,7 @@ def add_flags(
     """
     groups = {} if groups is None else groups
     for name, (field, about, kinds) in settings_of(cls).items():
-        if about.flag == "" or (names is not None and name not in names):
+        if about.flag == "" or name in skip or (names is not None and name not in names):
             continue
         group = parser
         if about.group:
