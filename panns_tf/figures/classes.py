@@ -203,6 +203,7 @@ def _draw(by_class: Mapping[str, list[dict]], lines: list[str], interval: str, t
         axes.set_yticks(range(len(column)), labels if part == parts[0] else [])
         axes.set_xlabel(part.replace("_", " "), fontsize=8)
         if part == "training_clips":
+            axes.grid(axis="y", visible=False)
             axes.set_xscale("log")
             axes.set_xlim(0.8, 1.6 * max(10, *(row[part] or 1 for row, *_ in rows)))
             axes.minorticks_off()
@@ -233,14 +234,15 @@ def _draw_part(axes, placed: Sequence[tuple[int, list[dict]]], part: str, theme:
             np.array([rows[i][key] for _, rows in placed], float) for key in (part, "low", "high")
         )
         if part == "training_clips":
-            axes.hlines(y, 0.8, np.where(x > 0, x, np.nan), color=theme.bar, lw=7.4)
+            axes.hlines(y[x > 0], 0.8, x[x > 0], color=theme.bar, lw=7.4)
         elif part == "label_quality":
             axes.plot(x, y, "|", ms=6, mew=1.6, color=theme.muted, clip_on=False)
         else:
             style = {"color": theme.series[i % len(theme.series)], "zorder": 3, "clip_on": False}
             style |= {"marker": MARKERS[i % len(MARKERS)], "ms": 4.2 if len(systems) < 3 else 3.4}
             style |= {"mec": theme.background, "mew": 0.4, "label": systems[i]["system"]}
-            axes.hlines(y, low, high, color=style["color"], lw=0.9)
+            known = ~np.isnan(low)
+            axes.hlines(y[known], low[known], high[known], color=style["color"], lw=0.9)
             axes.plot(x, y, ls="none", **style)
     style = {"size": 6.5, "style": "italic", "color": theme.muted, "va": "center_baseline"}
     style["bbox"] = {"color": theme.background, "pad": 0.5}  # over the grid
