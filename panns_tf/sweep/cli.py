@@ -20,7 +20,6 @@ after anything: finished runs are not repeated, others resume.
 """
 _EXAMPLES = """\
 examples:
-  python -m panns_tf ablate table_vi --data packed/train --eval-data packed/eval --output vi
   python -m panns_tf ablate table_v --data full=packed/full --data balanced=packed/balanced \\
     --eval-data packed/eval --output v --set arch=Cnn6 --set steps=2000 --dry-run
   python -m panns_tf ablate --output v --table

@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from panns_tf.config import TrainConfig
@@ -20,23 +20,18 @@ METRICS = {"mAP": "mAP", "mAUC": "mAUC", "d_prime": "d-prime"}
 #: Settings but those that the command gives.
 _SETTINGS = {field.name for field in dataclasses.fields(TrainConfig)}
 _SETTINGS -= {"run_dir", "recipe", "demo", "data", "eval_data", "seed"}
-#: Keys of a grid and of its rows with their types, which settings have of their own.
-_KEYS = dict.fromkeys(("title", "source", "shows"), str)
-_KEYS |= {"factors": list, "base": dict, "row": list}
+#: Keys of a grid and of its rows with their types; `TrainConfig` knows those of settings.
+_KEYS = {"title": str, "source": str, "shows": str, "factors": list, "base": dict, "row": list}
 _ROW_KEYS = {"label": str, "data": str, "published": dict, "reference": bool}
-_ROW_KEYS |= dict.fromkeys(_SETTINGS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One line of a table.
 
-    Attributes:
-        label: in the table.
-        settings: of `TrainConfig`, those of all rows included.
-        data: name of the training set, or None for the only one; in a plan its path.
-        published: results of the paper by the names in `METRICS`, as far as it has them.
-        reference: whether the other rows are compared with this one.
+    ``settings`` are of `TrainConfig`, those of all rows included, ``data`` is the name of the
+    training set or None for the only one, in a plan its path. ``published`` are results of the
+    paper by the names in `METRICS`. The other rows are compared with the ``reference``.
     """
 
     label: str
@@ -75,22 +70,16 @@ class Grid:
         return next((row for row in self.rows if row.reference), self.rows[-1])
 
     def with_data(self, data: Mapping[str | None, str]) -> tuple["Grid", str]:
-        """Gives every row the path of its training set, by its name or None.
-
-        Returns:
-            The grid without rows whose set is missing, and the flags that are missing for them.
-        """
+        """The rows with the paths of their training sets, and the flags that others lack."""
         names = {row.data for row in self.rows}
-        for name in data:
-            if name is not None and name not in names:
-                known = ", ".join(repr(n) for n in names if n) or "no set by name"
-                raise ValueError(f"--data {name}=...: the rows of {self.name} name {known}")
-        rows = [
-            dataclasses.replace(row, data=data[row.data]) for row in self.rows if row.data in data
-        ]
-        missing: dict[str, list] = {}
+        for name in data.keys() - names - {None}:
+            known = ", ".join(repr(n) for n in names if n) or "no set by name"
+            raise ValueError(f"--data {name}=...: the rows of {self.name} name {known}")
+        rows, missing = [], {}
         for row in self.rows:
-            if row.data not in data:
+            if row.data in data:
+                rows.append(dataclasses.replace(row, data=data[row.data]))
+            else:
                 flag = f"--data {row.data}=DIR" if row.data else "--data DIR"
                 missing.setdefault(flag, []).append(repr(row.label))
         text = "; ".join(f"{flag} for {', '.join(labels)}" for flag, labels in missing.items())
@@ -99,14 +88,14 @@ class Grid:
         factors = () if missing else self.factors
         return dataclasses.replace(self, rows=tuple(rows), factors=factors), text
 
-    def select(self, labels: Sequence[str]) -> list[Row]:
+    def select(self, names: Sequence[str]) -> list[Row]:
         """The rows of these labels or folder names."""
-        known = {name: row for row in self.rows for name in (row.slug, row.label)}
-        for label in labels:
-            if label not in known:
-                hint = did_you_mean(label, [row.label for row in self.rows])
-                raise ValueError(f"--only {label!r}: no such row; {hint}")
-        return [row for row in self.rows if row in [known[label] for label in labels]]
+        known = {name for row in self.rows for name in (row.label, row.slug)}
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, [row.label for row in self.rows])
+                raise ValueError(f"--only {name!r}: no such row; {hint}")
+        return [row for row in self.rows if {row.label, row.slug} & set(names)]
 
 
 def grid_names() -> list[str]:
@@ -134,7 +123,8 @@ def read_grid(name: str, common: Mapping | None = None) -> Grid:
 
 def _parsed(name: str, content: dict, common: Mapping) -> Grid:
     _check(content, _KEYS, "the grid")
-    tables, factors = content.get("row", []), content.get("factors", [])
+    texts = {key: content.get(key, "") for key in ("title", "source", "shows")}
+    tables, factors = content.get("row"), content.get("factors", [])
     if not tables:
         raise ValueError("it has no [[row]]")
     for key in common:
@@ -149,26 +139,25 @@ def _parsed(name: str, content: dict, common: Mapping) -> Grid:
             raise ValueError(f"{labels} have the same settings; leave one out")
         if one.reference and other.reference:
             raise ValueError(f"{labels} are both the reference; one row can be it")
-    levels = [{row.settings.get(factor) for row in rows} for factor in factors]
     cells = {tuple(row.settings.get(factor) for factor in factors) for row in rows}
+    levels = [set(each) for each in zip(*cells, strict=True)]
     combinations = math.prod(map(len, levels))
-    varied = len(factors) > 1 and all(len(each - {None}) > 1 for each in levels)
+    varied = len(levels) > 1 and min(len(each - {None}) for each in levels) > 1
     if factors and not (varied and len(rows) == len(cells) == combinations):
         raise ValueError(
-            f"factors must be two settings or more that vary, with a row for each combination; "
+            "factors must be two settings or more that vary, with a row for each combination; "
             f"{len(rows)} rows have {len(cells)} of the {combinations} combinations of "
             f"{' and '.join(map(str, factors))}"
         )
-    texts = {key: content.get(key, "") for key in ("title", "source", "shows")}
     return Grid(name, **texts, rows=tuple(rows), factors=tuple(factors))
 
 
 def _row(table: dict) -> Row:
     what = f"row {table.get('label')!r}"
-    _check(table, _ROW_KEYS, what)
-    _check(table.get("published", {}), dict.fromkeys(METRICS, float), f"published of {what}")
     settings = {key: value for key, value in table.items() if key in _SETTINGS}
     others = {key: value for key, value in table.items() if key not in _SETTINGS}
+    _check(others, _ROW_KEYS, what, _SETTINGS)
+    _check(others.get("published", {}), dict.fromkeys(METRICS, float), f"published of {what}")
     try:
         row = Row(others.pop("label", ""), settings, **others)
         config = row.config()
@@ -181,10 +170,10 @@ def _row(table: dict) -> Row:
     return row
 
 
-def _check(table: Mapping, kinds: Mapping[str, type | None], what: str) -> None:
-    """Checks keys, and the types of values where a type is known."""
+def _check(table: Mapping, kinds: Mapping[str, type], what: str, more: Iterable[str] = ()) -> None:
+    """Checks the keys of a table and the types of its values."""
     for key, value in table.items():
         if key not in kinds:
-            raise ValueError(f"{what} has an unknown key {key!r}; {did_you_mean(key, kinds)}")
-        if kinds[key]:
-            check_setting(f"{key} of {what}", value, Setting(), (kinds[key],))
+            hint = did_you_mean(key, [*kinds, *more])
+            raise ValueError(f"{what} has an unknown key {key!r}; {hint}")
+        check_setting(f"{key} of {what}", value, Setting(), (kinds[key],))
