@@ -9,7 +9,7 @@ import numpy as np
 
 from panns_tf.figures.chart import Chart, mean_range
 from panns_tf.figures.curves import run_notes
-from panns_tf.figures.grouping import differing, group_runs, label_groups, sort_key
+from panns_tf.figures.grouping import group_runs, in_order, label_groups
 from panns_tf.metrics.class_groups import read_label_quality
 from panns_tf.run import Evaluation, Run
 from panns_tf.style import MARKERS, Theme
@@ -128,11 +128,9 @@ def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Evaluation
 
 def _systems(runs: Sequence[Run], evaluations: Mapping) -> tuple[dict[str, dict], str]:
     """Results by system and class, and what their intervals are."""
-    groups = group_runs(runs)
-    names = differing(groups)
-    groups.sort(key=lambda group: sort_key(group, names))
+    groups = in_order(group_runs(runs))
     systems, intervals = {}, set()
-    for group, label in zip(groups, label_groups(groups, names), strict=True):
+    for group, label in zip(groups, label_groups(groups), strict=True):
         tables = [evaluations[run.path].classes for run in group.counted]
         results = systems[f"{label} ({group.seeds})" if group.seeds else label] = {}
         for name, row in tables[0].items():

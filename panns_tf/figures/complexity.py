@@ -8,7 +8,6 @@ from panns_tf.figures.chart import Chart, grid_of_panels, mean_range
 from panns_tf.figures.curves import run_notes
 from panns_tf.figures.grouping import (
     describe_data,
-    differing,
     family,
     group_runs,
     held_out,
@@ -72,15 +71,15 @@ def _row(panel: str, system: str, source: str, kind: str, counted, **numbers) ->
 
 
 def _is_audioset(run: Run) -> bool:
-    folder, clips, _ = held_out(run)
-    clips = clips or next((e.metrics["num_clips"] for e in run.evaluations if e.metrics), 0)
-    return len(run.labels) == 527 and "eval" in folder.lower() and int(clips) in AUDIOSET_CLIPS
+    evaluated = [each.metrics.get("num_clips") for each in run.evaluations]
+    clips = next(filter(None, [held_out(run)[1], *evaluated]), 0)
+    named = "eval" in (run.config.get("eval_data") or "").lower()
+    return len(run.labels) == 527 and named and int(clips) in AUDIOSET_CLIPS
 
 
 def _own_rows(runs: Sequence[Run], title: str) -> tuple[list[dict], list[str]]:
     groups, rows, notes = group_runs(runs), [], []
-    names = dict.fromkeys(["arch", *differing(groups)])
-    for group, label in zip(groups, label_groups(groups, list(names)), strict=True):
+    for group, label in zip(groups, label_groups(groups, ["arch"]), strict=True):
         config = group.runs[0].config
         overrides = {key: config[key] for key in NETWORK_SETTINGS if config.get(key) is not None}
         classes = len(group.runs[0].labels)

@@ -1,5 +1,6 @@
 """Training curves by what was varied: the paper's Figure 4."""
 
+import functools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,10 @@ from panns_tf.figures.grouping import (
     describe_data,
     differing,
     group_runs,
+    in_order,
     label_groups,
     panel_of,
     partition,
-    sort_key,
 )
 from panns_tf.run import Run
 from panns_tf.style import Theme, series_style
@@ -40,30 +41,31 @@ def curves(
     Raises:
         ValueError: if runs were evaluated on different clips or classes, or none has the metric.
     """
+    key, what, file = metric, METRICS[metric], "loss"
     if metric == "loss":
-        split, key, what, default = "training", metric, METRICS[metric], metric
+        split = "training"
     else:
-        what, default = f"{METRICS[metric]} on {split} data", f"curves_{metric}"
-        default = "curves" if metric == "mAP" else default
-        key = metric if split == "held-out" else f"training_{metric}"
-        default += "" if split == "held-out" else "_training"
+        what = f"{what} on {split} data"
+        file = "curves" if metric == "mAP" else f"curves_{metric}"
+        if split == "training":
+            key, file = f"training_{metric}", f"{file}_training"
     notes = run_notes(runs)
     usable = [run for run in runs if run.curve(key)]
     notes += [f"{run.name}: no {what}; left out" for run in runs if run not in usable]
     if not usable:
         raise ValueError(f"none of the {len(runs)} runs has {what}: {'; '.join(notes)}")
     first, *others = (members[0] for members in partition(usable, split == "held-out"))
-    for other in others:
+    if others:
         raise ValueError(
-            f"{first.name} and {other.name} cannot share a panel, being of other classes or clips, "
-            f"{describe_data(first)} and {describe_data(other)}; draw them in a figure each"
+            f"{first.name} and {others[0].name} cannot share a panel, being of other classes or "
+            f"clips, {describe_data(first)} and {describe_data(others[0])}; draw them in a figure "
+            "each"
         )
-    chosen, left_out = choose_panels(
-        group_runs(usable), by.replace(",", "+").split("+") if by else (), panels
-    )
+    compared = by.replace(",", "+").split("+") if by else ()
+    chosen, left_out = choose_panels(group_runs(usable), compared, panels)
     drawn: dict[str, list] = {}
     for title, groups in chosen.items():
-        for group, label in zip(groups, label_groups(groups, differing(groups)), strict=True):
+        for group, label in zip(groups, label_groups(groups), strict=True):
             head = {"panel": title, "line": label, "metric": metric, "split": split}
             points = [{**head, **point} for point in _points(group, key)]
             drawn.setdefault(title, []).append((group, _legend(group, label), points))
@@ -72,10 +74,8 @@ def curves(
     shown = ("panel", "line", "runs", "step", "mean", "low", "high", "state")
     printed = [{key: points[-1][key] for key in shown} for points in lines]
     y_label = what if len(drawn) == 1 else METRICS[metric]
-    notes += left_out
-    return [
-        Chart(name or default, rows, lambda theme: _draw(drawn, y_label, theme), notes, printed)
-    ]
+    draw = functools.partial(_draw, drawn, y_label)
+    return [Chart(name or file, rows, draw, notes + left_out, printed)]
 
 
 def run_notes(runs: Sequence[Run]) -> list[str]:
@@ -120,12 +120,8 @@ def choose_panels(
         if found and (panels or not left):
             chosen = found
             notes = [f"{group.names}: in no panel; it differs in several ways" for group in left]
-    return {
-        title[:1].upper() + title[1:] or "Training": sorted(
-            members, key=lambda group: sort_key(group, differing(members))
-        )
-        for title, members in chosen.items()
-    }, notes
+    named = {title[:1].upper() + title[1:] or "Training": each for title, each in chosen.items()}
+    return {title: in_order(members) for title, members in named.items()}, notes
 
 
 def _points(group: Group, key: str) -> list[dict]:
@@ -160,7 +156,7 @@ def _legend(group: Group, label: str) -> str:
 
 
 def _draw(panels: Mapping[str, list[tuple]], y_label: str, theme: Theme):
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     longest = max(len(text) for members in panels.values() for _, text, _ in members)
     height = max(2.6, 0.5 + 0.165 * max(map(len, panels.values())))
@@ -171,16 +167,10 @@ def _draw(panels: Mapping[str, list[tuple]], y_label: str, theme: Theme):
         order = sorted(own, key=lambda group: not all(group in others for others in groups))
         # The legend is in the order in which the curves end.
         for group, text, points in sorted(members, key=lambda line: -line[2][-1]["mean"]):
-            steps, end = [point["step"] for point in points], points[-1]
+            steps = [point["step"] for point in points]
             draw_curve(axes, steps, points, text, series_style(order.index(group), theme))
-            if not group.finished:
-                axes.plot(
-                    [end["step"]], [end["mean"]], "x", color=theme.text, ms=6, mew=1.4, zorder=4
-                )
         axes.set(title=title, xlabel="steps", ylabel=y_label, xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x >= 10_000 else f"{x:g}")
-        )
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # such as 10k
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), handlelength=2.8)
     return figure

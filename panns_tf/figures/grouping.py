@@ -64,17 +64,11 @@ class Group:
     def seeds(self) -> str:
         """How many seeds are counted, for a label; empty for one run."""
         runs, seeds = len(self.counted), len({run.config.get("seed") for run in self.counted})
-        if runs == 1:
-            return ""
-        return (
-            f"{seeds} seeds"
-            if runs == seeds
-            else f"{runs} runs of {seeds} seed" + "s" * (seeds > 1)
-        )
+        counted = f"{seeds} seeds" if runs == seeds else f"{runs} runs"  # copies are no seeds
+        return counted if runs > 1 else ""
 
     @property
     def names(self) -> str:
-        """The names of the runs."""
         return ", ".join(run.name for run in self.runs)
 
 
@@ -170,74 +164,69 @@ def panel_of(name: str) -> str:
     return PANELS.get(name, name.replace("_", " "))
 
 
-def sort_key(group: Group, names: Iterable[str]) -> tuple:
-    """Order of groups: networks as in the registry, numbers by size, words by name."""
-    key = []
-    for name in names:
-        value = group.settings.get(name)
-        if value in ARCHITECTURES:
-            value = list(ARCHITECTURES).index(value)
-        key.append((value if isinstance(value, int | float) else math.inf, str(value)))
-    return tuple(key)
+def in_order(groups: Sequence[Group]) -> list[Group]:
+    """Groups by the settings in which they differ: networks as in the registry, numbers by size."""
+    names, networks = differing(groups), list(ARCHITECTURES)
+
+    def key(group: Group) -> list[tuple]:
+        values = [group.settings.get(name) for name in names]
+        values = [networks.index(value) if value in networks else value for value in values]
+        return [(x if isinstance(x, int | float) else math.inf, str(x)) for x in values]
+
+    return sorted(groups, key=key)
 
 
-def label_groups(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
+def label_groups(groups: Sequence[Group], always: Sequence[str] = ()) -> list[str]:
     """A label for each group: the settings in which they differ; of many kinds, the unusual."""
+    names = list(dict.fromkeys([*always, *differing(groups)]))
     data = sorted({group.settings.get("data") or "no data" for group in groups})
     short = dict(zip(data, short_names([Path(path) for path in data]), strict=True))
-    if len({panel_of(name) for name in names}) == 1 or len(names) <= 2:
-        return [_label(group, names, short) for group in groups]
-    apart = [[differing([one, other]) for other in groups] for one in groups]
-    unusual = min(apart, key=lambda others: sum(map(len, others)))
-    return [
-        _label(group, dict.fromkeys(["arch", *settings]), short)
-        for group, settings in zip(groups, unusual, strict=True)
-    ]
 
-
-def _label(group: Group, names: Iterable[str], short_data: Mapping[str, str]) -> str:
-    words = []
-    for name in names:
-        value = group.settings.get(name)
+    def word(name: str, value: object) -> str:
         if name == "data":
-            words.append(short_data[value or "no data"])
-        elif value is not None and name in _LABELS:
-            words.append(_LABELS[name](value))
-        else:
-            text = f"{value:g}" if isinstance(value, float) else str(value).lower()
-            words.append(f"{name.replace('_', ' ')} {text}")
-    return ", ".join(words) or group.settings["arch"]
+            return short[value or "no data"]
+        if value is not None and name in _LABELS:
+            return _LABELS[name](value)
+        text = f"{value:g}" if isinstance(value, float) else str(value).lower()
+        return f"{name.replace('_', ' ')} {text}"
+
+    stated = [names or ["arch"]] * len(groups)
+    if len({panel_of(name) for name in names}) > 1 and len(names) > 2:
+        apart = [[differing([one, other]) for other in groups] for one in groups]
+        unusual = min(apart, key=lambda others: sum(map(len, others)))
+        stated = [dict.fromkeys(["arch", *settings]) for settings in unusual]
+    return [
+        ", ".join(word(name, group.settings.get(name)) for name in each)
+        for group, each in zip(groups, stated, strict=True)
+    ]
 
 
 def describe_data(run: Run) -> str:
     """Held-out data and classes of a run, for a title."""
-    folder, clips, _ = held_out(run)
-    clips = f", {clips:,.0f} clips" if clips else ""
-    return f"{'/'.join(folder.split('/')[-2:])} ({len(run.labels)} classes{clips})"
+    folder, clips = plain_path(run.config.get("eval_data"), run) or "none", held_out(run)[1]
+    counted = f", {clips:,.0f} clips" if clips else ""
+    return f"{'/'.join(folder.split('/')[-2:])} ({len(run.labels)} classes{counted})"
 
 
-def held_out(run: Run) -> tuple[str, int | None, float | None]:
-    """Folder, clips and chance mAP of a run's held-out data, None for what it does not state."""
+def held_out(run: Run) -> tuple:
+    """Folder's name, clips and chance mAP of held-out data; None for what is not stated."""
     last = next((line for line in reversed(run.lines) if "mAP" in line), {})
-    folder = plain_path(run.config.get("eval_data"), run) or "none"
-    return folder, last.get("num_clips"), last.get("chance_mAP")
+    folder = (plain_path(run.config.get("eval_data"), run) or "none").split("/")[-1]
+    chance = last.get("chance_mAP")
+    return folder, last.get("num_clips"), chance and round(chance, 9)
 
 
 def partition(runs: Sequence[Run], evaluated: bool = True) -> list[list[Run]]:
-    """Sets of runs that may share a panel, the largest first.
+    """Sets of runs of the same classes, and if ``evaluated`` held-out data, the largest first.
 
-    They have the same classes, and if ``evaluated`` the same held-out data: folders of the same
-    name and numbers are taken for copies.
+    Folders of the same name and numbers are taken for copies.
     """
     sets: list[list[Run]] = []
     for run in runs:
-        folder, *numbers = held_out(run)
         for members in sets:
-            other, *others = held_out(members[0])
-            same = folder.split("/")[-1] == other.split("/")[-1] and all(
-                None in pair or math.isclose(*pair) for pair in zip(numbers, others, strict=True)
-            )
-            if set(run.labels) == set(members[0].labels) and (same or not evaluated):
+            pairs = list(zip(held_out(run), held_out(members[0]), strict=True))
+            same = all(a == b for a, b in pairs if None not in (a, b)) or not evaluated
+            if same and set(run.labels) == set(members[0].labels):
                 members.append(run)
                 break
         else:

@@ -45,10 +45,6 @@ class Row:
         """The label as the name of a folder."""
         return re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")[:80].strip("-.")
 
-    def config(self, **run_settings) -> TrainConfig:
-        """The configuration of a run of this row."""
-        return TrainConfig(**{**self.settings, **run_settings})
-
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
@@ -160,7 +156,7 @@ def _row(table: dict) -> Row:
     _check(others.get("published", {}), dict.fromkeys(METRICS, float), f"published of {what}")
     try:
         row = Row(others.pop("label", ""), settings, **others)
-        config = row.config()
+        config = TrainConfig(**settings)
         # As a run writes it, whatever the case in the file.
         settings["arch"] = find(config.arch).override(**config.overrides).name
     except ValueError as error:

@@ -1,6 +1,7 @@
 """The runs of a grid: their plan, how far each is, and one process of training after the other."""
 
 import dataclasses
+import itertools
 import re
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from panns_tf.config import NON_LEARNING_SETTINGS
+from panns_tf.config import NON_LEARNING_SETTINGS, TrainConfig
 from panns_tf.run import CONFIG, EVALUATION, is_finished, read_log
 from panns_tf.sweep.grid import METRICS, Grid, Row
 from tfrecords.files import read_json, write_json
@@ -25,16 +26,15 @@ SNAPSHOT = "grid.json"
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One run: a row with a seed, its directory, and the held-out data."""
+    """One run: its row's label, all its settings, and its directory."""
 
-    row: Row
-    seed: int
+    label: str
+    settings: dict
     folder: Path
-    eval_data: str
 
     @property
     def name(self) -> str:
-        return f"{self.row.label}, seed {self.seed}"
+        return f"{self.label}, seed {self.settings['seed']}"
 
     def beside(self, suffix: str) -> Path:
         """``.log``: what all attempts printed; ``.json``: how the last one ended."""
@@ -52,15 +52,15 @@ class Cell:
             metrics = {}
         keys = (*METRICS, "chance_mAP", "num_clips", "num_classes", "classes_left_out")
         return {
-            "setting": self.row.label,
-            "seed": self.seed,
+            "setting": self.label,
+            "seed": self.settings["seed"],
             "status": status,
             "step": lines[-1]["step"] if lines else 0,
-            "steps": self.row.config().steps,
+            "steps": TrainConfig(**self.settings).steps,
             **{key: metrics.get(key) for key in keys},
             "seconds": round(outcome.get("seconds", 0.0), 1) or None,
             "said": outcome.get("said", ""),
-            "folder": f"{self.row.slug}/{self.folder.name}",
+            "folder": "/".join(self.folder.parts[-2:]),
         }
 
     def progress(self) -> str:
@@ -70,15 +70,10 @@ class Cell:
         words = {"failed": f"failed at {step}: {state['said']}", "unfinished": step}
         return words.get(state["status"], state["status"])
 
-    @property
-    def _settings(self) -> dict:
-        own = {"data": self.row.data, "eval_data": self.eval_data, "seed": self.seed}
-        return {**self.row.settings, **own}
-
     def flags(self) -> list[str]:
         """The flags of `panns-tf train` for the run."""
         words = []
-        for name, value in self._settings.items():
+        for name, value in self.settings.items():
             flag = name.replace("_", "-")
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
@@ -91,7 +86,7 @@ class Cell:
         there = _read_object(self.folder / CONFIG).get("config") or {}
         changed = [
             f"{name} was {there[name]!r}, now {value!r}"
-            for name, value in vars(self.row.config(**self._settings)).items()
+            for name, value in vars(TrainConfig(**self.settings)).items()
             if name in there and name not in NON_LEARNING_SETTINGS and there[name] != value
         ]
         if changed:
@@ -120,11 +115,12 @@ class Plan:
 
     def cells(self, rows: Sequence[Row] = (), seeds: Sequence[int] = ()) -> list[Cell]:
         """The runs of some rows and seeds, by default all: the first seed of every row first."""
-        return [
-            Cell(row, seed, self.output / row.slug / f"seed-{seed}", self.eval_data)
-            for seed in seeds or self.seeds
-            for row in rows or self.grid.rows
-        ]
+        cells = []
+        for seed, row in itertools.product(seeds or self.seeds, rows or self.grid.rows):
+            own = {"data": row.data, "eval_data": self.eval_data, "seed": seed}
+            folder = self.output / row.slug / f"seed-{seed}"
+            cells.append(Cell(row.label, {**row.settings, **own}, folder))
+        return cells
 
     def extended(self) -> "Plan":
         """The plan with the seeds of earlier calls as well, if these were of the same settings."""
@@ -149,8 +145,8 @@ class Plan:
             raise ValueError(f"no ablation in {output}: it has no {SNAPSHOT}")
         content = read_json(path)
         try:
-            known = {field.name for field in dataclasses.fields(Grid)}
-            grid = {key: value for key, value in content["grid"].items() if key in known}
+            grid = content["grid"]
+            grid.pop("varied", None)  # of version 0.1.0
             rows = tuple(Row(**row) for row in grid.pop("rows"))
             grid = Grid(**{**grid, "rows": rows, "factors": tuple(grid["factors"])})
             plan = cls(grid, content["eval_data"], tuple(content["seeds"]), output)

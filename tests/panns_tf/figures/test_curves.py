@@ -64,7 +64,7 @@ def test_copies_of_a_run_are_not_taken_for_seeds(tmp_path):
     for name in "ab":
         write_run(tmp_path / name, seed=3)
     (axes,) = figure_of(curves(read(tmp_path))).axes
-    assert list(legend(axes)) == ["Cnn14 (2 runs of 1 seed)"]
+    assert list(legend(axes)) == ["Cnn14 (2 runs)"]
 
 
 def test_an_unfinished_seed_is_named_and_not_in_the_mean(tmp_path):

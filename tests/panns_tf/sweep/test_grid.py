@@ -50,7 +50,7 @@ def test_rows_are_the_networks_of_the_registry_with_their_published_results():
         rows = read_grid(name).rows
         assert len(rows) == count
         for row in rows:
-            config = row.config()
+            config = TrainConfig(**row.settings)
             arch = find(config.arch).override(**config.overrides)
             assert known[nameless(arch)].published_map == row.published["mAP"]
     for row in read_grid("networks").rows:

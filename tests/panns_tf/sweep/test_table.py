@@ -13,9 +13,9 @@ from tests.panns_tf.sweep.support import finish, plan_of, rows_of
 
 def filled(plan, metric):
     """Finishes every run with the mAP that a function of the row's number and the seed gives."""
-    index = {row.slug: i for i, row in enumerate(plan.grid.rows)}
+    index = {row.label: i for i, row in enumerate(plan.grid.rows)}
     for cell in plan.cells():
-        finish(cell, mAP=metric(index[cell.row.slug], cell.seed))
+        finish(cell, mAP=metric(index[cell.label], cell.settings["seed"]))
     return plan
 
 
@@ -65,8 +65,8 @@ def test_means_intervals_and_paired_differences(tmp_path):
 def test_differences_are_paired_by_seed_and_not_by_place(tmp_path):
     plan = plan_of(tmp_path, rows_of(0, 1), seeds=(0, 1, 2))
     for cell in plan.cells():
-        if (cell.row.label, cell.seed) not in (("gain 0", 0), ("gain 1", 2)):
-            finish(cell, mAP=0.1 * cell.seed + (cell.row.label == "gain 1") * 0.05)
+        if (cell.label, cell.settings["seed"]) not in (("gain 0", 0), ("gain 1", 2)):
+            finish(cell, mAP=0.1 * cell.settings["seed"] + (cell.label == "gain 1") * 0.05)
     text = write_table(plan)
     assert cells(text, "gain 0")[5] == "-0.050 (one seed)"
     # Unpaired, the means say the opposite.
@@ -113,7 +113,7 @@ def test_nothing_finished_is_a_table_too(tmp_path):
 def test_perfect_rankings_and_classes_left_out_are_said_in_words(tmp_path):
     plan = plan_of(tmp_path, rows_of(0, 1))
     for cell in plan.cells():
-        perfect = cell.row.label == "gain 0" or cell.seed == 0
+        perfect = cell.label == "gain 0" or cell.settings["seed"] == 0
         finish(cell, d_prime=None if perfect else 2.5, classes_left_out=3)
     text = write_table(plan)
     assert cells(text, "gain 0")[3] == "infinite"
