@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import filelock
 import numpy as np
 
 from tfrecords.text import one_line
@@ -78,6 +77,8 @@ def lock(path: str | Path, busy: str) -> Iterator[None]:
     Raises:
         ValueError: with the text ``busy``, if another process holds the lock.
     """
+    import filelock  # which imports much; the processes that pack need no lock
+
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

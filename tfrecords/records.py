@@ -84,9 +84,8 @@ class RecordReader:
 
     def _read(self, clips: np.ndarray, ends: list[memoryview]) -> dict[int, Damage]:
         """Reads records, the last bytes of whose data go where `ends` says."""
-        index = self.index
-        shards, starts = index.shard[clips], index.offset[clips]
-        stops = starts + index.length[clips]
+        shards, starts = self.index.shard[clips], self.index.offset[clips]
+        stops = starts + self.index.length[clips]
         # Runs of places in `clips` whose records follow each other on disk.
         order = np.lexsort((starts, shards))
         first, then = order[:-1], order[1:]
@@ -100,21 +99,23 @@ class RecordReader:
             start, length = int(starts[run[0]]), int(stops[run[-1]] - starts[run[0]])
             with suppress(OSError):  # reading it will give the reason
                 self._files.will_read(self._paths[shards[run[0]]], start, length)
+        parts = []
+        for end, size in zip(ends, (stops - starts).tolist(), strict=True):
+            front = bytearray(size - schema.FOOTER_BYTES - len(end))
+            parts.append((front, end, bytearray(schema.FOOTER_BYTES)))
         damages: dict[int, Damage] = {}
-        for found in self._map(partial(self._read_run, clips, ends), runs):
+        for found in self._map(partial(self._read_run, clips, parts), runs):
             damages.update(found)
         return damages
 
     def _read_run(
-        self, clips: np.ndarray, ends: list[memoryview], run: Sequence[int]
+        self, clips: np.ndarray, parts: Sequence[tuple], run: Sequence[int]
     ) -> dict[int, Damage]:
+        """Reads records that follow each other into the parts of each: front, end and footer."""
         index, first = self.index, clips[run[0]]
-        buffers = []
-        for place, length in zip(run, index.length[clips[run]].tolist(), strict=True):
-            front = bytearray(length - schema.FOOTER_BYTES - len(ends[place]))
-            buffers += [front, ends[place], bytearray(schema.FOOTER_BYTES)]
         path = self._paths[index.shard[first]]
         try:
+            buffers = [buffer for place in run for buffer in parts[place]]
             self._files.read_into(path, int(index.offset[first]), buffers)
         except OSError as error:
             # A disk that is gone, or too many open files, must not be skipped record by record.
@@ -126,9 +127,8 @@ class RecordReader:
             reason = f"{_LOST}: {'there is no such file' if missing else error}"
             return {place: self._damage(clips[place], reason) for place in run}
         damages: dict[int, Damage] = {}
-        for place, front, end, footer in zip(
-            run, buffers[::3], buffers[1::3], buffers[2::3], strict=True
-        ):
+        for place in run:
+            front, end, footer = parts[place]
             checksum = int(index.checksum[clips[place]])
             data_in_front = memoryview(front)[schema.HEADER_BYTES :]
             if not (

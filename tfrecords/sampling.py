@@ -138,11 +138,11 @@ def permute(position: np.ndarray, size: np.ndarray, key: np.ndarray) -> np.ndarr
     values = np.empty_like(position)
     few = size <= _FEW
     if few.any():
-        elements = np.arange(_FEW)
+        elements = np.arange(size[few].max())
         # 63 bits, and beyond the size the largest number, which sorts last.
         hashes = hash_words(key[few, None], elements) >> np.uint64(1)
         hashes[elements >= size[few, None]] = 2**63 - 1
-        order = np.argsort(hashes, axis=1, kind="stable")
+        order = np.argsort(hashes, axis=1)
         values[few] = np.take_along_axis(order, position[few, None], axis=1)[:, 0]
     many = ~few
     if many.any():
