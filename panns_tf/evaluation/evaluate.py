@@ -55,15 +55,12 @@ def evaluate(model: Path, settings: EvaluateSettings, output: Path | None = None
         if run is not None:
             about["run"] = f"{run.path}, {run.progress}"
             about |= {f"training: {name}": value for name, value in run.config.items()}
-        mistakes = mistake_blocks(
-            scores, settings.mistakes, settings.data, settings.decimation, settings.audio
-        )
         render(
             output / PAGE,
             f"{meta['network']} on {Path(meta['data']).name}",
             [
                 *evaluation_sections(scores, measures),
-                Section("Mistakes", mistakes),
+                Section("Mistakes", mistake_blocks(scores, settings)),
                 Section("Settings", [about]),
             ],
             lead=f"{clips:,} clips, {classes:,} classes; {meta['heard']}.",

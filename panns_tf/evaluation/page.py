@@ -1,4 +1,4 @@
-"""A report in one HTML file: sections of tiles, tables, charts, clips and settings.
+"""A report in one HTML file: sections of tiles, tables, charts and settings.
 
 Evaluation, comparison and transfer learning give plain values; one template makes the page. It
 loads nothing from elsewhere, follows the reader's light or dark theme and prints.
@@ -34,9 +34,9 @@ _VORBIS_BLOCK = 4096
 class Column:
     """A column of a table: its heading, kind, what it means, and digits after the point.
 
-    The kind is ``"text"``, ``"number"``, ``"count"``, ``"bar"``, a number with a bar from 0 to 1,
-    or ``"difference"``, a number with its sign. Numbers may be an `Estimate`; None and NaN are
-    undefined.
+    The kind is ``"text"``, ``"sound"``, ``"number"``, ``"count"``, ``"bar"``, a number with a bar
+    from 0 to 1, or ``"difference"``, a number with its sign. Numbers may be an `Estimate`; None and
+    NaN are undefined.
     """
 
     name: str
@@ -59,6 +59,8 @@ def cell(kind: str, value: Any, digits: int = 3) -> Cell:
     """What a table or a tile shows of a value of a column's kind."""
     if kind == "text":
         return Cell(str(value) or NONE, str(value).casefold())
+    if kind == "sound":
+        return Cell("It cannot be read any more." if value is None else value.html, "")
     found = value if isinstance(value, Estimate) else Estimate(np.nan if value is None else value)
     if np.isnan(found.value):
         return Cell(NONE, "")
@@ -138,39 +140,18 @@ class Chart:
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
-    """A clip to look at, and where it is audible to listen to.
+class Sound:
+    """A clip to look at, and where it is audible to listen to: float32 (samples,) in [-1, 1]."""
 
-    Attributes:
-        title, subtitle: above it.
-        name, labels: of the clip.
-        scores: label, score and whether it is right, of the highest ones.
-        waveform: float32 (samples,) in [-1, 1], or None where it cannot be read.
-    """
-
-    title: str
-    subtitle: str
-    name: str
-    labels: str
-    scores: Sequence[tuple[str, float, bool]]
-    waveform: np.ndarray | None = None
-    sample_rate: int = 32_000
+    waveform: np.ndarray
+    sample_rate: int
     audible: bool = True
 
     @property
-    def cut(self) -> bool:
-        """Whether it is longer than what is shown."""
-        return len(self.waveform) > len(self._shown)
-
-    @property
-    def _shown(self) -> np.ndarray:
-        return self.waveform[: round(SECONDS * self.sample_rate)]
-
-    @property
-    def picture(self) -> Chart:
-        """Its log-mel spectrogram."""
+    def html(self) -> markupsafe.Markup:
+        shown = self.waveform[: round(SECONDS * self.sample_rate)]
         spectrogram = Spectrogram(self.sample_rate)
-        spectrogram.feed(self._shown)
+        spectrogram.feed(shown)
 
         def draw(axes: Axes) -> None:
             decibels, seconds = spectrogram.columns()
@@ -178,34 +159,30 @@ class Clip:
             axes.grid(False)
             draw_log_mel(axes, decibels, factor * seconds, spectrogram.frontend)
 
-        return Chart("", draw, f"Log-mel spectrogram of {self.name}", size=(3.6, 1.7))
-
-    @property
-    def audio(self) -> str:
-        """Ogg Vorbis at 16 kHz or less, as a data URI."""
-        import soundfile
-        import soxr
-
-        rate, buffer = min(self.sample_rate, _PLAYED_RATE), io.BytesIO()
-        waveform = soxr.resample(self._shown, self.sample_rate, rate)
-        with soundfile.SoundFile(buffer, "w", rate, 1, format="OGG", subtype="VORBIS") as file:
-            for start in range(0, len(waveform), _VORBIS_BLOCK):
-                file.write(np.clip(waveform[start : start + _VORBIS_BLOCK], -1, 1))
-        return f"data:audio/ogg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        svg = Chart("", draw, size=(3.6, 1.7)).svg
+        html = markupsafe.Markup('<div class="chart" role="img">{}</div>').format(svg)
+        if self.audible:
+            audio = markupsafe.Markup('<audio controls preload="none" src="{}"></audio>')
+            html += audio.format(_vorbis(shown, self.sample_rate))
+        cut = len(shown) < len(self.waveform)
+        return html + (f"The first {SECONDS:g} s of it." if cut else "")
 
 
-@dataclasses.dataclass(frozen=True)
-class Clips:
-    """Clips side by side; ``empty`` is shown where there are none."""
+def _vorbis(waveform: np.ndarray, sample_rate: int) -> str:
+    """Ogg Vorbis at 16 kHz or less, as a data URI."""
+    import soundfile
+    import soxr
 
-    clips: Sequence[Clip]
-    title: str = ""
-    note: str = ""
-    empty: str = ""
+    rate, buffer = min(sample_rate, _PLAYED_RATE), io.BytesIO()
+    waveform = soxr.resample(waveform, sample_rate, rate)
+    with soundfile.SoundFile(buffer, "w", rate, 1, format="OGG", subtype="VORBIS") as file:
+        for start in range(0, len(waveform), _VORBIS_BLOCK):
+            file.write(np.clip(waveform[start : start + _VORBIS_BLOCK], -1, 1))
+    return f"data:audio/ogg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 #: A paragraph of explanation, settings with their values, tiles side by side, and the others.
-Block = str | dict | list[Tile] | Table | Chart | Clips
+Block = str | dict | list[Tile] | Table | Chart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +215,7 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "kind": lambda block: type(block).__name__}
+    environment.filters["kind"] = lambda block: type(block).__name__
     environment.globals |= {"cell": cell, "zip": zip, "light": LIGHT, "dark": DARK}
     script = environment.loader.get_source(environment, "page.js")[0]
     content = environment.get_template("page.html").render(
@@ -247,7 +224,6 @@ def render(
         kind=kind,
         lead=lead,
         notes=[note[:1].upper() + note[1:].rstrip(".") + "." for note in notes],
-        seconds=SECONDS,
         script=markupsafe.Markup(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

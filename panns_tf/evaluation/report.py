@@ -1,22 +1,36 @@
 """The sections of an evaluation's page: summary, curves, groups, all classes and mistakes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from panns_tf import metrics
 from panns_tf.evaluation.measures import Measures
-from panns_tf.evaluation.page import Chart, Clip, Clips, Column, Section, Table, Tile
+from panns_tf.evaluation.options import EvaluateSettings
+from panns_tf.evaluation.page import Chart, Column, Section, Sound, Table, Tile
 from panns_tf.evaluation.scores import Scores
 from panns_tf.metrics import METRICS, Estimate
-from panns_tf.metrics.bootstrap import NONE, number
+from panns_tf.metrics.bootstrap import number
 from panns_tf.metrics.ranking import class_rows
 from panns_tf.style import LIGHT
 from tfrecords import load_index
 from tfrecords.codecs import resample_clips
 from tfrecords.records import RecordReader
 
+#: Mistakes by kind, and what to know of them.
+_MISTAKES = {
+    "False alarms": "The highest scores for labels that the clips do not have. Where labels are "
+    "incomplete, as AudioSet's are, some of these are right.",
+    "Misses": "The lowest scores for labels that the clips have.",
+}
+_COLUMNS = (
+    Column("Class"),
+    Column("Score", "number"),
+    Column("Sound", "sound"),
+    Column("Labels"),
+    Column("Highest scores"),
+    Column("Clip"),
+)
 # Where curves are drawn.
 _GRID = np.linspace(0, 1, 101)
 
@@ -142,56 +156,41 @@ def _worst(wrong: np.ndarray, confidence: np.ndarray, count: int) -> list[tuple[
     return list(zip(found["clip"].tolist(), found["label"].tolist(), strict=True))
 
 
-def mistake_blocks(
-    scores: Scores, count: int, data: Path, decimation: str, audio: bool = True
-) -> list[Clips]:
-    """Blocks of a page: so many false alarms and misses, with clips of packed records."""
-    alarms, misses = find_mistakes(scores, count)
-    rate, labels = scores.meta["sample_rate"], scores.labels
-    wanted = [scores.clip_ids[clip] for clip, _ in alarms + misses]
-    waveforms = read_clips(data, wanted, rate, decimation)
-
-    def card(clip: int, label: int, what: str) -> Clip:
-        score, target, clip_id = scores.score[clip], scores.target[clip], scores.clip_ids[clip]
-        top = np.argsort(-score, kind="stable")[:4]
-        return Clip(
-            title=labels[label],
-            subtitle=f"{what}, score {number(score[label])}",
-            name=clip_id.decode(errors="replace"),
-            labels=", ".join(labels[n] for n in np.flatnonzero(target)) or NONE,
-            scores=[(labels[n], float(score[n]), bool(target[n])) for n in top],
-            waveform=waveforms.get(clip_id),
-            sample_rate=rate,
-            audible=audio,
-        )
-
-    empty = "None: every clip with a label outscores those without."
-    note = (
-        "The highest scores for labels that the clips do not have. Where labels are incomplete, "
-        "as AudioSet's are, some of these are right."
-    )
-    missed = "The lowest scores for labels that the clips have."
-    return [
-        Clips([card(*pair, "false alarm") for pair in alarms], "False alarms", note, empty),
-        Clips([card(*pair, "missed") for pair in misses], "Misses", missed, empty),
-    ]
+def mistake_blocks(scores: Scores, settings: EvaluateSettings) -> list:
+    """Blocks of a page: false alarms and misses, with clips of packed records."""
+    labels, blocks, found = scores.labels, [], find_mistakes(scores, settings.mistakes)
+    wanted = [scores.clip_ids[clip] for clip, _ in found[0] + found[1]]
+    sounds = read_sounds(settings, wanted, scores.meta["sample_rate"])
+    for (caption, note), pairs in zip(_MISTAKES.items(), found, strict=True):
+        rows = []
+        for clip, label in pairs:
+            score, clip_id = scores.score[clip], scores.clip_ids[clip]
+            top = np.argsort(-score, kind="stable")[:4]
+            labelled = ", ".join(labels[n] for n in np.flatnonzero(scores.target[clip]))
+            highest = ", ".join(f"{labels[n]} {number(score[n])}" for n in top)
+            name = clip_id.decode(errors="replace")
+            sound = sounds.get(clip_id)
+            rows.append((labels[label], score[label], sound, labelled, highest, name))
+        blocks += [Table(_COLUMNS, rows, caption), note if rows else "There are none."]
+    return blocks
 
 
-def read_clips(
-    data: Path, clip_ids: list[bytes], sample_rate: int, decimation: str
-) -> dict[bytes, np.ndarray]:
-    """Reads clips of packed records, except missing and damaged ones: float32 (samples,) by id."""
-    index = load_index(data)
+def read_sounds(
+    settings: EvaluateSettings, clip_ids: list[bytes], sample_rate: int
+) -> dict[bytes, Sound]:
+    """Reads clips of packed records by id, except missing and damaged ones."""
+    index = load_index(settings.data)
     rows = np.flatnonzero(np.isin(index.clip_ids, np.array(clip_ids, "S")))
     if not rows.size:
         return {}
-    stored, damages = RecordReader(index).waveforms(rows)
-    waveforms = resample_clips(
-        np.array(stored), stored=index.info.sample_rate, wanted=sample_rate, resample=decimation
+    waveforms, damages = RecordReader(index).waveforms(rows)
+    stored, wanted = (
+        index.info.sample_rate,
+        {"wanted": sample_rate, "resample": settings.decimation},
     )
-    pairs = enumerate(zip(index.clip_ids[rows].tolist(), waveforms, strict=True))
+    waveforms = resample_clips(np.array(waveforms), stored=stored, **wanted) / np.float32(32767)
     return {
-        clip_id: waveform.astype(np.float32) / 32767
-        for place, (clip_id, waveform) in pairs
+        index.clip_ids[row]: Sound(waveform / np.float32(32767), sample_rate, settings.audio)
+        for place, (row, waveform) in enumerate(zip(rows, waveforms, strict=True))
         if place not in damages
     }

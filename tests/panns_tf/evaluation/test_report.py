@@ -12,12 +12,12 @@ import soundfile
 from panns_tf.evaluation.compare import compare
 from panns_tf.evaluation.measures import measure
 from panns_tf.evaluation.options import EvaluateSettings
-from panns_tf.evaluation.page import Chart, Clip, Clips, Column, Section, Table, Tile, render
+from panns_tf.evaluation.page import Chart, Column, Section, Sound, Table, Tile, render
 from panns_tf.evaluation.report import (
     evaluation_sections,
     find_mistakes,
     mistake_blocks,
-    read_clips,
+    read_sounds,
 )
 from panns_tf.evaluation.scores import save_scores
 from panns_tf.metrics.bootstrap import Estimate, number
@@ -116,36 +116,38 @@ def test_a_perfect_ranking_has_no_mistakes():
     assert find_mistakes(scores, 8)[1] == [pair]
 
 
-def test_clips_are_drawn_and_played(tmp_path):
+def test_sounds_are_drawn_and_played():
     for rate, seconds in ((8000, 0.5), (32000, 0.5), (8000, 21)):
         time = np.arange(round(rate * seconds)) / rate
-        waveform = np.sin(2 * np.pi * 440 * time).astype(np.float32)
-        clip = Clip("", "", "a.wav", "", [], waveform, rate)
-        assert "data:image/png" in clip.picture.svg
-        head, _, body = clip.audio.partition(",")
-        assert head == "data:audio/ogg;base64"
-        samples, played = soundfile.read(io.BytesIO(base64.b64decode(body)))
+        html = Sound(np.sin(2 * np.pi * 440 * time).astype(np.float32), rate).html
+        assert "data:image/png" in html
+        content = re.search(r'src="data:audio/ogg;base64,([^"]*)"', html)[1]
+        samples, played = soundfile.read(io.BytesIO(base64.b64decode(content)))
         assert played == min(rate, 16_000)
         assert len(samples) == pytest.approx(played * min(seconds, 20), abs=100)
         spectrum = np.abs(np.fft.rfft(samples))
         assert spectrum.argmax() * played / len(samples) == pytest.approx(440, abs=5)
-        page = page_of(tmp_path, Clips([clip]))
-        assert ("The first 20 s of it." in page) == (seconds > 20)
-    short = Clip("", "", "a.wav", "", [], np.ones(5, np.float32), 8000)
-    assert "<image" in short.picture.svg
+        assert ("The first 20 s of it." in html) == (seconds > 20)
+    short = Sound(np.ones(5, np.float32), 8000, audible=False).html
+    assert "<image" in short
+    assert "<audio" not in short
 
 
 def test_clips_are_read_from_records(data):
     index = load_index(data / "eval")
     wanted = [index.clip_ids[3], b"nowhere", index.clip_ids[0], index.clip_ids[3]]
-    clips = read_clips(data / "eval", wanted, 8000, "lowpass")
-    assert set(clips) == {index.clip_ids[0], index.clip_ids[3]}
-    assert all(clip.shape == (4000,) and clip.dtype == np.float32 for clip in clips.values())
-    assert read_clips(data / "eval", [b"nowhere"], 8000, "lowpass") == {}
+    settings = EvaluateSettings(data=data / "eval", mistakes=2, audio=False)
+    sounds = read_sounds(settings, wanted, 8000)
+    assert set(sounds) == {index.clip_ids[0], index.clip_ids[3]}
+    for sound in sounds.values():
+        assert (sound.waveform.shape, sound.waveform.dtype) == ((4000,), np.float32)
+    assert read_sounds(settings, [b"nowhere"], 8000) == {}
     scores = dataclasses.replace(synthetic_scores(), clip_ids=np.tile(index.clip_ids[:1], 60))
-    alarms, misses = mistake_blocks(scores, 2, data / "eval", "lowpass", audio=False)
-    clips = [*alarms.clips, *misses.clips]
-    assert all(clip.waveform is not None and not clip.audible for clip in clips)
+    alarms, _, misses, _ = mistake_blocks(scores, settings)
+    assert len(alarms.rows) == len(misses.rows) == 2
+    for row in [*alarms.rows, *misses.rows]:
+        assert np.abs(row[2].waveform).max() <= 1
+        assert not row[2].audible
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +162,9 @@ def report(tmp_path_factory):
     measures = measure(scores, metadata, replicates=50)
     values = measures.as_metrics()
     sections = evaluation_sections(scores, measures)
-    clip = Clip(LABELS[2], "", "a", "", [], np.zeros(4000, np.float32) + 0.1, 8000)
-    sections.append(Section("Mistakes", [Clips([clip]), Clips([], empty="None.")]))
+    columns = [Column("Class"), Column("Sound", "sound")]
+    rows = [(LABELS[2], Sound(np.zeros(4000, np.float32) + 0.1, 8000)), ("gone", None)]
+    sections.append(Section("Mistakes", [Table(columns, rows)]))
     render(path, "Made up", sections, notes=measures.notes)
     return path, values, measures
 
@@ -229,7 +232,7 @@ def test_clips_play_and_labels_are_text_and_nothing_else(page, report):
     path, _, _ = report
     page.on("dialog", lambda dialog: page.troubles.append(f"dialog {dialog.message}"))
     page.goto(path.as_uri())
-    seconds = page.locator(".card audio").evaluate(
+    seconds = page.locator("audio").evaluate(
         "audio => new Promise((done, fail) => {"
         " audio.onloadedmetadata = () => done(audio.duration);"
         " audio.onerror = () => fail('cannot be played'); audio.load(); })"
