@@ -42,18 +42,14 @@ def network_of(name: str, weights: Path | None):
 
 def exported(network, folder: Path, precisions: list[str], clips: list[np.ndarray]) -> dict:
     """Writes the network in every format and precision; returns the files by both."""
-    from panns_tf.export.litert import export_litert
-    from panns_tf.export.onnx import export_onnx
+    from panns_tf.export.files import export_file
     from panns_tf.export.saved_model import export_saved_model
 
     files = {("SavedModel", "float32"): export_saved_model(network, folder / "saved_model")}
     for precision in precisions:
-        for runtime, export, suffix in (
-            ("ONNX Runtime", export_onnx, ".onnx"),
-            ("LiteRT", export_litert, ".tflite"),
-        ):
+        for runtime, suffix in (("ONNX Runtime", ".onnx"), ("LiteRT", ".tflite")):
             path = folder / f"{precision}{suffix}"
-            export(network, path, precision, clips)
+            export_file(network, path, precision, clips)
             files[runtime, precision] = path
             print(f"{network.name}: {path.name}", file=sys.stderr, flush=True)
     return files
@@ -63,7 +59,7 @@ def latencies(network, files: dict[tuple, Path], clip: np.ndarray, rounds: int) 
     """Seconds of each round by runtime and precision, Keras among them."""
     import tensorflow as tf
 
-    from panns_tf.export.runtimes import open_exported
+    from panns_tf.export.check import open_exported
     from panns_tf.layers.cpu import traced_for
 
     signature = [tf.TensorSpec((None, None), tf.float32)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from panns_tf.config import TrainConfig
 from panns_tf.demo import DemoSettings
 from panns_tf.evaluation.options import EvaluateSettings
-from panns_tf.export.cli import ExportSettings
+from panns_tf.export.settings import ExportSettings
 from panns_tf.inference.cli import ModelSettings
 from panns_tf.inference.events import EventSettings
 from panns_tf.inference.output import OutputSettings

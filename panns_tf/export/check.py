@@ -1,15 +1,20 @@
-"""Exported files against the networks they were made of."""
+"""Exported networks, opened in their runtimes and compared with the networks they were made of."""
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
-from panns_tf.export.runtimes import PRECISIONS, open_exported
-from panns_tf.inference.loading import describe
+from panns_tf.export.settings import KEY, NEEDED, SIGNATURE
+from panns_tf.inference.loading import describe, load_any
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
+from tfrecords.text import one_line
 
 #: Seconds of the clips that are tried: extended by zeros, round and crooked.
 SECONDS = (0.3, 2.0, 3.22)
@@ -26,44 +31,71 @@ ROUNDING = 5e-7
 #: A class agrees with the first of a clip if its probability is this share of the first's at least:
 #: rounding may swap two that are as good as equal.
 EQUAL = 0.98
-
 #: A rounded file that agrees on fewer first classes of the calibration clips is of no use.
 LEAST_AGREEMENT = 0.5
 
 
-def checked_clips(
-    network: Network, precision: str, calibration: Sequence | None
-) -> list[np.ndarray]:
-    """Returns the clips to calibrate on as batches of one, after a look at them.
+def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict]:
+    """Opens an ``.onnx`` or a ``.tflite`` file, or the folder of a SavedModel, in its runtime.
 
-    Args:
-        network: to be exported.
-        precision: one of `PRECISIONS`.
-        calibration: float waveforms (samples,) in [-1, 1] at the network's rate; or None.
+    Returns:
+        A function from waveforms, float32 (batch, samples), to the outputs by name; and the
+        description that the network was exported with, see
+        `panns_tf.inference.loading.describe`. It names the ``runtime`` too and the ``precision``.
 
     Raises:
-        ValueError: for an unknown precision, ``int8`` without clips, and for what is no clip.
+        ValueError: if it cannot be read, or the runtime is not installed.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"unknown precision {precision!r}; expected one of {PRECISIONS}")
-    clips = [np.asarray(clip) for clip in calibration or ()]
-    if precision == "int8" and not clips:
-        raise ValueError(
-            "int8 needs clips like those it is for, to measure the ranges of its activations: "
-            "give calibration, 100 clips or so; or take dynamic_int8"
-        )
-    for clip in clips:
-        if clip.ndim != 1 or clip.dtype.kind != "f" or not clip.size or not np.isfinite(clip).all():
-            raise ValueError(
-                "a calibration clip is a finite float waveform (samples,) in [-1, 1]; received "
-                f"{clip.dtype} of shape {clip.shape}"
-            )
-    return [clip.astype("float32")[None] for clip in clips]
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"no such file: {path}")
+    try:
+        return {".onnx": _open_onnx, ".tflite": _open_litert}.get(path.suffix, _open_folder)(path)
+    except ImportError as error:
+        raise ValueError(f"{path.suffix} files need {error.name}: {NEEDED}") from None
+    except Exception as error:  # the runtimes' own classes, KeyError, BadZipFile
+        raise ValueError(f"{path} cannot be loaded as an export: {one_line(error)}") from error
 
 
-def of_length(clip: np.ndarray, samples: int) -> np.ndarray:
-    """Returns (batch, any length) cut or extended by zeros to (batch, samples)."""
-    return np.pad(clip[:, :samples], ((0, 0), (0, max(0, samples - clip.shape[1]))))
+def _open_onnx(path: Path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    description = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+    names = [output.name for output in session.get_outputs()]
+
+    def call(waveform: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, {"waveform": waveform}), strict=True))
+
+    return call, {**description, "runtime": f"ONNX Runtime {onnxruntime.__version__}"}
+
+
+def _open_litert(path: Path):
+    import ai_edge_litert
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    run = interpreter.get_signature_runner(SIGNATURE)
+    with zipfile.ZipFile(path) as file:
+        description = json.loads(file.read(f"{KEY}.json"))
+
+    def call(waveform: np.ndarray) -> dict[str, np.ndarray]:
+        return run(waveform=waveform) if interpreter else {}  # the interpreter owns the tensors
+
+    return call, {**description, "runtime": f"LiteRT {ai_edge_litert.__version__}"}
+
+
+def _open_folder(path: Path):
+    model, description = load_any(path)
+    return lambda waveform: _arrays(model(waveform)), {
+        "precision": "float32",
+        **description,
+        "runtime": "TensorFlow",
+    }
+
+
+def _arrays(outputs: Mapping) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in outputs.items()}
 
 
 def check_export(
@@ -102,26 +134,16 @@ def check_export(
     real = [of_length(clip, fixed) for clip in real] if fixed else real
     network = in_precision(network)
     pairs = [_outputs(call, network, waveform) for waveform in (*waveforms, *real)]
-    measured = {
-        "runtime": description["runtime"],
-        "precision": description["precision"],
-        "bytes": size_of(Path(path)),
-        "lengths": [waveform.shape[1] for waveform in waveforms],
-        "largest": {},
-        "mean": {},
-        "agreement": _agreement(pairs),
-        "clips": len(real),
-    }
+    largest, mean = {}, {}
     for name in pairs[0][1]:
         distances = np.concatenate([np.abs(a[name] - b[name]).ravel() for a, b in pairs])
-        measured["largest"][name] = largest = float(distances.max())
-        measured["mean"][name] = float(distances.mean())
-        if not np.isfinite(largest):
+        largest[name], mean[name] = float(distances.max()), float(distances.mean())
+        if not np.isfinite(largest[name]):
             raise ValueError(f"{path} gives values of {name} that are not finite")
         over = max(excess({name: a[name]}, b) for a, b in pairs)
-        if measured["precision"] == "float32" and over > 1:
+        if description["precision"] == "float32" and over > 1:
             raise ValueError(
-                f"{path} is {largest:.1e} from the network in {name}, {over:.1f} times what "
+                f"{path} is {largest[name]:.1e} from the network in {name}, {over:.1f} times what "
                 "rounding explains"
             )
     agreement = _agreement(pairs[len(waveforms) :]) if real else 1.0
@@ -131,18 +153,24 @@ def check_export(
             f"calibration clips only; calibrate on clips like those it is for, or take another "
             "precision"
         )
-    return measured
+    return {
+        "runtime": description["runtime"],
+        "precision": description["precision"],
+        "bytes": size_of(Path(path)),
+        "lengths": [waveform.shape[1] for waveform in waveforms],
+        "largest": largest,
+        "mean": mean,
+        "agreement": _agreement(pairs),
+        "clips": len(real),
+    }
 
 
 def excess(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
-    """Returns how far outputs are from the network's, in multiples of what rounding explains.
+    """How far some outputs are from all those of the network, by what rounding explains.
 
     Embeddings are compared relative to their largest value, and probabilities as logits, relative
-    to the largest of them or of the embedding, which they are sums of.
-
-    Args:
-        found: some outputs by name.
-        expected: all outputs of the network; the result is infinite if a shape is another.
+    to the largest of them or of the embedding, which they are sums of. Infinite if a shape is
+    another or a value undefined.
     """
     largest = np.abs(expected["embedding"]).max()
     over = [0.0]
@@ -164,22 +192,19 @@ def excess(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
     # Beyond this, float32 has no probability next to 1.
-    inside = np.clip(probabilities, 2.0**-24, 1 - 2.0**-24)
-    return np.log(inside) - np.log1p(-inside)
+    return special.logit(np.clip(probabilities, 2.0**-24, 1 - 2.0**-24))
 
 
 def _outputs(call, network: Network, waveform: np.ndarray) -> tuple[dict, dict]:
-    """Returns what a file gives for a waveform, and what its network does."""
+    """What a file gives for a waveform, and what its network does."""
     with traced_for("portable"):
-        outputs = network(waveform, training=False)
-    expected = {name: np.asarray(value) for name, value in outputs.items()}
+        expected = _arrays(network(waveform, training=False))
     try:
         found = call(waveform)
         shapes = {name: found[name].shape for name in expected}
     except Exception as error:  # whatever runtimes raise, and KeyError
-        reason = " ".join(str(error).split())
         raise ValueError(
-            f"the file fails on clips of {waveform.shape[1]} samples: {reason}"
+            f"the file fails on clips of {waveform.shape[1]} samples: {one_line(error)}"
         ) from error
     wanted = {name: value.shape for name, value in expected.items()}
     if shapes != wanted:
@@ -196,8 +221,13 @@ def _agreement(pairs: list[tuple[dict, dict]]) -> float:
     return float(np.concatenate(agree).mean())
 
 
+def of_length(clip: np.ndarray, samples: int) -> np.ndarray:
+    """(batch, any length) cut or extended by zeros to (batch, samples)."""
+    return np.pad(clip[:, :samples], ((0, 0), (0, max(0, samples - clip.shape[1]))))
+
+
 def noisy_tones(clips: int, samples: int) -> np.ndarray:
-    """Returns a falling tone in noise for each clip: float32 (clips, samples) in [-1, 1]."""
+    """A falling tone in noise for each clip: float32 (clips, samples) in [-1, 1]."""
     index = np.arange(samples)
     tones = np.sin(0.3 * np.arange(1, clips + 1)[:, None] * index * (1 - index / samples / 2))
     noise = np.random.default_rng(0).uniform(-1, 1, (clips, samples))
@@ -205,6 +235,6 @@ def noisy_tones(clips: int, samples: int) -> np.ndarray:
 
 
 def size_of(path: Path) -> int:
-    """Returns the bytes of a file, or of all files in a folder."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
+    """The bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())

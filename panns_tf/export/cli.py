@@ -1,18 +1,18 @@
 """The command `export`."""
 
 import argparse
-import dataclasses
 import itertools
 import os
 from pathlib import Path
 
-from panns_tf.export.runtimes import FORMATS, PRECISIONS, format_of
+from panns_tf.export.settings import (
+    CALIBRATION_SECONDS,
+    MOST_CALIBRATION_FILES,
+    ExportSettings,
+    format_of,
+)
 from tfrecords.files import check_output_file, check_output_folder, read_json
-from tfrecords.flags import add_flags, check_settings, given_settings, setting
-
-#: So many recordings are taken to calibrate, and so much of each.
-MOST_CALIBRATION_FILES = 100
-CALIBRATION_SECONDS = 10.0
+from tfrecords.flags import add_flags, given_settings
 
 _DESCRIPTION = """\
 Write a network, its front end included, as a file that other programs run: a SavedModel for
@@ -30,60 +30,6 @@ examples:
   panns-tf export --model runs/mine --output mine.tflite --precision int8 \\
       --calibration recordings/ --clip-seconds 10
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportSettings:
-    """What is exported, and how."""
-
-    model: str = setting(help="what to export", metavar="MODEL")
-    output: Path = setting(help="a folder, .onnx or .tflite", metavar="PATH")
-    weights: str = setting(
-        "audioset",
-        "for the name of a network: the file of its weights",
-        metavar="FILE",
-        shown="the published ones",
-    )
-    format: str | None = setting(None, "export format", choices=FORMATS, shown="by the ending")
-    precision: str = setting(
-        "float32", "numeric precision of .onnx and .tflite", choices=PRECISIONS
-    )
-    calibration: list | None = setting(
-        None,
-        "recordings such as the file is for, files or folders, of which "
-        f"{MOST_CALIBRATION_FILES} at most are taken, the first {CALIBRATION_SECONDS:g} s of each; "
-        "int8 is fitted to them, and every .onnx and .tflite compared on them too",
-        metavar="PATH",
-        nargs="+",
-    )
-    top_k: int | None = setting(
-        None, "classes that a SavedModel's tag gives", metavar="K", minimum=1, shown="10"
-    )
-    clip_seconds: float | None = setting(
-        None,
-        "for LiteRT: the one length that the file takes",
-        metavar="S",
-        above=0,
-        shown="any length",
-    )
-    force: bool = setting(False, "replace what is at PATH", shown="")
-
-    def __post_init__(self) -> None:
-        """Refuses settings that would be without effect, too."""
-        check_settings(self)
-        kind = format_of(self.output, self.format)
-        for flag, given, kinds in (
-            ("--top-k", self.top_k, ("savedmodel",)),
-            ("--clip-seconds", self.clip_seconds, ("litert",)),
-            ("--calibration", self.calibration, ("onnx", "litert")),
-            (f"--precision {self.precision}", self.precision != "float32", ("onnx", "litert")),
-        ):
-            if given and kind not in kinds:
-                raise ValueError(
-                    f"{flag} is for {' and '.join(kinds)}; --output {self.output} is {kind}"
-                )
-        if self.precision == "int8" and not self.calibration:
-            raise ValueError("--precision int8 needs --calibration: recordings it is fitted to")
 
 
 def add_export_flags(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +74,7 @@ def run_export(options: argparse.Namespace) -> None:
 
 def _export_file(network, settings: ExportSettings, recordings: list[Path]) -> str:
     """Exports to ONNX or LiteRT; returns what was measured, for a person."""
-    from panns_tf.export import litert, onnx
+    from panns_tf.export.files import export_file
     from tfrecords.audio import open_audio
 
     clips = []
@@ -136,11 +82,9 @@ def _export_file(network, settings: ExportSettings, recordings: list[Path]) -> s
     for recording in recordings:
         with open_audio(recording, rate) as stream:
             clips.append(stream.read(round(CALIBRATION_SECONDS * rate)))
-    common = (network, settings.output, settings.precision, clips)
-    if format_of(settings.output) == "onnx":
-        measured = onnx.export_onnx(*common)
-    else:
-        measured = litert.export_litert(*common, settings.clip_seconds)
+    measured = export_file(
+        network, settings.output, settings.precision, clips, settings.clip_seconds
+    )
     lines = [f"in {measured['runtime']}, {measured['precision']}, differs from the network by"]
     for name, largest in measured["largest"].items():
         lines.append(f"  {name}: at most {largest:.1e}, {measured['mean'][name]:.1e} in the mean")

@@ -1,6 +1,5 @@
 """Networks as SavedModels, which run without this package."""
 
-import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -69,25 +68,21 @@ def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -
     top_k = min(top_k, network.num_classes)
     path.parent.mkdir(parents=True, exist_ok=True)
     exact = in_precision(network)
-    for fold in (True, False):
-        with contextlib.suppress(_DiffersError), atomic_path(path) as temporary:
-            model = folded(exact) if fold else exact
-            _write(model, network.labels, top_k, temporary)
+    with atomic_path(path) as temporary:
+        for fold in (True, False):
+            _write(folded(exact) if fold else exact, network.labels, top_k, temporary)
             distance, over = difference(exact, temporary)
-            if over > 1:
-                raise _DiffersError
-            about = {**describe(network), "top_k": top_k, "folded": fold, "difference": distance}
-            (temporary / DESCRIPTION).parent.mkdir(exist_ok=True)
-            write_json(temporary / DESCRIPTION, about)
-            return path
-    raise ValueError(
-        f"the SavedModel of {network.name} differs from the network by {distance:.2g}, {over:.1f} "
-        f"times what rounding explains; nothing was written to {path}"
-    )
-
-
-class _DiffersError(Exception):
-    """What was written is not what the network is."""
+            if over <= 1:
+                break
+        else:
+            raise ValueError(
+                f"the SavedModel of {network.name} differs from the network by {distance:.2g}, "
+                f"{over:.1f} times what rounding explains; nothing was written to {path}"
+            )
+        about = {**describe(network), "top_k": top_k, "folded": fold, "difference": distance}
+        (temporary / DESCRIPTION).parent.mkdir(exist_ok=True)
+        write_json(temporary / DESCRIPTION, about)
+    return path
 
 
 def _write(model: keras.Model, labels, top_k: int, path: Path) -> None:
@@ -114,7 +109,7 @@ def _write(model: keras.Model, labels, top_k: int, path: Path) -> None:
 def signatures(
     network: keras.Model, table: tf.lookup.StaticHashTable, k: int
 ) -> dict[str, Callable]:
-    """Returns the functions of an exported network, which share one graph and its weights.
+    """The functions of an exported network, which share one graph and its weights.
 
     All outputs have the batch as their first axis, as TensorFlow Serving's row format needs. The
     first, ``serve``, becomes ``serving_default`` too; Keras' TFSMLayer looks for this name.
@@ -138,7 +133,7 @@ def signatures(
 
 
 def difference(network: Network, path: Path) -> tuple[float, float]:
-    """Returns how far a SavedModel is from its network, at three lengths and in all signatures.
+    """How far a SavedModel is from its network, at three lengths and in all signatures.
 
     It is the largest distance between two values, of outputs with values beyond 1, such as
     embeddings, as a part of the largest; and the largest `excess`.
@@ -175,7 +170,7 @@ def _arrays(outputs: dict) -> dict[str, np.ndarray]:
 
 
 def _tags(tagged: dict, expected: dict, labels: np.ndarray) -> tuple[dict, dict]:
-    """Returns the scores of ``tag``, and those it should give: for its labels, and in order."""
+    """The scores of ``tag``, and those it should give: for its labels, and in order."""
     scores, clips = tagged["scores"], expected["clipwise_output"]
     named = np.full(scores.shape, np.nan, "float32")
     for i, j in np.ndindex(*scores.shape):

@@ -100,8 +100,8 @@ class LogMel(keras.layers.Layer):
         self._window = analysis_window(self.frontend).astype("float32")
         mel = mel_matrix(self.frontend).astype("float32")
         used = np.flatnonzero(mel.any(axis=1))  # bins outside fmin to fmax count for nothing
-        self._bins = slice(int(used[0]), int(used[-1]) + 1)
-        self._mel = mel[self._bins]
+        self.bins = slice(int(used[0]), int(used[-1]) + 1)
+        self.mel = mel[self.bins]
         self._compiled = compiled(self._log_mel)
 
     def call(self, waveform):
@@ -122,9 +122,9 @@ class LogMel(keras.layers.Layer):
         framed = ops.extract_sequences(waveform, self.frontend.window_size, self.frontend.hop_size)
         # (batch, frames, window_size)
         real, imaginary = ops.rfft(framed[:, :frames] * self._window)
-        real, imaginary = real[..., self._bins], imaginary[..., self._bins]
+        real, imaginary = real[..., self.bins], imaginary[..., self.bins]
         power = ops.square(real) + ops.square(imaginary)  # (batch, frames, bins)
-        return ops.matmul(power, self._mel)
+        return ops.matmul(power, self.mel)
 
     def compute_output_shape(self, input_shape):
         if len(input_shape) != 2 or 0 in input_shape:

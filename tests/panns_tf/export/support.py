@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from panns_tf.export.check import excess
-from panns_tf.export.runtimes import open_exported
+from panns_tf.export.check import excess, open_exported
 from tests.panns_tf.inference.support import sound, trained
 
 __all__ = ["assert_any_clip_is_the_same", "clips", "sound", "trained"]

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from panns_tf.export import check, runtimes
+from panns_tf.export import check
 from panns_tf.export.check import check_export, excess, noisy_tones, of_length
 from panns_tf.export.portable import front_layers
 from panns_tf.export.saved_model import export_saved_model
@@ -158,14 +158,14 @@ def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
     pytest.importorskip("ai_edge_litert")
     for file, package in (("n.onnx", "onnxruntime"), ("n.tflite", "ai_edge_litert"), ("n", None)):
         with pytest.raises(ValueError, match="no such file"):
-            runtimes.open_exported(tmp_path / file)
+            check.open_exported(tmp_path / file)
         (tmp_path / file).write_bytes(b"TFL3 but no more")
         with pytest.raises(ValueError, match=r"cannot be loaded as an export|no model at"):
-            runtimes.open_exported(tmp_path / file)
+            check.open_exported(tmp_path / file)
         if package:
             monkeypatch.setitem(sys.modules, package, None)
             with pytest.raises(ValueError, match=r"pip install 'panns_tf\[export\]'"):
-                runtimes.open_exported(tmp_path / file)
+                check.open_exported(tmp_path / file)
 
 
 def test_clips():

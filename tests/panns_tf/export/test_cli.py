@@ -8,8 +8,9 @@ import soundfile
 import tensorflow as tf
 
 from panns_tf.cli import main
-from panns_tf.export import cli, litert, onnx
-from panns_tf.export.runtimes import format_of, open_exported
+from panns_tf.export import cli, files
+from panns_tf.export.check import open_exported
+from panns_tf.export.settings import format_of
 from panns_tf.inference.loading import load_network
 from panns_tf.weights.loading import create_model
 
@@ -53,7 +54,7 @@ def test_the_ending_says_the_format():
 
 @pytest.fixture
 def calls(monkeypatch) -> list[dict]:
-    """Has the two other formats only write down how they were called."""
+    """Has an export to the two other formats only written down."""
     found = []
 
     def export(network, path, precision, calibration, clip_seconds=None):
@@ -63,8 +64,7 @@ def calls(monkeypatch) -> list[dict]:
         about = {"runtime": "a runtime", "precision": precision, "agreement": 0.955}
         return {**about, **measured}
 
-    monkeypatch.setattr(onnx, "export_onnx", export)
-    monkeypatch.setattr(litert, "export_litert", export)
+    monkeypatch.setattr(files, "export_file", export)
     return found
 
 

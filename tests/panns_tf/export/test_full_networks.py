@@ -4,8 +4,7 @@ import pytest
 
 from panns_tf import create_model, load_torch_state
 from panns_tf.export.check import check_export
-from panns_tf.export.litert import export_litert
-from panns_tf.export.onnx import export_onnx
+from panns_tf.export.files import export_file
 from panns_tf.export.saved_model import export_saved_model
 from tests.support import reference_state
 
@@ -21,8 +20,8 @@ def test_every_runtime_gives_what_keras_gives(name_of_network, tmp_path):
     lengths = [round(seconds * rate) for seconds in (2, 3.22, 10)]
     for export, file in (
         (export_saved_model, "saved_model"),
-        (export_onnx, "x.onnx"),
-        (export_litert, "x.tflite"),
+        (export_file, "x.onnx"),
+        (export_file, "x.tflite"),
     ):
         export(network, tmp_path / file)
         found = check_export(tmp_path / file, network, lengths=lengths)
