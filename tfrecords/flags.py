@@ -88,7 +88,7 @@ _BOUNDS = {
 def check_settings(instance: Any) -> None:
     """Checks type, choices and range of every setting of a dataclass instance."""
     for name, (_, about, kinds) in settings_of(type(instance)).items():
-        check_setting(name, getattr(instance, name), about, kinds)
+        check_setting(about.flag or name, getattr(instance, name), about, kinds)
 
 
 class CheckedSettings:

@@ -42,13 +42,12 @@ class ModelSettings(CheckedSettings):
     )
     batch_size: int = setting(8, "clips of 10 s at a time", metavar="N", minimum=1)
 
-    def identity(self) -> dict:
-        """What tells the network from another, for settings of unfinished results."""
-        identity = {"model": self.model, "weights": self.weights, "precision": self.precision}
-        for path in (find_model(self.model), Path(self.weights)):
-            if path.is_file():
-                identity[path.name] = path.stat().st_mtime_ns
-        return identity
+    def identity(self, command: str, args: argparse.Namespace) -> dict:
+        """What decides the results of a command: its flags, and the files of its model."""
+        others = {"paths", "output", "force", "workers", "form", "batch_size", "quiet"}
+        flags = {name: value for name, value in vars(args).items() if name not in others}
+        files = filter(Path.is_file, (find_model(self.model), Path(self.weights)))
+        return {"command": command, **flags, **{str(x): x.stat().st_mtime_ns for x in files}}
 
 
 def add_tag_flags(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +78,7 @@ def run_tag(args: argparse.Namespace) -> int:
     tagger = AudioTagger(**asdict(model))
     start = ("start",) if windows.window else ()
     columns = ("file", *start, "seconds", "label", "score")
-    settings = {"command": "tag", **model.identity(), **asdict(shown), **asdict(windows)}
+    settings = model.identity("tag", args)
     with open_results(where, args.form, settings, columns) as results:
         size_and_hop = windows.samples(tagger.sample_rate)
         for recording in _each(args, where, results, tagger.predict_each, windows=size_and_hop):
@@ -135,8 +134,7 @@ def run_embed(args: argparse.Namespace) -> int:
     from panns_tf.inference.tagger import AudioTagger, embedding
 
     tagger = AudioTagger(**asdict(model))
-    settings = {"command": "embed", **model.identity(), **asdict(windows)}
-    width = tagger.model.embedding_size
+    settings, width = model.identity("embed", args), tagger.model.embedding_size
     with open_results(where, args.form, settings, width=width) as results:
         size_and_hop = windows.samples(tagger.sample_rate)
         for recording in _each(args, where, results, tagger.predict_each, windows=size_and_hop):
@@ -201,9 +199,7 @@ def run_detect(args: argparse.Namespace) -> int:
             f"{detector.window:g} s every {detector.hop:g} s (--window, --hop). Networks that have "
             "it: Cnn14_DecisionLevelMax, Cnn14_DecisionLevelAvg, Cnn14_DecisionLevelAtt"
         )
-    settings = {"command": "detect", **model.identity(), **asdict(events), "window": window}
-    settings |= {"hop": hop, "dark": args.dark, "plot": str(args.plot)}
-    settings["audacity"] = str(args.audacity)
+    settings = model.identity("detect", args)
     wanted = {"settings": events, "for_pictures": args.plot is not None}
     with open_results(where, args.form, settings, Detection.columns) as results:
         for recording in _each(args, where, results, detector.detect_each, **wanted):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from panns_tf.inference.results import Event
-from tfrecords.flags import CheckedSettings, check_setting, setting, settings_of
+from tfrecords.flags import CheckedSettings, setting
 from tfrecords.text import did_you_mean
 
 # Seconds, or probability, that rounding may cost.
@@ -61,8 +61,7 @@ class EventSettings(CheckedSettings):
             object.__setattr__(self, "labels", tuple(map(str, labels)))
             if not self.labels:
                 raise ValueError("--classes names no class; leave it out for all")
-        for name, (_, about, kinds) in settings_of(type(self)).items():
-            check_setting(about.flag or f"--{name}", getattr(self, name), about, kinds)
+        super().__post_init__()
         if self.low is not None and self.low > self.high:
             raise ValueError(
                 f"--low must be at most the threshold, {self.high}; received {self.low}"

@@ -96,8 +96,7 @@ class StreamingEncoder:
         self._lost = -(-(after + 1) // self.step)
         wanted = round(window_seconds * self.sample_rate / self.step)
         self._steps = max(wanted, self._context + self._lost + 1)
-        self._blocks: list[np.ndarray] = []
-        self._held = 0  # samples
+        self._held = np.zeros(0, np.float32)
         self._start = 0  # the step at which the held samples begin
         self._done = 0  # steps given so far
         self.samples = 0
@@ -108,25 +107,19 @@ class StreamingEncoder:
         """Samples of the next window. The first ones have less before them to overlap with."""
         return (self._steps - self._context + min(self._done, self._context)) * self.step
 
-    def feed(self, samples: np.ndarray) -> list[dict[str, np.ndarray]]:
-        """Takes the next samples (n,); returns what became certain, (steps, n) by name."""
+    def feed(self, samples: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """Takes the next samples (n,); yields what became certain, (steps, n) by name."""
         self.samples += len(samples)
-        self._held += len(samples)
-        self._blocks.append(np.asarray(samples, np.float32))
-        parts = []
-        if self._held >= self.window_samples:
-            held = np.concatenate(self._blocks)
-            while len(held) >= (size := self.window_samples):
-                parts.append(self._certain(held[:size], size // self.step - self._lost))
-                begin = max(0, self._done - self._context)
-                held = held[(begin - self._start) * self.step :]
-                self._start = begin
-            self._blocks, self._held = [held.copy()], len(held)
-        return parts
+        self._held = np.concatenate([self._held, samples], dtype=np.float32)
+        while len(self._held) >= (size := self.window_samples):
+            yield self._certain(self._held[:size], size // self.step - self._lost)
+            begin = max(0, self._done - self._context)
+            self._held = self._held[(begin - self._start) * self.step :]
+            self._start = begin
 
-    def finish(self) -> list[dict[str, np.ndarray]]:
-        """Returns the outputs of the remaining steps. The stream must have had a sample."""
-        return [self._certain(np.concatenate(self._blocks), None)]
+    def finish(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yields the outputs of the remaining steps. The stream must have had a sample."""
+        yield self._certain(self._held, None)
 
     def _certain(self, window: np.ndarray, end: int | None) -> dict[str, np.ndarray]:
         """Of a window's steps those from the first that was not given yet up to ``end``."""

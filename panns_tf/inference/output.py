@@ -103,43 +103,33 @@ class PartialResults(Results):
         self.path = partial_path(output)
         self._offsets: dict[str, int] = {}  # of lines, by recording
         self._wanted: list[str] = []
-        header = json.dumps({"settings": settings})
-        if force or not self.path.exists() or not self._read(json.loads(header)["settings"]):
-            self.path.write_text(header + "\n")
+        header = json.dumps(settings, default=str, sort_keys=True).encode() + b"\n"
+        if force or not self.path.exists() or not self._read(header):
+            self.path.write_bytes(header)
         self.progress = Progress(unit="file", initial=len(self))
 
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def _read(self, settings: dict) -> bool:
+    def _read(self, header: bytes) -> bool:
         """Finds the results that are there; False if there is not even a whole header."""
         end = 0
         with self.path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                if not end:
-                    self._check(line, settings)
+                if not end and line != header:
+                    other = one_line(line.decode(errors="replace"))
+                    raise ValueError(
+                        f"{self.path} is of an unfinished command with other settings: {other}; "
+                        "repeat that one to finish it, move the file away, or begin anew by --force"
+                    )
                 # Recordings with an error may be readable by now.
-                elif "error" not in (row := json.loads(line)):
+                if end and "error" not in (row := json.loads(line)):
                     self._offsets[row["file"]] = end
                 end += len(line)
         os.truncate(self.path, end)
         return end > 0
-
-    def _check(self, header: bytes, settings: dict) -> None:
-        try:
-            before = json.loads(header)["settings"]
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(
-                f"{self.path} is needed for unfinished results, and is something else; move it away"
-            ) from None
-        names = [n for n in sorted({*before, *settings}) if before.get(n) != settings.get(n)]
-        if names:
-            raise ValueError(
-                f"{self.path} holds results of an unfinished command with another "
-                f"{', '.join(names)}; repeat that one to finish it, or add --force to begin anew"
-            )
 
     def missing(self, sources: Iterable) -> Iterator:
         """Yields the sources without a result; results come out in the order of ``sources``."""

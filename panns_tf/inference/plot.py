@@ -25,19 +25,15 @@ _WIDTH, _HEIGHT, _ROW = 8.5, 1.8, 0.19
 _MOST_CLASSES, _LONGEST_NAME = 20, 64
 
 
-def picture_frontend(sample_rate: int) -> Frontend:
-    """The front end of pictures: 64 mel bins, windows of 32 ms every 10 ms, as in the paper."""
-    high = min(14000.0, sample_rate / 2)
-    return Frontend(
-        sample_rate, round(0.032 * sample_rate), round(0.01 * sample_rate), 64, 50.0, high
-    )
-
-
 class Spectrogram:
-    """The log-mel spectrogram of a recording, computed block by block; 92 MB an hour."""
+    """The log-mel spectrogram of a recording, computed block by block; 92 MB an hour.
+
+    It has 64 mel bins, and windows of 32 ms every 10 ms, as in the paper.
+    """
 
     def __init__(self, sample_rate: int):
-        self.frontend = picture_frontend(sample_rate)
+        size, hop = round(0.032 * sample_rate), round(0.01 * sample_rate)
+        self.frontend = Frontend(sample_rate, size, hop, 64, 50.0, min(14000.0, sample_rate / 2))
         self._window = analysis_window(self.frontend).astype(np.float32)
         self._mel = mel_matrix(self.frontend).astype(np.float32)
         self._power: list[np.ndarray] = []

@@ -220,9 +220,8 @@ def predict_each(
     and hop in samples, for outputs of every window; None for the whole. Others as `read_ahead`.
     """
     waiting: collections.deque[Recording] = collections.deque()
-    most, most_samples = MOST_WAITING, MOST_SECONDS * model.sample_rate
-    if windows is not None:  # of one recording alone
-        most = 0
+    most = MOST_WAITING if windows is None else 0  # windows fill batches by themselves
+    most_samples = MOST_SECONDS * model.sample_rate
     for recording in read_ahead(sources, model.sample_rate, rate=rate, workers=workers):
         waiting.append(recording)
         while len(waiting) > most or sum(len(each.samples) for each in waiting) > most_samples:

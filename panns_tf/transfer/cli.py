@@ -120,8 +120,7 @@ def run_predict(args: argparse.Namespace) -> int:
     if multi_label is None:
         single_label = tagger.model.network.arch.activation == "softmax"
 
-    settings = {"command": "predict", **model.identity(), **dataclasses.asdict(shown)}
-    settings["clip_seconds"] = clip_seconds
+    settings = model.identity("predict", args)
     with open_results(where, args.form, settings, predict.COLUMNS) as results:
         sources = results.missing(recordings_of(args.paths))
         recordings = predict.predict_recordings(tagger, clip_seconds, sources, where.workers)

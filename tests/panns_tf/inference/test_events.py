@@ -188,7 +188,7 @@ def test_labels_that_differ_in_case_alone():
         ({"high": float("nan")}, "--threshold"),
         ({"high": 1.1}, "--threshold"),
         ({"low": 0.6}, "--low must be at most the threshold, 0.5; received 0.6"),
-        ({"smooth": -1}, "--smooth must be at least 0; received -1"),
+        ({"smooth": -1}, "smooth must be at least 0; received -1"),
         ({"minimum": float("inf")}, "--min-length"),
         ({"gap": float("nan")}, "--merge-gap"),
         ({"labels": []}, "--classes names no class"),
@@ -235,8 +235,8 @@ def test_a_rounding_above_one_is_one():
     ("settings", "said"),
     [
         ({"high": "a"}, "--threshold must be a number"),
-        ({"low": True}, "--low must be a number"),
-        ({"smooth": None}, "--smooth must be a number"),
+        ({"low": True}, "low must be a number"),
+        ({"smooth": None}, "smooth must be a number"),
     ],
 )
 def test_settings_of_another_type_are_named(settings, said):

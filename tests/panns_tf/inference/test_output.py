@@ -67,11 +67,11 @@ def test_unreadable_files_are_tried_again_and_those_that_are_gone_left_out(outpu
 
 def test_other_settings_and_other_files_are_refused(output):
     begin(output, {"top": 1, "threshold": 0.5})
-    with pytest.raises(ValueError, match=r"partial.jsonl holds results .* another top; repeat"):
+    with pytest.raises(ValueError, match=r'partial.jsonl is of .*"top": 1}; repeat'):
         begin(output, {"top": 2, "threshold": 0.5})
     assert len(begin(output, {"top": 2, "threshold": 0.5}, force=True)) == 0
     partial_path(output).write_text("precious\n")
-    with pytest.raises(ValueError, match=r"is needed .* move it away"):
+    with pytest.raises(ValueError, match=r"with other settings: precious; .* move the file away"):
         begin(output)
     assert partial_path(output).read_text() == "precious\n"
 

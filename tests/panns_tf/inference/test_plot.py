@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from panns_tf.inference.plot import Spectrogram, draw_recording, picture_frontend, reduced
+from panns_tf.inference.plot import Spectrogram, draw_recording, reduced
 from panns_tf.inference.results import Event
 from panns_tf.layers.log_mel import LogMel
 from tests.panns_tf.inference.support import noise
@@ -43,7 +43,7 @@ def test_a_spectrogram_is_the_layers_however_it_is_fed():
     samples = noise(8000 * 3 + 77)
     decibels, seconds = spectrogram_of(samples, blocks=1).columns()
     assert (seconds, decibels.shape) == (0.01, (301, 64))
-    frontend = picture_frontend(8000)
+    frontend = Spectrogram(8000).frontend
     layer = LogMel(**{name: getattr(frontend, name) for name in frontend.__dataclass_fields__})
     # The layer's frames are centred at the hops, those of pictures in the middle between.
     expected = layer(np.pad(samples, (40, 0))[None])[0, 1:-1].numpy()
