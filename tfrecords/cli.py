@@ -83,17 +83,14 @@ def run_merge(args: argparse.Namespace) -> None:
     from tfrecords.index import load_info
     from tfrecords.views import make_view
 
-    index = make_view(
-        args.output, args.directories, exclude=_excluded(args), fraction=args.fraction
-    )
+    part = {"exclude": _excluded(args), "fraction": args.fraction}
+    index = make_view(args.output, args.directories, **part)
     total = sum(load_info(directory).num_clips for directory in args.directories)
     print(f"{args.output}: {index.num_clips} of {total} clips, as a view of {index.info.source}")
 
 
 def add_info_flags(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Print what a packed directory, or each in a folder of them, holds, from its index alone."
-    )
+    parser.description = "Print what a packed directory, or each in a folder of them, holds."
     parser.add_argument("directory", metavar="DIR", help="a packed directory")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--classes", action="store_true", help="list every class")
@@ -125,17 +122,14 @@ def _described(index) -> dict:
     """What a packed directory holds, as plain data."""
     info, counts = index.info, index.class_counts.tolist()
     names = ("split", "source", "format_version", "num_clips", "num_classes", "sample_rate")
+    median = float(statistics.median(counts))
     names += ("clip_samples", "clip_seconds", "codec", "clips_per_shard")
     return {name: getattr(info, name) for name in names} | {
         "hours": info.clip_seconds * info.num_clips / 3600,
         "num_shards": len(info.shards),
         "bytes": sum(shard.bytes for shard in info.shards),
         "labels_per_clip": len(index.label_values) / max(1, index.num_clips),
-        "clips_per_class": {
-            "min": min(counts),
-            "median": float(statistics.median(counts)),
-            "max": max(counts),
-        },
+        "clips_per_class": {"min": min(counts), "median": median, "max": max(counts)},
         "classes": dict(zip(info.classes, counts, strict=True)),
     }
 
@@ -146,10 +140,8 @@ Read every record of a packed directory, or of each in a folder of them, and com
 index. Prints a line a problem; the exit status is 0 if there is none, else 1.
 """
     parser.add_argument("directory", metavar="DIR", help="a packed directory")
-    workers = "shards read at a time; default: %(default)s"
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help=workers
-    )
+    workers, text = os.cpu_count() or 1, "shards read at a time; default: %(default)s"
+    parser.add_argument("--workers", type=int, default=workers, metavar="N", help=text)
 
 
 def run_verify(args: argparse.Namespace) -> int:

@@ -169,10 +169,7 @@ class Index:
             keep &= hash_ids(self.clip_ids, _FRACTION_SALT) / 2.0**64 < fraction
         unwanted = {item.encode() if isinstance(item, str) else bytes(item) for item in exclude}
         if unwanted:
-            # Only few are looked up one by one: those whose hash is that of an unwanted id.
-            hashes = hash_ids(np.array(sorted(unwanted), np.bytes_))
-            near = np.flatnonzero(np.isin(hash_ids(self.clip_ids), hashes))
-            keep[[clip for clip in near if self.clip_ids[clip] in unwanted]] = False
+            keep &= [clip_id not in unwanted for clip_id in self.clip_ids.tolist()]
         clips = np.flatnonzero(keep)
         if not len(clips):
             raise TFRecordsError(

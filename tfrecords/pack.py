@@ -137,14 +137,8 @@ def pack_clips(
                 _remove_leftovers(output)
             index = _finish(plan, outcomes)
         shutil.rmtree(state)
-    return PackReport(
-        index.info,
-        output,
-        index.class_counts,
-        _rejected(plan, outcomes),
-        plan.manifest.excluded,
-        not finished,
-    )
+    rejected, excluded = _rejected(plan, outcomes), plan.manifest.excluded
+    return PackReport(index.info, output, index.class_counts, rejected, excluded, not finished)
 
 
 def _check_output(plan: Plan) -> None:
@@ -256,11 +250,10 @@ def _may_gain(task: ShardTask, outcomes: Outcomes, retry_rejected: bool) -> bool
     if not _is_whole(task, outcomes):
         return True
     packed = Path(task.path).stat().st_mtime
-    rejected = [clip for clip in task.clips if isinstance(outcomes[clip.clip_id], str)]
     return retry_rejected and any(
         outcomes[clip.clip_id] == "missing" or audio.stat().st_mtime > packed
-        for clip in rejected
-        if (audio := Path(clip.path)).is_file()
+        for clip in task.clips
+        if isinstance(outcomes[clip.clip_id], str) and (audio := Path(clip.path)).is_file()
     )
 
 
@@ -335,11 +328,9 @@ def pack_audioset(
     reports: dict[str, PackReport] = {}
     empty: list[NothingPackedError] = []
     for name, metadata in sets_of(Path(root), sets).items():
-        changes = {"metadata": metadata, "format": "audioset", "split": name}
+        changes = {"metadata": metadata, "format": "audioset", "output": output / name}
         try:
-            reports[name] = pack_clips(
-                replace(settings, output=output / name, **changes), **options
-            )
+            reports[name] = pack_clips(replace(settings, split=name, **changes), **options)
         except NothingPackedError as error:
             empty.append(error)
             logger.warning("%s: left out: %s", name, error)

@@ -54,10 +54,8 @@ def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) ->
                 yield f"index: {index.num_clips} clips, dataset.json says {index.info.num_clips}"
             if not is_remote(index.directory):
                 yield from _check_files(index)
-            check, shards = (
-                partial(_check_shard, RecordReader(index)),
-                range(len(index.info.shards)),
-            )
+            check = partial(_check_shard, RecordReader(index))
+            shards = range(len(index.info.shards))
             for count, problems in prefetch(check, shards, workers, 2 * workers):
                 bar.update(count if progress else 0)
                 yield from problems
