@@ -19,42 +19,25 @@ class RunError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """One evaluation of a run.
+    """One evaluation of a run."""
 
-    Attributes:
-        name: of its folder in ``evaluation/``; empty for that of training itself.
-        metrics: of ``metrics.json``; empty if there is none.
-        classes: rows of ``per_class.csv`` by label; numbers, None where a cell is empty.
-    """
-
-    name: str
-    metrics: Mapping
-    classes: Mapping[str, Mapping[str, float | None]]
+    name: str  # of its folder in evaluation/; empty for that of training itself
+    metrics: Mapping  # of metrics.json; empty if there is none
+    classes: Mapping[str, Mapping[str, float | None]]  # rows of per_class.csv by label
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training run, finished or not.
-
-    Attributes:
-        path: its directory.
-        name: the last parts of the path, enough to tell it from the other runs read with it.
-        config: settings by name, as `panns_tf.config.TrainConfig` had them then.
-        labels: the classes in order; empty if not written.
-        training_clips: of each class, or None if not written.
-        lines: of ``metrics.jsonl``, each with ``step``.
-        evaluations: of ``evaluation/``, that of training itself first.
-        notes: what was damaged and left out, a line each.
-    """
+    """A training run, finished or not."""
 
     path: Path
-    name: str
-    config: Mapping
-    labels: tuple[str, ...]
-    training_clips: tuple[int, ...] | None
-    lines: tuple[Mapping, ...]
-    evaluations: tuple[Evaluation, ...]
-    notes: tuple[str, ...]
+    name: str  # the last parts of the path, enough to tell it from the other runs read with it
+    config: Mapping  # settings by name, as `TrainConfig` had them then
+    labels: tuple[str, ...]  # empty if not written
+    training_clips: tuple[int, ...] | None  # of each class, or None if not written
+    lines: tuple[Mapping, ...]  # of metrics.jsonl, each with "step"
+    evaluations: tuple[Evaluation, ...]  # that of training itself first
+    notes: tuple[str, ...]  # what was damaged and left out, a line each
 
     @property
     def finished(self) -> bool:
@@ -111,11 +94,7 @@ def run_of(model: str | Path) -> Run | None:
 
 
 def find_model(path: str | Path) -> Path:
-    """The model that is meant: a file or SavedModel as it is; of a run the final, else the best.
-
-    Raises:
-        ValueError: for a folder without a model.
-    """
+    """The model that is meant: a file or SavedModel as it is; of a run the final, else the best."""
     path = Path(path)
     for name in (FINAL, BEST):
         if (path / name).is_file():
@@ -162,11 +141,10 @@ def read_run(path: str | Path, name: str | None = None) -> Run:
 
 
 def read_log(path: str | Path) -> tuple[list[dict], list[int]]:
-    """Reads ``metrics.jsonl`` of a run, of which a kill may have cut off the last line.
+    """Reads ``metrics.jsonl``, of which a kill may have cut off the last line.
 
-    Returns:
-        Its whole lines, each of numbers and null, with a whole ``step``, and the numbers, from 1,
-        of damaged lines. Both are empty where there is no such file.
+    Returns its whole lines, of numbers and null with a ``step``, and the numbers, from 1, of
+    damaged ones; both are empty where there is no such file.
     """
     file = Path(path) / LOG
     texts = file.read_text(errors="replace").splitlines() if file.is_file() else []
@@ -225,11 +203,8 @@ def _number(text: str) -> float | None:
 def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
     """Reads run directories, and folders that hold some at any depth.
 
-    Returns:
-        The runs, in the order of their paths, and a line for each that cannot be read.
-
-    Raises:
-        ValueError: if there is no such path, or no run that can be read.
+    Returns the runs, in the order of their paths, at least one, and a line for each that cannot
+    be read.
     """
     paths = [Path(path) for path in paths]
     folders: dict[Path, None] = {}

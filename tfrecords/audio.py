@@ -72,10 +72,7 @@ class AudioStream:
         return next(self._blocks)
 
     def read(self, samples: int | None = None) -> np.ndarray:
-        """Returns the next ``samples`` or, at the end, what is left; None: all that is left.
-
-        Returns:
-            (n,) float32; n = 0 after the end.
+        """Returns the next ``samples``, fewer at the end, or all: (n,) float32, n = 0 after it.
 
         Raises:
             AudioError: for samples that are not finite or absurd; at the end, if there was none.
@@ -100,8 +97,7 @@ class AudioStream:
     def read_int16(self, samples: int) -> np.ndarray:
         """Returns the start as packed records hold it: (n,) int16, n <= samples, 1.0 is 32767.
 
-        Raises:
-            AudioError: as for `read`, and for a file that ends too early.
+        Raises AudioError as `read` does, and for a file that ends too early.
         """
         source = self._source
         if source.read_int16 is not None and source.rate == self.sample_rate:

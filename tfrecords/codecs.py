@@ -39,11 +39,7 @@ def encode_audio(waveform: np.ndarray, codec: str, sample_rate: int) -> memoryvi
 
 
 def decode_audio(audio: bytes | memoryview, codec: str, out: np.ndarray) -> None:
-    """Bytes into `out`, (samples,) int16.
-
-    Raises:
-        ValueError: the bytes hold another number of samples, or are not in this codec.
-    """
+    """Bytes into `out`, (samples,) int16; ValueError unless they hold as many in this codec."""
     if codec == "pcm16":
         samples = np.frombuffer(audio, "<i2")
     else:

@@ -44,38 +44,24 @@ _LONGEST_OGG_PAGE = 65307
 
 
 class AudioError(ValueError):
-    """No audio can be read. The message is one line with the name and the reason.
-
-    Attributes:
-        kind: the reason in a few words that name neither file nor numbers, for counting.
-    """
+    """No audio can be read. The message is one line with the name and the reason."""
 
     def __init__(self, message: str, kind: str | None = None):
         super().__init__(message)
-        self.kind = kind or message
+        self.kind = kind or message  # the reason without names and numbers, for counting
 
 
 @dataclasses.dataclass(eq=False)
 class Source:
-    """An opened source.
-
-    Attributes:
-        rate: samples a second.
-        channels: of each block.
-        blocks: (n, channels) float32, one after the other; n > 0.
-        seconds: length by the header; None where it does not say.
-        loudest: a peak beyond this is unusual.
-        truncated: whether the source ends before its header says; certain at the end of ``blocks``.
-        read_int16: reads the first samples as packed records hold them; None for other than mono
-            of 16 bits.
-    """
+    """An opened source."""
 
     rate: int
     channels: int
-    blocks: Iterator[np.ndarray] = dataclasses.field(default_factory=lambda: iter(()))
-    seconds: float | None = None
-    loudest: float = 1.0
-    truncated: bool = False
+    blocks: Iterator[np.ndarray] = iter(())  # (n, channels) float32, one after the other; n > 0
+    seconds: float | None = None  # by the header; None where it does not say
+    loudest: float = 1.0  # a peak beyond this is unusual
+    truncated: bool = False  # it ends before its header says; certain at the end of `blocks`
+    # Reads the first samples as packed records hold them; None for other than mono of 16 bits.
     read_int16: Callable[[int], np.ndarray] | None = None
 
 
@@ -100,10 +86,7 @@ def to_float(values: np.ndarray) -> np.ndarray:
 def open_source(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
     """Opens a source, which ``resources`` closes; see `tfrecords.audio.open_audio`.
 
-    Raises:
-        AudioError: if it is no audio; the message lacks the name.
-        OSError: if it cannot be read.
-        ValueError: if ``source`` is of another type, or an array without its rate.
+    The AudioError of what is no audio lacks the name; what cannot be read is an OSError.
     """
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(os.fsdecode(source)), resources)

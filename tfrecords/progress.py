@@ -35,12 +35,7 @@ class Progress:
     """Counts work done: a bar in a terminal, a plain line every half minute elsewhere.
 
     Nothing is shown unless `show_messages` was called, as commands do. A context manager.
-
-    Args:
-        total: units of work, or None if unknown.
-        unit: of the work, such as ``"clip"``.
-        description: of the work, such as ``"evaluate"``.
-        initial: units done before.
+    ``total`` is None where it is unknown, ``initial`` what was done before.
     """
 
     def __init__(
@@ -57,20 +52,23 @@ class Progress:
             disable=not shown or self._lines,
             leave=False,
         )
-        self._began = self._last = time.monotonic()
-        self._initial = initial
+        self._initial, self._began = initial, time.monotonic()
+        self._last = self._began
 
     def update(self, count: int = 1) -> None:
         """Counts work as done."""
         self.done += count
         self._bar.update(count)
-        if self._lines and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            rate = (self.done - self._initial) / (self._last - self._began)
-            of = f" of {self.total}" if self.total is not None else ""
-            left = ""
-            if self.total is not None and rate > 0:
-                left = f", about {(self.total - self.done) / rate / 60:.0f} min left"
+        now = time.monotonic()
+        if self._lines and now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = now
+            rate = (self.done - self._initial) / (now - self._began)
+            of, left = "", ""
+            if self.total is not None:
+                of = f" of {self.total}"
+                left = (
+                    f", about {(self.total - self.done) / rate / 60:.0f} min left" if rate else ""
+                )
             name = f"{self.description}: " if self.description else ""
             logger.info(f"{name}{self.done}{of} {self.unit}s, {rate:.3g} a second{left}")
 

@@ -60,13 +60,9 @@ def walk(
 ) -> Iterator[str]:
     """Yields the files below a folder, in order of name, and folders that cannot be searched.
 
-    Paths are text: objects of two million files would take half a minute.
-
-    Args:
-        folder: searched, but for hidden files and folders.
-        wanted: extensions in lower case.
-        folders: device and number of those that were searched, to which links may lead again.
-        strict: whether a folder that cannot be searched is an OSError instead.
+    Paths are text: objects of two million files would take half a minute. Hidden files are left
+    out, and folders that were searched, to which links may lead again: ``folders`` has their
+    device and number. With ``strict`` a folder that cannot be searched is an OSError.
     """
     try:
         status = os.stat(folder)  # noqa: PTH116
