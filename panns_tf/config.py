@@ -3,7 +3,7 @@
 import dataclasses
 from functools import partial
 
-from tfrecords.flags import check_settings, redeclare, setting, settings_of
+from tfrecords.flags import CheckedSettings, redeclare, setting, settings_of
 
 WINDOWS = ("hann", "hamming")
 #: Settings of earlier versions, which a run of theirs may still state as not set.
@@ -84,7 +84,7 @@ class NetworkOverrides:
 
 
 @dataclasses.dataclass(frozen=True)
-class FitSettings:
+class FitSettings(CheckedSettings):
     """What every training of a network has; the defaults are the paper's recipe."""
 
     batch_size: int = _learning(
@@ -122,9 +122,6 @@ class FitSettings:
         choices=("float32", "tf32", "mixed_bfloat16", "mixed_float16"),
     )
     seed: int = _run(1234, "random seed; 1234 is the reference's", minimum=0, maximum=2**32 - 1)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def clips_per_step(self) -> int:

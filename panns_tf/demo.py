@@ -63,7 +63,7 @@ def run_demo(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        served(network, options.host, options.port, options.max_mb, options.max_seconds) as address,
+        served(network, options) as address,
     ):
         print(f"{network.arch.name} is served at {address}    stop it with Ctrl-C", flush=True)
         if options.host not in ("127.0.0.1", "::1", "localhost"):
@@ -82,8 +82,8 @@ def _import_gradio():
     return gradio
 
 
-def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
-    """Returns the page as ``gradio.Interface``; `served` bounds uploads by ``max_mb``."""
+def build(network, options: DemoSettings):
+    """Returns the page as ``gradio.Interface``; `served` bounds the size of uploads."""
     gradio = _import_gradio()
     from PIL import Image
 
@@ -99,7 +99,7 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
         if path is None:
             return None, None, None
         try:
-            samples = read_audio(path, rate, limit_seconds=max_seconds)
+            samples = read_audio(path, rate, limit_seconds=options.max_seconds)
             tags = tagger.tag(samples, rate, top=TOP).tags
             (result,) = detector.detect_each([samples], rate, for_pictures=True)
             if result.error is not None:
@@ -122,7 +122,7 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
         ],
         title=network.arch.name,
         description=f"{len(tagger.labels)} classes. Drop a recording or record one: up to "
-        f"{max_mb:g} MB and {max_seconds:g} s.",
+        f"{options.max_mb:g} MB and {options.max_seconds:g} s.",
         flagging_mode="never",
         live=True,
         api_visibility="private",  # nothing but this page is to call it
@@ -132,9 +132,7 @@ def build(network, max_mb: float = 50.0, max_seconds: float = 600.0):
 
 
 @contextlib.contextmanager
-def served(
-    network, host: str = "127.0.0.1", port: int = 0, max_mb: float = 50, max_seconds: float = 600
-) -> Iterator[str]:
+def served(network, options: DemoSettings) -> Iterator[str]:
     """Serves the page and yields its address; at the end, what was uploaded is gone."""
     gradio = _import_gradio()
     # Gradio's own theme fetches fonts from elsewhere.
@@ -144,11 +142,11 @@ def served(
         # Gradio looks whether its page is there, which no proxy can tell.
         others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
         os.environ["no_proxy"] = f"127.0.0.1,localhost,{others}"
-        page = build(network, max_mb, max_seconds)
+        page = build(network, options)
         try:
             _, address, _ = page.launch(
-                server_name=host,
-                server_port=port or None,
+                server_name=options.host,
+                server_port=options.port or None,
                 share=False,
                 prevent_thread_lock=True,
                 quiet=True,
@@ -157,12 +155,12 @@ def served(
                 footer_links=[],
                 enable_monitoring=False,
                 theme=theme,
-                max_file_size=int(max_mb * 1e6),
+                max_file_size=int(options.max_mb * 1e6),
             )
         except OSError as error:
             raise ValueError(
-                f"nothing can be served at --host {host} --port {port}: another program has the "
-                "port, or the address is not one of this computer; choose another"
+                f"nothing can be served at --host {options.host} --port {options.port}: another "
+                "program has the port, or the address is not one of this computer; choose another"
             ) from error
         try:
             yield address

@@ -3,11 +3,8 @@
 Command-line flags, ``--help``, checks and the tables of the documentation are made from it:
 
     @dataclasses.dataclass(frozen=True)
-    class Settings:
+    class Settings(CheckedSettings):
         learning_rate: float = setting(1e-3, "highest learning rate", above=0)
-
-        def __post_init__(self):
-            check_settings(self)
 """
 
 import argparse
@@ -85,17 +82,12 @@ _BOUNDS = {
 }
 
 
-def check_settings(instance: Any) -> None:
-    """Checks type, choices and range of every setting of a dataclass instance."""
-    for name, (_, about, kinds) in settings_of(type(instance)).items():
-        check_setting(about.flag or name, getattr(instance, name), about, kinds)
-
-
 class CheckedSettings:
     """Base of dataclasses of settings, which are checked and may come from flags."""
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        for name, (_, about, kinds) in settings_of(type(self)).items():
+            check_setting(about.flag or name, getattr(self, name), about, kinds)
 
     @classmethod
     def given(cls, namespace: argparse.Namespace) -> typing.Self:

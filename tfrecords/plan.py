@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.codecs import CODECS, FLAC_MAX_RATE
-from tfrecords.flags import check_settings, setting
+from tfrecords.flags import CheckedSettings, setting
 from tfrecords.index import DatasetInfo, hash_ids
 from tfrecords.manifest import FORMATS, Manifest, read_manifest
 from tfrecords.shard import ShardTask
@@ -26,7 +26,7 @@ def _split_at_commas(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class PackSettings:
+class PackSettings(CheckedSettings):
     """What to pack, from where, to where.
 
     The bytes written depend on neither `workers` nor `clip_timeout`. `exclude` holds the ids of
@@ -86,7 +86,7 @@ class PackSettings:
     )
 
     def __post_init__(self):
-        check_settings(self)
+        super().__post_init__()
         for name in ("metadata", "audio", "output"):
             path = str(getattr(self, name))
             if is_remote(path) or (name == "output" and not path):

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from tfrecords.flags import check_settings, setting
+from tfrecords.flags import CheckedSettings, setting
 
 #: Endings of the files; what has none of them is the folder of a SavedModel.
 ENDINGS = {"onnx": ".onnx", "litert": ".tflite"}
@@ -40,7 +40,7 @@ CALIBRATION_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportSettings:
+class ExportSettings(CheckedSettings):
     """What is exported, and how."""
 
     model: str = setting(help="what to export", metavar="MODEL")
@@ -77,7 +77,7 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         """Refuses settings that would be without effect, too."""
-        check_settings(self)
+        super().__post_init__()
         kind = format_of(self.output, self.format)
         for flag, given, kinds in (
             ("--top-k", self.top_k, ("savedmodel",)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from panns_tf.config import FitSettings
 from panns_tf.transfer.tasks import TASKS
-from tfrecords.flags import check_settings, given_settings, redeclare, setting, settings_of
+from tfrecords.flags import CheckedSettings, given_settings, redeclare, setting, settings_of
 
 #: The paper's four, and a linear classifier that is solved for rather than trained.
 STRATEGIES = ("scratch", "finetune", "freeze_l1", "freeze_l3", "linear_probe")
@@ -92,7 +92,7 @@ class FinetuneConfig(FitSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(CheckedSettings):
     """What `panns-tf finetune` is to do, besides the settings of learning."""
 
     data: Path = _data(help="a data set's folder, or a CSV")
@@ -140,7 +140,7 @@ class Options:
     save_models: bool = _run(True, "keep the network of every fold")
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         _ = self.counts
 
     @property

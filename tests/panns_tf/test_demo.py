@@ -50,7 +50,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def address(network):
-    with demo.served(network, max_mb=0.5, max_seconds=3) as found:
+    with demo.served(network, demo.DemoSettings(port=0, max_mb=0.5, max_seconds=3.0)) as found:
         yield found
 
 
@@ -74,7 +74,7 @@ def test_options_that_cannot_be(monkeypatch):
 
 
 def test_what_a_recording_gives(network, tmp_path):
-    predict = demo.build(network, max_seconds=3).fn
+    predict = demo.build(network, demo.DemoSettings(max_seconds=3.0)).fn
     path = recording(tmp_path / "x.wav", 2)
     tags, picture, events = predict(str(path))
     samples, _ = soundfile.read(path, dtype="float32")
@@ -102,7 +102,7 @@ def test_it_listens_at_one_address_and_reports_to_nobody(address, network):
     assert not gradio.analytics.analytics_enabled()
     with (
         pytest.raises(ValueError, match=f"--port {port}: another program has the port"),
-        demo.served(network, port=port),
+        demo.served(network, demo.DemoSettings(port=port)),
     ):
         pass
 
@@ -119,7 +119,7 @@ def upload(address: str, content: bytes) -> Path:
 
 def test_uploads_are_bounded_and_gone_with_the_page_or_when_old(network, monkeypatch):
     monkeypatch.setattr(demo, "DELETED", (0.2, 1.0))
-    with demo.served(network, max_mb=0.1) as address:
+    with demo.served(network, demo.DemoSettings(port=0, max_mb=0.1)) as address:
         folder = upload(address, b"me")
         assert [path.read_bytes() for path in folder.rglob("*.wav")] == [b"me"]
         with pytest.raises(urllib.error.HTTPError, match="413"):

@@ -4,9 +4,9 @@ import dataclasses
 import pytest
 
 from tfrecords.flags import (
+    CheckedSettings,
     RemovedFlag,
     add_flags,
-    check_settings,
     flag_table,
     given_settings,
     redeclare,
@@ -15,15 +15,12 @@ from tfrecords.flags import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(CheckedSettings):
     clips: int = setting(3, "clips to read", minimum=1)
     rate: float | None = setting(None, "rate, 50 % at most", above=0, maximum=0.5, shown="off")
     mode: str = setting("fast", "how", choices=("fast", "slow"))
     shuffle: bool = setting(True, "random order")
     hidden: int = setting(7, "no flag", flag="")
-
-    def __post_init__(self):
-        check_settings(self)
 
 
 @dataclasses.dataclass(frozen=True)
