@@ -12,7 +12,6 @@ from panns_tf.run import find_model, run_of
 from panns_tf.training.evaluator import write_report
 from tfrecords import load_index
 from tfrecords.files import check_output_folder
-from tfrecords.progress import Progress
 from tfrecords.text import text_table
 
 PAGE = "report.html"
@@ -31,11 +30,8 @@ def evaluate(model: Path, settings: EvaluateSettings, output: Path | None = None
     metadata = class_metadata(
         labels, run, settings.training_clips, settings.label_quality, settings.ontology
     )
-    scores, replicates = predict_scores(model, settings), settings.bootstrap
-    with Progress(replicates, "resample", "bootstrap") as shown:
-        measures = measure(
-            scores, metadata, replicates, lambda done: shown.update(done - shown.done)
-        )
+    scores = predict_scores(model, settings)
+    measures = measure(scores, metadata, settings.bootstrap)
     # Nothing of an earlier evaluation stays beside these.
     (output / PAGE).unlink(missing_ok=True)
     written = [output / "metrics.json", output / "per_class.csv", save_scores(output, scores)]

@@ -1,7 +1,6 @@
 """All metrics of an evaluation: means with intervals, by class, and by groups of classes."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,12 +50,7 @@ class Measures:
         }
 
 
-def measure(
-    scores: Scores,
-    metadata: ClassMetadata,
-    replicates: int = 1000,
-    progress: Callable[[int], None] | None = None,
-) -> Measures:
+def measure(scores: Scores, metadata: ClassMetadata, replicates: int = 1000) -> Measures:
     """Computes all metrics of finite scores; without intervals for 0 replicates.
 
     Draws depend on the seed and the number of clips alone, so that runs compare in pairs.
@@ -67,7 +61,7 @@ def measure(
     summary, boot = metrics.summarise(target, score), None
     ap_low = ap_high = auc_low = auc_high = np.nan
     if replicates:
-        boot = metrics.bootstrap(target, score, replicates, progress=progress)
+        boot = metrics.bootstrap(target, score, replicates)
         ap_low, ap_high = boot.class_interval("average_precision").T
         auc_low, auc_high = boot.class_interval("auc").T
     estimates = {m.key: m.estimate(target, score, summary, boot) for m in metrics.METRICS}

@@ -8,12 +8,13 @@ the number of times each clip was drawn, summed between the scores of positives.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import sparse, stats
 
 from panns_tf.metrics.ranking import checked, class_rows
+from tfrecords.progress import progress
 
 #: Of every interval.
 LEVEL = 0.95
@@ -128,12 +129,7 @@ def mean_replicates(
 
 
 def class_replicates(
-    target,
-    score,
-    replicates: int,
-    seed: Seed = 0,
-    progress: Callable[[int], None] | None = None,
-    clusters: np.ndarray | None = None,
+    target, score, replicates: int, seed: Seed = 0, clusters: np.ndarray | None = None
 ) -> np.ndarray:
     """Average precision and AUC of each class in every replicate: float32 (2, replicates, classes).
 
@@ -149,15 +145,14 @@ def class_replicates(
     ones = np.ones(clips, np.float32 if len(sizes) * sizes.max() < 2**24 else np.float64)
     sorters = [_sorter(hits, values, ones) for hits, values in class_rows(target, score)]
     results = np.full((2, replicates, len(sorters)), np.nan, np.float32)
-    block = max(1, min(_BLOCK, _LARGEST_BLOCK // clips))
-    for which, counts in resample_counts(len(sizes), replicates, seed, ones.dtype, block):
+    size = max(1, min(_BLOCK, _LARGEST_BLOCK // clips))
+    blocks = resample_counts(len(sizes), replicates, seed, ones.dtype, size)
+    for which, counts in progress(blocks, -(-replicates // size), "block", "bootstrap"):
         weights = counts if clusters is None else np.ascontiguousarray(counts[clusters])
         drawn = sizes @ counts.astype(np.float64)
         for index, sorter in enumerate(sorters):
             if sorter is not None:
                 results[:, which, index] = _evaluate(sorter @ weights, drawn)
-        if progress:
-            progress(which.stop)
     return results
 
 

@@ -61,24 +61,16 @@ def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
     ids, by_id = audioset_classes().ids, {row[0]: row for row in rows}
     if num_classes == len(ids) and by_id.keys() >= set(ids):
         rows = [by_id[key] for key in ids]
-    if len(rows) != num_classes:
+    try:
+        rated, true = np.array([row[1:3] for row in rows], np.int64).reshape(num_classes, 2).T
+        if ((true < 0) | (true > rated)).any():
+            raise ValueError(f"found {true.tolist()} of {rated.tolist()} true")
+    except ValueError as error:
         raise ValueError(
-            f"{path} holds {len(rows)} lines after its header; expected one for each of the "
-            f"{num_classes} classes, in their order"
-        )
-    quality = np.full(num_classes, np.nan)
-    for number, row in enumerate(rows):
-        counts = row[1:3]
-        numbers = len(counts) == 2 and all(map(str.isdecimal, counts))
-        if not numbers or int(counts[1]) > int(counts[0]):
-            raise ValueError(
-                f"{path}: class {number} reads {','.join(row)!r}; expected a name, the clips "
-                "rated, and how many of them were found true"
-            )
-        rated, true = map(int, counts)
-        if rated:
-            quality[number] = true / rated
-    return quality
+            f"{path} needs a line for each of {num_classes} classes, in their order: a name, the "
+            f"clips rated, and how many of them were found true; it has {len(rows)} ({error})"
+        ) from None
+    return np.where(rated > 0, true / np.maximum(rated, 1), np.nan)
 
 
 def by_training_clips(counts: np.ndarray) -> list[ClassGroup]:

@@ -280,12 +280,7 @@ class Difference:
 
 
 def bootstrap(
-    target,
-    score,
-    replicates: int = 1000,
-    seed: Seed = 0,
-    progress: Callable[[int], None] | None = None,
-    clusters: np.ndarray | None = None,
+    target, score, replicates: int = 1000, seed: Seed = 0, clusters: np.ndarray | None = None
 ) -> Bootstrap:
     """Evaluates resamples of the clips.
 
@@ -293,11 +288,10 @@ def bootstrap(
         target, score: (clips, classes), as `summarise` takes them.
         replicates: how many, at least two.
         seed: of the draws, which depend on it and the number of clips or clusters alone.
-        progress: called with the number of replicates done, from time to time.
         clusters: int (clips,), numbers from 0 of what is drawn together; None for single clips.
     """
     summary = summarise(target, score)
-    drawn = class_replicates(target, score, replicates, seed, progress, clusters)
+    drawn = class_replicates(target, score, replicates, seed, clusters)
     return Bootstrap(*drawn, summary.positives, summary.num_clips, summary, seed)
 
 

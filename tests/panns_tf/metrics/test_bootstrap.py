@@ -61,12 +61,6 @@ def test_draws_depend_on_the_seed_alone():
     assert not np.array_equal(other.auc, first.auc)
 
 
-def test_progress_is_reported():
-    counts = []
-    metrics.bootstrap(*draw(), replicates=100, progress=counts.append)
-    assert counts == [64, 100]
-
-
 def test_intervals_hold_the_estimate_and_widen_with_the_level():
     target, score = draw(clips=400)
     found = metrics.bootstrap(target, score, 300)
