@@ -67,7 +67,7 @@ def cell(kind: str, value: Any, digits: int = 3) -> Cell:
     signed, digits = kind == "difference", 0 if kind == "count" else digits
     return Cell(
         number(found.value, digits, signed),
-        f"{np.clip(found.value, -1e300, 1e300)}",  # the page's script knows no infinity
+        f"{np.clip(float(found.value), -1e300, 1e300)}",  # the page's script knows no infinity
         found.between(digits, signed),
         100 * np.clip([found.value, *found.ends], 0, 1),
         "better" if signed and found.low > 0 else "worse" if signed and found.high < 0 else "",
