@@ -26,14 +26,11 @@ class ModelSettings(CheckedSettings):
 
     model: str = setting(
         "Cnn14",
-        "a network's name, a run directory, a .keras or a .pth file",
-        shown="the published Cnn14, downloaded once",
+        "name of a network, run directory, .keras or .pth file",
+        shown="the published Cnn14",
     )
     weights: str = setting(
-        "audioset",
-        "with a network's name: its weights, a .pth or .keras file",
-        metavar="FILE",
-        shown="the published ones",
+        "audioset", "with a name: its .pth or .keras file", metavar="FILE", shown="the published"
     )
     precision: str = setting(
         "float32",
@@ -166,15 +163,10 @@ that cannot be read give an error of one line and exit status 1."""
         hop="a fifth of the window",
     )
     files = parser.add_argument_group("a file for each recording")
-    files.add_argument(
-        "--audacity", type=Path, metavar="FOLDER", help="label tracks, NAME.txt for each"
-    )
-    files.add_argument(
-        "--plot",
-        type=Path,
-        metavar="FOLDER",
-        help="pictures of spectrogram, top classes over time and events, NAME.png for each",
-    )
+    folder = {"type": Path, "metavar": "FOLDER"}
+    files.add_argument("--audacity", help="label tracks, NAME.txt for each", **folder)
+    what = "spectrogram, top classes over time and events, NAME.png for each"
+    files.add_argument("--plot", help=f"pictures of {what}", **folder)
     files.add_argument("--dark", action="store_true", help="pictures for dark pages")
 
 
@@ -208,14 +200,9 @@ def run_detect(args: argparse.Namespace) -> int:
                 place = place_of(recording.source, args.paths, args.audacity, ".txt")
                 _write_labels(place, found.to_audacity(), where.force)
             if args.plot is not None:
-                draw_recording(
-                    place_of(recording.source, args.paths, args.plot, ".png"),
-                    recording,
-                    detector.step_seconds,
-                    detector.labels,
-                    title=Path(recording.name).name,
-                    dark=args.dark,
-                )
+                place = place_of(recording.source, args.paths, args.plot, ".png")
+                look = {"title": Path(recording.name).name, "dark": args.dark}
+                draw_recording(place, recording, detector.step_seconds, detector.labels, **look)
             results.add(found.as_dict(), _event_text(recording.name, found))
     return results.status()
 

@@ -75,8 +75,6 @@ def load_any(path: str | Path) -> tuple[Callable, dict]:
         raise ValueError(
             f"no model at {path}; expected a .keras file, a SavedModel or a run directory"
         )
-    if not (path / DESCRIPTION).is_file():
-        raise ValueError(f"{path} lacks {DESCRIPTION}: it was not exported by this project")
     description = read_json(path / DESCRIPTION)
     try:
         loaded = tf.saved_model.load(str(path))

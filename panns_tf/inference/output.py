@@ -28,9 +28,7 @@ class OutputSettings(CheckedSettings):
     """Where results go."""
 
     output: Path | None = setting(
-        None,
-        "write results to FILE; a command that was killed goes on when it is repeated",
-        metavar="FILE",
+        None, "write results to FILE; a killed command goes on when it is repeated", metavar="FILE"
     )
     force: bool = setting(False, "replace an existing FILE, begin anew", shown="")
     workers: int = setting(2, "threads that read recordings", metavar="N", minimum=1, maximum=64)

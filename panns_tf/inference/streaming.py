@@ -1,6 +1,5 @@
 """Tags and events of audio that comes in while it is made: a microphone, a socket, a long file."""
 
-import math
 import numbers
 
 import numpy as np
@@ -24,8 +23,7 @@ class StreamResampler:
 
     def __init__(self, rate: int | None, sample_rate: int):
         rate = sample_rate if rate is None else rate
-        whole = isinstance(rate, numbers.Real) and math.isfinite(rate) and int(rate) == rate
-        if not (whole and rate in RATES):
+        if rate not in RATES:
             raise ValueError(
                 f"rate must be {RATES[0]} to {RATES[-1]} samples a second; received {rate!r}"
             )
