@@ -41,7 +41,7 @@ class Finetuner:
     def __init__(
         self, experiment: Experiment, store: AudioStore, pretrained: Network | None, cache: Path
     ):
-        self._experiment, self._config, self._store = experiment, experiment.config, store
+        self.experiment, self._config, self._store = experiment, experiment.config, store
         self._pretrained, self._cache = pretrained, cache
         self._target = experiment.dataset.target()
         self._size = round(experiment.clip_seconds * store.sample_rate)
@@ -57,7 +57,7 @@ class Finetuner:
     # ---- all layers
 
     def _train_network(self, config: FinetuneConfig, split: Split) -> Trained:
-        network = new_network(self._experiment, self._pretrained)
+        network = new_network(self.experiment, self._pretrained)
         clips = split.train if config.patience else (*split.train, *split.validation)
         epoch = max(1, round(len(clips) / config.clips_per_step))
         steps = max(config.min_steps, config.epochs * epoch)
@@ -111,7 +111,7 @@ class Finetuner:
         score = self._scores(network, split.validation)
         target = self._target[list(split.validation)]
         return {
-            "validation": metric_of(self._experiment.metric, target, score),
+            "validation": metric_of(self.experiment.metric, target, score),
             # With few clips many metrics are equal; the smaller error is the better then.
             "negative_error": -float(np.mean((target - score) ** 2)),
         }
@@ -121,7 +121,7 @@ class Finetuner:
     @functools.cached_property
     def _task_network(self) -> tuple[Network, keras.Model]:
         """A network for all trainings of new layers, and its head."""
-        network = new_network(self._experiment, self._pretrained)
+        network = new_network(self.experiment, self._pretrained)
         return network, trunk_and_head(network)[1]
 
     @functools.cached_property

@@ -65,10 +65,11 @@ class Report:
         count, seed = results[-1].clips_per_class, results[-1].seed
         self._shown = [result for result in results if result.clips_per_class == count]
         self._last = [result for result in self._shown if result.seed == seed]
-        self._whole = whole = estimate(self._shown, run.metric)
+        self._whole = estimate(self._shown, run.metric)
         self._paper, self._why_not = run.paper(count)
         self._chance = mean_chance(run.metric, self._shown)
         self._count = count or ALL
+        whole = self._whole
         means = f"mean of folds ({whole.folds}) and seeds ({whole.seeds})"
         self._what = f"{means}, {self._count} clips of each class"
         spreads = number(whole.fold_spread), number(whole.seed_spread)
@@ -119,7 +120,7 @@ class Report:
                 page.Section("Settings", [settings]),
             ],
             kind="Transfer",
-            lead=f"{self._strategy}: {clips:,} test clips, {len(classes)} classes; {seconds}.",
+            lead=f"{self._strategy}: {clips:,} test clips, {len(classes)} classes; took {seconds}.",
             notes=[*run.dataset.notes, *self._notes],
         )
 

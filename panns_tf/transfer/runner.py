@@ -104,9 +104,9 @@ def run(
     if unknown := [name for name in chosen if name not in names]:
         raise ValueError(f"--only-folds {', '.join(unknown)}: the folds are {', '.join(names)}")
     experiment = dataclasses.replace(experiment, dataset=dataset)
-    finetuner = Finetuner(experiment, store, pretrained, cache)
+    trainer = Finetuner(experiment, store, pretrained, cache)
     results = [
-        _result(finetuner, experiment, split, count, seed, kept, output)
+        _result(trainer, kept, output, split, count, seed)
         for count in options.counts
         for seed in range(config.seed, config.seed + options.seeds)
         for split in dataset.splits
@@ -146,15 +146,10 @@ def _announce(dataset: Dataset) -> None:
 
 
 def _result(
-    finetuner: Finetuner,
-    experiment: Experiment,
-    split: Split,
-    count: int | None,
-    seed: int,
-    kept: ResultStore,
-    output: Path,
+    trainer: Finetuner, kept: ResultStore, output: Path, split: Split, count: int | None, seed: int
 ) -> FoldResult:
     """A result: from before, or of a training now, whose network is saved."""
+    experiment = trainer.experiment
     dataset, config, options = experiment.dataset, experiment.config, experiment.options
     notes = []
     if count is not None:
@@ -174,7 +169,7 @@ def _result(
     saves = options.save_models and count is None and seed == config.seed
     result, took = kept.get(name, clip_ids), "from before"
     if result is None or (saves and not (folder / FINAL).is_file()):
-        network, history, test = finetuner.train(split, seed)
+        network, history, test = trainer.train(split, seed)
         notes += test.pop("notes")
         if len(clips) > 1 and np.ptp(test["score"], axis=0).max() < 1e-6:
             notes.append(

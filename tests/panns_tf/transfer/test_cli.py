@@ -112,6 +112,8 @@ def test_several_labels_from_a_table(run, tmp_path, capsys):
     trees.table(tmp_path / "clips.csv", ("filename", "labels", "speaker"), rows)
     output = run("--data", tmp_path / "clips.csv")
     assert records(output)[0]["metric"] == "mAP"
+    with pytest.raises(ValueError, match="--metric accuracy needs clips of one label each"):
+        run("--data", tmp_path / "clips.csv", "--metric", "accuracy")
     groups = [
         {row["group"] for row in csv.DictReader((output / f"{part}.csv").open())}
         for part in ("train", "test")
