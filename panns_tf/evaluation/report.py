@@ -126,6 +126,8 @@ def _class_table(labels: Sequence[str], measures: Measures) -> Table:
         Column("Label quality", "number", "share found right", 2): classes["label_quality"],
         Column("Branch", hint="of the ontology"): classes["branch"],
     }
+    unknown = {name for name in classes if not classes[name].any()}
+    columns = {c: v for c, v in columns.items() if getattr(v, "name", "") not in unknown}
     rows = list(zip(*columns.values(), strict=True))
     order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
     return Table(list(columns), [rows[n] for n in order], sortable=True, least="Positives")

@@ -65,8 +65,7 @@ class Summary:
     @property
     def lift(self) -> np.ndarray:
         """How many times chance the average precision is: float64 (classes,), NaN undefined."""
-        used = self.positives > 0
-        return np.where(used, self.average_precision / np.where(used, self.chance, 1), np.nan)
+        return self.average_precision / np.where(self.positives > 0, self.chance, 1)
 
     @property
     def chance_map(self) -> float:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from panns_tf.config import TrainConfig
 from panns_tf.export.saved_model import export_saved_model
-from panns_tf.models.registry import Architecture, find
+from panns_tf.models.registry import find
 from panns_tf.run import BEST, CONFIG, EVALUATION, FINAL, LOG, SAVED_MODEL
 from panns_tf.training.callbacks import describe
 from panns_tf.training.data import RecordData, make_demo_data
@@ -44,7 +44,7 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
         raise ValueError("several workers need --run-dir, the same one, on a disk that all see")
     config = configure(given, resume, distribution.is_chief)
     arch = find(config.arch).override(**config.overrides)
-    run_dir = Path(config.run_dir)
+    run_dir, rate = Path(config.run_dir), arch.frontend.sample_rate
     check_devices(config, distribution)
     if not tf.config.list_physical_devices("GPU"):
         # A resumed run repeats the bits of one that was never killed. It stays on in this process:
@@ -55,14 +55,11 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
     if config.demo:
         logger.info("No --data given: a demo on synthetic sounds. It shows that training works;")
         logger.info("it is not AudioSet, and its metrics compare with no published ones.")
-        make_demo_data(run_dir, arch.frontend.sample_rate, config.seed)
-    index, clips = check_data(config, arch)
-    labels = index.info.classes
-    again = shlex.join(["python", "train.py", "--run-dir", str(run_dir), "--resume"])
-    teacher = None
+        make_demo_data(run_dir, rate, config.seed)
+    index, clips = check_data(config, rate)
+    labels, teacher, evaluator = index.info.classes, None, None
     if config.distill:
         with distribution.strategy.scope():
-            rate = arch.frontend.sample_rate
             teacher = Teacher(config.distill, config.distill_weight, labels, rate)
     with numerics(config.precision, config.seed):
         with distribution.strategy.scope():
@@ -80,18 +77,12 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
             f"{config.steps} steps of {config.batch_size} clips, mixup {config.mixup}."
         )
         distribution.check_same({**dataclasses.asdict(config), "classes": labels})
-        data = RecordData(config, arch.frontend.sample_rate, distribution)
-        evaluator = None
+        data, settings = RecordData(config, rate, distribution), config
         if config.eval_data:
             evaluator = RecordEvaluator(config, network, distribution, data.note_damage)
-        trainer = Trainer(
-            dataclasses.replace(config, eval_steps=evaluator.eval_steps) if evaluator else config,
-            network,
-            data,
-            evaluate=evaluator,
-            distribution=distribution,
-            teacher=teacher,
-        )
+            settings = dataclasses.replace(config, eval_steps=evaluator.eval_steps)
+        parts = {"evaluate": evaluator, "distribution": distribution, "teacher": teacher}
+        trainer = Trainer(settings, network, data, **parts)
         images = TensorBoardImages(trainer, data, evaluator, index.count_classes(clips))
         if resume:
             trainer.restore()
@@ -100,9 +91,9 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
                     f"--steps {config.steps}: the run is at step {trainer.step} already; give more"
                 )
         if distribution.is_chief:
-            run_dir.mkdir(parents=True, exist_ok=True)
             write_config(config, index, clips)
             trainer.callbacks.append(images)
+        again = shlex.join(["python", "train.py", "--run-dir", str(run_dir), "--resume"])
         try:
             result = trainer.train()
         except KeyboardInterrupt:
@@ -127,12 +118,11 @@ def check_devices(config: TrainConfig, distribution: Distribution) -> None:
         raise ValueError("several workers need --data: each would make a demo set of its own")
 
 
-def check_data(config: TrainConfig, arch: Architecture) -> tuple[Index, np.ndarray]:
+def check_data(config: TrainConfig, rate: int) -> tuple[Index, np.ndarray]:
     """Checks the data before the run directory is touched.
 
     Returns the training clips' index, and the numbers of those that may be sampled.
     """
-    rate = arch.frontend.sample_rate
     index = load_index(config.data)
     classes = index.info.classes
     check_records(index.info, rate, None, len(classes), config.data)
@@ -163,7 +153,9 @@ def write_config(config: TrainConfig, index: Index, clips: np.ndarray) -> None:
         "training_clips": index.count_classes(clips).tolist(),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
-    write_json(Path(config.run_dir) / CONFIG, content)
+    run_dir = Path(config.run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / CONFIG, content)
 
 
 def report(trainer: Trainer, evaluator: RecordEvaluator | None, seconds: float) -> None:
