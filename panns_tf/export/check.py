@@ -87,14 +87,12 @@ def _open_litert(path: Path):
 
 def _open_folder(path: Path):
     model, description = load_any(path)
-    return lambda waveform: _arrays(model(waveform)), {
-        "precision": "float32",
-        **description,
-        "runtime": "TensorFlow",
-    }
+    description = {"precision": "float32", **description, "runtime": "TensorFlow"}
+    return lambda waveform: arrays(model(waveform)), description
 
 
-def _arrays(outputs: Mapping) -> dict[str, np.ndarray]:
+def arrays(outputs: Mapping) -> dict[str, np.ndarray]:
+    """Outputs by name as NumPy arrays."""
     return {name: np.asarray(value) for name, value in outputs.items()}
 
 
@@ -106,17 +104,13 @@ def check_export(
 ) -> dict:
     """Loads an exported file in its own runtime and compares it with its network.
 
-    Args:
-        path: of the file, or of a SavedModel.
-        network: what it was made of.
-        lengths: samples of the made-up clips to try, two at a time; `SECONDS` unless given. A
-            file for one length is tried with that one.
-        clips: real ones, each (samples,) or (1, samples), to try as well.
+    It is tried on made-up clips, two at a time, of so many samples as ``lengths`` has, and on real
+    ``clips``, (samples,) or (1, samples) each; if it is for one length, on that alone.
 
     Returns:
         ``runtime``, ``precision``, ``bytes``; ``lengths`` tried; ``largest`` and ``mean``
         absolute differences of each output; ``agreement``, the share of clips with the same
-        first class (see `EQUAL`), and ``clips``, how many there were.
+        first class (see `EQUAL`), and ``clips``, how many real ones there were.
 
     Raises:
         ValueError: if the file cannot be run, is of another network, gives values that are not
@@ -198,7 +192,7 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
 def _outputs(call, network: Network, waveform: np.ndarray) -> tuple[dict, dict]:
     """What a file gives for a waveform, and what its network does."""
     with traced_for("portable"):
-        expected = _arrays(network(waveform, training=False))
+        expected = arrays(network(waveform, training=False))
     try:
         found = call(waveform)
         shapes = {name: found[name].shape for name in expected}

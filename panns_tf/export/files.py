@@ -34,9 +34,9 @@ def export_file(
     """Writes a network as an ONNX or LiteRT file, front end included, and checks it there.
 
     Its input is ``waveform``, float32 (batch, samples) in [-1, 1], both axes of any size; its
-    outputs are the network's, by name, in float32. The file describes itself as `describe` does:
-    the entry ``panns_tf`` of an ONNX file's metadata is JSON; a LiteRT file, with the signature
-    ``serving_default``, is a zip archive too, of ``panns_tf.json`` and of ``labels.txt``.
+    outputs are the network's, by name, in float32. The network is described by `describe`: as JSON
+    in the entry ``panns_tf`` of an ONNX file's metadata; a LiteRT file, with the signature
+    ``serving_default``, is a zip archive too, of ``panns_tf.json`` and ``labels.txt``.
 
     Args:
         network: from `panns_tf.create_model`.

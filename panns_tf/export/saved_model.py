@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from panns_tf.export.check import excess
+from panns_tf.export.check import arrays, excess
 from panns_tf.inference.loading import DESCRIPTION, describe
 from panns_tf.inference.model import folded, in_precision
 from panns_tf.layers.cpu import traced_for
@@ -33,8 +33,8 @@ def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -
     Its signatures take ``waveform``, float32 (batch, samples) in [-1, 1], both axes of any size:
 
     - ``serving_default`` gives the network's outputs by name;
-    - ``tag`` gives the most probable classes: ``labels`` (batch, k), strings, and ``scores``
-      (batch, k);
+    - ``tag`` gives the ``top_k`` most probable classes: ``labels`` (batch, k), strings, and
+      ``scores`` (batch, k);
     - ``embed`` gives ``embedding`` (batch, width);
     - ``detect``, of decision-level networks, gives ``framewise_output`` (batch, frames, classes).
 
@@ -42,16 +42,8 @@ def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -
     unless its rounding shows, and run in float32 whatever the training policy, and without XLA, so
     that clips of ever new lengths compile nothing. ``assets/labels.txt``, from which ``tag`` reads,
     has a label a line; ``assets.extra/panns_tf.json`` describes the network. What was written is
-    loaded and compared with the network before it gets its name; the description keeps how far
-    apart they were.
-
-    Args:
-        network: from `panns_tf.create_model`.
-        path: a directory; replaced if it holds a SavedModel already.
-        top_k: classes that ``tag`` gives; all of a network that has fewer.
-
-    Returns:
-        The path.
+    loaded and compared with the network before it gets its name, the path that is returned, and
+    replaces an earlier SavedModel.
 
     Raises:
         ValueError: if something else is at ``path``, a weight is not finite, or what was written
@@ -138,7 +130,7 @@ def difference(network: Network, path: Path) -> tuple[float, float]:
     It is the largest distance between two values, of outputs with values beyond 1, such as
     embeddings, as a part of the largest; and the largest `excess`.
     """
-    labels = np.array((path / LABELS).read_text(encoding="utf-8").split("\n")[:-1])
+    labels = np.array((path / LABELS).read_bytes().split(b"\n")[:-1], object)
     rng = np.random.default_rng(0)
     distances, over = [0.0], [0.0]
     # On the CPU, where the order of sums is much the same with folding and without, and in full
@@ -151,9 +143,9 @@ def difference(network: Network, path: Path) -> tuple[float, float]:
             for batch, seconds in CHECKS:
                 samples = round(seconds * network.arch.frontend.sample_rate)
                 waveform = rng.uniform(-0.5, 0.5, (batch, samples)).astype("float32")
-                expected = _arrays(network(waveform, training=False))
+                expected = arrays(network(waveform, training=False))
                 for name, function in loaded.signatures.items():
-                    found, wanted = _arrays(function(waveform=tf.constant(waveform))), expected
+                    found, wanted = arrays(function(waveform=tf.constant(waveform))), expected
                     if name == "tag":
                         found, wanted = _tags(found, expected, labels)
                     over.append(excess(found, wanted))
@@ -165,18 +157,13 @@ def difference(network: Network, path: Path) -> tuple[float, float]:
     return max(distances), max(over)
 
 
-def _arrays(outputs: dict) -> dict[str, np.ndarray]:
-    return {key: value.numpy() for key, value in outputs.items()}
-
-
 def _tags(tagged: dict, expected: dict, labels: np.ndarray) -> tuple[dict, dict]:
     """The scores of ``tag``, and those it should give: for its labels, and in order."""
     scores, clips = tagged["scores"], expected["clipwise_output"]
-    named = np.full(scores.shape, np.nan, "float32")
-    for i, j in np.ndindex(*scores.shape):
-        same = clips[i][labels == tagged["labels"][i, j].decode()]  # several may share a label
-        if same.size:
-            named[i, j] = same[np.abs(same - scores[i, j]).argmin()]
+    # Several classes may share a label: that of the nearest score counts.  (batch, k, classes)
+    named = np.where(tagged["labels"][..., None] == labels, clips[:, None], np.inf)
+    nearest = np.abs(named - scores[..., None]).argmin(axis=2, keepdims=True)
+    named = np.take_along_axis(named, nearest, axis=2)[..., 0]
     ordered = -np.sort(-clips, axis=1)[:, : scores.shape[1]]
     found = {"scores": scores, "scores in order": scores}
     return found, {**expected, "scores": named, "scores in order": ordered}

@@ -34,9 +34,6 @@ class PadToMinimum(keras.layers.Layer):
         missing = larger(self.minimum - ops.shape(waveform)[1], 0)
         return ops.pad(waveform, ((0, 0), (0, missing)))
 
-    def get_config(self):
-        return {**super().get_config(), "minimum": self.minimum}
-
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class ConcatenateInTime(keras.layers.Layer):
@@ -58,10 +55,6 @@ class ConcatenateInTime(keras.layers.Layer):
 class RepeatSegments(keras.layers.Layer):
     """Gives every frame of a clip the value of its segment, frames after the last that one's.
 
-    Args:
-        frames_per_segment: frames that a segment stands for.
-        hop_size: samples from one frame to the next.
-
     Input: a list of ``segments`` (batch, segments, classes) and ``waveform`` (batch, samples).
     Output shape: (batch, 1 + samples // hop_size, classes).
 
@@ -79,10 +72,6 @@ class RepeatSegments(keras.layers.Layer):
         last = ops.shape(segments)[1] - 1
         return ops.take(segments, ops.minimum(frame // self.frames_per_segment, last), axis=1)
 
-    def get_config(self):
-        sizes = {"frames_per_segment": self.frames_per_segment, "hop_size": self.hop_size}
-        return {**super().get_config(), **sizes}
-
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class CutPatches(keras.layers.Layer):
@@ -99,9 +88,6 @@ class CutPatches(keras.layers.Layer):
     def call(self, x):
         whole = ops.shape(x)[1] // self.frames * self.frames
         return ops.reshape(x[:, :whole], (-1, self.frames, *x.shape[2:]))
-
-    def get_config(self):
-        return {**super().get_config(), "frames": self.frames}
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")

@@ -26,15 +26,7 @@ class SpecAugment(keras.layers.Layer):
     Source: ``torchlibrosa.augmentation.SpecAugmentation``; Park et al. 2019.
     """
 
-    def __init__(
-        self,
-        time_width: int = 64,
-        frequency_width: int = 8,
-        stripes: int = 2,
-        *,
-        seed: int | None = None,
-        **kwargs,
-    ):
+    def __init__(self, time_width=64, frequency_width=8, stripes=2, *, seed=None, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         for name, value in (("time_width", time_width), ("frequency_width", frequency_width)):
             if value < 1:

@@ -11,16 +11,10 @@ from panns_tf.layers.cpu import Conv2D
 class LayerFactory:
     """Gives the layer of a name, making it when it is asked for the first time.
 
-    A graph built from another model's layers shares all of them with it.
-
-    Args:
-        existing: layers that are there already.
-        zeros: whether kernels start as zeros, which takes less time and memory than drawing
-            them, for networks whose weights are loaded anyway.
-
-    Attributes:
-        convolution_of: by the name of a batch normalisation that follows a convolution, with an
-            average pool between them at most, the name of that convolution.
+    A graph built from another model's layers, ``existing`` ones, shares all of them with it. With
+    ``zeros`` new kernels start as such, which takes less time and memory than drawing them.
+    ``convolution_of`` has by the name of a batch normalisation that follows a convolution, with an
+    average pool between them at most, the name of that convolution.
     """
 
     def __init__(self, existing: Iterable[layers.Layer] = (), zeros: bool = False):
@@ -29,10 +23,7 @@ class LayerFactory:
         self.convolution_of: dict[str, str] = {}
 
     def __call__(self, kind: Callable[..., layers.Layer], name: str, **settings) -> layers.Layer:
-        """Returns layer ``name``, as ``kind(name=name, **settings)`` makes it.
-
-        Layers with weights are named as their module in the reference.
-        """
+        """``kind(name=name, **settings)``; layers with weights are named as in the reference."""
         if name not in self._layers:
             if self._zeros and issubclass(kind, (layers.Conv1D, layers.Conv2D, layers.Dense)):
                 settings["kernel_initializer"] = "zeros"
@@ -46,10 +37,9 @@ def dropout(layer: LayerFactory, name: str, x, rate: float):
 
 
 def convolve(layer: LayerFactory, name: str, x, filters: int, size: int, **settings):
-    """A convolution without bias over time, or over time and frequency as ``x`` has them.
+    """A convolution without bias over time, and over frequency if ``x`` has it.
 
-    Stride 1 with "same" padding, which for odd sizes is the reference's, unless ``settings``
-    say otherwise.
+    Its "same" padding is the reference's for odd sizes and stride 1.
     """
     kind = Conv2D if len(x.shape) == 4 else layers.Conv1D
     settings = {"padding": "same", "use_bias": False, **settings}

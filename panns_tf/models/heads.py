@@ -37,15 +37,9 @@ def _probabilities(arch: Architecture, layer: LayerFactory, logits):
 def clip_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes: int) -> dict:
     """One prediction for the whole clip.
 
-    Args:
-        arch, layer: the network and its layers.
-        x: (batch, frames, bins, channels) or (batch, steps, channels).
-        waveform: (batch, samples), as the caller gave it.
-        num_classes: K.
-
-    Returns:
-        ``clipwise_output`` (batch, K) in [0, 1], its ``logits`` (batch, K), and ``embedding``
-        (batch, embedding_size).
+    From feature maps, (batch, frames, bins, channels) or (batch, steps, channels), and the
+    waveform (batch, samples) as the caller gave it to ``clipwise_output`` (batch, K) in [0, 1],
+    its ``logits`` (batch, K), and ``embedding`` (batch, embedding_size).
     """
     x = mean_over_frequency(x)
     return clip_outputs(arch, layer, ops.max(x, axis=1) + ops.mean(x, axis=1), num_classes)
@@ -62,12 +56,10 @@ def clip_outputs(arch: Architecture, layer: LayerFactory, pooled, num_classes: i
 
 
 def step_scores(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> dict:
-    """What `step_head` computes of every step, a segment or a patch; arguments as there.
+    """What `step_head` computes of every step, a segment or a patch.
 
-    Returns:
-        ``segments`` (batch, steps, K) in [0, 1]; ``embedding`` (batch, steps, embedding_size);
-        and ``attention``, the steps' weights before the softmax, or the ``logits``, both
-        (batch, steps, K).
+    ``segments`` (batch, steps, K) in [0, 1]; ``embedding`` (batch, steps, embedding_size); and
+    ``attention``, the steps' weights before the softmax, or the ``logits``, both (batch, steps, K).
     """
     x = mean_over_frequency(x)
     if arch.head == "patches":
@@ -96,14 +88,9 @@ def step_scores(arch: Architecture, layer: LayerFactory, x, num_classes: int) ->
 def step_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes: int) -> dict:
     """One prediction for every segment of 2**n frames, or patch, pooled to one for the clip.
 
-    Arguments as for `clip_head`.
-
-    Returns:
-        ``clipwise_output`` (batch, K) in [0, 1]; ``embedding`` (batch, embedding_size), the mean
-        over steps; and where the clip is the maximum of its segments its ``logits``. But for
-        patches also ``segmentwise_output`` (batch, segments, K) and ``framewise_output``
-        (batch, frames, K): every segment repeated for each of its frames, the last one for the
-        remainder.
+    As `clip_head`, but ``logits`` only where the clip is the maximum of its segments; and but for
+    patches also ``segmentwise_output`` (batch, segments, K) and ``framewise_output``
+    (batch, frames, K): every segment repeated for each of its frames, the last for the remainder.
 
     Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
     """
@@ -138,12 +125,10 @@ HEADS = {
 
 
 def step_outputs(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> dict:
-    """What a head computes of each step before it pools over the clip; arguments as there.
+    """What a head computes of each step before it pools over the clip.
 
-    Returns:
-        For a head with one prediction for the clip ``features`` (batch, steps, channels), whose
-        maximum plus mean is for `clip_outputs`. For the others ``segments`` (batch, steps, K),
-        ``embedding`` (batch, steps, embedding_size) and ``attention`` where the head has it.
+    ``features`` (batch, steps, channels), whose maximum plus mean is for `clip_outputs`, of a head
+    with one prediction for the clip; of the others `step_scores` without ``logits``.
     """
     if arch.head == "clip":
         return {"features": mean_over_frequency(x)}

@@ -16,19 +16,15 @@ from panns_tf.models.registry import Architecture, find
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """What makes feature maps of waveforms.
+    """What makes feature maps of waveforms."""
 
-    Args:
-        build: takes the architecture; its layers, existing ones shared; the waveform, symbolic
-            (batch, samples) in [-1, 1]; and mixup_lambda, symbolic (batch,), or None for no mixup.
-            Returns feature maps, (items, frames, bins, channels) or (items, steps, channels).
-        halvings: maps an architecture to how often its frames and mel bins are halved.
-        shortest_clip: maps an architecture to the samples that leave one step; None for those
-            of the frames that its halvings need.
-    """
-
+    #: Takes the architecture; its layers; the waveform, symbolic (batch, samples) in [-1, 1]; and
+    #: mixup_lambda, symbolic (batch,), or None for no mixup. Returns feature maps, (items, frames,
+    #: bins, channels) or (items, steps, channels).
     build: Callable
+    #: From an architecture to how often its frames and mel bins are halved.
     halvings: Callable[[Architecture], int] = lambda arch: 0
+    #: To the samples that leave one step; None for the frames that its halvings need.
     shortest_clip: Callable[[Architecture], int] | None = None
 
 
@@ -117,18 +113,8 @@ class Network(keras.Model):
     """A functional model that knows its architecture.
 
     Its saved form states the architecture's name and the overrides, and is rebuilt from them.
-
-    Args:
-        architecture: name of the network.
-        num_classes: K.
-        zeros: whether kernels start as zeros, to be loaded, and not at random.
-        **overrides: as for `create_model`.
-
-    Attributes:
-        arch: its `Architecture`, overrides applied.
-        labels: names of the classes in order, or None if unknown. Saved with the model.
-        output_shapes: by name; None stands for the batch or a length.
-        convolution_of: see `LayerFactory`.
+    ``zeros`` and ``convolution_of`` are as in `LayerFactory`; ``labels`` are the names of the
+    classes in order, or None if unknown.
     """
 
     def __init__(
@@ -185,7 +171,7 @@ class TrainingModel(keras.Model):
         ]
 
     def outputs_of(self, inputs: dict, training: bool = True) -> dict:
-        """Returns all outputs by name, ``logits`` among them where the head has such."""
+        """All outputs by name, ``logits`` among them where the head has such."""
         if not isinstance(inputs, dict):
             inputs = {"waveform": inputs}
         inputs = {name: value for name, value in inputs.items() if value is not None}
@@ -206,14 +192,8 @@ def training_model(model: keras.Model) -> keras.Model:
 
     Called with ``{"waveform": (2N, samples), "mixup_lambda": (2N,)}`` it mixes items 2i and
     2i + 1 where the architecture says, so that only N items pass the backbone; called with
-    ``{"waveform": (N, samples)}`` it mixes nothing.
-
-    Args:
-        model: a network from `create_model`.
-
-    Returns:
-        A model whose output is the clipwise probabilities (N, K). Call it with
-        ``training=True`` for dropout, SpecAugment and batch statistics.
+    ``{"waveform": (N, samples)}`` it mixes nothing. Its output is the clipwise probabilities
+    (N, K). Call it with ``training=True`` for dropout, SpecAugment and batch statistics.
 
     Raises:
         TypeError: if ``model`` is not from `create_model`.

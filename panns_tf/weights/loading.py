@@ -101,16 +101,11 @@ def load_weights(network: Network, weights: str | Path) -> None:
 
 
 def read_network(path: str | Path, arch: str | None = None) -> Network:
-    """Reads a network from a file, with its labels if they are known.
+    """Reads a network from a ``.keras`` or a state dict's file, with its labels if they are known.
 
-    Args:
-        path: a ``.keras``, ``.pth``, ``.pt`` or ``.safetensors`` file.
-        arch: the network that a state dict is of; None where the file says it, in itself if it
-            was written here, or by its name, such as ``Cnn14_mAP=0.431.pth``.
-
-    Raises:
-        ValueError: in one line, if it cannot be read, holds something else, or does not tell
-            which network it holds.
+    ``arch`` is the network that a state dict is of; None where the file says it, in itself if it
+    was written here, or by its name, such as ``Cnn14_mAP=0.431.pth``. A ValueError if it does not
+    tell, cannot be read or holds something else.
     """
     path = Path(path)
     if not path.is_file():

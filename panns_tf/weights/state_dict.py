@@ -126,9 +126,6 @@ def to_torch_state(model: keras.Model) -> dict[str, np.ndarray]:
         state = {name: torch.from_numpy(a) for name, a in to_torch_state(model).items()}
         torch.save({"model": state}, "Cnn14.pth")
 
-    Args:
-        model: a network from `panns_tf.create_model`.
-
     Returns:
         From reference names to arrays in PyTorch's layouts, float32; int64 scalars for counters.
     """

@@ -84,13 +84,12 @@ def read_torch_state(path: str | os.PathLike) -> TorchState:
     other is refused. Neither is anything unpacked: no tensor is larger than its part of the file.
 
     Args:
-        path: a file of ``torch.save``, a zip archive or of the layout before PyTorch 1.6. It
-            holds a state dict, or a dict that has one as ``model`` (as the published PANNs
-            have) or ``state_dict``.
+        path: a file of ``torch.save``, a zip archive or of the layout before PyTorch 1.6, with a
+            state dict, by itself or as ``model`` (as the published PANNs have) or ``state_dict``.
 
     Returns:
-        A mapping from names to arrays. The prefix of ``DataParallel`` is dropped. bfloat16,
-        which NumPy does not have, comes as float32.
+        A mapping from names, without the prefix of ``DataParallel``, to arrays. bfloat16, which
+        NumPy does not have, comes as float32.
 
     Raises:
         ValueError: in one line, why the file is refused: it asks for something no state dict

@@ -93,18 +93,12 @@ def cache_folder() -> Path:
 
 
 def fetch(network: str) -> Path:
-    """Returns the verified checkpoint of a network, downloaded unless it is in `cache_folder`.
+    """The verified checkpoint of a network, downloaded unless it is in `cache_folder`.
 
-    A file put there by hand under its published name is taken as if it had been downloaded, and
-    needs no network. The environment variable ``PANNS_TF_MIRROR`` replaces the address of the
-    record, not the verification.
-
-    A warning is logged where no checksum of it is known.
-
-    Raises:
-        ValueError: if the network has no published checkpoint, the cache folder cannot be
-            written, or the file is another one than the published: one found in the cache stays.
-        OSError: if the file cannot be downloaded now.
+    A file put there by hand under its published name is taken as if it had been downloaded. A
+    warning is logged where no checksum is known. ValueError if there is no published checkpoint,
+    the folder cannot be written, or the file is another one (one found there stays); OSError if it
+    cannot be downloaded now.
     """
     import pooch  # which takes longer to import than this table is needed for elsewhere
 
