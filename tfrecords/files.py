@@ -125,24 +125,15 @@ class Table:
 
     Tabs, commas or semicolons stand between columns, whichever the header has. Iteration yields
     pairs of the place in the file, for messages, and the cells by column, stripped; empty lines
-    are skipped.
-
-    Args:
-        path: the file.
-        required: columns that it must have.
-        commented: a column of which the header may be a comment; other lines that begin with ``#``
-            are then comments too.
-
-    Raises:
-        TFRecordsError: in one line with the number of the line, here or from iteration.
+    are skipped. The header may be a comment that begins with the column ``commented``, if any;
+    other lines with ``#`` are comments then, too. Mistakes are a TFRecordsError of one line.
     """
 
     def __init__(self, path: str | Path, required: Iterable[str] = (), commented: str = ""):
         self.path, self._commented = Path(path), commented
         _, header = next(self._lines(), (0, []))
         self.columns = tuple(header)
-        missing = [name for name in required if name not in header]
-        if missing:
+        if missing := [name for name in required if name not in header]:
             raise TFRecordsError(f"{self.path} has no column {' and no '.join(missing)}")
         for name in filter(None, header):
             if header.count(name) > 1:

@@ -25,7 +25,7 @@ class Setting:
     """What is known of a setting besides its type and default."""
 
     help: str = ""  # one phrase, for --help and the documentation
-    choices: Sequence | Callable[[], Sequence] | None = None  # or a function that returns them
+    choices: Sequence | None = None
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
@@ -37,10 +37,6 @@ class Setting:
     parse: Callable[[str], Any] | None = None  # from text; None for the field's type
     nargs: str | None = None
     changes_training: bool = True  # False for where and how results are shown and saved
-
-    def allowed(self) -> Sequence | None:
-        """The values allowed, or None for any."""
-        return self.choices() if callable(self.choices) else self.choices
 
 
 def setting(default: Any = dataclasses.MISSING, help: str = "", **about) -> Any:
@@ -104,11 +100,9 @@ def check_setting(name: str, value: Any, about: Setting, kinds: tuple[type, ...]
         raise ValueError(f"{name} must be {expected}; received {value!r}")
     if value is None or isinstance(value, bool):
         return
-    choices = about.allowed()
-    if choices is not None and value not in choices:
-        raise ValueError(
-            f"{name} must be one of {', '.join(map(str, choices))}; received {value!r}"
-        )
+    if about.choices is not None and value not in about.choices:
+        choices = ", ".join(map(str, about.choices))
+        raise ValueError(f"{name} must be one of {choices}; received {value!r}")
     if isinstance(value, int | float):
         bounds = [(*each, getattr(about, key)) for key, each in _BOUNDS.items()]
         bounds = [each for each in bounds if each[2] is not None]
@@ -149,7 +143,7 @@ def add_flags(
         if kinds != (bool,):
             kind = next(k for k in (*kinds, str) if k not in (type(None), tuple, list))
             options = {"type": about.parse or kind, "nargs": about.nargs}
-            options |= {"metavar": about.metavar, "choices": about.allowed()}
+            options |= {"metavar": about.metavar, "choices": about.choices}
         group.add_argument(
             _flag(name, about),
             dest=name,
@@ -164,20 +158,6 @@ def add_flags(
 def given_settings(namespace: argparse.Namespace, cls: type) -> dict[str, Any]:
     """The settings of a dataclass that flags gave, by name."""
     return {name: value for name, value in vars(namespace).items() if name in settings_of(cls)}
-
-
-class RemovedFlag(argparse.Action):
-    """A flag of an earlier version: its use is an error of one line that says what to do instead.
-
-    ``parser.add_argument("--cache", action=RemovedFlag, nargs="?", help="mount the bucket ...")``
-    """
-
-    def __init__(self, *args, **kwargs):
-        self.instead = kwargs.pop("help", "")
-        super().__init__(*args, **{"default": argparse.SUPPRESS, **kwargs}, help=argparse.SUPPRESS)
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(f"{option_string} is gone: {self.instead}")
 
 
 def flag_table(cls: type) -> str:

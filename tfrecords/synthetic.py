@@ -147,7 +147,7 @@ def render(
 
 def sine_tone(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
     """One steady line, 400 to 600 Hz."""
-    return _tone(np.full(samples, rng.uniform(400, 600)), sample_rate)
+    return np.sin(_phase(np.full(samples, rng.uniform(400, 600)), sample_rate))
 
 
 def rising_chirp(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
@@ -258,12 +258,8 @@ def _phase(frequency: np.ndarray, sample_rate: int) -> np.ndarray:
     return 2 * np.pi * np.cumsum(frequency) / sample_rate
 
 
-def _tone(frequency: np.ndarray, sample_rate: int) -> np.ndarray:
-    return np.sin(_phase(frequency, sample_rate))
-
-
 def _sweep(first: float, last: float, samples: int, sample_rate: int) -> np.ndarray:
-    return _tone(np.geomspace(first, last, samples), sample_rate)
+    return np.sin(_phase(np.geomspace(first, last, samples), sample_rate))
 
 
 def _spectrum(rng: np.random.Generator, bins: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import argparse
 
 from panns_tf.config import TrainConfig
 from panns_tf.training.recipes import recipe_names
-from tfrecords.flags import RemovedFlag, add_flags, given_settings
+from tfrecords.flags import add_flags, given_settings
 
 DESCRIPTION = """\
 Train a network on packed records.
@@ -30,16 +30,13 @@ def add_train_flags(parser: argparse.ArgumentParser) -> None:
         help="continue the run in --run-dir; auto: start it if there is none",
     )
     groups["devices"].add_argument("--devices", type=int, help="GPUs to use; default: all")
-    parser.add_argument(
-        "--cache",
-        action=RemovedFlag,
-        nargs="?",
-        help="mount the bucket by a tool that caches what is read, such as gcsfuse",
-    )
+    parser.add_argument("--cache", nargs="?", const="", help=argparse.SUPPRESS)  # of 0.1.0
 
 
 def run_train(args: argparse.Namespace) -> int | None:
     """Trains; returns the exit status, None for 0."""
+    if args.cache is not None:
+        raise ValueError("--cache is gone: mount the bucket by a tool that caches, such as gcsfuse")
     from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()

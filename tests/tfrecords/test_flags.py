@@ -5,7 +5,6 @@ import pytest
 
 from tfrecords.flags import (
     CheckedSettings,
-    RemovedFlag,
     add_flags,
     flag_table,
     given_settings,
@@ -31,7 +30,6 @@ class MoreSettings(Settings):
 def parse(arguments, cls=Settings):
     parser = argparse.ArgumentParser(prog="p")
     add_flags(parser, cls)
-    parser.add_argument("--cache", action=RemovedFlag, nargs="?", help="mount the bucket")
     return given_settings(parser.parse_args(arguments), cls)
 
 
@@ -69,10 +67,3 @@ def test_impossible_values_are_one_line():
     ):
         with pytest.raises(ValueError, match=message):
             Settings(**given)
-
-
-def test_a_flag_that_is_gone_says_what_to_use(capsys):
-    with pytest.raises(SystemExit) as stop:
-        parse(["--cache", "/tmp"])
-    assert stop.value.code == 2
-    assert "--cache is gone: mount the bucket" in capsys.readouterr().err

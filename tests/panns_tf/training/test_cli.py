@@ -10,7 +10,7 @@ import pytest
 
 from panns_tf.config import TrainConfig
 from panns_tf.models.registry import find
-from panns_tf.training.cli import add_train_flags
+from panns_tf.training.cli import add_train_flags, run_train
 from panns_tf.training.recipes import (
     RESUMABLE,
     configure,
@@ -51,13 +51,12 @@ def test_only_what_was_given_is_a_setting(capsys):
     assert given_settings(args, TrainConfig) == {"steps": 5, "dropout": False, "gain": 2.0}
     assert args.resume == "always"
     assert parse("--resume", "auto", "--devices", "2").devices == 2
-    for words, message in (
-        (("--precision", "float16"), "mixed_float16"),
-        (("--cache", "/tmp/x"), "--cache is gone: mount the bucket"),
-    ):
-        with pytest.raises(SystemExit):
-            parse(*words)
-        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse("--precision", "float16")
+    assert "mixed_float16" in capsys.readouterr().err
+    for words in (("--cache",), ("--cache", "/tmp/x")):
+        with pytest.raises(ValueError, match="--cache is gone: mount the bucket"):
+            run_train(parse(*words))
 
 
 def test_without_data_it_is_the_demo_whose_data_may_move(tmp_path):
