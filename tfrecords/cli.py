@@ -206,7 +206,7 @@ def _packing(args: argparse.Namespace) -> dict:
     """What the packing flags say."""
     runner = None
     if args.runner is not None:
-        from tfrecords.beam import beam_runner
+        from tfrecords.pool import beam_runner
 
         runner = beam_runner(args.runner, args.runner_options)
     elif args.runner_options:

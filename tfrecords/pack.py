@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,19 +22,23 @@ from tfrecords.files import check_output_folder, lock, read_csv, write_atomic, w
 from tfrecords.index import INFO_NAME, DatasetInfo, Index, ShardInfo, load_index, load_info
 from tfrecords.manifest import Clip
 from tfrecords.plan import PackSettings, Plan, make_plan
-from tfrecords.pool import pack_shards
+from tfrecords.pool import Runner, pack_shards
 from tfrecords.progress import Progress, logger
-from tfrecords.shard import Outcomes, ShardTask
+from tfrecords.shard import (
+    STATE_NAME,
+    Outcomes,
+    ShardTask,
+    is_whole,
+    keep_outcomes,
+    load_outcomes,
+    record_lengths,
+)
 from tfrecords.storage import TFRecordsError
 from tfrecords.views import make_view
 
-STATE_NAME = ".packing"
 REJECTED_NAME = "rejected.csv"
 MISSING_NAME = "missing_by_class.csv"
 FULL_TRAIN = "full_train"
-
-# Packs shards, as `tfrecords.pool.pack_shards` does.
-Runner = Callable[..., Iterator[tuple[ShardTask, Outcomes]]]
 
 
 class NothingPackedError(TFRecordsError):
@@ -192,38 +196,6 @@ def _remove_leftovers(output: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def keep_outcomes(task: ShardTask, outcomes: Outcomes) -> None:
-    """Keeps on disk that a shard is finished, and what the index needs of it."""
-    of_shard = {clip.clip_id: outcomes[clip.clip_id] for clip in task.clips}
-    write_atomic(_state_path(task), json.dumps(of_shard))
-
-
-def load_outcomes(task: ShardTask) -> Outcomes:
-    """What became of a shard's clips; nothing if it was not finished, or has changed since."""
-    try:
-        outcomes = json.loads(_state_path(task).read_bytes())
-        return outcomes if _is_whole(task, outcomes) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _state_path(task: ShardTask) -> Path:
-    path = Path(task.path)
-    return path.parent / STATE_NAME / f"{path.name}.json"
-
-
-def _is_whole(task: ShardTask, outcomes: Outcomes) -> bool:
-    """Whether a shard is there, of the size that it should have."""
-    path = Path(task.path)
-    return path.is_file() and path.stat().st_size == sum(_lengths(task, outcomes))
-
-
-def _lengths(task: ShardTask, outcomes: Outcomes) -> list[int]:
-    """The bytes of the records of a shard."""
-    found = [outcomes[clip.clip_id] for clip in task.clips]
-    return [record[1] for record in found if not isinstance(record, str)]
-
-
 def _rejected(plan: Plan, outcomes: Outcomes) -> tuple[tuple[Clip, str], ...]:
     return tuple(
         (clip, outcome)
@@ -247,7 +219,7 @@ def _outcomes_of(plan: Plan, index: Index) -> Outcomes:
 
 def _may_gain(task: ShardTask, outcomes: Outcomes, retry_rejected: bool) -> bool:
     """Whether a shard is lost, or holds less than it could by now."""
-    if not _is_whole(task, outcomes):
+    if not is_whole(task, outcomes):
         return True
     packed = Path(task.path).stat().st_mtime
     return retry_rejected and any(
@@ -273,7 +245,7 @@ def _finish(plan: Plan, outcomes: Outcomes) -> Index:
             f"{_listed(Counter(reason for _, reason in rejected))}; is "
             f"{plan.settings.audio} the right audio folder? See {output / REJECTED_NAME}"
         )
-    lengths = [_lengths(task, outcomes) for task in plan.shards]
+    lengths = [record_lengths(task, outcomes) for task in plan.shards]
     shards = tuple(
         ShardInfo(Path(task.path).name, len(records), sum(records))
         for task, records in zip(plan.shards, lengths, strict=True)

@@ -1,7 +1,11 @@
-"""Shards packed in other processes; a clip that crashes or hangs its decoder is refused."""
+"""Shards packed in other processes of this machine, or on Apache Beam.
+
+A clip that crashes or hangs its decoder is refused.
+"""
 
 import multiprocessing
 import os
+import shlex
 import signal
 import threading
 import time
@@ -9,13 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from tfrecords.shard import Outcomes, ShardTask, pack_shard
+from tfrecords.files import TFRecordsError
+from tfrecords.shard import Outcomes, ShardTask, keep_outcomes, load_outcomes, pack_shard
 
 CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
 _POLL_SECONDS = 0.1
+
+# A function that packs shards, as `pack_shards` does.
+Runner = Callable[..., Iterator[tuple[ShardTask, Outcomes]]]
 
 
 def pack_shards(
@@ -158,3 +167,44 @@ def _end_with_parent() -> None:
     """Ends the process when its parent ends, even in the midst of a decoder that hangs."""
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+def beam_runner(name: str, options: str = "") -> Runner:
+    """A runner for `pack_clips`: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner ...
+
+    Its `options` are as on a command line: `--project=p --region=r`. The audio files and the output
+    must be reachable under the same paths from every machine.
+    """
+    try:
+        import apache_beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise TFRecordsError(
+            "--runner needs Apache Beam: pip install apache-beam; or leave it out to pack on this "
+            "machine"
+        ) from None
+
+    def run(
+        tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
+    ) -> Iterator[tuple[ShardTask, Outcomes]]:
+        pipeline_options = PipelineOptions(shlex.split(options), runner=name)
+        with apache_beam.Pipeline(options=pipeline_options) as pipeline:
+            created = pipeline | apache_beam.Create(tasks)
+            # Else the runner may take all of them for one piece of work.
+            pack = apache_beam.Map(partial(_pack_on_worker, timeout=timeout))
+            _ = created | apache_beam.Reshuffle() | pack
+        for task in tasks:
+            outcomes = load_outcomes(task)
+            if not outcomes:
+                raise OSError(f"the runner {name} did not write {task.path}")
+            done(len(outcomes))
+            yield task, outcomes
+
+    return run
+
+
+def _pack_on_worker(task: ShardTask, timeout: float) -> None:
+    """Packs a shard and leaves its result beside it, where the next attempt finds it too."""
+    if not load_outcomes(task):
+        for packed in pack_shards([task], workers=1, timeout=timeout, done=lambda change: None):
+            keep_outcomes(*packed)

@@ -1,11 +1,13 @@
 """One shard: the unit of packing, the same in this process, in another, or on a cluster."""
 
+import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import crc32c
@@ -14,9 +16,11 @@ import numpy as np
 from tfrecords import schema
 from tfrecords.audio import AudioError, open_audio
 from tfrecords.codecs import encode_audio
-from tfrecords.files import atomic
+from tfrecords.files import atomic, write_atomic
 from tfrecords.manifest import Clip
 
+# Of a packed directory, what keeps the state of an unfinished packing.
+STATE_NAME = ".packing"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -74,6 +78,38 @@ def pack_shard(
             outcomes[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
             offset += length + schema.RECORD_OVERHEAD
     return outcomes
+
+
+def keep_outcomes(task: ShardTask, outcomes: Outcomes) -> None:
+    """Keeps on disk that a shard is finished, and what the index needs of it."""
+    of_shard = {clip.clip_id: outcomes[clip.clip_id] for clip in task.clips}
+    write_atomic(_state_path(task), json.dumps(of_shard))
+
+
+def load_outcomes(task: ShardTask) -> Outcomes:
+    """What became of a shard's clips; nothing if it was not finished, or has changed since."""
+    try:
+        outcomes = json.loads(_state_path(task).read_bytes())
+        return outcomes if is_whole(task, outcomes) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _state_path(task: ShardTask) -> Path:
+    path = Path(task.path)
+    return path.parent / STATE_NAME / f"{path.name}.json"
+
+
+def is_whole(task: ShardTask, outcomes: Outcomes) -> bool:
+    """Whether a shard is there, of the size that it should have."""
+    path = Path(task.path)
+    return path.is_file() and path.stat().st_size == sum(record_lengths(task, outcomes))
+
+
+def record_lengths(task: ShardTask, outcomes: Outcomes) -> list[int]:
+    """The bytes of the records of a shard."""
+    found = [outcomes[clip.clip_id] for clip in task.clips]
+    return [record[1] for record in found if not isinstance(record, str)]
 
 
 def prefetch(
