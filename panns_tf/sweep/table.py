@@ -25,11 +25,60 @@ def write_table(plan: Plan) -> str:
         metric: np.array([run[metric] for run in runs], float).reshape(len(plan.seeds), -1)
         for metric in METRICS
     }
-    rows = _table_rows(plan, runs, values)
+    grid = plan.grid
+    table, rows, pairs = _rows(plan, runs, values)
     write_csv(plan.output / "table.csv", list(rows[0]), rows)
-    text = _markdown(plan, runs, rows, values)
+    most = max(row["seeds"] for row in rows)
+    parts = [
+        f"# {grid.title or grid.name}",
+        markdown_table(table),
+        _caption(plan, runs, most, pairs),
+        _warnings(plan, runs),
+        _order_text(grid, values["mAP"]),
+        _effects_text(grid, values["mAP"]) if grid.factors else "",
+        f"Seeds: {', '.join(map(str, plan.seeds))}. Intervals and p are of one comparison each, as "
+        "if it were alone.",
+    ]
+    text = "\n\n".join(filter(None, parts)) + "\n"
     write_atomic(plan.output / "table.md", text)
     return text
+
+
+def _rows(plan: Plan, runs: Sequence[dict], values: Mapping) -> tuple[list, list[dict], int]:
+    """The table for people, with its heading, and for programs; pairs in a comparison at most."""
+    grid, wanted = plan.grid, len(plan.seeds)
+    reference = grid.rows.index(grid.reference)
+    less = {metric: table - table[:, [reference]] for metric, table in values.items()}
+    for differences in less.values():
+        differences[:, reference] = np.nan
+    shown = [metric for metric in METRICS if any(metric in row.published for row in grid.rows)]
+    head = ["setting", *METRICS.values(), *(f"published {METRICS[metric]}" for metric in shown)]
+    table, rows = [[*head, "seeds", "mAP less reference", "p"]], []
+    for i, row in enumerate(grid.rows):
+        finished = sum(r["status"] == "finished" for r in runs if r["setting"] == row.label)
+        published = [row.published.get(metric) for metric in shown]
+        difference = less["mAP"][:, i]
+        table.append(
+            [
+                row.label,
+                *(_metric_text(metric, values[metric][:, i], finished) for metric in METRICS),
+                *("" if value is None else f"{value:.3f}" for value in published),
+                str(wanted) if finished == wanted else f"{finished} of {wanted}",
+                "reference" if i == reference else _mean_text(difference, "+"),
+                _p_text(difference),
+            ]
+        )
+        cells = {"setting": row.label, "seeds": finished, "wanted": wanted}
+        for metric in METRICS:
+            cells |= _interval(metric, values[metric][:, i])
+        cells |= {f"published_{metric}": row.published.get(metric) for metric in METRICS}
+        for metric in METRICS:
+            differences = known(less[metric][:, i])
+            cells |= _interval(f"{metric}_difference", differences)
+            p = sign_flip_p(differences) if len(differences) > 1 else 1.0
+            cells[f"{metric}_difference_p"] = f"{p:.6g}" if len(differences) else None
+        rows.append({**cells, "reference": grid.reference.label})
+    return table, rows, max(len(known(differences)) for differences in less["mAP"].T)
 
 
 def known(values: np.ndarray) -> np.ndarray:
@@ -68,66 +117,12 @@ def _p_text(differences: np.ndarray) -> str:
     return f"{p:.3f}" if p >= 0.0005 else f"{p:.1e}"
 
 
-def _table_rows(plan: Plan, runs: Sequence[dict], values: Mapping) -> list[dict]:
-    """A row for every setting, for programs."""
-    rows, reference = [], plan.grid.reference
-    for i, row in enumerate(plan.grid.rows):
-        finished = [run["status"] == "finished" for run in runs if run["setting"] == row.label]
-        cells = {"setting": row.label, "seeds": sum(finished), "wanted": len(finished)}
-        differences = {}
-        for metric, table in values.items():
-            less = known(table[:, i] - table[:, plan.grid.rows.index(reference)])
-            less = less[:0] if row is reference else less
-            cells |= _interval(metric, known(table[:, i]))
-            differences |= _interval(f"{metric}_difference", less)
-            p = sign_flip_p(less) if len(less) > 1 else 1.0
-            differences[f"{metric}_difference_p"] = f"{p:.6g}" if len(less) else None
-        cells |= {f"published_{metric}": row.published.get(metric) for metric in METRICS}
-        rows.append({**cells, **differences, "reference": reference.label})
-    return rows
-
-
 def _interval(name: str, values: np.ndarray) -> dict[str, str | None]:
     found = dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-    if len(values):
-        mean = mean_estimate(values)
-        numbers = (mean.value, *mean.ends)
-        found |= zip(found, [f"{number:.6f}" for number in numbers], strict=False)
+    if len(known(values)):
+        mean = mean_estimate(known(values))
+        found |= zip(found, [f"{x:.6f}" for x in (mean.value, *mean.ends)], strict=False)
     return found
-
-
-def _markdown(plan: Plan, runs: Sequence[dict], rows: Sequence[dict], values: Mapping) -> str:
-    """The table in the paper's form with published results beside, and what follows from it."""
-    grid, reference = plan.grid, plan.grid.rows.index(plan.grid.reference)
-    shown = [metric for metric in METRICS if any(metric in row.published for row in grid.rows)]
-    head = ["setting", *METRICS.values(), *(f"published {METRICS[metric]}" for metric in shown)]
-    table = [[*head, "seeds", "mAP less reference", "p"]]
-    differences = values["mAP"] - values["mAP"][:, [reference]]
-    for i, (row, line) in enumerate(zip(grid.rows, rows, strict=True)):
-        finished, wanted = line["seeds"], line["wanted"]
-        published = [row.published.get(metric) for metric in shown]
-        less = [_mean_text(differences[:, i], "+"), _p_text(differences[:, i])]
-        table.append(
-            [
-                row.label,
-                *(_metric_text(metric, table[:, i], finished) for metric, table in values.items()),
-                *("" if value is None else f"{value:.3f}" for value in published),
-                str(wanted) if finished == wanted else f"{finished} of {wanted}",
-                *(["reference", ""] if i == reference else less),
-            ]
-        )
-    pairs = [len(known(each)) for i, each in enumerate(differences.T) if i != reference]
-    parts = [
-        f"# {grid.title or grid.name}",
-        markdown_table(table),
-        _caption(plan, runs, max(line["seeds"] for line in rows), max(pairs, default=0)),
-        _warnings(plan, runs),
-        _order_text(grid, values["mAP"]),
-        _effects_text(grid, values["mAP"]) if grid.factors else "",
-        f"Seeds: {', '.join(map(str, plan.seeds))}. Intervals and p are of one comparison each, as "
-        "if it were alone.",
-    ]
-    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _metric_text(metric: str, values: np.ndarray, finished: int) -> str:
@@ -165,15 +160,13 @@ def _warnings(plan: Plan, runs: Sequence[dict]) -> str:
     missing = [
         f"- {cell.name}: {cell.progress()}" for cell, run in pairs if run["status"] != "finished"
     ]
-    parts = ["Without results, and in no mean:\n\n" + "\n".join(missing)] if missing else []
+    text = "Without results, and in no mean:\n\n" + "\n".join(missing) if missing else ""
     for run in runs:
         if run["classes_left_out"]:
-            parts.append(
-                f"{run['classes_left_out']} of {run['num_classes']} classes have no held-out clip, "
-                "or nothing else, and are left out of every mean."
-            )
-            break
-    return "\n\n".join(parts)
+            left_out = f"{run['classes_left_out']} of {run['num_classes']} classes"
+            why = "have no held-out clip, or nothing else, and are left out of every mean."
+            return f"{text}\n\n{left_out} {why}".strip()
+    return text
 
 
 def _order_text(grid: Grid, values: np.ndarray) -> str:
