@@ -11,7 +11,7 @@ from panns_tf.figures.chart import Chart, mean_range
 from panns_tf.figures.curves import run_notes
 from panns_tf.figures.grouping import group_runs, in_order, label_groups
 from panns_tf.metrics.class_groups import read_label_quality
-from panns_tf.run import Evaluation, Run
+from panns_tf.run import Run
 from panns_tf.style import MARKERS, Theme
 from tfrecords.text import some
 
@@ -53,12 +53,13 @@ def classes(
     used = [run for run in runs if run.path in evaluations]
     notes = run_notes(runs)
     notes += [f"{run.name}: without per_class.csv; left out" for run in runs if run not in used]
-    first = evaluations[used[0].path].classes
+    first = evaluations[used[0].path]
     clips = {label: row.get("training_clips") for label, row in first.items()}
     for run in runs:
         if run.training_clips:
             clips = dict(zip(run.labels, run.training_clips, strict=True))
-    if set(clips.values()) == {None}:
+    known = any(count is not None for count in clips.values())
+    if not known:
         notes.append("training clips of the classes are unknown: no config.json states them")
     quality = [row.get("label_quality") for row in first.values()]
     if label_quality:
@@ -74,7 +75,13 @@ def classes(
             {"class": label, "system": system, **results[label], **about}
             for system, results in systems.items()
         ]
-    ordered, charts = _ordered(by_class, order), []
+    column = ORDERS[order or ("clips" if known else "ap")]
+
+    def place(label: str) -> tuple:  # unknown and undefined ones come last
+        value = by_class[label][0][column]
+        return value is None, value.lower() if column == "class" else -(value or 0)
+
+    ordered, charts = sorted(by_class, key=place), []
     if top is bottom is None and len(ordered) > TALLEST:
         shown = {name: _ends(ordered, ENDS, ENDS), f"{name}_all": ordered}
     else:
@@ -91,13 +98,13 @@ def classes(
     return charts
 
 
-def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Evaluation]:
-    """The evaluations of one name by path of the run, all of the same classes and clips."""
+def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Mapping]:
+    """The classes of one evaluation by path of the run, all of the same classes and clips."""
     having: dict[str, dict] = {}
     for run in runs:
         for each in run.evaluations:
             if each.classes and name in (None, each.name):
-                having.setdefault(each.name, {})[run.path] = each
+                having.setdefault(each.name, {})[run.path] = each.classes
     if not having:
         wanted = f" named {name}" if name else ""
         raise ValueError(
@@ -106,22 +113,21 @@ def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Evaluation
         )
 
     def rank(name: str) -> tuple:
-        rows = [next(iter(each.classes.values())) for each in having[name].values()]
+        rows = [next(iter(each.values())) for each in having[name].values()]
         return len(rows), all(row.get("ap_low") is not None for row in rows)
 
     chosen = having[max(sorted(having), key=rank)]
     first, *others = (run for run in runs if run.path in chosen)
     for other in others:
         one, two = (
-            {label: row.get("positives") for label, row in chosen[run.path].classes.items()}
+            {label: row.get("positives") for label, row in chosen[run.path].items()}
             for run in (first, other)
         )
-        odd = [label for label in {**one, **two} if one.get(label, "no") != two.get(label, "no")]
-        if odd:
+        if one != two:
+            odd = next(label for label in {**one, **two} if one.get(label) != two.get(label))
             raise ValueError(
-                f"{first.name} and {other.name} were evaluated on different clips or classes, with "
-                f"{one.get(odd[0], 'no')} and {two.get(odd[0], 'no')} clips of {odd[0]!r}; choose "
-                "with --evaluation NAME, or draw them in a figure each"
+                f"{first.name} and {other.name} were evaluated on different clips or classes, "
+                f"{odd!r} first; choose with --evaluation NAME, or draw them in a figure each"
             )
     return chosen
 
@@ -131,7 +137,7 @@ def _systems(runs: Sequence[Run], evaluations: Mapping) -> tuple[dict[str, dict]
     groups = in_order(group_runs(runs))
     systems, intervals = {}, set()
     for group, label in zip(groups, label_groups(groups), strict=True):
-        tables = [evaluations[run.path].classes for run in group.counted]
+        tables = [evaluations[run.path] for run in group.counted]
         results = systems[f"{label} ({group.seeds})" if group.seeds else label] = {}
         for name, row in tables[0].items():
             values = [table[name]["average_precision"] for table in tables]
@@ -144,16 +150,6 @@ def _systems(runs: Sequence[Run], evaluations: Mapping) -> tuple[dict[str, dict]
             ap = found.pop("mean")
             results[name] = {"average_precision": ap, **found, "runs": len(values)}
     return systems, " and ".join(sorted(intervals))
-
-
-def _ordered(by_class: Mapping[str, list[dict]], order: str | None) -> list[str]:
-    """The classes in an order; unknown and undefined ones come last."""
-    known = any(rows[0]["training_clips"] is not None for rows in by_class.values())
-    column = ORDERS[order or ("clips" if known else "ap")]
-    if column == "class":
-        return sorted(by_class, key=str.lower)
-    values = {label: rows[0][column] for label, rows in by_class.items()}
-    return sorted(values, key=lambda label: math.inf if values[label] is None else -values[label])
 
 
 def _ends(labels: list[str], top: int, bottom: int) -> list[str]:

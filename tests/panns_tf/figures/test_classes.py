@@ -100,12 +100,10 @@ def test_other_clips_or_classes_are_refused(tmp_path):
     write_run(tmp_path / "a", ap=[0.1, 0.2, 0.3])
     write_run(tmp_path / "b", "Cnn6", ap=[0.1, None, 0.3])
     different = "a and b were evaluated on different clips or classes"
-    with pytest.raises(ValueError, match=f"{different}, with 8.0 and 0.0 clips of 'rain & wind'"):
+    with pytest.raises(ValueError, match=f"{different}, 'rain & wind' first"):
         classes(read(tmp_path))
     write_run(tmp_path / "c/d", "Cnn6", ap=[0.1, 0.2], labels=("dog", "cat"))
-    with pytest.raises(
-        ValueError, match=r"a and d were .*, with 8.0 and no clips of 'rain & wind'"
-    ):
+    with pytest.raises(ValueError, match=r"a and d were .*, 'rain & wind' first"):
         classes(read_runs([tmp_path / "a", tmp_path / "c"])[0])
 
 
