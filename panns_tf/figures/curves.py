@@ -87,39 +87,37 @@ def run_notes(runs: Sequence[Run]) -> list[str]:
 def choose_panels(
     groups: Sequence[Group], by: Sequence[str] = (), panels: bool | None = None
 ) -> tuple[dict[str, list[Group]], list[str]]:
-    """The groups of each panel by its title, and a line for each group that is in none."""
+    """The groups of each panel by its title, and a line for each group that is in none.
+
+    Panels are around the group from which most others depart in one way: in the settings ``by``, or
+    without them in the settings of one panel of Figure 4.
+    """
     names = differing(groups)
-    apart = [[differing([one, other]) for other in groups] for one in groups]
+    for name in by:
+        if not any(name in group.settings for group in groups):
+            known = ", ".join(names) or "their seed alone"
+            raise ValueError(f"--by {name}: no run has such a setting; the runs differ in {known}")
     titles = list(dict.fromkeys(map(panel_of, by or names)))
-    chosen, notes = {" and ".join(titles) if len(titles) < 3 else "all settings": groups}, []
-    if by:  # the largest set of groups that differ from one of them in these settings alone
-        for name in by:
-            if not any(name in group.settings for group in groups):
-                known = ", ".join(names) or "their seed alone"
-                raise ValueError(
-                    f"--by {name}: no run has such a setting; the runs differ in {known}"
-                )
-        others = [[sorted(set(each) - set(by)) for each in line] for line in apart]
-        fewest = min(others, key=lambda line: sum(map(bool, line)))
-        chosen = {
-            " and ".join(titles): [g for g, also in zip(groups, fewest, strict=True) if not also]
-        }
-        notes = [
-            f"{group.names}: left out, as it differs in {', '.join(also)} too"
-            for group, also in zip(groups, fewest, strict=True)
-            if also
-        ]
-    elif panels is not False and len(titles) > 1:
-        # Around the group from which most others depart in one way.
-        kinds = [[set(map(panel_of, each)) for each in line] for line in apart]
-        centre = max(kinds, key=lambda line: sum(len(each) == 1 for each in line))
-        pairs = list(zip(groups, centre, strict=True))
-        found = {title: [group for group, kind in pairs if kind <= {title}] for title in titles}
-        found = {title: members for title, members in found.items() if len(members) > 1}
-        left = [group for group, kind in pairs if len(kind) > 1]
-        if found and (panels or not left):
-            chosen = found
-            notes = [f"{group.names}: in no panel; it differs in several ways" for group in left]
+    joined = " and ".join(titles) if by or len(titles) < 3 else "all settings"
+    titles = [joined] if by else titles
+
+    def ways(one: Group, other: Group) -> set[str]:
+        apart = differing([one, other])
+        return {joined if n in by else n for n in apart} if by else set(map(panel_of, apart))
+
+    def reach(one: Group) -> int:
+        return sum(ways(one, other) in [{title} for title in titles] for other in groups)
+
+    centre = max(groups, key=reach)
+    chosen = {title: [g for g in groups if ways(centre, g) <= {title}] for title in titles}
+    chosen = {title: members for title, members in chosen.items() if by or len(members) > 1}
+    left = [group for group in groups if not any(group in each for each in chosen.values())]
+    notes = [
+        f"{group.names}: in no panel, as it differs in {', '.join(differing([centre, group]))}"
+        for group in left
+    ]
+    if not by and (panels is False or not chosen or (left and not panels)):
+        chosen, notes = {joined: groups}, []
     named = {title[:1].upper() + title[1:] or "Training": each for title, each in chosen.items()}
     return {title: in_order(members) for title, members in named.items()}, notes
 

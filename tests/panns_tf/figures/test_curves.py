@@ -130,7 +130,7 @@ def test_by_one_setting_leaves_the_others_out(figure4):
         ("Training data", "50 % of the clips"),
         ("Training data", "100 % of the clips"),
     ]
-    assert "8k: left out, as it differs in sample_rate too" in chart.notes
+    assert "8k: in no panel, as it differs in sample_rate" in chart.notes
     with pytest.raises(
         ValueError,
         match="--by colour: no run has such a setting; the runs differ in arch, sampling, ",
@@ -148,7 +148,7 @@ def test_runs_that_differ_in_several_ways(tmp_path):
     write_run(tmp_path / "c", fraction=0.5)
     write_run(tmp_path / "e", mel_bins=32)
     chart = curves(read(tmp_path), panels=True)
-    assert "b: in no panel; it differs in several ways" in chart.notes
+    assert "b: in no panel, as it differs in arch, fraction" in chart.notes
     assert {panel for panel, _ in last(chart)} == {"Training data", "Mel bins"}
 
 
