@@ -3,7 +3,6 @@
 import argparse
 import itertools
 import os
-from pathlib import Path
 
 from panns_tf.export.settings import (
     CALIBRATION_SECONDS,
@@ -55,8 +54,10 @@ def run_export(options: argparse.Namespace) -> None:
 
     import_tensorflow_quietly()
     from panns_tf.export.check import size_of
+    from panns_tf.export.files import export_file
     from panns_tf.export.saved_model import TOP_K, export_saved_model
     from panns_tf.inference.loading import DESCRIPTION, load_network
+    from tfrecords.audio import open_audio
     from tfrecords.search import find_audio
 
     recordings = find_audio(settings.calibration) if settings.calibration else ()
@@ -68,23 +69,17 @@ def run_export(options: argparse.Namespace) -> None:
         report = f"differs from the network by at most {distance:.1e}, in all signatures, at "
         report += "three lengths"
     else:
-        report = _export_file(network, settings, recordings)
+        clips, rate = [], network.arch.frontend.sample_rate
+        for recording in recordings:
+            with open_audio(recording, rate) as stream:
+                clips.append(stream.read(round(CALIBRATION_SECONDS * rate)))
+        report = _report(
+            export_file(network, output, settings.precision, clips, settings.clip_seconds)
+        )
     print(f"Written: {output} ({size_of(output) / 1e6:.1f} MB)\n{report}")
 
 
-def _export_file(network, settings: ExportSettings, recordings: list[Path]) -> str:
-    """Exports to ONNX or LiteRT; returns what was measured, for a person."""
-    from panns_tf.export.files import export_file
-    from tfrecords.audio import open_audio
-
-    clips = []
-    rate = network.arch.frontend.sample_rate
-    for recording in recordings:
-        with open_audio(recording, rate) as stream:
-            clips.append(stream.read(round(CALIBRATION_SECONDS * rate)))
-    measured = export_file(
-        network, settings.output, settings.precision, clips, settings.clip_seconds
-    )
+def _report(measured: dict) -> str:
     lines = [f"in {measured['runtime']}, {measured['precision']}, differs from the network by"]
     for name, largest in measured["largest"].items():
         lines.append(f"  {name}: at most {largest:.1e}, {measured['mean'][name]:.1e} in the mean")

@@ -89,10 +89,7 @@ def fused(x, gamma, beta, epsilon: float):
 
 
 def shared_moments(x, axes):
-    """Mean and biased variance over the batches of all devices, which must be of one size.
-
-    Keras' own subtracts squares of means from means of squares, which cancel.
-    """
+    """Mean and biased variance over equal batches of all devices; in Keras' own, sums cancel."""
     if replicas() == 1:
         return ops.moments(x, axes)
     import tensorflow as tf

@@ -54,10 +54,7 @@ def current_target() -> str:
 
 
 def _traced_by_xla() -> bool:
-    """Whether TensorFlow is tracing a function that XLA compiles.
-
-    TensorFlow has no public name for it, but gives a slice another gradient there.
-    """
+    """Whether XLA compiles what is traced: no public name says so, but a slice's gradient does."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -112,10 +109,9 @@ def compiled(function: Callable) -> Callable:
 class Conv2D(keras.layers.Conv2D):
     """Keras' Conv2D, which on a CPU takes shorter ways for 3x3, stride 1 and "same" padding.
 
-    At inference under XLA such convolutions are computed by Winograd's algorithm where it pays,
-    and those of a single channel as a sum of shifted and scaled copies; where a size is unknown
-    when the function is traced, it is Keras' layer. In training without XLA those of many channels
-    are a matrix product. Rounding differs by some 1e-6 of the outputs.
+    At inference under XLA such convolutions are computed by Winograd's algorithm where sizes are
+    known and it pays, and those of a single channel as a sum of shifted and scaled copies; without
+    XLA those of many channels are a matrix product. Rounding differs by 1e-6 of the outputs.
 
     Input shape: (batch, frames, mel_bins, channels). Output shape: (..., filters).
 
