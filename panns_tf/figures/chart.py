@@ -15,12 +15,9 @@ from tfrecords.text import text_table
 class Chart:
     """What a figure shows, and how it is drawn.
 
-    Attributes:
-        name: of the files, without suffix.
-        rows: the numbers drawn, each row with the same keys; None where there is no number.
-        draw: from a theme to a ``matplotlib.figure.Figure``.
-        notes: what a reader must know, one line each.
-        printed: rows of a summary; by default all.
+    ``rows`` are the numbers drawn, each with the same keys, None where there is no number; of them
+    a summary prints ``printed``, or all. ``draw`` makes a ``matplotlib.figure.Figure`` of a theme.
+    ``notes`` are what a reader must know, one line each.
     """
 
     name: str

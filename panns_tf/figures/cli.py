@@ -42,12 +42,9 @@ without those whose printed source is in doubt.
 class Figure:
     """A figure, from which its command and its part in `plot all` follow.
 
-    Attributes:
-        help: what it shows, and its number in the paper.
-        draw: a function of what it needs, and as keywords the files' name and the flags.
-        needs: ``"runs"`` of the same held-out data, ``"any runs"`` or none, or ``"files"``.
-        flags: argparse's keywords by flag.
-        all: what `plot all` draws: values of flags by the files' name.
+    ``draw`` takes what the figure ``needs``: "runs" of the same held-out data, "any runs" or none,
+    or "files"; and as keywords the files' name and the ``flags``, given by argparse's keywords.
+    ``all`` is what `plot all` draws: values of flags by the files' name.
     """
 
     help: str

@@ -11,16 +11,13 @@ from panns_tf.run import Run, short_names
 
 #: Settings that do not tell one experiment from another.
 INCIDENTAL = {*NON_LEARNING_SETTINGS, "eval_data", "seed", "xla", "damaged", "demo"}
-#: The panel of Figure 4 or Table VI in which a setting is compared.
+#: The panel of Figure 4 or Table VI in which a setting is compared, in their order.
 PANELS = {
     "arch": "architecture",
-    "sampling": "balancing and augmentation",
-    "mixup": "balancing and augmentation",
-    "mixup_alpha": "balancing and augmentation",
+    **dict.fromkeys(("sampling", "mixup", "mixup_alpha"), "balancing and augmentation"),
     "spec_augment": "balancing and augmentation",
     "embedding_size": "embedding size",
-    "fraction": "training data",
-    "data": "training data",
+    **dict.fromkeys(("fraction", "data"), "training data"),
     "sample_rate": "sample rate",
     "mel_bins": "mel bins",
     "hop": "hop size",

@@ -124,10 +124,10 @@ class Plan:
 
     def extended(self) -> "Plan":
         """The plan with the seeds of earlier calls as well, if these were of the same settings."""
-        plan = self
+        seeds = set(self.seeds)
         if (self.output / SNAPSHOT).is_file():
-            seeds = {*self.seeds, *Plan.load(self.output, self.grid.name).seeds}
-            plan = dataclasses.replace(self, seeds=tuple(sorted(seeds)))
+            seeds |= set(Plan.load(self.output, self.grid.name).seeds)
+        plan = dataclasses.replace(self, seeds=tuple(sorted(seeds)))
         for cell in plan.cells():
             cell.check_unchanged()
         return plan
