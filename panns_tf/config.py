@@ -14,6 +14,7 @@ _learning = partial(setting, group="learning")
 _clips = partial(setting, group="clips")
 _devices = partial(setting, group="devices")
 _run = partial(setting, group="the run")
+_place = partial(_run, changes_training=False)
 _saving = partial(setting, group="evaluation, logs and checkpoints", changes_training=False)
 
 
@@ -72,9 +73,7 @@ class NetworkOverrides:
     mel_bins: int | None = redeclare(Frontend, "mel_bins", None)
     fmin: float | None = redeclare(Frontend, "fmin", None)
     fmax: float | None = redeclare(Frontend, "fmax", None)
-    embedding_size: int | None = _network(
-        None, "width of the layer before the classifier", minimum=1
-    )
+    embedding_size: int | None = _network(None, "width of the embedding", minimum=1)
 
     @property
     def overrides(self) -> dict:
@@ -91,17 +90,13 @@ class FitSettings(CheckedSettings):
         32, "clips per update after mixing, over all devices; mixup draws twice as many", minimum=1
     )
     learning_rate: float = _learning(1e-3, "highest learning rate", above=0)
-    schedule: str = _learning(
-        "constant", "cosine falls to zero at the last step", choices=("constant", "cosine")
-    )
+    schedule: str = _learning("constant", "cosine ends at 0", choices=("constant", "cosine"))
     warmup_steps: int = _learning(0, "updates over which the rate rises from zero", minimum=0)
     weight_decay: float = _learning(0.0, "AdamW's weight decay; 0 is Adam", minimum=0)
     ema: float | None = _learning(
         None, "decay of the weights' moving average, such as 0.999", above=0, below=1, shown="off"
     )
-    label_smoothing: float = _learning(
-        0.0, "label smoothing e: targets become t (1 - e) + e / 2", minimum=0, below=1
-    )
+    label_smoothing: float = _learning(0.0, "e: targets are t (1 - e) + e / 2", minimum=0, below=1)
     dropout: bool = _learning(True, "dropout")
     mixup: str = _clips(
         "features",
@@ -110,12 +105,8 @@ class FitSettings(CheckedSettings):
     )
     mixup_alpha: float = _clips(1.0, "mixup weights are sampled from Beta(alpha, alpha)", above=0)
     spec_augment: bool = _clips(True, "SpecAugment: stripes of the log-mel masked")
-    time_shift: float = _clips(
-        0.0, "clips are rotated by up to this many seconds, either way", minimum=0, maximum=3600
-    )
-    gain: float = _clips(
-        0.0, "clips are made louder or softer by up to this many dB", minimum=0, maximum=100
-    )
+    time_shift: float = _clips(0.0, "clips rotated by up to so many s", minimum=0, maximum=3600)
+    gain: float = _clips(0.0, "clips up to so many dB louder or softer", minimum=0, maximum=100)
     precision: str = _devices(
         "float32",
         "tf32 is float32 whose products a GPU rounds to 10 bits of mantissa",
@@ -141,44 +132,28 @@ class TrainConfig(FitSettings, NetworkOverrides):
     arch: str = _run("Wavegram_Logmel_Cnn14", "name of the network")
     data: str = _run("", "packed training records", shown="a demo set of sounds")
     eval_data: str | None = _run(None, "packed held-out records")
-    run_dir: str = _run(
-        "", "where the run writes", shown="runs/<network>-<time>", changes_training=False
-    )
-    recipe: str | None = _run(
-        None, "file of settings, or a name of panns_tf/recipes; flags win", changes_training=False
-    )
+    run_dir: str = _place("", "where the run writes", shown="runs/<network>-<time>")
+    recipe: str | None = _place(None, "file of settings, or a name of panns_tf/recipes; flags win")
     steps: int = _run(600_000, "updates", minimum=1, shown="600000; demo fewer")
     accumulate: int = _learning(
         1,
-        "parts into which a batch is cut, whose gradients are averaged; takes the memory of one "
-        "part, and each part has batch statistics of its own",
+        "parts of a batch, each with its batch statistics, whose gradients are averaged",
         minimum=1,
     )
-    distill: str | None = _learning(
-        None, "trained model whose probabilities become part of the targets"
-    )
-    distill_weight: float = _learning(
-        0.5, "part of the target that is the teacher's", above=0, maximum=1
-    )
+    distill: str | None = _learning(None, "trained model whose probabilities join the targets")
+    distill_weight: float = _learning(0.5, "the teacher's part of targets", above=0, maximum=1)
     sampling: str = _clips(
-        "balanced",
-        "order of the clips",
-        choices=("balanced", "shuffled", "alternate", "streamed"),
+        "balanced", "order of clips", choices=("balanced", "shuffled", "alternate", "streamed")
     )
     exclude: str | None = _clips(None, "file that lists clips to exclude")
-    fraction: float = _clips(
-        1.0, "part of the training clips, chosen by a hash of their ids", above=0, maximum=1
-    )
+    fraction: float = _clips(1.0, "part of the clips, by a hash of their ids", above=0, maximum=1)
     decimation: str = _clips(
         "lowpass",
-        "records of a higher sample rate than the network's: low-passed, or every k-th sample as "
-        "in the reference",
+        "records of a higher rate: low-passed, or every k-th sample as in the reference",
         choices=("lowpass", "skip"),
     )
     damaged: str = _clips(
-        "raise",
-        "at a damaged record: end with an error, or skip the clip and count it",
-        choices=("raise", "skip"),
+        "raise", "at a damaged record: an error, or skip and count it", choices=("raise", "skip")
     )
     xla: str = _devices(
         "auto", "compile the training step by XLA; auto: on a GPU", choices=("auto", "on", "off")
@@ -194,27 +169,17 @@ class TrainConfig(FitSettings, NetworkOverrides):
     eval_steps: int | None = _saving(
         None, "updates between evaluations", minimum=1, shown="as few as take 3 % of the work"
     )
-    eval_training_clips: int = _saving(
-        1000, "training clips to evaluate too, no more than held-out clips; 0 for none", minimum=0
-    )
+    eval_training_clips: int = _saving(1000, "training clips to evaluate too, at most", minimum=0)
     pictures: bool = _saving(True, "TensorBoard: pictures, audio and curves besides numbers")
     watch_classes: str | None = _saving(
-        None,
-        "TensorBoard: precision-recall curves of these labels, such as 'Dog;Rain'",
-        shown="a few from the largest to the smallest",
+        None, "TensorBoard: precision-recall curves of labels such as 'Dog;Rain'", shown="a few"
     )
-    profile: str | None = _saving(
-        None, "TensorBoard: a profile of these steps", metavar="START:STOP"
-    )
+    profile: str | None = _saving(None, "TensorBoard: profile of steps", metavar="START:STOP")
     log_steps: int = _saving(10, "updates between lines of metrics.jsonl", minimum=1)
     checkpoint_minutes: float | None = _saving(15.0, "minutes between checkpoints", above=0)
-    checkpoint_steps: int | None = _saving(
-        None, "updates between checkpoints, besides those by minutes", minimum=1
-    )
+    checkpoint_steps: int | None = _saving(None, "updates between checkpoints, too", minimum=1)
     keep_checkpoints: int = _saving(2, "checkpoints to keep", minimum=1)
-    full_disk: str = _saving(
-        "continue", "when a checkpoint cannot be written", choices=("continue", "stop")
-    )
+    full_disk: str = _saving("continue", "if a checkpoint fails", choices=("continue", "stop"))
     demo: bool = setting(False, "whether the run made its own data", flag="")
 
     def __post_init__(self) -> None:
