@@ -24,15 +24,7 @@ from tfrecords.manifest import Clip
 from tfrecords.plan import PackSettings, Plan, make_plan
 from tfrecords.pool import Runner, pack_shards
 from tfrecords.progress import Progress, logger
-from tfrecords.shard import (
-    STATE_NAME,
-    Outcomes,
-    ShardTask,
-    is_whole,
-    keep_outcomes,
-    load_outcomes,
-    record_lengths,
-)
+from tfrecords.shard import STATE_NAME, Outcomes, ShardTask
 from tfrecords.storage import TFRecordsError
 from tfrecords.views import make_view
 
@@ -127,7 +119,7 @@ def pack_clips(
             redo = [task for task in plan.shards if _may_gain(task, outcomes, retry_rejected)]
             if redo:  # as if the other shards had just been packed
                 for task in plan.shards:
-                    keep_outcomes(task, outcomes)
+                    task.keep(outcomes)
                 (output / INFO_NAME).unlink()
                 for task in redo:
                     Path(task.path).unlink(missing_ok=True)
@@ -176,7 +168,7 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> Outcomes:
     outcomes: Outcomes = {}
     tasks = []
     for task in plan.shards:
-        finished = load_outcomes(task)
+        finished = task.kept()
         outcomes |= finished
         if not finished:
             tasks.append(task)
@@ -185,7 +177,7 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> Outcomes:
         options = {"workers": settings.workers, "timeout": settings.clip_timeout, "done": update}
         with closing(runner(tasks, **options)) as packed:
             for task, of_shard in packed:
-                keep_outcomes(task, of_shard)
+                task.keep(of_shard)
                 outcomes |= of_shard
     return outcomes
 
@@ -219,7 +211,7 @@ def _outcomes_of(plan: Plan, index: Index) -> Outcomes:
 
 def _may_gain(task: ShardTask, outcomes: Outcomes, retry_rejected: bool) -> bool:
     """Whether a shard is lost, or holds less than it could by now."""
-    if not is_whole(task, outcomes):
+    if not task.is_whole(outcomes):
         return True
     packed = Path(task.path).stat().st_mtime
     return retry_rejected and any(
@@ -245,7 +237,7 @@ def _finish(plan: Plan, outcomes: Outcomes) -> Index:
             f"{_listed(Counter(reason for _, reason in rejected))}; is "
             f"{plan.settings.audio} the right audio folder? See {output / REJECTED_NAME}"
         )
-    lengths = [record_lengths(task, outcomes) for task in plan.shards]
+    lengths = [task.lengths(outcomes) for task in plan.shards]
     shards = tuple(
         ShardInfo(Path(task.path).name, len(records), sum(records))
         for task, records in zip(plan.shards, lengths, strict=True)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from tfrecords.files import TFRecordsError
-from tfrecords.shard import Outcomes, ShardTask, keep_outcomes, load_outcomes, pack_shard
+from tfrecords.shard import Outcomes, ShardTask, pack_shard
 
 CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
 _POLL_SECONDS = 0.1
@@ -194,7 +194,7 @@ def beam_runner(name: str, options: str = "") -> Runner:
             pack = apache_beam.Map(partial(_pack_on_worker, timeout=timeout))
             _ = created | apache_beam.Reshuffle() | pack
         for task in tasks:
-            outcomes = load_outcomes(task)
+            outcomes = task.kept()
             if not outcomes:
                 raise OSError(f"the runner {name} did not write {task.path}")
             done(len(outcomes))
@@ -205,6 +205,7 @@ def beam_runner(name: str, options: str = "") -> Runner:
 
 def _pack_on_worker(task: ShardTask, timeout: float) -> None:
     """Packs a shard and leaves its result beside it, where the next attempt finds it too."""
-    if not load_outcomes(task):
-        for packed in pack_shards([task], workers=1, timeout=timeout, done=lambda change: None):
-            keep_outcomes(*packed)
+    if not task.kept():
+        options = {"workers": 1, "timeout": timeout, "done": lambda change: None}
+        for _, outcomes in pack_shards([task], **options):
+            task.keep(outcomes)

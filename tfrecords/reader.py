@@ -105,10 +105,9 @@ def dataset(
     if start % workers:
         raise TFRecordsError(f"start must be a multiple of the {workers} workers, got {start}")
     index = load_index(path)
-    info = index.info
+    info, clips = index.info, index.select(exclude, fraction)
     rate = info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]
     check_resample(info.sample_rate, rate, resample)
-    clips = index.select(exclude, fraction)
     sampler = Sampler(index, clips, sampling, seed, batch_size * workers)
     first, end = start // workers, tf.int64.max
     endless = sampling != "sequential"

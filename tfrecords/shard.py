@@ -44,6 +44,34 @@ class ShardTask:
     codec: str
     refused: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def _state_path(self) -> Path:
+        path = Path(self.path)
+        return path.parent / STATE_NAME / f"{path.name}.json"
+
+    def keep(self, outcomes: Outcomes) -> None:
+        """Keeps on disk that the shard is finished, and what the index needs of it."""
+        own = {clip.clip_id: outcomes[clip.clip_id] for clip in self.clips}
+        write_atomic(self._state_path, json.dumps(own))
+
+    def kept(self) -> Outcomes:
+        """What was kept; nothing if the shard was not finished, or has changed since."""
+        try:
+            outcomes = json.loads(self._state_path.read_bytes())
+            return outcomes if self.is_whole(outcomes) else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def is_whole(self, outcomes: Outcomes) -> bool:
+        """Whether the shard is there, of the size that it should have."""
+        path = Path(self.path)
+        return path.is_file() and path.stat().st_size == sum(self.lengths(outcomes))
+
+    def lengths(self, outcomes: Outcomes) -> list[int]:
+        """The bytes of each record."""
+        found = [outcomes[clip.clip_id] for clip in self.clips]
+        return [record[1] for record in found if not isinstance(record, str)]
+
 
 def pack_shard(
     task: ShardTask, *, threads: int = 1, report: Callable[[str], None] = lambda event: None
@@ -78,38 +106,6 @@ def pack_shard(
             outcomes[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
             offset += length + schema.RECORD_OVERHEAD
     return outcomes
-
-
-def keep_outcomes(task: ShardTask, outcomes: Outcomes) -> None:
-    """Keeps on disk that a shard is finished, and what the index needs of it."""
-    of_shard = {clip.clip_id: outcomes[clip.clip_id] for clip in task.clips}
-    write_atomic(_state_path(task), json.dumps(of_shard))
-
-
-def load_outcomes(task: ShardTask) -> Outcomes:
-    """What became of a shard's clips; nothing if it was not finished, or has changed since."""
-    try:
-        outcomes = json.loads(_state_path(task).read_bytes())
-        return outcomes if is_whole(task, outcomes) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _state_path(task: ShardTask) -> Path:
-    path = Path(task.path)
-    return path.parent / STATE_NAME / f"{path.name}.json"
-
-
-def is_whole(task: ShardTask, outcomes: Outcomes) -> bool:
-    """Whether a shard is there, of the size that it should have."""
-    path = Path(task.path)
-    return path.is_file() and path.stat().st_size == sum(record_lengths(task, outcomes))
-
-
-def record_lengths(task: ShardTask, outcomes: Outcomes) -> list[int]:
-    """The bytes of the records of a shard."""
-    found = [outcomes[clip.clip_id] for clip in task.clips]
-    return [record[1] for record in found if not isinstance(record, str)]
 
 
 def prefetch(
