@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from tfrecords.text import one_line
 
 
@@ -113,7 +111,7 @@ def finite(value: Any) -> Any:
     """A value for JSON: NumPy's numbers as Python's, NaN and infinity, which it lacks, as None."""
     if isinstance(value, Mapping):
         return {str(name): finite(entry) for name, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # NumPy's, which takes long to import for a command's help
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [finite(entry) for entry in value]
