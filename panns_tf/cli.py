@@ -15,7 +15,7 @@ COMMANDS = {
     "train": Command("panns_tf.training.cli", "train a network on packed records"),
     "evaluate": Command("panns_tf.evaluation.cli", "evaluate trained networks, and compare them"),
     "finetune": Command("panns_tf.transfer.cli", "train on a data set of your own, or a published task"),  # noqa: E501
-    "predict": Command("panns_tf.transfer.cli", "labels of recordings by a fine-tuned network"),
+    "predict": Command("panns_tf.transfer.predict", "labels of recordings by a fine-tuned network"),
     "export": Command("panns_tf.export.cli", "SavedModel, ONNX and LiteRT files"),
     "convert": Command("panns_tf.weights.cli", "PyTorch checkpoints to Keras, and back"),
     "demo": Command("panns_tf.demo", "a Gradio page to drop or record audio on"),

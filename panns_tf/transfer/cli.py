@@ -1,14 +1,12 @@
-"""The commands `finetune` and `predict`."""
+"""The command `finetune`."""
 
 import argparse
-import dataclasses
 
 from panns_tf.config import NetworkOverrides
-from panns_tf.inference.cli import ModelSettings, add_paths, quiet_tensorflow, recordings_of
-from panns_tf.inference.output import TABLES, OutputSettings, open_results
+from panns_tf.inference.cli import quiet_tensorflow
 from panns_tf.transfer.settings import FinetuneConfig, Options, finetune_config, finetune_options
 from tfrecords.files import check_output_folder
-from tfrecords.flags import CheckedSettings, add_flags, given_settings, setting
+from tfrecords.flags import add_flags, given_settings
 
 _FINETUNE = """\
 Train on a new task from a pretrained network, or from nothing, and report how well it went.
@@ -64,69 +62,4 @@ def _dataset(options: Options):
         return task, read_task(options.data, task)
     from panns_tf.transfer.user_dataset import read_dataset
 
-    names = ("audio", "labels_from", "label_pattern", "group_pattern", "drop_rare")
-    given = {name: getattr(options, name) for name in names}
-    return None, read_dataset(options.data, classes_file=options.classes, **given)
-
-
-_PREDICT = """\
-Print the classes of new recordings by a network that was trained on a task.
-
-Where a clip has one label it is the most probable class, else every class that reaches
---threshold. Recordings are predicted as in the training's test: in windows of its clips' length,
-over which probabilities are averaged; `tag --window` gives each window's. Files that cannot be read
-give an error of one line and exit status 1.
-"""
-_PREDICT_EXAMPLES = """\
-examples:
-  panns-tf predict new/*.wav --model runs/mine
-  panns-tf predict recordings/ --model runs/mine --output predictions.csv
-  panns-tf predict recordings/ --model runs/mine --top 3 --json
-"""
-
-
-@dataclasses.dataclass(frozen=True)
-class PredictSettings(CheckedSettings):
-    """Which classes are shown."""
-
-    model: str = setting(help="run directory or .keras file of a network trained on the task")
-    top: int | None = setting(
-        None, "classes at most", minimum=1, shown="1, or all above --threshold of several labels"
-    )
-    threshold: float = setting(0.5, "least probability of several labels", minimum=0, maximum=1)
-
-
-def add_predict_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `predict`."""
-    parser.description, parser.epilog = _PREDICT, _PREDICT_EXAMPLES
-    add_flags(parser, PredictSettings)
-    add_paths(parser)
-    add_flags(parser, OutputSettings, defaults={"output": f"none; {', '.join(TABLES)}"})
-    add_flags(parser, ModelSettings, names=("precision", "batch_size"))
-
-
-def run_predict(args: argparse.Namespace) -> int:
-    """Predicts recordings; the exit status is 1 if one could not be read."""
-    shown, where = PredictSettings.given(args), OutputSettings.given(args)
-    model = ModelSettings.given(args)
-    where.check(TABLES)
-    quiet_tensorflow()
-    from panns_tf.inference.tagger import AudioTagger
-    from panns_tf.transfer import predict
-
-    clip_seconds, multi_label = predict.read_transfer(shown.model)
-    tagger = AudioTagger(**dataclasses.asdict(model))
-    single_label = not multi_label
-    if multi_label is None:
-        single_label = tagger.model.network.arch.activation == "softmax"
-
-    settings = model.identity("predict", args)
-    with open_results(where, args.form, settings, predict.COLUMNS) as results:
-        sources = results.missing(recordings_of(args.paths))
-        recordings = predict.predict_recordings(tagger, clip_seconds, sources, where.workers)
-        for recording in results.readable(recordings):
-            row = predict.prediction_row(
-                recording, tagger.labels, single_label, shown.top, shown.threshold
-            )
-            results.add(row, predict.row_text(row, shown.threshold))
-    return results.status()
+    return None, read_dataset(options)

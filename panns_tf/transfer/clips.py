@@ -27,9 +27,6 @@ PATTERN_EXAMPLE = r"'(?P<label>[a-z]+)_\d+'"
 _TRUE, _FALSE = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no", ""}
 
 
-# ---- files
-
-
 def stem(name: str) -> str:
     """A file's name without folders and without its extension, if that is one of audio."""
     path = Path(name.replace("\\", "/"))
@@ -44,10 +41,7 @@ def files_below(folder: Path, extensions: tuple[str, ...] = AUDIO_EXTENSIONS) ->
 
 
 class AudioFinder:
-    """Finds the audio files in and below a folder by name, with or without extension.
-
-    With ``inside`` only those in or below a folder whose name ends so, in any case.
-    """
+    """The audio files below a folder, or below those in it whose names end with ``inside``."""
 
     def __init__(self, folder: Path, inside: str = ""):
         self.paths, self._folder = [], folder
@@ -60,10 +54,7 @@ class AudioFinder:
                     self._named[key].append(path)
 
     def find(self, name: str, labels: Sequence[str], place: str) -> Path | None:
-        """The file at a listed path, else the uppermost one of that name, or None.
-
-        Those in a folder that is named as listed, or as a label, come before others.
-        """
+        """The file at a listed path, else one of that name, best in a folder named as a label."""
         listed = Path(name.replace("\\", "/"))
         for folder in (self._folder, self._folder / "audio", self._folder.parent / "audio"):
             if (folder / listed).is_file():
@@ -85,8 +76,7 @@ def match_names(
 ) -> list[LabelledClip]:
     """Clips with the labels, groups and folds that a regular expression finds in file names.
 
-    It is searched for in names without folders and extension. What is wanted, ``label`` or
-    ``group``, is the group of that name; without such the first group, or the whole match.
+    Where it has no group named as ``wanted``, the first group counts, or the whole match.
     """
     try:
         compiled = re.compile(pattern)
@@ -106,9 +96,6 @@ def match_names(
         more = {name: found[name] for name in ("fold", "group") if found.get(name)}
         matched.append(dataclasses.replace(clip, labels=labels, **more))
     return matched
-
-
-# ---- tables
 
 
 class ClipTable:
@@ -171,9 +158,6 @@ class ClipTable:
         return clips, multi_label, note
 
 
-# ---- from clips to a data set, or to the reason why they make none
-
-
 def make_dataset(
     name: str,
     listed: Sequence[LabelledClip],
@@ -185,12 +169,10 @@ def make_dataset(
     drop_rare: bool = False,
     notes: Sequence[str] = (),
 ) -> Dataset:
-    """The data set of listed clips, with the splits of their folds or without.
+    """The data set of listed clips, or a ValueError that says why they make none.
 
     Clips are named from a root, if one of them is below it, else from the folder that holds all
-    folders of clips. Classes are by default the labels found, sorted, numbers by their size; folds,
-    each of which must have clips, those listed. ``drop_rare`` leaves out classes too small to be
-    trained and tested, rather than refuse them. A ValueError says why clips make no data set.
+    folders of clips. Classes and folds are by default those that clips have.
     """
     rows, notes, listed = len(listed), list(notes), _once(listed)
     if len(listed) < rows:

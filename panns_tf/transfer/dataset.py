@@ -9,30 +9,21 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LabelledClip:
-    """A recording and what is known of it.
+    """A recording and what is known of it."""
 
-    Its id is the path relative to the data set's folder, the fold that of the data set's authors. A
-    group (source recording, speaker) must not cross a split; None shares nothing with others. As
-    long as a data set is read the id is the file's name as it is listed at a place, and the path of
-    a missing file None.
-    """
-
-    clip_id: str
-    path: Path | None
+    clip_id: str  # the path relative to the data set's folder; before, the name as it is listed
+    path: Path | None  # None of a missing file
     labels: tuple[str, ...]
-    fold: str | None = None
-    group: str | None = None
-    place: str = ""
+    fold: str | None = None  # of the data set's authors
+    group: str | None = None  # what must not cross a split, such as a speaker
+    place: str = ""  # where it is listed, for messages
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """One partition of the clips of a data set, by their numbers, ascending.
+    """One partition of the clips of a data set, by their numbers, ascending."""
 
-    The name is that of the fold that is tested, ``"test"`` where there is one split only.
-    """
-
-    name: str
+    name: str  # of the fold that is tested; "test" of a single split
     train: tuple[int, ...]
     test: tuple[int, ...]
     validation: tuple[int, ...] = ()
@@ -44,18 +35,14 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A labelled data set: classes in the order of the outputs, clips in a fixed order.
-
-    Multi-label clips may have several labels, or none. Notes are what a user should know, a line
-    each: missing files, other counts than published.
-    """
+    """A labelled data set."""
 
     name: str
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # in the order of the outputs
     clips: tuple[LabelledClip, ...]
     splits: tuple[Split, ...] = ()
-    multi_label: bool = False
-    notes: tuple[str, ...] = ()
+    multi_label: bool = False  # clips may have several labels, or none
+    notes: tuple[str, ...] = ()  # what a user should know, a line each
 
     def target(self) -> np.ndarray:
         """Labels of all clips, float32 (clips, classes) of 0 and 1."""

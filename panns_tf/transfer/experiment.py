@@ -11,11 +11,7 @@ from panns_tf.transfer.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A data set, with splits or still without, a network and how it is trained.
-
-    ``clip_seconds`` is the length of the windows of test clips, whose predictions are averaged, 0
-    before it is known; ``seconds`` are those of the whole run, None before its end.
-    """
+    """A data set, with splits or still without, a network and how it is trained."""
 
     dataset: Dataset
     task: Task | None
@@ -23,8 +19,8 @@ class Experiment:
     overrides: dict
     config: FinetuneConfig
     options: Options
-    clip_seconds: float = 0.0
-    seconds: float | None = None
+    clip_seconds: float = 0.0  # of the windows of test clips; 0 before it is known
+    seconds: float | None = None  # of the whole run; None before its end
 
     @property
     def title(self) -> str:

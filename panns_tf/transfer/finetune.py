@@ -18,9 +18,14 @@ from panns_tf.training.evaluator import compiled_predictor
 from panns_tf.training.losses import loss_for
 from panns_tf.training.trainer import EarlyStopping, LayerGroup, Trainer
 from panns_tf.transfer.dataset import Split
-from panns_tf.transfer.embeddings import embed_windows
 from panns_tf.transfer.experiment import Experiment
-from panns_tf.transfer.model import layer_groups, new_network, probabilities, trunk_and_head
+from panns_tf.transfer.model import (
+    embed_windows,
+    layer_groups,
+    new_network,
+    probabilities,
+    trunk_and_head,
+)
 from panns_tf.transfer.probe import class_weights, fit_head, fit_probe, sample_order
 from panns_tf.transfer.scores import metric_of
 from panns_tf.transfer.settings import FROZEN, FinetuneConfig
@@ -33,10 +38,7 @@ Trained = tuple[Network, list[dict], dict]
 
 
 class Finetuner:
-    """Trains and tests networks on the clips of a data set, whose audio a store holds.
-
-    ``cache`` is the folder of kept embeddings.
-    """
+    """Trains and tests networks on clips of a store; embeddings are kept in a cache."""
 
     def __init__(
         self, experiment: Experiment, store: AudioStore, pretrained: Network | None, cache: Path
@@ -53,8 +55,6 @@ class Finetuner:
             if config.strategy in FROZEN:
                 return self._train_head(config, split)
             return self._train_network(config, split)
-
-    # ---- all layers
 
     def _train_network(self, config: FinetuneConfig, split: Split) -> Trained:
         network = new_network(self.experiment, self._pretrained)
@@ -116,8 +116,6 @@ class Finetuner:
             "negative_error": -float(np.mean((target - score) ** 2)),
         }
 
-    # ---- the new layers on a frozen network
-
     @functools.cached_property
     def _task_network(self) -> tuple[Network, keras.Model]:
         """A network for all trainings of new layers, and its head."""
@@ -158,16 +156,13 @@ class Finetuner:
 
 @dataclasses.dataclass
 class RandomCrops(TrainingData):
-    """Batches of random crops of ``size`` samples; short clips end in zeros.
-
-    ``target`` is of all clips of the store, ``order`` (steps, clips of a batch) of their numbers.
-    """
+    """Batches of random crops; short clips end in zeros."""
 
     config: TrainConfig
     store: AudioStore
-    target: np.ndarray
-    order: np.ndarray
-    size: int
+    target: np.ndarray  # of all clips of the store
+    order: np.ndarray  # (steps, clips of a batch), their numbers
+    size: int  # in samples
 
     def clip_ids(self, step: int) -> list[str]:
         """See `TrainingData`."""

@@ -1,21 +1,28 @@
-"""The network of a new task: a pretrained backbone, a new head, layer groups."""
+"""The network of a new task: a pretrained backbone and its embeddings, a new head."""
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from scipy import special
 
 from panns_tf.inference.loading import load_network
 from panns_tf.models.network import Network
 from panns_tf.models.registry import Architecture, find
+from panns_tf.training.data import FULL_SCALE
 from panns_tf.transfer.experiment import Experiment
+from panns_tf.transfer.store import AudioStore
 from panns_tf.weights.loading import AUDIOSET
+from tfrecords.files import atomic
 
 #: Hidden layers of Freeze_L3's classifier; the paper gives no widths.
 HIDDEN = (512, 512)
+#: Windows at a time where embeddings are computed.
+_BATCH = 16
 
 
 def is_classifier(layer: keras.layers.Layer) -> bool:
@@ -24,10 +31,7 @@ def is_classifier(layer: keras.layers.Layer) -> bool:
 
 
 def read_pretrained(arch: str | None, weights: str) -> Network:
-    """Returns the network of a file, a run directory or, ``"audioset"``, the published weights.
-
-    Raises ValueError if it cannot be read, or is another one than ``arch``.
-    """
+    """The network of a file, a run directory or, ``"audioset"``, the published weights."""
     if arch is None:
         return load_network("Cnn14" if weights == AUDIOSET else weights)
     name = find(arch).name
@@ -41,10 +45,7 @@ def read_pretrained(arch: str | None, weights: str) -> Network:
 
 
 def kept_overrides(pretrained: Network, overrides: dict) -> dict:
-    """A pretrained network's overrides but for those of its classifier and of training.
-
-    Raises ValueError if the user wants another front end, by ``overrides``, than it has.
-    """
+    """A pretrained network's overrides but for the classifier's, if the user wants no others."""
     for name, value in overrides.items():
         owner = pretrained.arch if name == "embedding_size" else pretrained.arch.frontend
         if getattr(owner, name) != value:
@@ -57,12 +58,9 @@ def kept_overrides(pretrained: Network, overrides: dict) -> dict:
 
 
 def new_network(experiment: Experiment, pretrained: Network | None = None) -> Network:
-    """Returns a network for a task: the layers of a pretrained one, if any, and a new classifier.
-
-    Where every clip has one class the activation is softmax, but for networks that join
-    predictions for parts of a clip. Raises ValueError if layers have other shapes.
-    """
+    """A network for a task: the layers of a pretrained one, if any, and a new classifier."""
     arch, config, dataset = experiment.arch, experiment.config, experiment.dataset
+    # Networks that join predictions for parts of a clip need each class by itself.
     softmax = find(arch).head == "clip" and not dataset.multi_label
     overrides = {**experiment.overrides, "activation": "softmax" if softmax else "sigmoid"}
     overrides |= {"hidden": HIDDEN} if config.strategy == "freeze_l3" else {}
@@ -82,11 +80,9 @@ def new_network(experiment: Experiment, pretrained: Network | None = None) -> Ne
 
 
 def trunk_and_head(network: Network) -> tuple[keras.Model, keras.Model]:
-    """Cuts a new network before its classifier; the parts share its layers.
+    """Cuts a network before its classifier, at (batch, width) or (batch, segments, width).
 
-    The first goes from ``waveform`` (batch, samples) to the embedding, (batch, width), or (batch,
-    segments, width) of networks that classify parts of a clip; the second from there to (batch,
-    classes): logits where the network has one prediction for a clip, else probabilities.
+    The head gives logits where the network has one prediction for a clip, else probabilities.
     """
     last = "fc2" if network.arch.head == "patches" else "fc1"
     embedding, outputs = network.get_layer(last).output, network.output["clipwise_output"]
@@ -107,8 +103,7 @@ def probabilities(head: keras.Model, arch: Architecture, embedded: np.ndarray) -
 def layer_groups(network: Network) -> list[list[keras.layers.Layer]]:
     """The layers with weights by group, from the waveform on, the classifier last.
 
-    A group is a block of the reference, ``conv_block3``, ``resnet.layer2``, ``features.7``; what
-    stands alone, such as ``bn0``, is in the group of the block after it.
+    A group is a block, ``conv_block3``, ``features.7``, with what stands alone before it (``bn0``).
     """
     groups: dict[str, list[keras.layers.Layer]] = {}
     for layer in network.layers:
@@ -137,3 +132,33 @@ def fingerprint(network: Network) -> str:
                 digest.update(layer.name.encode())
                 digest.update(np.ascontiguousarray(value).data)
     return digest.hexdigest()
+
+
+def embed_windows(
+    network: Network, store: AudioStore, places: np.ndarray, size: int, folder: Path
+) -> np.ndarray:
+    """Embeddings of windows, float32 (windows, ...), kept by their content and the network's."""
+    keys = [
+        hashlib.sha256(np.ascontiguousarray(store[n][start : start + size]).data).hexdigest()
+        for n, start in places
+    ]
+    path = folder / f"{network.arch.name}-{fingerprint(network)[:32]}-{size}.npz"
+    try:
+        with np.load(path) as file:
+            kept = dict(zip(file["keys"].tolist(), file["values"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        kept = {}  # none yet, cut off, or of another kind
+    new = {key: n for n, key in enumerate(keys) if key not in kept}
+    if new:
+        trunk = trunk_and_head(network)[0]
+        run = tf.function(lambda x: trunk(x, training=False), autograph=False)
+
+        def embed(batch: np.ndarray) -> np.ndarray:
+            return run(tf.constant(batch.astype(np.float32) / np.float32(FULL_SCALE))).numpy()
+
+        rows = store.predict(embed, places[list(new.values())], size, _BATCH, "embed")
+        kept.update(zip(new, rows, strict=True))
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as file:
+            np.savez(file, keys=np.array(list(kept)), values=np.stack(list(kept.values())))
+    return np.stack([kept[key] for key in keys])

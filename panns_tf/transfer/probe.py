@@ -29,11 +29,9 @@ def solve(
     penalties: Sequence[float],
     iterations: int = 1000,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Logistic regressions of targets on embeddings, each from the solution before on.
+    """Logistic regressions of targets on embeddings (clips, width), a solution for each penalty.
 
-    A penalty is half the weight of the squared kernel in a clip's mean loss, for embeddings scaled
-    to unit deviation. Yields the kernel (width, classes) and the bias (classes,) on the embeddings
-    (clips, width) as given, float32.
+    Yields the kernel (width, classes) and the bias (classes,), float32.
     """
     scaler = StandardScaler().fit(embedded)
     x, counts = scaler.transform(embedded).astype(np.float64), target.sum(axis=0)
@@ -84,10 +82,7 @@ def fit_probe(
     target: np.ndarray,
     held_out: np.ndarray,
 ) -> dict:
-    """Solves for a linear classifier in place; returns a line for the log.
-
-    Held-out windows, bool (windows,), choose the penalty, and are then solved for as the others.
-    """
+    """Solves for a linear classifier in place, by a penalty that held-out windows choose."""
     if arch.head != "clip":
         raise ValueError(
             f"linear_probe needs one embedding for a clip, and {arch.name} classifies parts of "
@@ -107,10 +102,7 @@ def fit_head(
     embedded: np.ndarray,
     target: np.ndarray,
 ) -> dict:
-    """Trains the new layers of a frozen network in place; returns a line for the log.
-
-    Embeddings are (windows, width) or (windows, segments, width), targets (windows, classes).
-    """
+    """Trains the new layers of a frozen network in place; returns a line for the log."""
     batch = config.batch_size
     steps = max(config.min_steps, config.epochs * max(1, round(len(embedded) / batch)))
     weights = class_weights(target) if config.class_weights else None
@@ -143,11 +135,7 @@ def class_weights(target: np.ndarray) -> np.ndarray:
 def sample_order(
     numbers: Sequence[int], target: np.ndarray, count: int, sampling: str, seed: int
 ) -> np.ndarray:
-    """The order of ``count`` training clips, int64, from all those of these numbers.
-
-    ``"shuffled"`` takes every clip once in each round; ``"balanced"`` every class once in each
-    round, each with all its clips before one comes again.
-    """
+    """The order of ``count`` training clips: every clip, or every class, once in each round."""
     rng = np.random.default_rng(seed)
 
     def rounds(items: Sequence[int]) -> Iterator[int]:

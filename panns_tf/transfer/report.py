@@ -39,12 +39,7 @@ _KINDS = {
 
 
 def write_report(output: Path, run: Experiment, results: Sequence[FoldResult]) -> list[str]:
-    """Writes the files of a run's results beside those of earlier runs; returns lines to print.
-
-    ``results.json`` holds everything, ``predictions.csv`` a row for each test clip,
-    ``fewshot.csv`` what `panns-tf plot fewshot` draws, ``report.html`` a page for people; with few
-    clips of each class ``curves.png``, ``.svg`` and ``.csv`` are the figure.
-    """
+    """Writes the files of a run's results beside those of earlier runs; returns lines to print."""
     summary, predictions = write_results(output, run, results)
     if any(row["clips_per_class"] != ALL and row["seeds"] for row in summary):
         for chart in fewshot([output / FEWSHOT], "curves", with_paper=not run.why_not):
@@ -55,13 +50,11 @@ def write_report(output: Path, run: Experiment, results: Sequence[FoldResult]) -
 
 
 class Report:
-    """What is reported of a run: of the largest number of clips of each class, the last results.
-
-    ``summary`` is that of all runs in the folder.
-    """
+    """What is reported of a run and, by the summary, of all runs in its folder."""
 
     def __init__(self, run: Experiment, results: Sequence[FoldResult], summary: Sequence[dict]):
         self._run, self._strategy, self._summary = run, STRATEGIES[run.strategy], summary
+        # The last results are those of the largest number of clips of each class.
         count, seed = results[-1].clips_per_class, results[-1].seed
         self._shown = [result for result in results if result.clips_per_class == count]
         self._last = [result for result in self._shown if result.seed == seed]

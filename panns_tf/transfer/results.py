@@ -32,11 +32,7 @@ _DIGESTED = {
 
 
 class ResultStore:
-    """The results of a run's trainings, a file each, so that a killed command continues.
-
-    Raises ValueError if the folder holds results that something else than ``identity`` decided,
-    unless ``force`` gives them up.
-    """
+    """The results that an identity decided, a file each, so that a killed command continues."""
 
     def __init__(self, folder: Path, identity: dict, force: bool = False):
         self._folder, path = folder, folder / PLAN
@@ -174,10 +170,7 @@ def _summary(records: Iterable[dict]) -> list[dict]:
 def write_results(
     folder: Path, run: Experiment, results: Sequence[FoldResult]
 ) -> tuple[list[dict], list[dict]]:
-    """Writes or adds to ``results.json``, ``fewshot.csv`` and ``predictions.csv``.
-
-    Returns the summary of all runs in the folder, and the predictions of this one.
-    """
+    """Adds to the folder's files; returns its summary, and the predictions of this run."""
     records = _merged(read_records(folder), list(_records(run, results)))
     content = {"results": records, "summary": _summary(records)}
     files.write_atomic(folder / RESULTS, files.to_json(content, ensure_ascii=False))
@@ -189,12 +182,7 @@ def write_results(
 
 
 def _predictions(run: Experiment, results: Iterable[FoldResult]) -> Iterator[dict]:
-    """A row for each test clip.
-
-    Where clips have several labels these, and the predicted ones (a score of 0.5 or more), are
-    joined by ``;``; the first probability is then the highest, the second the lowest of the true
-    labels, empty if there is none.
-    """
+    """A row for each test clip; the second probability is the lowest of the true labels."""
     classes = run.dataset.classes
     for result in results:
         for clip, target, score in zip(result.clip_ids, result.target, result.score, strict=True):

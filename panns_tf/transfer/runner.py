@@ -74,10 +74,7 @@ def finetune(
 def run(
     experiment: Experiment, output: Path, pretrained: Network | None, cache: Path
 ) -> tuple[Experiment, list[FoldResult]]:
-    """Trains and tests what is missing of an experiment.
-
-    Returns the experiment on the clips that can be read, with splits, and the results.
-    """
+    """Trains and tests what is missing; returns the experiment with splits, and the results."""
     began, config, options = time.monotonic(), experiment.config, experiment.options
     output.mkdir(parents=True, exist_ok=True)
     arch = find(experiment.arch).override(**experiment.overrides)
@@ -199,11 +196,7 @@ def _result(
 def save_network(
     network: Network, history: Sequence[dict], experiment: Experiment, split: Split, folder: Path
 ) -> None:
-    """Writes a trained network as a run directory, as `panns-tf train` does.
-
-    ``transfer.json`` tells `panns-tf predict` the windows; `panns-tf pack` takes ``labels.txt`` and
-    the CSV files of the split's parts.
-    """
+    """Writes a trained network as a run directory, with what `predict` and `pack` take."""
     folder.mkdir(parents=True, exist_ok=True)
     dataset, config = experiment.dataset, experiment.config
     settings = {"arch": experiment.arch, **dataclasses.asdict(config), **experiment.overrides}

@@ -17,18 +17,15 @@ REPLICATES = 2000
 
 @dataclasses.dataclass(frozen=True)
 class FoldResult:
-    """The test of one network, trained on so many clips of each class; None: on all.
-
-    Arrays are float32 (clips, classes); scores are means over the windows of a clip.
-    """
+    """The test of one network."""
 
     fold: str
     seed: int
-    clips_per_class: int | None
+    clips_per_class: int | None  # those trained on; None for all
     clip_ids: Sequence[str]
     groups: Sequence[str | None]
-    target: np.ndarray
-    score: np.ndarray
+    target: np.ndarray  # float32 (clips, classes)
+    score: np.ndarray  # float32 (clips, classes), the mean over the windows of a clip
     training_clips: int
     steps: int
     seconds: float
@@ -50,10 +47,7 @@ BY_CLIP: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def metric_of(metric: str, target: np.ndarray, score: np.ndarray) -> float:
-    """``accuracy``, ``mAP@3`` or ``mAP`` of clips; NaN where it is not defined.
-
-    Arrays are (clips, classes); mAP leaves out classes without a positive or a negative clip.
-    """
+    """The metric of clips, (clips, classes), in classes for which it is defined, or NaN."""
     if metric in BY_CLIP:
         return float(BY_CLIP[metric](target, score).mean())
     used = defined_classes(target)
@@ -78,11 +72,7 @@ def mean_chance(metric: str, results: Sequence[FoldResult]) -> float:
 
 
 def class_scores(target: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]:
-    """Predictions of single labels, from (clips, classes), by class: (classes,) each.
-
-    ``recall`` and ``f1`` are NaN for classes without clips, ``precision`` for what was never
-    predicted; ``confusion`` is int64 (classes, classes), by true and most probable class.
-    """
+    """Scores of single labels, (classes,) each, NaN where undefined, and the confusion matrix."""
     labels = range(target.shape[1])
     true, predicted = target.argmax(axis=1), score.argmax(axis=1)
     precision, recall, f1, clips = sklearn_metrics.precision_recall_fscore_support(
@@ -95,16 +85,13 @@ def class_scores(target: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class TaskEstimate(Estimate):
-    """The mean over folds and seeds, and the standard deviations over the means of each.
-
-    Spreads of one are NaN. Notes say what does not exist, a line each.
-    """
+    """The mean over folds and seeds, and the standard deviations over the means of each."""
 
     folds: int = 1
     seeds: int = 1
-    fold_spread: float = np.nan
+    fold_spread: float = np.nan  # as that of seeds NaN where there is one only
     seed_spread: float = np.nan
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what does not exist, a line each
 
 
 def estimate(results: Sequence[FoldResult], metric: str) -> TaskEstimate:

@@ -61,10 +61,7 @@ def make_splits(
     validation: float = 0.15,
     seed: int = 0,
 ) -> Dataset:
-    """Gives a data set its splits; those that it has are kept, and get validation clips.
-
-    There are so many folds, each tested once, or one split that tests a share of the clips.
-    """
+    """Gives a data set so many folds or one split, if it has none, and validation clips."""
     splits, notes = dataset.splits, []
     if splits and folds is not None and folds != len(splits):
         notes = [f"the data have {len(splits)} splits of their own; {folds} folds were asked for"]
@@ -101,10 +98,7 @@ def _split(name: str, parts: np.ndarray) -> Split:
 
 
 def with_validation(split: Split, dataset: Dataset, share: float, seed: int) -> Split:
-    """Moves a share of the training clips to validation, if there is none, groups whole.
-
-    Every class keeps a training clip; clips of a single group stay where they are.
-    """
+    """Moves a share of the training clips to validation, if there is none, groups whole."""
     if split.validation or not share:
         return split
     moved = _part(dataset, split.train, share, seed)
@@ -113,10 +107,7 @@ def with_validation(split: Split, dataset: Dataset, share: float, seed: int) -> 
 
 
 def _part(dataset: Dataset, clips: Sequence[int], share: float, seed: int) -> np.ndarray:
-    """Which clips make up a share of them, groups whole: bool (clips,).
-
-    Some of several folds. Where classes have enough groups, each is on both sides.
-    """
+    """Some of several folds that make up a share, each class on both sides: bool (clips,)."""
     groups = group_numbers([dataset.clips[number].group for number in clips])
     most = len(np.unique(groups))
     if most < 2:
@@ -168,10 +159,7 @@ def _absent_classes(dataset: Dataset, clips: Sequence[int]) -> str:
 
 
 def group_duplicates(dataset: Dataset, hashes: Sequence[str]) -> Dataset:
-    """Puts clips of equal sound, and their groups, into one group for the splits made later.
-
-    Of a data set with splits the clips stay as they are; notes name the sounds on two sides.
-    """
+    """Puts clips of equal sound, and their groups, into one group, or notes what splits leak."""
     clips, notes = list(dataset.clips), []
     for split in dataset.splits:
         trained = {hashes[number]: number for number in (*split.train, *split.validation)}
@@ -200,10 +188,7 @@ def group_duplicates(dataset: Dataset, hashes: Sequence[str]) -> Dataset:
 
 
 def given_splits(dataset: Dataset, listed: Sequence[str]) -> tuple[Split, ...]:
-    """The splits of given folds, or of given training, validation and test sets.
-
-    ``listed`` are the names of all folds, those whose files are all missing too.
-    """
+    """The splits by the clips' folds, or training, validation and test sets, all those listed."""
     name, folds = dataset.name, [clip.fold for clip in dataset.clips]
     if empty := [fold for fold in listed if fold not in folds]:
         raise ValueError(f"{name}: fold {empty[0]} has no clip left; its files are missing")
@@ -225,10 +210,9 @@ def given_splits(dataset: Dataset, listed: Sequence[str]) -> tuple[Split, ...]:
 
 
 def subset(split: Split, dataset: Dataset, clips_per_class: int, seed: int) -> Split:
-    """Keeps some training clips of each class, of different groups as far as there are.
+    """Keeps some training clips of each class, or all, of different groups as far as there are.
 
-    With the same seed the clips of a smaller number are among those of a larger one. Of a class
-    with fewer clips all are kept. A clip of several classes counts for each.
+    With the same seed the clips of a smaller number are among those of a larger one.
     """
     target, available = dataset.target() > 0, set(split.train)
     counts = target[list(split.train)].sum(axis=0)

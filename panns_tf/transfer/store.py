@@ -19,24 +19,15 @@ _BLOCK = 2**20
 
 
 class AudioStore:
-    """Mono recordings of any lengths at one sample rate, int16, in a file without a name.
-
-    The file lies in a folder, and is gone when the process is, however that ends.
-
-    Attributes:
-        lengths: samples of each recording, int64; 0 where it cannot be read.
-        hashes: SHA-256 of each recording's samples; equal for equal sound.
-        errors: why a recording cannot be read, by its number.
-        notes: what a user should know of recordings that were read, a line each.
-    """
+    """Mono recordings at one sample rate, int16, in a file that is gone when the process is."""
 
     def __init__(
         self, paths: Sequence[Path], sample_rate: int, folder: Path | None = None, workers: int = 2
     ):
         self.sample_rate = sample_rate
-        self.errors: dict[int, str] = {}
-        self.hashes: list[str] = []
-        self.notes: list[str] = []
+        self.errors: dict[int, str] = {}  # why a recording cannot be read, by its number
+        self.hashes: list[str] = []  # SHA-256 of the samples
+        self.notes: list[str] = []  # what a user should know of recordings that were read
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  lives as long as this
         decode = functools.partial(_decode, sample_rate)
         decoded = prefetch(decode, paths, workers, 2 * workers)
@@ -49,7 +40,7 @@ class AudioStore:
             self.notes += notes
             lengths.append(len(samples))
         self._file.flush()
-        self.lengths = np.array(lengths, np.int64)
+        self.lengths = np.array(lengths, np.int64)  # in samples; 0 where it cannot be read
         self._starts = np.cumsum(self.lengths) - self.lengths
         total = int(self.lengths.sum())
         empty = np.zeros(0, np.int16)
@@ -70,10 +61,9 @@ class AudioStore:
         self.errors = {}
 
     def windows(self, numbers: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
-        """All windows of ``size`` samples of recordings, by `panns_tf.windows`.
+        """Windows of recordings: int64 (windows, 2), recording and first sample of each.
 
-        Returns int64 (windows, 2), recording and first sample of each; and int64 (windows,), the
-        position in ``numbers`` of its recording.
+        The second array, int64 (windows,), is the position in ``numbers`` of its recording.
         """
         starts = [window_starts(int(self.lengths[number]), size, size) for number in numbers]
         owner = np.repeat(np.arange(len(numbers)), [len(each) for each in starts])
@@ -87,10 +77,7 @@ class AudioStore:
     def predict(
         self, function: Callable, places: np.ndarray, size: int, batch_size: int, unit: str = ""
     ) -> np.ndarray:
-        """What a function of int16 (batch_size, size) gives for each of `windows`, a row each.
-
-        It gets full batches only. Progress is shown where ``unit`` describes it.
-        """
+        """What a function of full batches, int16 (batch_size, size), gives for each window."""
         firsts = range(0, len(places), batch_size)
         rows = []
         for first in progress(firsts, unit="batch", description=unit) if unit else firsts:
@@ -119,12 +106,8 @@ def mean_by_owner(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def window_seconds(lengths: np.ndarray, wanted: float | None = None) -> float:
-    """The window length for clips of these lengths, in seconds.
-
-    It is the length wanted, or what nine of ten clips have at most, in half seconds from 1 to 10.
-    Where most clips are longer by less than a tenth, as those of a codec's whole blocks are, it is
-    their length, which spares each a second window.
-    """
+    """The length wanted, or what nine of ten clips have at most, in half seconds from 1 to 10."""
     most = float(np.quantile(lengths, 0.9))
     seconds = wanted or float(np.clip(np.ceil(2 * (most - 0.05)) / 2, 1.0, 10.0))
+    # Whole blocks of a codec are a little longer: such clips do not need a second window each.
     return math.ceil(100 * most) / 100 if seconds < most <= 1.1 * seconds else seconds

@@ -44,49 +44,31 @@ CLASSES = {
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """A table of a published data set.
+    """A table of a published data set."""
 
-    Attributes:
-        names: of its file in small letters, the preferred first.
-        fold: of its clips; None where a column has it.
-        inside: end of the name of the folder of its files, where others hold files of such names.
-        only: a column, which may be missing, and the values of the rows that are taken.
-    """
-
-    names: tuple[str, ...]
-    fold: str | None = None
-    inside: str = ""
-    only: tuple[str, tuple[str, ...]] | None = None
+    names: tuple[str, ...]  # of its file in small letters, the preferred first
+    fold: str | None = None  # of its clips; None where a column has it
+    inside: str = ""  # end of the name of its files' folder, where others hold such files too
+    only: tuple[str, tuple[str, ...]] | None = None  # a column, if there is one, and values taken
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A published data set and how the paper tests on it.
-
-    Attributes:
-        clip_seconds: what a network hears at once; longer clips are cut into such segments, whose
-            predictions are averaged.
-        published: clips by fold, or by ``train`` and ``test`` where there is one split.
-        shape: what its folder looks like, for error messages.
-        listings: tables of its clips.
-        files: names of all files with their classes and folds, where there are no tables.
-        group: of a file's name what must not cross a split, a regular expression.
-        results: the paper's with all training clips, by strategy (Tables XIII to XVIII); None where
-            the printed source is in doubt.
-        doubtful: stems of files known to be corrupt or missing in most copies.
-    """
+    """A published data set and how the paper tests on it."""
 
     name: str
     title: str
-    clip_seconds: float
-    published: dict[str, int]
-    shape: str
+    clip_seconds: float  # longer clips are cut into such segments, whose predictions are averaged
+    published: dict[str, int]  # clips by fold, or by ``train`` and ``test`` where one split is
+    shape: str  # what its folder looks like, for error messages
     listings: tuple[Listing, ...] = ()
+    # Names of all files with their classes and folds, where there are no tables.
     files: Callable[[], Iterator[tuple[str, str, str]]] | None = None
-    group: str | None = None
+    group: str | None = None  # what must not cross a split, a regular expression in file names
     metric: str = "accuracy"
+    # The paper's with all clips, by strategy (Tables XIII to XVIII); None where it is in doubt.
     results: dict[str, float | None] = dataclasses.field(default_factory=dict)
-    doubtful: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()  # stems of files corrupt or missing in most copies
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -101,10 +83,7 @@ def _gtzan() -> Iterator[tuple[str, str, str]]:
 
 
 def _ravdess() -> Iterator[tuple[str, str, str]]:
-    """The speech, in four folds of six actors, three of each sex (odd ones are male).
-
-    Actors 1 to 6 are fold 1 and so on. Which actors the paper put together is not published.
-    """
+    """The speech, in four folds of six actors, three of each sex (the paper's are not known)."""
     emotions = range(1, len(CLASSES["ravdess"]) + 1)
     for actor, emotion, *take in itertools.product(range(1, 25), emotions, *[(1, 2)] * 3):
         if (emotion, take[0]) != (1, 2):  # neutral has no strong intensity

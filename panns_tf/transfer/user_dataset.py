@@ -7,6 +7,7 @@ from pathlib import Path
 
 from panns_tf.transfer import clips
 from panns_tf.transfer.dataset import Dataset, LabelledClip
+from panns_tf.transfer.settings import Options
 from panns_tf.transfer.splits import PARTS
 from tfrecords.classes import read_class_list
 from tfrecords.text import some
@@ -14,32 +15,16 @@ from tfrecords.text import some
 _FOLD = re.compile(r"fold[-_ ]?\d+", re.IGNORECASE)
 
 
-def read_dataset(
-    data: Path,
-    *,
-    audio: Path | None = None,
-    labels_from: str = "auto",
-    label_pattern: str | None = None,
-    group_pattern: str | None = None,
-    classes_file: Path | None = None,
-    drop_rare: bool = False,
-) -> Dataset:
-    """Reads labelled clips of a user, with the splits that the data provide, or without any.
-
-    The data are a table, with columns as in `panns_tf.transfer.clips.COLUMNS`, of files in the
-    folder ``audio``, by default its own; or a folder with such a table, with a folder for each
-    class, or with labels in the file names, which the pattern finds. Folders ``train``, ``test``
-    and perhaps ``valid``, or ``fold1``, ``fold2`` ..., around these are splits.
-    """
-    data = Path(data)
+def read_dataset(options: Options) -> Dataset:
+    """Reads labelled clips of a user, with the splits that the data provide, or without any."""
+    data, pattern, kind = options.data, options.label_pattern, options.labels_from
     if not data.exists():
         raise ValueError(f"{data} does not exist; expected a folder of sounds or a table of them")
-    kind = labels_from if label_pattern is None else "name"
-    if labels_from not in ("auto", kind):
-        raise ValueError(f"--label-pattern reads file names, but labels come from {labels_from}")
-    if kind == "name" and label_pattern is None:
+    kind = "name" if kind == "auto" and pattern is not None else kind
+    if (kind == "name") != (pattern is not None):
         raise ValueError(
-            f"--labels-from name needs --label-pattern, such as {clips.PATTERN_EXAMPLE}"
+            f"--labels-from {kind}: name needs --label-pattern, such as {clips.PATTERN_EXAMPLE}, "
+            "and nothing else takes it"
         )
     if data.is_file() and kind not in ("auto", "csv"):
         raise ValueError(f"{data} is a file; labels from names or folders need a folder")
@@ -47,23 +32,24 @@ def read_dataset(
     if kind in ("auto", "csv"):
         table = clips.ClipTable(data) if data.is_file() else _table_in(data, kind == "csv")
     if table is not None:
-        listed, multi_label, note = table.clips(clips.AudioFinder(audio or table.path.parent))
+        finder = clips.AudioFinder(options.audio or table.path.parent)
+        listed, multi_label, note = table.clips(finder)
         notes = [note]
-    elif label_pattern is not None:
-        listed = clips.match_names(_files(data), label_pattern, "--label-pattern", "label")
+    elif pattern is not None:
+        listed = clips.match_names(_files(data), pattern, "--label-pattern", "label")
         examples = (f"{clip.clip_id!r} is {clip.labels[0]!r}" for clip in (listed[0], listed[-1]))
-        notes = [f"labels are read from file names by {label_pattern!r}: {' and '.join(examples)}"]
+        notes = [f"labels are read from file names by {pattern!r}: {' and '.join(examples)}"]
     else:
         listed, notes = _by_folder(data)
-    if group_pattern is not None:
-        listed = clips.match_names(listed, group_pattern, "--group-pattern", "group")
+    if options.group_pattern is not None:
+        listed = clips.match_names(listed, options.group_pattern, "--group-pattern", "group")
     return clips.make_dataset(
         data.stem if data.is_file() else data.resolve().name,
         listed,
-        root=audio or (data.parent if data.is_file() else data),
-        classes=read_class_list(classes_file).names if classes_file else None,
+        root=options.audio or (data.parent if data.is_file() else data),
+        classes=read_class_list(options.classes).names if options.classes else None,
         multi_label=multi_label,
-        drop_rare=drop_rare,
+        drop_rare=options.drop_rare,
         notes=notes,
     )
 
@@ -84,10 +70,7 @@ def _table_in(data: Path, required: bool) -> clips.ClipTable | None:
 
 
 def _files(data: Path) -> list[LabelledClip]:
-    """The audio files in and below a folder; labels are the folders they are in, if any.
-
-    Folders of parts of a split, or of folds, around these are the folds.
-    """
+    """The audio files below a folder, labelled by their folders; those around are splits."""
     paths = clips.files_below(data)
     if not paths:
         raise ValueError(f"{data} holds no audio files; expected WAV or other sounds in or below")

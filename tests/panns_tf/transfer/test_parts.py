@@ -6,9 +6,9 @@ import soundfile
 from sklearn.linear_model import LogisticRegression
 
 from panns_tf.models.network import Network
-from panns_tf.transfer.embeddings import embed_windows
 from panns_tf.transfer.finetune import RandomCrops
 from panns_tf.transfer.model import (
+    embed_windows,
     fingerprint,
     is_classifier,
     kept_overrides,

@@ -2,12 +2,17 @@
 
 import pytest
 
+from panns_tf.transfer import user_dataset
 from panns_tf.transfer.clips import stem
+from panns_tf.transfer.settings import Options
 from panns_tf.transfer.splits import check_splits, make_splits
-from panns_tf.transfer.user_dataset import read_dataset
 from tests.panns_tf.transfer.trees import table, touch
 
 FILES = [f"{n}.wav" for n in range(8)]
+
+
+def read_dataset(data, **options):
+    return user_dataset.read_dataset(Options(data=data, **options))
 
 
 def labels(data):
@@ -119,8 +124,13 @@ def test_patterns_that_do_not_fit(tmp_path):
         refused(error, tmp_path, label_pattern=pattern)
     refused("group-pattern .* finds no group in 'dog'", tmp_path,
             label_pattern="(?P<label>.)", group_pattern=r"\d")  # fmt: skip
-    refused("come from folder", tmp_path, label_pattern="(?P<label>.)", labels_from="folder")
-    refused("--labels-from name needs --label-pattern", tmp_path, labels_from="name")
+    refused(
+        "--labels-from folder: name needs --label-pattern",
+        tmp_path,
+        label_pattern="(?P<label>.)",
+        labels_from="folder",
+    )
+    refused("--labels-from name: name needs --label-pattern", tmp_path, labels_from="name")
     refused("holds no tables of clips", tmp_path, labels_from="csv")
 
 
@@ -226,7 +236,7 @@ def test_clips_are_named_from_the_folder_of_audio(tmp_path, monkeypatch):
 def test_classes_in_an_order(tmp_path, write):
     path, file = write("file,label", "abababab"), tmp_path / "classes.txt"
     file.write_text("b\nc\na\n")
-    data = read_dataset(path, classes_file=file)
+    data = read_dataset(path, classes=file)
     assert (data.classes, data.notes[-1]) == (("b", "c", "a"), "classes without a clip: c")
     for content, error in (
         ("b\nA\n", r"line 2: 0.wav has the label 'a', none of the 2 .* did you mean A"),
@@ -234,7 +244,7 @@ def test_classes_in_an_order(tmp_path, write):
         ("\n", "is empty; expected one name a line"),
     ):
         file.write_text(content)
-        refused(error, path, classes_file=file)
+        refused(error, path, classes=file)
 
 
 def test_missing_files(tmp_path, write):
