@@ -6,8 +6,6 @@ from functools import partial
 from tfrecords.flags import CheckedSettings, redeclare, setting, settings_of
 
 WINDOWS = ("hann", "hamming")
-#: Settings of earlier versions, which a run of theirs may still state as not set.
-REMOVED = ("cache",)
 
 _network = partial(setting, group="network overrides")
 _learning = partial(setting, group="learning")
@@ -48,14 +46,12 @@ class Frontend:
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window_size", "hop_size", "mel_bins"):
             value = getattr(self, name)
-            if isinstance(value, bool) or int(value) != value or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1; received {value}")
-            object.__setattr__(self, name, int(value))
+            if not isinstance(value, bool) and int(value) == value:
+                object.__setattr__(self, name, int(value))
+        check_settings(self)
         if self.window_size % 2:
             raise ValueError(f"window_size must be even; received {self.window_size}")
-        if self.window not in WINDOWS:
-            raise ValueError(f"window must be one of {WINDOWS}; received {self.window!r}")
-        if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
+        if not self.fmin < self.fmax <= self.sample_rate / 2:
             raise ValueError(
                 "expected 0 <= fmin < fmax <= sample_rate / 2; received "
                 f"fmin={self.fmin}, fmax={self.fmax}, sample_rate={self.sample_rate}; "
@@ -212,10 +208,8 @@ class TrainConfig(FitSettings, NetworkOverrides):
 
 
 def train_config(settings: dict) -> TrainConfig:
-    """The configuration that ``config.json`` of a run holds, also one of an earlier version."""
-    settings = {
-        name: value for name, value in settings.items() if not (name in REMOVED and value is None)
-    }
+    """The configuration that ``config.json`` of a run holds, also of 0.1.0 without its cache."""
+    settings = {name: value for name, value in settings.items() if (name, value) != ("cache", None)}
     if unknown := settings.keys() - settings_of(TrainConfig).keys():
         raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
     return TrainConfig(**settings)

@@ -14,7 +14,7 @@ from tfrecords.files import to_json, write_atomic
 from tfrecords.progress import Progress, logger
 
 #: Logs that are whole numbers; Keras makes fractions of all.
-_COUNTS = ("num_clips", "num_classes", "classes_left_out", "damaged_clips")
+_COUNTS = ("step", "num_clips", "num_classes", "classes_left_out", "damaged_clips")
 #: What stands for a gradient's norm where an interval was cut short.
 _NO_NORM = -1.0
 
@@ -37,26 +37,24 @@ class StepLogger:
         if interval_ends and step > self._step:
             self._flushed.append((step, step - self._step, now - self._since, self._flush()))
             self._step, self._since = step, now
-        keep = 1 if self._lag and not at_once else 0
-        ready = self._flushed[: len(self._flushed) - keep]
-        self._flushed = self._flushed[len(ready) :]
-        return [self._log(*each) for each in ready]
+        ready = len(self._flushed) - (1 if self._lag and not at_once else 0)
+        return [self._log(*self._flushed.pop(0)) for _ in range(ready)]
 
     def _log(self, step: int, steps: int, seconds: float, sums: dict) -> dict:
         seconds = max(seconds, 1e-9)
-        values = {
-            "bad": int(sums["bad"]),
+        values = {name: float(value) for name, value in sums.items()}
+        waited = values.pop("waited")
+        if values["gradient_norm"] == _NO_NORM:
+            del values["gradient_norm"]
+        return {
             "step": step,
-            "loss": float(sums["loss"]) / steps,
+            **values,
+            "bad": int(sums["bad"]),
+            "loss": values["loss"] / steps,
             "clips_per_second": steps * self._clips_per_step / seconds,
-            "learning_rate": float(sums["learning_rate"]),
-            "weight_norm": float(sums["weight_norm"]),
             # Of the host's time, which prepares the next update while devices compute.
-            "waiting": min(1.0, float(sums["waited"]) / seconds),
+            "waiting": min(1.0, waited / seconds),
         }
-        if (norm := float(sums["gradient_norm"])) != _NO_NORM:
-            values["gradient_norm"] = norm
-        return values
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -95,15 +93,14 @@ class MetricsLogger(keras.callbacks.Callback):
     def _write(self, group: str, logs: dict | None) -> None:
         if not logs:
             return
-        step, values = int(logs["step"]), as_logged(logs)
+        values = {name: int(x) if name in _COUNTS else x for name, x in logs.items()}
         try:
-            line = to_json({"step": step, **values}).encode() + b"\n"
             with self._path.open("ab+") as file:
-                # A full disk may have cut off the last line.
-                if file.tell() and not _ends_in_newline(file):
-                    line = b"\n" + line
-                file.write(line)
-            with self._summaries.as_default(step=step):
+                file.seek(-min(1, file.tell()), 2)
+                if file.read(1) not in (b"", b"\n"):  # a full disk cut off the last line
+                    file.write(b"\n")
+                file.write(to_json(values).encode() + b"\n")
+            with self._summaries.as_default(step=values.pop("step")):
                 for name, value in values.items():
                     tf.summary.scalar(f"{group}/{name}", value)
         except (OSError, tf.errors.OpError) as error:
@@ -111,7 +108,7 @@ class MetricsLogger(keras.callbacks.Callback):
                 reason = error
                 if isinstance(error, tf.errors.OpError):
                     reason = "TensorBoard's file: perhaps the disk is full"
-                logger.warning(f"the log of step {step} was not written: {reason}")
+                logger.warning(f"the log of step {int(logs['step'])} was not written: {reason}")
             self._failed = True
 
 
@@ -121,11 +118,6 @@ def _step_of(line: bytes) -> float:
         return json.loads(line)["step"]
     except ValueError:
         return float("inf")
-
-
-def _ends_in_newline(file) -> bool:
-    file.seek(-1, 2)
-    return file.read(1) == b"\n"
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -143,24 +135,16 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if logs and "mAP" in logs:
-            logger.info(describe(int(logs["step"]), as_logged(logs)))
+            logger.info(describe(logs["step"], logs))
 
     def on_train_end(self, logs=None):
         self._shown.__exit__()
 
 
-def describe(step: int, values: dict) -> str:
+def describe(step: float, values: dict) -> str:
     """One line of held-out metrics."""
     return (
-        f"step {step}: held-out mAP {values['mAP']:.4f} (chance {values['chance_mAP']:.4f}), "
-        f"mAUC {values['mAUC']:.4f}, d-prime {values['d_prime']:.3f}, {values['num_clips']} clips"
+        f"step {step:.0f}: held-out mAP {values['mAP']:.4f} (chance {values['chance_mAP']:.4f}), "
+        f"mAUC {values['mAUC']:.4f}, d-prime {values['d_prime']:.3f}, "
+        f"{values['num_clips']:.0f} clips"
     )
-
-
-def as_logged(logs: dict) -> dict:
-    """The logs without ``step``, counts as whole numbers."""
-    return {
-        name: int(value) if name in _COUNTS else value
-        for name, value in logs.items()
-        if name != "step"
-    }

@@ -37,18 +37,14 @@ def save_checkpoint(
 ) -> Path:
     """Writes one checkpoint, whole or not at all, and removes the oldest beyond ``keep``.
 
-    Raises:
-        NotFiniteError: if a variable holds NaN or infinity; nothing is left behind or removed.
+    A variable that holds NaN or infinity is a NotFiniteError, after which all is as it was.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
     for stale in directory.glob(".step-*.tmp*"):  # of runs that were killed while they wrote
         stale.unlink(missing_ok=True)
     # As `numpy.savez` writes, but with one variable in memory at a time.
-    with (
-        atomic(path) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
-    ):
+    with atomic(path) as file, zipfile.ZipFile(file, "w") as archive:
         _add(archive, _META, np.array(json.dumps({**meta, "step": step})))
         for name, variable in variables.items():
             array = np.asarray(variable.numpy())
@@ -79,9 +75,9 @@ def restore_checkpoint(path: Path, variables: dict[str, keras.Variable]) -> dict
         meta = json.loads(str(arrays.pop(_META)))
     except _UNREADABLE as error:
         raise ValueError(f"checkpoint {path} is damaged: {error}") from error
-    shapes = {name: array.shape for name, array in arrays.items()}
-    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
-    if differing := sorted({name for name, _ in shapes.items() ^ wanted.items()}):
+    shapes = {(name, array.shape) for name, array in arrays.items()}
+    wanted = {(name, tuple(variable.shape)) for name, variable in variables.items()}
+    if differing := sorted({name for name, _ in shapes ^ wanted}):
         raise ValueError(
             f"checkpoint {path} is of another network or optimiser: "
             f"{len(differing)} entries differ, first {differing[0]}"
@@ -106,9 +102,8 @@ def save_keras(network: keras.Model, path: Path) -> None:
 def deferred_signals() -> Iterator[list[int]]:
     """Lists the first SIGINT or SIGTERM, which the training loop obeys between two steps.
 
-    An exception in the midst of a step could leave weights that are one update ahead of the step
-    counter, and a checkpoint of those would not resume to the same bits. A second signal acts as
-    it would have without this.
+    An exception within a step could leave weights ahead of the step counter, whose checkpoint would
+    not resume to the same bits. A second signal acts as it would have without this.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow as tf
 from panns_tf.config import TrainConfig
 from panns_tf.layers.mixup import MixupLambda
 from panns_tf.training.distribution import Distribution
-from tfrecords import Damage, dataset, load_index, read_black_list, synthesize_clips
+from tfrecords import Damage, dataset, read_black_list, synthesize_clips
 from tfrecords.files import atomic_path
 from tfrecords.progress import logger
 
@@ -25,8 +25,7 @@ DEMO_SECONDS, DEMO_CLIPS = 0.5, {"train": 600, "eval": 160}
 class TrainingData:
     """What `panns_tf.training.trainer.Trainer` reads; a base class.
 
-    Attributes:
-        damaged_clips: how many clips were skipped; None where none ever are.
+    ``damaged_clips`` is how many clips were skipped, None where none ever are.
     """
 
     damaged_clips: int | None = None
@@ -54,7 +53,6 @@ class RecordData(TrainingData):
 
     @property
     def damaged_clips(self) -> int | None:
-        """See `TrainingData`."""
         return len(self._damaged) if self._config.damaged == "skip" else None
 
     def note_damage(self, damage: Damage) -> None:
@@ -78,7 +76,6 @@ class RecordData(TrainingData):
         )
 
     def batches(self, step: int) -> Iterator:
-        """See `TrainingData`."""
         distribution = self._distribution
         clips = self._config.clips_per_step // distribution.replicas
         share = {"workers": distribution.workers, "worker": distribution.worker}
@@ -93,22 +90,23 @@ class RecordData(TrainingData):
         return iter(distribution.strategy.distribute_datasets_from_function(of_this_worker))
 
     def clip_ids(self, step: int) -> list[str]:
-        """See `TrainingData`."""
         workers, ids = self._distribution.workers, []
         clips = self._config.clips_per_step // workers
         for worker in range(workers):
             (batch,) = self.records(step - 1, clips, workers=workers, worker=worker).take(1)
-            ids += batch["clip_id"].numpy().tolist()
-        return [clip_id.decode(errors="replace") for clip_id in ids]
+            ids += decoded(batch["clip_id"].numpy())
+        return ids
 
 
 def reading(config: TrainConfig, sample_rate: int) -> dict:
     """How a run reads records, as `tfrecords.dataset` takes it."""
-    return {
-        "sample_rate": sample_rate,
-        "resample": config.decimation,
-        "on_corrupt": config.damaged,
-    }
+    how = {"resample": config.decimation, "on_corrupt": config.damaged}
+    return {"sample_rate": sample_rate, **how}
+
+
+def decoded(clip_ids: Iterable[bytes]) -> list[str]:
+    """Ids of clips as text."""
+    return [clip_id.decode(errors="replace") for clip_id in clip_ids]
 
 
 def add_mixup(
@@ -133,9 +131,8 @@ def add_mixup(
             yield sequence.draw(workers * clips // 2).reshape(workers, clips)[worker]
 
     signature = tf.TensorSpec((clips,), tf.float32)
-    pairs = tf.data.Dataset.zip(
-        data, tf.data.Dataset.from_generator(weights, output_signature=signature)
-    )
+    each = tf.data.Dataset.from_generator(weights, output_signature=signature)
+    pairs = tf.data.Dataset.zip(data, each)
     return pairs.map(lambda batch, weight: {**batch, "mixup_lambda": weight})
 
 
@@ -183,20 +180,14 @@ def make_demo_data(run_dir: Path, sample_rate: int, seed: int) -> None:
     """Makes the demo's training and held-out set in ``data`` of a run, unless they are there."""
     for number, (split, clips) in enumerate(DEMO_CLIPS.items()):
         directory = run_dir / "data" / split
-        if not (directory / "dataset.json").exists():
-            if directory.exists():
-                raise ValueError(
-                    f"{directory} is there and holds no packed records; the demo makes its own: "
-                    "choose another --run-dir"
-                )
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(directory) as partial:
-                synthesize_clips(
-                    partial,
-                    clips=clips,
-                    clip_seconds=DEMO_SECONDS,
-                    sample_rate=sample_rate,
-                    seed=2 * seed + number,
-                    split=split,
-                )
-        load_index(directory)
+        if (directory / "dataset.json").exists():
+            continue
+        if directory.exists():
+            raise ValueError(
+                f"{directory} is there and holds no packed records; the demo makes its own: "
+                "choose another --run-dir"
+            )
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        size = {"clips": clips, "clip_seconds": DEMO_SECONDS, "sample_rate": sample_rate}
+        with atomic_path(directory) as partial:
+            synthesize_clips(partial, **size, seed=2 * seed + number, split=split)

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -47,9 +48,20 @@ class Distribution:
         """The devices in a phrase."""
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         devices = kind if self.local_replicas == 1 else f"{self.local_replicas} {kind} devices"
-        if self.workers == 1:
-            return devices
-        return f"{devices}, worker {self.worker} of {self.workers}"
+        return devices + (f", worker {self.worker} of {self.workers}" if self.workers > 1 else "")
+
+    def run(self, function: Callable, values: list) -> list:
+        """Calls a compiled function of one tensor for tensors, one at most on each local device."""
+        if self.replicas == 1:
+            return [function(value) for value in values]
+        each = self.strategy.experimental_distribute_values_from_function(
+            # Devices without a value of their own repeat the last one.
+            lambda context: values[
+                min(context.replica_id_in_sync_group % self.local_replicas, len(values) - 1)
+            ]
+        )
+        results = self.strategy.run(function, args=(each,))
+        return list(self.strategy.experimental_local_results(results))[: len(values)]
 
     def sum_of_workers(self, value: int) -> int:
         """Adds a whole number over all workers; each must call this."""
@@ -57,18 +69,14 @@ class Distribution:
 
     def check_same(self, settings: dict) -> None:
         """Checks that workers have the same settings; each must call this."""
-        if self.workers == 1:
-            return
         marks = [zlib.crc32(repr(value).encode()) >> 1 for value in settings.values()]
         rows = self.gather(np.array([marks], np.int32))  # (workers, settings)
-        differing = [
-            name for name, column in zip(settings, rows.T, strict=True) if len(set(column)) > 1
-        ]
-        if differing:
-            mine = ", ".join(f"{name}={settings[name]!r}" for name in differing)
+        differ = (rows != rows[:1]).any(axis=0)
+        mine = [f"{name}={value!r}" for name, value in itertools.compress(settings.items(), differ)]
+        if mine:
             raise ValueError(
                 f"the workers of this job were given different settings; worker {self.worker} has "
-                f"{mine}; start all of them with the same command"
+                f"{', '.join(mine)}; start all of them with the same command"
             )
 
     def gather(self, array: np.ndarray) -> np.ndarray:
@@ -97,9 +105,7 @@ def _all_rows(strategy: tf.distribute.Strategy, rows):
 def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
     """Sets the precision of networks made and trained within, and puts the earlier one back.
 
-    Args:
-        precision: as `panns_tf.config.FitSettings` has it.
-        seed: of Python, NumPy and Keras; None to leave them as they are.
+    Sets also the ``seed`` of Python, NumPy and Keras, unless it is None.
     """
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
@@ -148,15 +154,9 @@ def read_cluster(text: str | None) -> tuple[int, int]:
     try:
         content = json.loads(text)
         addresses, task = content["cluster"]["worker"], content["task"]
-        index, others = int(task["index"]), set(content["cluster"]) - {"worker"}
-        fits = (
-            isinstance(addresses, list)
-            and task["type"] == "worker"
-            and 0 <= index < len(addresses)
-            and not others
-        )
+        index, kinds = int(task["index"]), {*content["cluster"], task["type"]}
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"TF_CONFIG cannot be read ({error!r}); expected {example}") from error
-    if not fits:
+    if kinds != {"worker"} or not isinstance(addresses, list) or not 0 <= index < len(addresses):
         raise ValueError(f"TF_CONFIG must list workers alone; expected {example}; received {text}")
     return len(addresses), index

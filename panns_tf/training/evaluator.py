@@ -17,9 +17,6 @@ from tfrecords import DatasetInfo, dataset, load_index, read_black_list
 from tfrecords.files import write_csv, write_json
 from tfrecords.progress import Progress, logger
 
-#: The columns of ``per_class.csv`` that every evaluation has.
-COLUMNS = ("index", "label", "positives", "average_precision", "auc", "d_prime")
-
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
@@ -47,7 +44,7 @@ class RecordEvaluator:
         self._config, self._distribution = config, distribution
         self._reading = reading(config, network.arch.frontend.sample_rate)
         self._reading["on_damage"] = on_damage
-        self._predictor = compiled_predictor(network, distribution)
+        self._predictor = compiled_predictor(network)
         self._failed = False
         self.predictions: Predictions | None = None
         self.summary: metrics.Summary | None = None
@@ -60,11 +57,9 @@ class RecordEvaluator:
 
     @property
     def eval_steps(self) -> int:
-        """Updates between two evaluations."""
-        if self._config.eval_steps:
-            return self._config.eval_steps
+        """Updates between two evaluations; by default so many that these are below 3 % of work."""
         clips = load_index(self._config.eval_data).num_clips + self._training_clips
-        return default_eval_steps(clips, self._config.batch_size)
+        return self._config.eval_steps or default_eval_steps(clips, self._config.batch_size)
 
     @property
     def _training_clips(self) -> int:
@@ -110,28 +105,14 @@ def default_eval_steps(clips: int, batch_size: int) -> int:
     return max(reference, -(-int(clips / (passes * share)) // 1000) * 1000)
 
 
-def compiled_predictor(model: Callable, distribution: Distribution | None = None) -> Callable:
-    """Returns a compiled function from int16 waveforms to clipwise probabilities.
-
-    With a distribution it takes and returns a list, an item for each local device.
-    """
+def compiled_predictor(model: Callable) -> Callable:
+    """Returns a compiled function from int16 waveforms to clipwise probabilities."""
 
     @tf.function(reduce_retracing=True)
     def predict_batch(waveform):
         return model(to_float(waveform))["clipwise_output"]
 
-    if distribution is None or distribution.replicas == 1:
-        return predict_batch
-    strategy, count = distribution.strategy, distribution.local_replicas
-
-    def predict_each(waveforms: list) -> list:
-        values = strategy.experimental_distribute_values_from_function(
-            lambda context: waveforms[context.replica_id_in_sync_group % count]
-        )
-        scores = strategy.run(predict_batch, args=(values,))
-        return list(strategy.experimental_local_results(scores))
-
-    return predict_each
+    return predict_batch
 
 
 def predict(
@@ -141,7 +122,7 @@ def predict(
     distribution: Distribution | None = None,
     **options,
 ) -> Predictions:
-    """Runs a predictor of `compiled_predictor` over all clips of a packed directory.
+    """Runs a predictor, as `compiled_predictor` makes it, over all clips of a packed directory.
 
     Workers share the clips; each must call this, and has the predictions of all. Only these are
     kept, and fetched from the device at the end. ``options`` are those of ``tfrecords.dataset``.
@@ -149,20 +130,12 @@ def predict(
     devices = distribution or Distribution(tf.distribute.get_strategy())
     index = load_index(data)
     clips = len(index.select(options.get("exclude", ()), options.get("fraction", 1.0)))
-    shared = {}
-    if devices.workers > 1:
-        shared = {"workers": devices.workers, "worker": devices.worker}
-    records = iter(dataset(data, batch_size=batch_size, **shared, **options))
+    share = {"workers": devices.workers, "worker": devices.worker}
+    records = iter(dataset(data, batch_size=batch_size, **share, **options))
     clip_ids, targets, scores = [], [], []
     with Progress(clips, "clip", "evaluate") as shown, readable_errors():
         while batches := list(itertools.islice(records, devices.local_replicas)):
-            waveforms = [batch["waveform"] for batch in batches]
-            if devices.replicas == 1:
-                scores.append(predictor(waveforms[0]))
-            else:
-                # Devices without a batch of their own at the end repeat the last one.
-                spare = [waveforms[-1]] * (devices.local_replicas - len(waveforms))
-                scores += predictor(waveforms + spare)[: len(waveforms)]
+            scores += devices.run(predictor, [batch["waveform"] for batch in batches])
             targets += [batch["target"] for batch in batches]
             clip_ids += [batch["clip_id"] for batch in batches]
             shown.update(devices.workers * sum(len(batch["target"]) for batch in batches))
@@ -170,16 +143,13 @@ def predict(
         raise ValueError(f"{data} has no record that can be read")
     empty = [np.zeros((0, index.num_classes), "float32")]
     joined = [np.concatenate(empty + [x.numpy() for x in each]) for each in (targets, scores)]
-    target, score = (devices.gather(rows) for rows in joined)
-    return Predictions(_gather_ids(clip_ids, index.clip_ids.dtype, devices), target, score)
-
-
-def _gather_ids(clip_ids: list, dtype: np.dtype, distribution: Distribution) -> np.ndarray:
-    """Joins the ids of all workers, which exchange numbers only."""
-    here = np.array([clip_id for batch in clip_ids for clip_id in batch.numpy()], dtype)
-    letters = here.view(np.uint8).reshape(len(here), dtype.itemsize).astype(np.int32)
-    everywhere = distribution.gather(letters).astype(np.uint8)
-    return np.ascontiguousarray(everywhere).view(dtype).reshape(-1)
+    # Workers exchange numbers only, so ids go as their letters.
+    kind = index.clip_ids.dtype
+    ids = np.array([clip_id for batch in clip_ids for clip_id in batch.numpy()], kind)
+    letters = ids.view(np.uint8).reshape(len(ids), kind.itemsize).astype(np.int32)
+    target, score, letters = (devices.gather(rows) for rows in (*joined, letters))
+    ids = np.ascontiguousarray(letters.astype(np.uint8)).view(kind).reshape(-1)
+    return Predictions(ids, target, score)
 
 
 def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int, what: str) -> None:
@@ -220,17 +190,21 @@ def write_report(
     """
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "metrics.json", {**summary.as_dict(), **extra})
-    auc = summary.auc
-    d_prime = np.where(np.isnan(auc), np.nan, metrics.d_prime(np.nan_to_num(auc, nan=0.5)))
-    first = (range(len(labels)), labels, summary.positives, summary.average_precision, auc, d_prime)
-    table = {**dict(zip(COLUMNS, first, strict=True)), **(columns or {})}
+    table = {
+        "index": range(len(labels)),
+        "label": labels,
+        "positives": summary.positives,
+        "average_precision": summary.average_precision,
+        "auc": summary.auc,
+        "d_prime": summary.d_prime,
+        **(columns or {}),
+    }
     rows = list(zip(*table.values(), strict=True))
     order = np.argsort(-np.nan_to_num(summary.average_precision, nan=-1), kind="stable")
-    cells = [[_cell(value) for value in rows[number]] for number in order]
+    cells = [[_rounded(value) for value in rows[number]] for number in order]
     write_csv(output / "per_class.csv", list(table), cells)
 
 
-def _cell(value) -> str:
-    if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.6f}"
-    return "" if value is None else str(value)
+def _rounded(value):
+    is_number = isinstance(value, float | np.floating) and not np.isnan(value)
+    return f"{value:.6f}" if is_number else value

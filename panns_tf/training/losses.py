@@ -24,9 +24,7 @@ def loss_for(activation: str, class_weights: Sequence[float] | None = None) -> C
 
 
 def cross_entropy(target, outputs: dict, class_weights=None):
-    """The mean cross-entropy of clips of one class each, from a head's ``logits``.
-
-    A clip's targets add up to 1; they are fractions under mixup.
+    """The mean cross-entropy from a head's ``logits``; a clip's targets add up to 1.
 
     Source: ``torch.nn.functional.cross_entropy``; the paper's section VI.
     """
@@ -38,11 +36,10 @@ def cross_entropy(target, outputs: dict, class_weights=None):
 
 
 def binary_cross_entropy(target, outputs: dict, class_weights=None):
-    """The mean binary cross-entropy over all clips and classes.
+    """The mean binary cross-entropy; ``class_weights`` weigh the clips that have a class.
 
     From ``logits``, which most heads have, the loss keeps its gradient where a probability rounds
-    to 0 or 1 and the reference's output is stuck; elsewhere the two are equal. ``class_weights``
-    weigh the clips that have a class.
+    to 0 or 1 and the reference's output is stuck; elsewhere the two are equal.
     """
     target = ops.cast(target, "float32")
     if "logits" in outputs:
@@ -60,9 +57,6 @@ def binary_cross_entropy(target, outputs: dict, class_weights=None):
 
 def cross_entropy_of_probability(target, probability):
     """The element-wise binary cross-entropy of probabilities, with PyTorch's limits.
-
-    The value is -(t log p + (1 - t) log(1 - p)) with logarithms of at least -100; its gradient
-    (p - t) / max(p (1 - p), 1e-12).
 
     Source: ``torch.nn.functional.binary_cross_entropy``.
     """
@@ -87,31 +81,27 @@ def smooth(target, amount: float, uniform: float = 0.5):
 
 
 class Teacher:
-    """A trained model, of the same classes and sample rate, whose predictions become targets.
+    """A trained model whose predictions become targets, ``weight`` the part that they are.
 
-    ``path`` is a ``.keras`` file, a run directory or a SavedModel; ``weight`` the part of the
-    target that is the teacher's. Cross-entropy is linear in its target, so the loss against a
-    blend of labels and probabilities is the blend of the losses against each.
+    Cross-entropy is linear in its target, so the loss against a blend of labels and probabilities
+    is the blend of the losses against each.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network".
     """
 
     def __init__(self, path: str, weight: float, labels: Sequence[str], sample_rate: int):
-        model, described = load_any(path)
+        self._model, described = load_any(path)
+        self._weight, classes = weight, described["num_classes"]
         if described["sample_rate"] != sample_rate:
             raise ValueError(
                 f"the teacher {path} expects {described['sample_rate']} Hz, but the network "
                 f"{sample_rate} Hz; choose a teacher of the same sample rate"
             )
-        of_teacher = described["labels"]
-        if (of_teacher and list(of_teacher) != list(labels)) or (
-            described["num_classes"] != len(labels)
-        ):
+        if classes != len(labels) or list(described["labels"] or labels) != list(labels):
             raise ValueError(
-                f"the teacher {path} has {described['num_classes']} classes that are not the "
-                f"{len(labels)} of the data"
+                f"the teacher {path} has {classes} classes that are not the {len(labels)} of the "
+                "data"
             )
-        self._model, self._weight = model, weight
 
     def targets(self, target, waveform):
         """Blends labels (clips, classes) with the predictions for (clips, samples)."""

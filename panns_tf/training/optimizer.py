@@ -28,12 +28,9 @@ class Adam(keras.optimizers.Optimizer):
     Keras' own adds epsilon to the square root of the uncorrected second moment, which makes it 30
     times as large at the first step and moves the loss after five steps by up to 7e-4 of itself.
 
-    With ``weight_decay`` it is AdamW: matrices and kernels shrink by ``learning_rate *
-    weight_decay`` of themselves in every step; biases and batch normalisation do not.
-    ``factors`` of the learning rate are one for each variable of `build`, or None for 1 each.
-
-    Under a strategy gradients must have been summed over the replicas, each of which updates its
-    copy of the variables.
+    With ``weight_decay`` it is AdamW; biases and batch normalisation do not decay. ``factors`` of
+    the learning rate are one for each variable of `build`, or None for 1 each. Under a strategy
+    gradients must have been summed over the replicas, each of which updates its own copy.
 
     Source: ``torch.optim.Adam(amsgrad=True)`` and ``torch.optim.AdamW``.
     """
@@ -63,16 +60,14 @@ class Adam(keras.optimizers.Optimizer):
         self._slots = [
             _Slot(v, *both, most) for v, both, most in zip(variables, moments, largest, strict=True)
         ]
-        compiled = sum(math.prod(v.shape) for v in variables) >= COMPILED_FROM
         self._update = self._update_variables
-        if compiled:
+        if sum(math.prod(v.shape) for v in variables) >= COMPILED_FROM:
             self._update = tf.function(self._update, autograph=False, jit_compile=True)
 
     def apply(self, grads, trainable_variables=None, finite=None) -> None:
         """Takes one step with gradients of some variables of `build`, None for all of them.
 
-        Where the scalar ``finite`` is 0, not 1, as where loss scaling overflowed, all stays as it
-        was, to the bit; a branch would copy the weights.
+        Where the scalar ``finite`` is 0, all stays as it was; a branch would copy the weights.
         """
         if not self.built:
             self.build(list(trainable_variables))
@@ -87,13 +82,8 @@ class Adam(keras.optimizers.Optimizer):
         if finite is not None:
             finite = tf.cast(finite, tf.float32)
             grads = [tf.where(finite > 0, gradient, 0) for gradient in grads]
-        self._update(
-            tuple(places[id(v)] for v in wanted),
-            grads,
-            tf.cast(self.learning_rate, tf.float32),
-            step,
-            finite,
-        )
+        rate = tf.cast(self.learning_rate, tf.float32)
+        self._update(tuple(places[id(v)] for v in wanted), grads, rate, step, finite)
         self.iterations.assign_add(1 if finite is None else tf.cast(finite, tf.int64))
 
     def _update_variables(self, places, grads, learning_rate, step, finite) -> None:
@@ -145,8 +135,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         return rate
 
     def get_config(self) -> dict:
-        names = ("rate", "steps", "warmup_steps", "cosine")
-        return {name: getattr(self, name) for name in names}
+        return dict(vars(self))
 
 
 def learning_rate(settings, steps: int) -> float | WarmupCosine:
@@ -160,8 +149,8 @@ def learning_rate(settings, steps: int) -> float | WarmupCosine:
 class WeightAverage:
     """An exponential moving average of all floating point weights, running statistics too.
 
-    ``decay`` is the part of the average that stays at a step, e.g. 0.999. Early on the average is
-    shorter, (1 + n) / (10 + n) after n steps, so that the first random weights are soon forgotten.
+    After n steps ``decay``, the part that stays, is (1 + n) / (10 + n) at most: the first, random
+    weights are soon forgotten.
 
     Source: Polyak and Juditsky 1992; the short start is ``tf.train.ExponentialMovingAverage``'s.
     """
@@ -202,8 +191,8 @@ class LossScale:
     """Factor of the loss in float16, without which small gradients vanish.
 
     It is halved at an overflow and doubled after 2000 steps without one. It starts where the
-    gradient of an output is about 1, so that a network with few classes skips no first updates:
-    ``outputs`` are clips times classes, over which the loss is a mean.
+    gradient of one of the ``outputs``, clips times classes, is about 1, so that a network with few
+    classes skips no first updates.
 
     Source: Micikevicius et al. 2018, "Mixed Precision Training".
     """

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from panns_tf.config import NON_LEARNING_SETTINGS, TrainConfig, train_config
 from panns_tf.models.registry import find
-from panns_tf.run import CHECKPOINTS, CONFIG
+from panns_tf.run import CHECKPOINTS, CONFIG, is_run
 from tfrecords.files import read_json
-from tfrecords.flags import settings_of
+from tfrecords.flags import check_setting, settings_of
 from tfrecords.text import did_you_mean
 
 #: Where the recipes that come with the package lie.
@@ -43,19 +43,19 @@ def read_recipe(name: str) -> dict:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {path} is no TOML: {error}") from error
-    names = [name for name in settings_of(TrainConfig) if name not in _OF_A_RUN]
-    for key in settings:
-        if key not in names:
-            hint = did_you_mean(key, names)
+    known = {
+        name: about for name, about in settings_of(TrainConfig).items() if name not in _OF_A_RUN
+    }
+    for key, value in settings.items():
+        if key not in known:
+            hint = did_you_mean(key, known)
             raise ValueError(f"recipe {path} has an unknown key {key!r}; {hint}")
-    parts = settings.get("accumulate")
-    # Whether parts make a batch is checked when the flags are known.
-    whole = {"batch_size": parts} if isinstance(parts, int) and parts > 0 else {}
-    try:
-        TrainConfig(**{**whole, **settings})
-        find(settings.get("arch", TrainConfig.arch))
-    except ValueError as error:
-        raise ValueError(f"recipe {path}: {error}") from error
+        try:
+            check_setting(key, value, *known[key][1:])
+            if key == "arch":
+                find(value)
+        except ValueError as error:
+            raise ValueError(f"recipe {path}: {error}") from error
     return settings
 
 
@@ -68,13 +68,15 @@ def configure(given: dict, resume: str | None, is_chief: bool = True) -> TrainCo
     """The configuration of a new run, or of the one to resume; arguments as `train` has them."""
     if resume and "run_dir" not in given:
         raise ValueError("--resume needs --run-dir, the directory of the run to continue")
-    if resume == "always" or (resume and (Path(given["run_dir"]) / CONFIG).is_file()):
-        return _resumed(given)
-    given = {**(read_recipe(given["recipe"]) if "recipe" in given else {}), **given}
-    given["arch"] = find(given.get("arch", TrainConfig.arch)).name
+    if "recipe" in given:
+        given = {**read_recipe(given["recipe"]), **given}
+    if "arch" in given:
+        given = {**given, "arch": find(given["arch"]).name}
+    if resume == "always" or (resume and is_run(given["run_dir"])):
+        return _resumed(given, Path(given["run_dir"]))
     if "run_dir" not in given:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        given["run_dir"] = str(Path("runs") / f"{given['arch'].lower()}-{stamp}")
+        arch, stamp = given.get("arch", TrainConfig.arch), time.strftime("%Y%m%d-%H%M%S")
+        given = {**given, "run_dir": str(Path("runs") / f"{arch.lower()}-{stamp}")}
     run_dir = Path(given["run_dir"])
     taken = (run_dir / CONFIG).exists() or (run_dir / CHECKPOINTS).exists()
     if taken and is_chief:  # the others may come when the chief has begun
@@ -82,29 +84,24 @@ def configure(given: dict, resume: str | None, is_chief: bool = True) -> TrainCo
             f"{run_dir} already holds a run; add --resume to continue it, or choose another"
         )
     if "data" not in given:
-        if "eval_data" in given:
-            raise ValueError("--eval-data needs --data; without both the demo makes its own")
-        if given.get("recipe", "demo") != "demo":
-            raise ValueError(
-                f"--recipe {given['recipe']} needs --data; without it the demo follows its own"
-            )
+        for name in ("eval_data", "recipe"):
+            if given.get(name, "demo") != "demo":
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {given[name]} needs --data; without it the demo "
+                    "makes its own, and follows its own recipe"
+                )
         given = {**read_recipe("demo"), **demo_paths(run_dir), "demo": True, **given}
     return TrainConfig(**given)
 
 
-def _resumed(given: dict) -> TrainConfig:
+def _resumed(given: dict, run_dir: Path) -> TrainConfig:
     """The configuration that a run was started with, and what may change of it."""
-    path = Path(given["run_dir"]) / CONFIG
-    if not path.is_file():
-        raise ValueError(f"--resume: no run in {given['run_dir']}: it has no {CONFIG}")
+    if not is_run(run_dir):
+        raise ValueError(f"--resume: no run in {run_dir}: it has no {CONFIG}")
     try:
-        saved = train_config(read_json(path)["config"])
+        saved = train_config(read_json(run_dir / CONFIG)["config"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"--resume: {path} is damaged: {error!r}") from error
-    if "recipe" in given:
-        given = {**read_recipe(given["recipe"]), **given}
-    if "arch" in given:
-        given["arch"] = find(given["arch"]).name
+        raise ValueError(f"--resume: {run_dir / CONFIG} is damaged: {error!r}") from error
     changed = [
         f"{name} was {getattr(saved, name)!r}, now {value!r}"
         for name, value in given.items()
@@ -113,5 +110,5 @@ def _resumed(given: dict) -> TrainConfig:
     if changed:
         raise ValueError(f"--resume with other settings: {'; '.join(changed)}; leave them out")
     if saved.demo:  # its data lies within the run, which may have moved
-        given |= demo_paths(Path(given["run_dir"]))
+        given = {**given, **demo_paths(run_dir)}
     return dataclasses.replace(saved, **given)

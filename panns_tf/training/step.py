@@ -1,5 +1,6 @@
 """One update, compiled: gradients on every device, their mean, Adam, averaged weights."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -38,11 +39,8 @@ class TrainStep:
         loss: Callable | None = None,
         factors: Sequence[float] | None = None,
     ):
-        self.config = config
-        self._network = network
-        self._model = training_model(network)
-        self._distribution = distribution
-        self._teacher = teacher
+        self.config, self._network, self._distribution = config, network, distribution
+        self._model, self._teacher = training_model(network), teacher
         self._loss = loss or loss_for(network.arch.activation)
         self._seeds = [v.value for v in network.variables if "seed" in v.name and not v.trainable]
         self._statistics = [
@@ -56,10 +54,9 @@ class TrainStep:
             self.average = WeightAverage(network, config.ema) if config.ema else None
             outputs = config.batch_size * network.num_classes
             self._scaling = LossScale(outputs) if config.policy == "mixed_float16" else None
-            self._steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps")
-            self._loss_sum = tf.Variable(0.0, trainable=False, name="loss_sum")
-            self._first_bad = tf.Variable(0, dtype=tf.int64, trainable=False, name="first_bad")
-            self._gradient_norm = tf.Variable(-1.0, trainable=False, name="gradient_norm")
+            starts = (np.int64(0), np.int64(0), 0.0, -1.0)
+            made = [tf.Variable(value, trainable=False) for value in starts]
+            self._steps, self._first_bad, self._loss_sum, self._gradient_norm = made
         self._waits: list[tf.Tensor] = []
         self.variables = {
             "optimizer": self.optimizer.variables,
@@ -92,7 +89,7 @@ class TrainStep:
         """Returns sums since the last call, on the device, and starts others.
 
         ``loss`` is summed over the updates; ``bad`` as `first_bad`; ``gradient_norm`` is that of
-        the last update that is a multiple of ``log_steps``, or -1 if there was none; ``waited`` the
+        the last update that is a multiple of ``log_steps``, or -1; ``waited`` the
         seconds that batches were waited for.
         """
         weights = [tf.identity(v.value) for v in self._network.trainable_variables]
@@ -138,8 +135,8 @@ class TrainStep:
         finite = None
         if self._scaling:
             gradients = [gradient / self._scaling.value for gradient in gradients]
-            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
-            finite = tf.cast(finite, tf.float32)
+            finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
+            finite = tf.cast(tf.reduce_all(finite), tf.float32)
         if replicas > 1:
             # Not for one: TensorFlow keeps the graph of a sum over replicas until the process ends.
             flag = tf.ones(()) if finite is None else finite
@@ -175,7 +172,7 @@ class TrainStep:
 
         ``replica`` and ``step``, counted from 1, are int64.
         """
-        parts, several = self.config.accumulate, self._distribution.replicas > 1
+        parts = self.config.accumulate
         variables = [v.value for v in self._network.trainable_variables]
 
         def of_part(part: dict, number):
@@ -192,24 +189,26 @@ class TrainStep:
             sums = [a + b / parts for a, b in zip(sums, gradients, strict=True)]
             return number + 1, sums, total + loss / parts
 
-        # Layers draw dropout and stripes by seeds that are the same on every replica.
-        salt = tf.stack([replica * _REPLICA_SALT, 0])
-        for seed in self._seeds if several else ():
-            seed.assign_add(tf.cast(salt, seed.dtype))
-        if parts == 1:
-            gradients, loss = of_part(batch, 0)
-        else:
+        with self._salted_seeds(replica):
+            if parts == 1:
+                return of_part(batch, 0)
             cut = {
                 name: tf.reshape(x, (parts, x.shape[0] // parts, *x.shape[1:]))
                 for name, x in batch.items()
             }
-            zeros = [tf.zeros(v.shape, v.dtype) for v in variables]
-            _, gradients, loss = tf.while_loop(
-                lambda number, *_: number < parts, body, [0, zeros, 0.0], parallel_iterations=1
-            )
-        for seed in self._seeds if several else ():
+            start = [0, [tf.zeros(v.shape, v.dtype) for v in variables], 0.0]
+            return tf.while_loop(lambda n, *_: n < parts, body, start, parallel_iterations=1)[1:]
+
+    @contextlib.contextmanager
+    def _salted_seeds(self, replica) -> Iterator[None]:
+        """Has layers draw other dropout and stripes on each replica, from one random state."""
+        seeds = self._seeds if self._distribution.replicas > 1 else ()
+        salt = tf.stack([replica * _REPLICA_SALT, 0])
+        for seed in seeds:
+            seed.assign_add(tf.cast(salt, seed.dtype))
+        yield
+        for seed in seeds:
             seed.assign_sub(tf.cast(salt, seed.dtype))
-        return gradients, loss
 
     def _inputs(self, batch: dict, seed) -> tuple[dict, tf.Tensor]:
         """Augmented, mixed inputs of the model, and its targets."""

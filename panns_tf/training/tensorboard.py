@@ -1,6 +1,7 @@
 """TensorBoard besides numbers: settings, pictures of what the network sees, curves, sound."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -14,7 +15,7 @@ from panns_tf.inference.plot import draw_spectrogram
 from panns_tf.layers.mixup import mix
 from panns_tf.layers.spec_augment import SpecAugment
 from panns_tf.models.network import Network
-from panns_tf.training.data import FULL_SCALE, RecordData, add_mixup, augment, to_float
+from panns_tf.training.data import RecordData, add_mixup, augment, decoded, to_float
 from panns_tf.training.evaluator import Predictions, RecordEvaluator
 from panns_tf.training.trainer import Trainer
 from tfrecords import load_index
@@ -98,23 +99,23 @@ class TensorBoardImages(keras.callbacks.Callback):
         curves = draw_curves(predictions, self._labels, self._watched)
         image("classes/precision and recall", curves)
         index, decimation = load_index(self._config.eval_data), self._config.decimation
-        model = front_end(self._network)
-        if model is not None:
-            clips = np.arange(min(HELD_OUT_CLIPS, index.num_clips))
-            waveform = read_clips(index, clips, rate, decimation)
-            features = {k: np.asarray(v, np.float32) for k, v in model(to_float(waveform)).items()}
-            rows = feature_rows(features, decoded(index.clip_ids[clips]))
+        clips = np.arange(min(HELD_OUT_CLIPS, index.num_clips))
+        waveform = read_clips(index, clips, rate, decimation)
+        if rows := feature_rows(self._network, waveform, decoded(index.clip_ids[clips])):
             figure = draw_spectrograms(rows, waveform.shape[1] / rate)
             image("clips/what the network sees", figure)
         rows = hardest(predictions, HARD_CLIPS)
-        place = {clip_id: number for number, clip_id in enumerate(index.clip_ids.tolist())}
-        clips = [place[clip_id] for clip_id in predictions.clip_ids[rows].tolist()]
+        names = decoded(predictions.clip_ids[rows])
+        numbers = {clip_id: number for number, clip_id in enumerate(index.clip_ids.tolist())}
+        clips = [numbers[clip_id] for clip_id in predictions.clip_ids[rows].tolist()]
         lines = []
-        for number, waveform in enumerate(read_clips(index, clips, rate, decimation)):
-            audio = waveform[None, : HARD_SECONDS * rate, None].astype(np.float32) / FULL_SCALE
-            tf.summary.audio(f"hard clips/{number + 1}", audio, rate)
-            text = describe_prediction(predictions, rows[number], self._labels)
-            lines.append(f"{number + 1}. {text}")
+        for place, waveform in enumerate(read_clips(index, clips, rate, decimation)):
+            audio = to_float(waveform[None, : HARD_SECONDS * rate, None])
+            tf.summary.audio(f"hard clips/{place + 1}", audio, rate)
+            target, score = predictions.target[rows[place]], predictions.score[rows[place]]
+            true = ", ".join(self._labels[k] for k in np.flatnonzero(target)) or "none"
+            best = ", ".join(f"{self._labels[k]} {score[k]:.2f}" for k in np.argsort(-score)[:3])
+            lines.append(f"{place + 1}. **{names[place]}** is: {true}. Predicted: {best}.")
         # TensorBoard would show a description of the sound itself at the first step for ever.
         tf.summary.text("hard clips: what they are", "\n".join(lines))
 
@@ -122,16 +123,16 @@ class TensorBoardImages(keras.callbacks.Callback):
         """Begins or ends the profile that was asked for, where it is time."""
         start, stop = self._config.profiled or (0, 0)
         step = self._trainer.step
-        if self._profiling and (at_end or step >= stop):
-            self._profiling = False
+        wanted = start <= step < stop and not at_end
+        if wanted and not self._profiling:
+            tf.profiler.experimental.start(self._folder)
+        elif self._profiling and not wanted:
             tf.profiler.experimental.stop()
             logger.info(
                 f"Profile of steps {start} to {step} in {self._folder}; to look at it: pip install "
                 "tensorboard-plugin-profile"
             )
-        elif stop and step == start and not at_end and not self._profiling:
-            tf.profiler.experimental.start(self._folder)
-            self._profiling = True
+        self._profiling = wanted
 
 
 def watched_classes(labels: Sequence[str], sizes: np.ndarray, wanted: str | None) -> list[int]:
@@ -154,20 +155,6 @@ def hardest(predictions: Predictions, count: int) -> np.ndarray:
     return np.argsort(-loss, kind="stable")[:count]
 
 
-def describe_prediction(predictions: Predictions, row: int, labels: Sequence[str]) -> str:
-    """A clip's labels and its three highest predictions, in Markdown."""
-    score = predictions.score[row]
-    true = ", ".join(labels[k] for k in np.flatnonzero(predictions.target[row])) or "none"
-    predicted = ", ".join(f"{labels[k]} {score[k]:.2f}" for k in np.argsort(-score)[:3])
-    (clip_id,) = decoded(predictions.clip_ids[row : row + 1])
-    return f"**{clip_id}** is: {true}. Predicted: {predicted}."
-
-
-def decoded(clip_ids) -> list[str]:
-    """Ids as text."""
-    return [clip_id.decode(errors="replace") for clip_id in clip_ids]
-
-
 def front_end(network: Network) -> keras.Model | None:
     """A network's layers up to its features, None if it has none.
 
@@ -175,11 +162,8 @@ def front_end(network: Network) -> keras.Model | None:
     frequencies, channels), as the network has them.
     """
     last = {"log_mel": "bn0", "wavegram": "pre_block4.pool"}
-    outputs = {
-        name: network.get_layer(layer).output
-        for name, layer in last.items()
-        if name in network.arch.inputs
-    }
+    names = [name for name in last if name in network.arch.inputs]
+    outputs = {name: network.get_layer(last[name]).output for name in names}
     return keras.Model(network.inputs[0], outputs) if outputs else None
 
 
@@ -196,39 +180,41 @@ def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], fl
     arch, model = network.arch, front_end(network)
     rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS
     (batch,) = add_mixup(data.records(0, clips), config, clips=clips).take(1)
-    weights = batch.get("mixup_lambda")
-    waveform, names = to_float(batch["waveform"]), decoded(batch["clip_id"].numpy())
+    weights, waveform = batch.get("mixup_lambda"), to_float(batch["waveform"])
     before = model(waveform)["log_mel"].numpy()
-    rows = [[panel] for panel in zip(before, names, strict=True)]
+    rows = [[panel] for panel in zip(before, decoded(batch["clip_id"].numpy()), strict=True)]
     seed, shift = tf.constant((0, config.seed), tf.int64), round(config.time_shift * rate)
     waveform = augment(waveform, seed, shift=shift, gain=config.gain)
-    if weights is not None:
-        rows = [first + second for first, second in zip(rows[0::2], rows[1::2], strict=True)]
     mixed_before = weights is not None and "waveform" in (config.mixup, arch.mixup)
     values = model(mix(waveform, weights) if mixed_before else waveform)["log_mel"]
-    if arch.spec_augment and config.spec_augment:
-        width = max(1, arch.frontend.mel_bins // 8)
-        layer = SpecAugment(time_width=64, frequency_width=width, seed=config.seed)
-        values = layer(values, training=True)
-    if weights is not None and not mixed_before:
-        values = mix(values, weights)
-    for number, row in enumerate(rows):
-        shares = () if weights is None else weights[2 * number : 2 * number + 2]
-        title = " + ".join(f"{share:.2f}" for share in shares) + " after SpecAugment"
-        row.append((np.asarray(values[number]), title.strip()))
+    if arch.spec_augment:
+        layer = network.get_layer("spec_augmenter").get_config()
+        values = SpecAugment.from_config({**layer, "seed": config.seed})(values, training=True)
+    titles = [""] * clips
+    if weights is not None:
+        values = values if mixed_before else mix(values, weights)
+        rows = [first + second for first, second in zip(rows[0::2], rows[1::2], strict=True)]
+        titles = [
+            f"{first:.2f} + {second:.2f} " for first, second in weights.numpy().reshape(-1, 2)
+        ]
+    for row, value, title in zip(rows, values.numpy(), titles, strict=True):
+        row.append((value, f"{title}after SpecAugment"))
     return rows, batch["waveform"].shape[1] / rate
 
 
-def feature_rows(features: dict[str, np.ndarray], names: Sequence[str]) -> list[Row]:
+def feature_rows(network: Network, waveform: np.ndarray, names: Sequence[str]) -> list[Row]:
     """The log-mel of clips beside their wavegram, the mean over its channels."""
-    columns = [("log-mel", features["log_mel"])] if "log_mel" in features else []
-    if "wavegram" in features:
-        wave = features["wavegram"]  # (clips, steps, frequencies, channels)
-        # Each frequency by itself, as bn0 does for the log-mel: else offsets hide the sound.
-        wave = (wave - wave.mean(axis=(0, 1))) / (wave.std(axis=(0, 1)) + 1e-6)
-        columns.append(("wavegram", wave.mean(axis=-1)))
+    model, columns = front_end(network), {}
+    if model is None:
+        return []
+    for name, values in model(to_float(waveform)).items():
+        columns[name] = values = np.asarray(values, np.float32)
+        if name == "wavegram":  # (clips, steps, frequencies, channels)
+            # Each frequency by itself, as bn0 does for the log-mel: else offsets hide the sound.
+            values = (values - values.mean(axis=(0, 1))) / (values.std(axis=(0, 1)) + 1e-6)
+            columns[name] = values.mean(axis=-1)
     return [
-        [(values[clip], f"{name}: {title}") for title, values in columns]
+        [(values[clip], f"{name}: {title}") for title, values in columns.items()]
         for clip, name in enumerate(names)
     ]
 
@@ -245,15 +231,13 @@ def draw_spectrograms(rows: Sequence[Row], seconds: float, shared: bool = False)
     size = 3.2 * len(rows[0]), 2.3 * len(rows) + 0.3
     figure = Figure(size, dpi=100, layout="constrained")
     grid = figure.subplots(len(rows), len(rows[0]), squeeze=False)
-    for axes, row in zip(grid, rows, strict=True):
-        for each, (values, title) in zip(axes, row, strict=True):
-            low, high = np.percentile(rows[0][0][0] if shared else values, (2, 99.5))
-            draw_spectrogram(each, values, seconds, low, high)
-            each.set_title(title, fontsize=9)
-            each.tick_params(labelsize=8)
-        axes[0].set_ylabel("bin")
-    for each in grid[-1]:
-        each.set_xlabel("seconds")
+    for axes, (values, title) in zip(grid.flat, itertools.chain(*rows), strict=True):
+        low, high = np.percentile(rows[0][0][0] if shared else values, (2, 99.5))
+        draw_spectrogram(axes, values, seconds, low, high)
+        axes.set_title(title, fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.set(xlabel="seconds", ylabel="bin")
+        axes.label_outer()
     return figure
 
 

@@ -22,6 +22,7 @@ from panns_tf.training.distribution import Distribution, WorkerLostError
 from panns_tf.training.losses import Teacher
 from panns_tf.training.step import TrainStep, share_statistics
 from tfrecords.progress import logger
+from tfrecords.text import some
 
 #: What TensorFlow raises when another process of a job has gone.
 _LOST = (
@@ -81,11 +82,10 @@ class Trainer:
 
     Args:
         config: of the training. Without a ``run_dir`` nothing is written.
-        network: a new network, made under the run's precision and seed, and under the
-            distribution's strategy.
+        network: a new network, made under the run's precision, seed and strategy.
         data: the batches.
-        evaluate: returns metrics by name; called every ``eval_steps`` updates and after the last
-            one, by each worker.
+        evaluate: returns metrics by name; called by each worker every ``eval_steps`` updates and
+            after the last one.
         monitor: metrics by which weights are the best: the highest of the first, among equals the
             highest of the next.
         groups: layers with learning rates of their own.
@@ -135,15 +135,13 @@ class Trainer:
         self._history: list[dict] = []
         if config.sync_batchnorm:
             share_statistics(network)
-        factors = None
-        if any(group.learning_rate_factor != 1 for group in groups):
-            by_variable = {
-                id(variable): group.learning_rate_factor
-                for group in groups
-                for layer in group.layers
-                for variable in layer.trainable_variables
-            }
-            factors = [by_variable.get(id(v), 1.0) for v in network.trainable_variables]
+        factor_of = {
+            id(variable): group.learning_rate_factor
+            for group in groups
+            for layer in group.layers
+            for variable in layer.trainable_variables
+        }
+        factors = [factor_of.get(id(v), 1.0) for v in network.trainable_variables]
         self.update = TrainStep(config, network, self._distribution, teacher, loss, factors)
 
     @property
@@ -173,14 +171,14 @@ class Trainer:
             KeyboardInterrupt: after the checkpoint of a run that SIGINT ended.
         """
         config, network, began = self.config, self.network, time.monotonic()
+        every = list(self.callbacks)
+        if self._distribution.is_chief:
+            every.insert(0, ProgressBar(self.step, config.steps))
+            if self.run_dir:
+                every.insert(0, MetricsLogger(self.run_dir, self.step))
         epochs = -(-config.steps // config.eval_steps) if self._evaluate else 1
-        callbacks = keras.callbacks.CallbackList(
-            self._all_callbacks(),
-            model=network,
-            epochs=epochs,
-            steps=-(-config.steps // epochs),
-            verbose=0,
-        )
+        of_epoch = {"epochs": epochs, "steps": -(-config.steps // epochs), "verbose": 0}
+        callbacks = keras.callbacks.CallbackList(every, model=network, **of_epoch)
         network.optimizer, network.stop_training = self.update.optimizer, False
         trainable = [(layer, layer.trainable) for g in self._groups for layer in g.layers]
         callbacks.on_train_begin()
@@ -238,9 +236,7 @@ class Trainer:
                     callbacks.on_test_end(values)
                     callbacks.on_epoch_end(epoch, {"step": self.step, **values})
                     epoch += 1
-                    if self._distribution.workers == 1:
-                        ended = ended or self.network.stop_training
-                    ended = ended or self._is_stale()
+                    ended = ended or self._is_stale() or self._asked_to_end(received, False)
                     callbacks.on_epoch_begin(epoch)
             if save:
                 with steps.paused(), self._writing(f"the checkpoint of step {self.step}"):
@@ -271,23 +267,18 @@ class Trainer:
 
     def _asked_to_end(self, received: list[int], at_log: bool) -> bool:
         asked = bool(received) or self.network.stop_training
-        if self._distribution.workers == 1:
-            return asked
-        # All workers must end at the same step, so they ask each other now and then.
-        if not at_log:
-            return False
+        if self._distribution.workers == 1 or not at_log:
+            # All workers must end at the same step, so they ask each other now and then.
+            return asked and self._distribution.workers == 1
         if self._distribution.sum_of_workers(len(received)) and not received:
             received.append(signal.SIGTERM)
         return bool(received or self._distribution.sum_of_workers(int(asked)))
 
     def _checkpoint_due(self, last_save: float, at_log: bool) -> bool:
-        config = self.config
-        if not self.run_dir:
-            return False
-        if config.checkpoint_steps and self.step % config.checkpoint_steps == 0:
-            return True
-        minutes = (time.monotonic() - last_save) / 60
-        return at_log and bool(config.checkpoint_minutes) and minutes >= config.checkpoint_minutes
+        steps, minutes = self.config.checkpoint_steps, self.config.checkpoint_minutes
+        by_steps = steps and self.step % steps == 0
+        by_time = minutes and at_log and time.monotonic() - last_save >= 60 * minutes
+        return bool(self.run_dir and (by_steps or by_time))
 
     def _logs(self, steps: StepLogger, interval_ends: bool, at_once: bool) -> list[dict]:
         """The logs that are ready; a NotFiniteError if a loss was not finite."""
@@ -296,11 +287,9 @@ class Trainer:
         if at_once:
             bad.append(int(self.update.first_bad()))
         if step := next(filter(None, bad), 0):
-            ids = self._data.clip_ids(step)
-            named = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
             raise self._not_finite(
                 f"the loss or its gradient became NaN or infinite at step {step}, of the clips "
-                f"{named}"
+                f"{some(self._data.clip_ids(step), 64)}"
             )
         for values in logs:
             if self._data.damaged_clips is not None:
@@ -373,11 +362,8 @@ class Trainer:
         """Writes a checkpoint; a NotFiniteError if the weights are beyond use."""
         if not self._distribution.is_chief:
             return
-        meta = {
-            "best_map": self.best and self.best[0],
-            "best_step": self.best_step,
-            "waited": self._waited,
-        }
+        meta = {"best_map": self.best and self.best[0], "best_step": self.best_step}
+        meta["waited"] = self._waited
         folder, keep = self.run_dir / CHECKPOINTS, self.config.keep_checkpoints
         try:
             checkpoint.save_checkpoint(folder, self.step, self.variables, meta, keep)
@@ -409,9 +395,8 @@ class Trainer:
                 yield
         except tf.errors.OpError as error:
             # XLA calls a lack of memory an internal error.
-            if isinstance(error, tf.errors.ResourceExhaustedError) or (
-                "out of memory" in error.message.lower()
-            ):
+            is_internal = "out of memory" in error.message.lower()
+            if isinstance(error, tf.errors.ResourceExhaustedError) or is_internal:
                 raise BatchTooLargeError(
                     f"a batch of {self.config.batch_size} clips does not fit into the device's "
                     "memory: lower --batch-size, or raise --accumulate, which cuts it into parts"
@@ -422,9 +407,3 @@ class Trainer:
                     f"with --resume; {self._last_checkpoint}"
                 ) from error
             raise
-
-    def _all_callbacks(self) -> list[keras.callbacks.Callback]:
-        if not self._distribution.is_chief:
-            return self.callbacks
-        first = [MetricsLogger(self.run_dir, self.step)] if self.run_dir else []
-        return [*first, ProgressBar(self.step, self.config.steps), *self.callbacks]

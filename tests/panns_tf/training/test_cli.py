@@ -66,7 +66,7 @@ def test_without_data_it_is_the_demo_whose_data_may_move(tmp_path):
     assert config.demo
     assert config.data == str(tmp_path / "a/data/train")
     for words, message in (
-        (("--eval-data", "e"), "--eval-data needs --data"),
+        (("--eval-data", "e"), "--eval-data e needs --data"),
         (("--recipe", "strong"), "--recipe strong needs --data"),
     ):
         with pytest.raises(ValueError, match=message):
