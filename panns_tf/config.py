@@ -18,21 +18,10 @@ _saving = partial(setting, group="evaluation, logs and checkpoints", changes_tra
 
 @dataclasses.dataclass(frozen=True)
 class Frontend:
-    """How a waveform becomes a log-mel spectrogram.
+    """How a waveform becomes a log-mel spectrogram; the defaults are those of the 32 kHz networks.
 
-    The defaults are those of the published 32 kHz networks.
-
-    Args:
-        sample_rate: samples per second, in Hz.
-        window_size: samples in one Fourier window; an even number.
-        hop_size: samples from one frame to the next.
-        mel_bins: number of mel filters.
-        fmin: lower edge of the lowest filter, in Hz.
-        fmax: upper edge of the highest filter, in Hz, at most ``sample_rate / 2``.
-        window: ``"hann"`` (the published weights) or ``"hamming"`` (the paper's text); periodic.
-
-    Raises:
-        ValueError: for a combination that has no spectrogram.
+    ``window`` is ``"hann"`` (the published weights) or ``"hamming"`` (the paper's text), periodic.
+    A combination that has no spectrogram is a ValueError.
     """
 
     sample_rate: int = _network(32000, "sample rate, in Hz", minimum=1)

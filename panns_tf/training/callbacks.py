@@ -42,19 +42,14 @@ class StepLogger:
 
     def _log(self, step: int, steps: int, seconds: float, sums: dict) -> dict:
         seconds = max(seconds, 1e-9)
-        values = {name: float(value) for name, value in sums.items()}
-        waited = values.pop("waited")
+        values = {"step": step, **{name: float(value) for name, value in sums.items()}}
+        values["loss"] /= steps
+        values["clips_per_second"] = steps * self._clips_per_step / seconds
+        # Of the host's time, which prepares the next update while devices compute.
+        values["waiting"] = min(1.0, values.pop("waited") / seconds)
         if values["gradient_norm"] == _NO_NORM:
             del values["gradient_norm"]
-        return {
-            "step": step,
-            **values,
-            "bad": int(sums["bad"]),
-            "loss": values["loss"] / steps,
-            "clips_per_second": steps * self._clips_per_step / seconds,
-            # Of the host's time, which prepares the next update while devices compute.
-            "waiting": min(1.0, waited / seconds),
-        }
+        return values
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

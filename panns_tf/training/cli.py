@@ -40,7 +40,6 @@ def run_train(args: argparse.Namespace) -> int | None:
     from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-
     from panns_tf.training.command import train
 
     given = given_settings(args, TrainConfig)

@@ -14,28 +14,24 @@ from panns_tf.export.saved_model import export_saved_model
 from panns_tf.models.registry import find
 from panns_tf.run import BEST, CONFIG, EVALUATION, FINAL, LOG, SAVED_MODEL
 from panns_tf.training.callbacks import describe
-from panns_tf.training.data import RecordData, make_demo_data
-from panns_tf.training.distribution import Distribution, distribute, numerics
+from panns_tf.training.data import RecordData, make_demo_data, selection
+from panns_tf.training.distribution import distribute, numerics
 from panns_tf.training.evaluator import RecordEvaluator, check_records, write_report
 from panns_tf.training.losses import Teacher
 from panns_tf.training.recipes import configure
 from panns_tf.training.tensorboard import TensorBoardImages
 from panns_tf.training.trainer import Trainer
 from panns_tf.weights.loading import create_model, read_network
-from tfrecords import Index, load_index, read_black_list
+from tfrecords import Index, load_index
 from tfrecords.codecs import check_resample
 from tfrecords.files import write_json
 from tfrecords.progress import logger, show_messages
 
 
 def train(given: dict, resume: str | None, devices: int | None, quiet: bool = False) -> None:
-    """Trains a new run, or continues one.
+    """Trains a new run, or with ``resume`` ("always", or "auto": if there is one) continues it.
 
-    Args:
-        given: settings by name, as flags gave them.
-        resume: None, ``"always"``, or ``"auto"``: if there is a run.
-        devices: GPUs of this machine; None for all.
-        quiet: whether to show no messages.
+    ``given`` are settings by name, as flags gave them; ``devices`` GPUs of this machine.
     """
     began = time.monotonic()
     distribution = distribute(devices)
@@ -45,7 +41,14 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
     config = configure(given, resume, distribution.is_chief)
     arch = find(config.arch).override(**config.overrides)
     run_dir, rate = Path(config.run_dir), arch.frontend.sample_rate
-    check_devices(config, distribution)
+    parts = distribution.replicas * config.accumulate
+    if config.batch_size % parts:
+        raise ValueError(
+            f"--batch-size {config.batch_size} cannot be shared by {distribution.replicas} devices "
+            f"in {config.accumulate} parts each; choose a multiple of {parts}"
+        )
+    if distribution.workers > 1 and config.demo:
+        raise ValueError("several workers need --data: each would make a demo set of its own")
     if not tf.config.list_physical_devices("GPU"):
         # A resumed run repeats the bits of one that was never killed. It stays on in this process:
         # TensorFlow has no way back.
@@ -81,8 +84,8 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
         if config.eval_data:
             evaluator = RecordEvaluator(config, network, distribution, data.note_damage)
             settings = dataclasses.replace(config, eval_steps=evaluator.eval_steps)
-        parts = {"evaluate": evaluator, "distribution": distribution, "teacher": teacher}
-        trainer = Trainer(settings, network, data, **parts)
+        more = {"evaluate": evaluator, "distribution": distribution, "teacher": teacher}
+        trainer = Trainer(settings, network, data, **more)
         images = TensorBoardImages(trainer, data, evaluator, index.count_classes(clips))
         if resume:
             trainer.restore()
@@ -106,29 +109,13 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
             report(trainer, evaluator, time.monotonic() - began)
 
 
-def check_devices(config: TrainConfig, distribution: Distribution) -> None:
-    """Checks that devices can share the batches of a run."""
-    parts = distribution.replicas * config.accumulate
-    if config.batch_size % parts:
-        raise ValueError(
-            f"--batch-size {config.batch_size} cannot be shared by {distribution.replicas} devices "
-            f"in {config.accumulate} parts each; choose a multiple of {parts}"
-        )
-    if distribution.workers > 1 and config.demo:
-        raise ValueError("several workers need --data: each would make a demo set of its own")
-
-
 def check_data(config: TrainConfig, rate: int) -> tuple[Index, np.ndarray]:
-    """Checks the data before the run directory is touched.
-
-    Returns the training clips' index, and the numbers of those that may be sampled.
-    """
+    """Checks the data; returns the index, and the numbers of the clips that may be sampled."""
     index = load_index(config.data)
     classes = index.info.classes
     check_records(index.info, rate, None, len(classes), config.data)
     check_resample(index.info.sample_rate, rate, config.decimation)
-    exclude = read_black_list(config.exclude) if config.exclude else ()
-    clips = index.select(exclude, config.fraction)
+    clips = index.select(**selection(config))
     if config.sampling != "shuffled" and not index.class_counts.any():
         raise ValueError(
             f"no clip of {config.data} has a label; --sampling {config.sampling} needs some"
@@ -147,14 +134,14 @@ def check_data(config: TrainConfig, rate: int) -> tuple[Index, np.ndarray]:
 
 def write_config(config: TrainConfig, index: Index, clips: np.ndarray) -> None:
     """Writes ``config.json``: the settings, the classes, how many clips of each, the versions."""
+    run_dir = Path(config.run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
     content = {
         "config": dataclasses.asdict(config),
         "labels": index.info.classes,
-        "training_clips": index.count_classes(clips).tolist(),
+        "training_clips": index.count_classes(clips),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
-    run_dir = Path(config.run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / CONFIG, content)
 
 

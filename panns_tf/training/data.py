@@ -40,15 +40,13 @@ class TrainingData:
 
 
 class RecordData(TrainingData):
-    """Batches of a packed directory, as a run's configuration asks for them.
+    """Batches of a packed directory, of which each device takes one of the consecutive parts.
 
-    Each device takes one of the consecutive parts of a batch, so that all of them together read
-    what one would (but for `streamed`, whose windows workers share).
+    All of them together read what one would (but for `streamed`, whose windows workers share).
     """
 
     def __init__(self, config: TrainConfig, sample_rate: int, distribution: Distribution):
-        self._config, self._distribution = config, distribution
-        self._sample_rate = sample_rate
+        self._config, self._sample_rate, self._distribution = config, sample_rate, distribution
         self._damaged: set[str] = set()
 
     @property
@@ -70,8 +68,7 @@ class RecordData(TrainingData):
             sampling=config.sampling,
             seed=config.seed,
             start=step * config.clips_per_step,
-            exclude=read_black_list(config.exclude) if config.exclude else (),
-            fraction=config.fraction,
+            **selection(config),
             **{**reading(config, self._sample_rate), **options},
         )
 
@@ -102,6 +99,12 @@ def reading(config: TrainConfig, sample_rate: int) -> dict:
     """How a run reads records, as `tfrecords.dataset` takes it."""
     how = {"resample": config.decimation, "on_corrupt": config.damaged}
     return {"sample_rate": sample_rate, **how}
+
+
+def selection(config: TrainConfig) -> dict:
+    """Which training clips a run samples, as `tfrecords.dataset` takes it."""
+    exclude = read_black_list(config.exclude) if config.exclude else ()
+    return {"exclude": exclude, "fraction": config.fraction}
 
 
 def decoded(clip_ids: Iterable[bytes]) -> list[str]:
@@ -155,10 +158,9 @@ def to_float(waveform):
 
 
 def augment(waveform, seed, *, shift: int = 0, gain: float = 0.0):
-    """Shifts clips (clips, samples) in time and changes how loud they are, each by its own amount.
+    """Rotates clips (clips, samples) by up to ``shift`` samples, and changes levels by ``gain`` dB.
 
-    Clips are rotated by up to ``shift`` samples, and become louder or softer by up to ``gain`` dB,
-    which may leave [-1, 1]; ``seed``, (2,) int64, decides the amounts.
+    ``seed``, (2,) int64, decides each clip's amounts; louder clips may leave [-1, 1].
     """
     clips, samples = tf.unstack(tf.shape(waveform))
 

@@ -13,12 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from panns_tf.models.network import dtype_policy
-from panns_tf.run import RunError
 from tfrecords.progress import logger
-
-
-class WorkerLostError(RunError):
-    """Another process of the job is gone."""
 
 
 @dataclasses.dataclass(frozen=True)

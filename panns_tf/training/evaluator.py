@@ -11,9 +11,9 @@ import tensorflow as tf
 from panns_tf import metrics
 from panns_tf.config import TrainConfig
 from panns_tf.models.network import Network
-from panns_tf.training.data import readable_errors, reading, to_float
+from panns_tf.training.data import readable_errors, reading, selection, to_float
 from panns_tf.training.distribution import Distribution
-from tfrecords import DatasetInfo, dataset, load_index, read_black_list
+from tfrecords import DatasetInfo, dataset, load_index
 from tfrecords.files import write_csv, write_json
 from tfrecords.progress import Progress, logger
 
@@ -31,7 +31,7 @@ class RecordEvaluator:
     """Evaluates the network of a run on its held-out records, and on some training records.
 
     Each worker must do so at the same time. ``predictions`` and their ``summary`` are those of the
-    last evaluation, for held-out clips.
+    last evaluation, for held-out clips; ``eval_steps`` the updates between two evaluations.
     """
 
     def __init__(
@@ -45,64 +45,46 @@ class RecordEvaluator:
         self._reading = reading(config, network.arch.frontend.sample_rate)
         self._reading["on_damage"] = on_damage
         self._predictor = compiled_predictor(network)
-        self._failed = False
+        held_out = load_index(config.eval_data).num_clips
+        # No more than held-out ones, or they would take most of the time.
+        training = min(config.eval_training_clips, held_out)
+        default = default_eval_steps(held_out + training, config.batch_size)
+        self.eval_steps = config.eval_steps or default
+        self._training_clips: dict = {}
+        if training:
+            self._training_clips = selection(config)
+            clips = len(load_index(config.data).select(**self._training_clips))
+            # The same ones each time: clips of a smaller fraction lie within those of a larger.
+            self._training_clips["fraction"] *= min(1.0, training / clips)
         self.predictions: Predictions | None = None
         self.summary: metrics.Summary | None = None
 
     def __call__(self) -> dict[str, float]:
         """Returns held-out metrics, and those on training clips as ``training_mAP`` and so on."""
-        self.predictions = self._predict(self._config.eval_data)
-        self.summary = metrics.summarise(self.predictions.target, self.predictions.score)
-        return {**self.summary.as_dict(), **self._training_metrics()}
-
-    @property
-    def eval_steps(self) -> int:
-        """Updates between two evaluations; by default so many that these are below 3 % of work."""
-        clips = load_index(self._config.eval_data).num_clips + self._training_clips
-        return self._config.eval_steps or default_eval_steps(clips, self._config.batch_size)
-
-    @property
-    def _training_clips(self) -> int:
-        """How many: no more than held-out ones, or they would take most of the time."""
-        config = self._config
-        return min(config.eval_training_clips, load_index(config.eval_data).num_clips)
-
-    def _training_metrics(self) -> dict[str, float]:
-        """Metrics on the same training clips each time, which show what is overfitted.
-
-        Empty if none are asked for, or if they are too few to measure, which is logged once.
-        """
-        config = self._config
-        if not self._training_clips:
-            return {}
-        exclude = read_black_list(config.exclude) if config.exclude else ()
-        clips = len(load_index(config.data).select(exclude, config.fraction))
-        # Clips of a smaller fraction lie within those of a larger one.
-        fraction = config.fraction * min(1.0, self._training_clips / clips)
-        try:
-            predictions = self._predict(config.data, exclude=exclude, fraction=fraction)
-            values = metrics.summarise(predictions.target, predictions.score).as_dict()
-        except ValueError as error:
-            if not self._failed:
+        self.predictions, self.summary = self._measure(self._config.eval_data)
+        values = self.summary.as_dict()
+        if self._training_clips:
+            try:
+                _, training = self._measure(self._config.data, **self._training_clips)
+                values |= {f"training_{m}": training.mean(m) for m in ("mAP", "mAUC", "d_prime")}
+            except ValueError as error:
                 logger.info(f"No metrics on training clips: {error}")
-            self._failed = True
-            return {}
-        return {f"training_{name}": values[name] for name in ("mAP", "mAUC", "d_prime")}
+                self._training_clips = {}
+        return values
 
-    def _predict(self, data: str, **selection) -> Predictions:
-        batch_size = max(1, self._config.batch_size // self._distribution.replicas)
+    def _measure(self, data: str, **selection) -> tuple[Predictions, metrics.Summary]:
+        devices = self._distribution
+        batch_size = max(1, self._config.batch_size // devices.replicas)
         options = {**selection, **self._reading}
-        return predict(
-            self._predictor, data, batch_size, distribution=self._distribution, **options
-        )
+        found = predict(self._predictor, data, batch_size, distribution=devices, **options)
+        return found, metrics.summarise(found.target, found.score)
 
 
 def default_eval_steps(clips: int, batch_size: int) -> int:
-    """The updates between two evaluations that keep these below 3 % of the work."""
+    """Updates between evaluations that keep these below 3 % of the work; the reference's 2000."""
     passes = 3 * batch_size  # of an update: one forward, and about two for the one backward
     share = 0.018  # with the metrics, which the host computes meanwhile, below 3 %
-    reference = 2000
-    return max(reference, -(-int(clips / (passes * share)) // 1000) * 1000)
+    return max(2000, -(-int(clips / (passes * share)) // 1000) * 1000)
 
 
 def compiled_predictor(model: Callable) -> Callable:
@@ -161,15 +143,13 @@ def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int,
         )
     if labels and list(labels) != list(info.classes):
         pairs = enumerate(zip(labels, info.classes, strict=False))
-        first = next(
-            (f"; number {i} is {b!r}, the model's {a!r}" for i, (a, b) in pairs if a != b), ""
-        )
+        first = [f"; number {i} is {b!r}, the model's {a!r}" for i, (a, b) in pairs if a != b][:1]
         difference = f"{len(info.classes)} classes that are not the model's {len(labels)}"
         if sorted(labels) == sorted(info.classes):
             difference = "the model's classes in another order"
         raise ValueError(
-            f"{what} has {difference}{first}; pack it again with --labels and the model's class "
-            "list, which is in config.json of its run"
+            f"{what} has {difference}{''.join(first)}; pack it again with --labels and the model's "
+            "class list, which is in config.json of its run"
         )
     if len(info.classes) != num_classes:
         raise ValueError(

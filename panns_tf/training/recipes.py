@@ -43,19 +43,17 @@ def read_recipe(name: str) -> dict:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {path} is no TOML: {error}") from error
-    known = {
-        name: about for name, about in settings_of(TrainConfig).items() if name not in _OF_A_RUN
-    }
-    for key, value in settings.items():
-        if key not in known:
-            hint = did_you_mean(key, known)
-            raise ValueError(f"recipe {path} has an unknown key {key!r}; {hint}")
-        try:
+    known = settings_of(TrainConfig)
+    for name in _OF_A_RUN:
+        del known[name]
+    try:
+        for key, value in settings.items():
+            if key not in known:
+                raise ValueError(f"unknown key {key!r}; {did_you_mean(key, known)}")
             check_setting(key, value, *known[key][1:])
-            if key == "arch":
-                find(value)
-        except ValueError as error:
-            raise ValueError(f"recipe {path}: {error}") from error
+        find(settings.get("arch", TrainConfig.arch))
+    except ValueError as error:
+        raise ValueError(f"recipe {path}: {error}") from error
     return settings
 
 

@@ -25,9 +25,8 @@ class TrainStep:
     """The updates of a training; arguments as `panns_tf.training.trainer.Trainer` has them.
 
     Nothing here waits for the host: losses are summed on the device until `flush` reads the sum.
-    The network was made under the distribution's strategy, and no layer of it is frozen yet.
-    ``factors`` of the learning rate are one for each trainable variable. ``variables`` is all that
-    a checkpoint must hold besides the network's, by group.
+    No layer of the network is frozen yet; ``factors`` of the learning rate are one for each
+    trainable variable. ``variables`` is what a checkpoint holds besides the network's, by group.
     """
 
     def __init__(
@@ -88,9 +87,8 @@ class TrainStep:
     def flush(self) -> dict[str, tf.Tensor]:
         """Returns sums since the last call, on the device, and starts others.
 
-        ``loss`` is summed over the updates; ``bad`` as `first_bad`; ``gradient_norm`` is that of
-        the last update that is a multiple of ``log_steps``, or -1; ``waited`` the
-        seconds that batches were waited for.
+        ``gradient_norm`` is that of the last update that is a multiple of ``log_steps``, or -1;
+        ``waited`` the seconds that batches were waited for.
         """
         weights = [tf.identity(v.value) for v in self._network.trainable_variables]
         values = {
@@ -132,22 +130,21 @@ class TrainStep:
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         step = self._steps.assign_add(1) + 0  # a value of its own, which later steps do not change
         gradients, loss = self._gradients_of(batch, replica, step)
-        finite = None
         if self._scaling:
             gradients = [gradient / self._scaling.value for gradient in gradients]
-            finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
-            finite = tf.cast(tf.reduce_all(finite), tf.float32)
         if replicas > 1:
             # Not for one: TensorFlow keeps the graph of a sum over replicas until the process ends.
-            flag = tf.ones(()) if finite is None else finite
             statistics = [tf.identity(variable) for variable in self._statistics]
-            values = [g / replicas for g in (*gradients, loss, flag, *statistics)]
+            values = [x / replicas for x in (*gradients, loss, *statistics)]
             values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
             count = len(gradients)
-            gradients, (loss, flag, *statistics) = values[:count], values[count:]
+            gradients, (loss, *statistics) = values[:count], values[count:]
             for variable, mean in zip(self._statistics, statistics, strict=True):
                 variable.assign(mean)
-            finite = None if finite is None else tf.cast(flag > 1 - 0.5 / replicas, tf.float32)
+        finite = None
+        if self._scaling:  # a sum over replicas is finite where all of its parts are
+            finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
+            finite = tf.cast(tf.reduce_all(finite), tf.float32)
         self.optimizer.apply(gradients, self._network.trainable_variables, finite)
         if self._scaling:
             self._scaling.update(finite)
@@ -246,11 +243,11 @@ def compiles(config: TrainConfig, distribution: Distribution) -> bool:
     are shared by devices cannot be compiled.
     """
     shared = config.sync_batchnorm and distribution.replicas > 1
-    for flag, given in (("--xla on", config.xla == "on"), ("--accumulate", config.accumulate > 1)):
-        if shared and given:
-            raise ValueError(
-                f"{flag} and --sync-batchnorm do not go together on several devices; leave one out"
-            )
+    if shared and (config.xla == "on" or config.accumulate > 1):
+        raise ValueError(
+            "--sync-batchnorm on several devices goes with neither --xla on nor --accumulate; "
+            "leave one out"
+        )
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     return config.xla == "on" or (config.xla == "auto" and on_gpu and not shared)
 

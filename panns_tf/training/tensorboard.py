@@ -32,13 +32,7 @@ WATCHED = 6
 
 
 class TensorBoardImages(keras.callbacks.Callback):
-    """Writes into ``tensorboard/`` of a run.
-
-    At its start: the settings as a text, and what the network sees of its first clips before and
-    after SpecAugment and mixup. After an evaluation: precision-recall curves, the log-mel beside
-    the learned wavegram, and the held-out clips with the highest loss, to listen to. Besides, a
-    profile of some steps.
-    """
+    """Writes into ``tensorboard/`` of a run: settings, pictures, audio, a profile of some steps."""
 
     def __init__(
         self,
@@ -50,8 +44,7 @@ class TensorBoardImages(keras.callbacks.Callback):
         super().__init__()
         self._trainer, self._data, self._evaluator = trainer, data, evaluator
         self._config, self._network = trainer.config, trainer.network
-        self._labels = list(trainer.network.labels)
-        wanted = self._config.watch_classes
+        self._labels, wanted = list(trainer.network.labels), trainer.config.watch_classes
         self._watched = watched_classes(self._labels, training_clips, wanted)
         self._folder = str(trainer.run_dir / "tensorboard")
         self._failed = self._profiling = False
@@ -158,8 +151,7 @@ def hardest(predictions: Predictions, count: int) -> np.ndarray:
 def front_end(network: Network) -> keras.Model | None:
     """A network's layers up to its features, None if it has none.
 
-    ``log_mel`` (batch, frames, mel_bins), normalised by ``bn0``, and ``wavegram`` (batch, steps,
-    frequencies, channels), as the network has them.
+    ``log_mel`` (batch, frames, mel_bins), and ``wavegram`` (batch, steps, frequencies, channels).
     """
     last = {"log_mel": "bn0", "wavegram": "pre_block4.pool"}
     names = [name for name in last if name in network.arch.inputs]
@@ -172,10 +164,9 @@ Row = list[tuple[np.ndarray, str]]
 
 
 def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], float]:
-    """Log-mels of the first clips of a run before and after SpecAugment and mixup.
+    """Log-mels of the first clips of a run before and after SpecAugment and mixup, as rows.
 
-    A row for each item that enters the backbone, and the seconds of a clip. The run's random
-    states stay as they are.
+    Returns also the seconds of a clip. The run's random states stay as they are.
     """
     arch, model = network.arch, front_end(network)
     rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS

@@ -18,7 +18,7 @@ from panns_tf.training import checkpoint
 from panns_tf.training.callbacks import MetricsLogger, ProgressBar, StepLogger
 from panns_tf.training.checkpoint import NotFiniteError, deferred_signals, save_keras
 from panns_tf.training.data import TrainingData, readable_errors
-from panns_tf.training.distribution import Distribution, WorkerLostError
+from panns_tf.training.distribution import Distribution
 from panns_tf.training.losses import Teacher
 from panns_tf.training.step import TrainStep, share_statistics
 from tfrecords.progress import logger
@@ -33,10 +33,6 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.FailedPreconditionError,
 )
-
-
-class BatchTooLargeError(RunError):
-    """A batch does not fit into the device's memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +90,9 @@ class Trainer:
         distribution: the devices; one by default.
         teacher: whose predictions become part of the targets, or None.
         callbacks: ordinary Keras callbacks; ``self.model`` is the network, with an ``optimizer``.
-            A "batch" is a call of the compiled step, numbered by its last update from 0; an
-            "epoch" lies between two evaluations, and its logs are their metrics. ``logs`` of a
-            batch are filled every ``log_steps`` updates, and empty otherwise.
+            A "batch" is a call of the compiled step, numbered by its last update from 0, whose
+            ``logs`` are filled every ``log_steps`` updates; an "epoch" ends with an evaluation,
+            and its logs are the metrics.
 
     ``step`` counts the updates done, ``best`` holds the monitored metrics of the best evaluation,
     that of ``best_step``; ``stops`` are steps at which the devices must halt, for callbacks.
@@ -121,17 +117,16 @@ class Trainer:
             raise ValueError("evaluations need eval_steps, the updates between two of them")
         self.config, self.network = config, network
         self.run_dir = Path(config.run_dir) if config.run_dir else None
-        self.step = 0
+        self.step, self.best_step = 0, None
         self.best: tuple[float, ...] | None = None
-        self.best_step: int | None = None
         self.callbacks = list(callbacks)
         self.stops = {group.unfreeze_step for group in groups if group.unfreeze_step}
         self._data, self._evaluate, self._monitor = data, evaluate, tuple(monitor)
         self._groups, self._early_stopping = tuple(groups), early_stopping
         self._distribution = distribution or Distribution(tf.distribute.get_strategy())
-        self._best_weights: list | None = None
+        self._best_weights = None
+        self._loss = None  # of the last log
         self._waited = 0  # evaluations since the best one
-        self._loss: float | None = None  # of the last log
         self._history: list[dict] = []
         if config.sync_batchnorm:
             share_statistics(network)
@@ -162,13 +157,8 @@ class Trainer:
     def train(self) -> TrainResult:
         """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
 
-        SIGTERM and SIGINT end it after the updates under way, with a checkpoint.
-
-        Raises:
-            NotFiniteError: at the first log, evaluation or checkpoint after a loss that is not
-                finite; names its step and clips.
-            BatchTooLargeError, WorkerLostError: memory is short; another worker is gone.
-            KeyboardInterrupt: after the checkpoint of a run that SIGINT ended.
+        SIGTERM and SIGINT end it after the updates under way, with a checkpoint; SIGINT then
+        raises KeyboardInterrupt. A `RunError` says why training cannot go on.
         """
         config, network, began = self.config, self.network, time.monotonic()
         every = list(self.callbacks)
@@ -197,13 +187,8 @@ class Trainer:
             raise KeyboardInterrupt
         if not received:
             self._finish()
-        return TrainResult(
-            steps=self.step,
-            seconds=time.monotonic() - began,
-            best_step=self.best_step,
-            history=tuple(self._history),
-            signal=received[0] if received else None,
-        )
+        seconds, history = time.monotonic() - began, tuple(self._history)
+        return TrainResult(self.step, seconds, self.best_step, history, next(iter(received), None))
 
     def _take_steps(self, callbacks: keras.callbacks.CallbackList, received: list[int]) -> int:
         """Takes updates until the last or a signal; returns the step of the last checkpoint."""
@@ -220,9 +205,8 @@ class Trainer:
             callbacks.on_train_batch_begin(self.step)
             self.update.run(batches, count)
             self.step += count
-            at_log = self.step % config.log_steps == 0
-            ended = self.step == config.steps or self._asked_to_end(received, at_log)
-            at_end = self.step == config.steps
+            at_log, at_end = self.step % config.log_steps == 0, self.step == config.steps
+            ended = at_end or self._asked_to_end(received, at_log)
             evaluate = bool(self._evaluate) and (at_end or self.step % config.eval_steps == 0)
             save = self._checkpoint_due(last_save, at_log)
             logs = self._logs(steps, at_log or ended, at_once=ended or evaluate or save)
@@ -236,7 +220,11 @@ class Trainer:
                     callbacks.on_test_end(values)
                     callbacks.on_epoch_end(epoch, {"step": self.step, **values})
                     epoch += 1
-                    ended = ended or self._is_stale() or self._asked_to_end(received, False)
+                    rule = self._early_stopping
+                    is_stale = (
+                        rule and rule.patience <= self._waited and rule.min_steps <= self.step
+                    )
+                    ended = ended or is_stale or self._asked_to_end(received, False)
                     callbacks.on_epoch_begin(epoch)
             if save:
                 with steps.paused(), self._writing(f"the checkpoint of step {self.step}"):
@@ -251,7 +239,7 @@ class Trainer:
         for group in self._groups:
             learns = group.unfreeze_step is not None and self.step >= group.unfreeze_step
             for layer in group.layers:
-                changed = changed or layer.trainable != learns
+                changed |= layer.trainable != learns
                 layer.trainable = learns
         if changed:
             self.update.trace()
@@ -259,8 +247,7 @@ class Trainer:
     def _steps_to_next_stop(self, most: int) -> int:
         """Updates that the devices may take without the host."""
         config = self.config
-        ends = [config.log_steps, config.checkpoint_steps]
-        ends += [config.eval_steps] if self._evaluate else []
+        ends = (config.log_steps, config.checkpoint_steps, self._evaluate and config.eval_steps)
         remaining = [end - self.step % end for end in ends if end]
         remaining += [step - self.step for step in self.stops if step > self.step]
         return min(config.steps_per_call or most, config.steps - self.step, *remaining)
@@ -283,10 +270,10 @@ class Trainer:
     def _logs(self, steps: StepLogger, interval_ends: bool, at_once: bool) -> list[dict]:
         """The logs that are ready; a NotFiniteError if a loss was not finite."""
         logs = steps.logs(self.step, interval_ends, at_once)
-        bad = [values.pop("bad") for values in logs]
+        bad = [int(values.pop("bad")) for values in logs]
         if at_once:
             bad.append(int(self.update.first_bad()))
-        if step := next(filter(None, bad), 0):
+        if step := max(bad, default=0):  # they are 0 or the same
             raise self._not_finite(
                 f"the loss or its gradient became NaN or infinite at step {step}, of the clips "
                 f"{some(self._data.clip_ids(step), 64)}"
@@ -317,10 +304,6 @@ class Trainer:
                     self.best, self.best_step, self._waited = score, self.step, 0
         self._history.append({"step": self.step, "loss": self._loss, **values})
         return values
-
-    def _is_stale(self) -> bool:
-        rule = self._early_stopping
-        return bool(rule) and self.step >= rule.min_steps and self._waited >= rule.patience
 
     def _finish(self) -> None:
         """Takes the final weights, and writes them."""
@@ -397,12 +380,12 @@ class Trainer:
             # XLA calls a lack of memory an internal error.
             is_internal = "out of memory" in error.message.lower()
             if isinstance(error, tf.errors.ResourceExhaustedError) or is_internal:
-                raise BatchTooLargeError(
+                raise RunError(
                     f"a batch of {self.config.batch_size} clips does not fit into the device's "
                     "memory: lower --batch-size, or raise --accumulate, which cuts it into parts"
                 ) from error
             if self._distribution.workers > 1 and isinstance(error, _LOST):
-                raise WorkerLostError(
+                raise RunError(
                     f"another worker is gone ({type(error).__name__}); start all of them again "
                     f"with --resume; {self._last_checkpoint}"
                 ) from error

@@ -12,13 +12,14 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
+from panns_tf.run import RunError
 from panns_tf.training import checkpoint
 from panns_tf.training import trainer as trainer_module
 from panns_tf.training.checkpoint import NotFiniteError, checkpoints
 from panns_tf.training.data import RecordData, TrainingData
 from panns_tf.training.distribution import Distribution, numerics
 from panns_tf.training.evaluator import RecordEvaluator
-from panns_tf.training.trainer import BatchTooLargeError, EarlyStopping, LayerGroup, Trainer
+from panns_tf.training.trainer import EarlyStopping, LayerGroup, Trainer
 from panns_tf.weights.loading import create_model
 from tfrecords import dataset
 
@@ -250,8 +251,8 @@ def test_a_network_that_cannot_be_written(data, tmp_path, monkeypatch, messages)
 
 def test_a_batch_that_does_not_fit_is_one_line(data, tmp_path):
     for error, expected in (
-        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), BatchTooLargeError),
-        (tf.errors.InternalError(None, None, "Out of memory while"), BatchTooLargeError),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), RunError),
+        (tf.errors.InternalError(None, None, "Out of memory while"), RunError),
         (tf.errors.InternalError(None, None, "something else"), tf.errors.InternalError),
     ):
         trainer = made(configuration(data, tmp_path, eval_data=None))
@@ -262,7 +263,7 @@ def test_a_batch_that_does_not_fit_is_one_line(data, tmp_path):
         trainer.update.run = fails
         with pytest.raises(expected) as caught:
             trainer.train()
-        if expected is BatchTooLargeError:
+        if expected is RunError:
             assert "lower --batch-size, or raise --accumulate" in str(caught.value)
 
 
