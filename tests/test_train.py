@@ -74,7 +74,7 @@ def test_prints_metrics_and_where_everything_is(data, tmp_path, capsys):
         ({"arch": "wavegram_logmell"}, "Wavegram_Logmel_Cnn14"),
         ({"data": "nowhere"}, "nowhere"),
         ({"arch": "wavegram_tiny"}, "8000 Hz but the model expects 32000 Hz"),
-        ({"exclude": "nowhere"}, "nowhere, does not exist"),
+        ({"exclude": "nowhere"}, "clips to exclude nowhere does not exist"),
         ({"fraction": 1.5}, r"fraction must be above 0 and at most 1"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch-size": -1}, "batch_size must be at least 1"),

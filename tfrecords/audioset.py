@@ -65,7 +65,7 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
     such as `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4. What may be either is both.
     """
     ids: dict[str, None] = {}
-    for line in read_lines(path, "the list of clips to exclude,"):
+    for line in read_lines(path, "the file of clips to exclude"):
         if field := re.split(r"[\t,]", line, maxsplit=1)[0].strip():
             ids[field] = None
             if match := _LISTED.fullmatch(field):
