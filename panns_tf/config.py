@@ -17,7 +17,7 @@ _saving = partial(setting, group="evaluation, logs and checkpoints", changes_tra
 
 
 @dataclasses.dataclass(frozen=True)
-class Frontend:
+class Frontend(CheckedSettings):
     """How a waveform becomes a log-mel spectrogram; the defaults are those of the 32 kHz networks.
 
     ``window`` is ``"hann"`` (the published weights) or ``"hamming"`` (the paper's text), periodic.
@@ -37,7 +37,7 @@ class Frontend:
             value = getattr(self, name)
             if not isinstance(value, bool) and int(value) == value:
                 object.__setattr__(self, name, int(value))
-        check_settings(self)
+        super().__post_init__()
         if self.window_size % 2:
             raise ValueError(f"window_size must be even; received {self.window_size}")
         if not self.fmin < self.fmax <= self.sample_rate / 2:

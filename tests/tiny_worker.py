@@ -8,13 +8,13 @@ import numpy as np
 
 import train
 from panns_tf.cli import run
-from panns_tf.training.trainer import Trainer, TrainResult
+from panns_tf.training.trainer import Trainer
 from tests.support import register_tiny
 
 take_all_steps = Trainer.train
 
 
-def train_and_save(trainer: Trainer) -> TrainResult:
+def train_and_save(trainer: Trainer) -> int | None:
     result = take_all_steps(trainer)
     task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {"index": 0})
     path = Path(trainer.config.run_dir) / f"worker-{task['index']}.npz"

@@ -98,10 +98,10 @@ def train(given: dict, resume: str | None, devices: int | None, quiet: bool = Fa
             trainer.callbacks.append(images)
         again = shlex.join(["python", "train.py", "--run-dir", str(run_dir), "--resume"])
         try:
-            result = trainer.train()
+            stopped = trainer.train()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(again) from None
-        if result.signal:
+        if stopped:
             logger.info(
                 f"Stopped at step {trainer.step}, with a checkpoint; continue with: {again}"
             )

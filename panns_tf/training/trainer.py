@@ -58,21 +58,6 @@ class EarlyStopping:
     min_steps: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainResult:
-    """How a training went.
-
-    ``history`` holds ``step``, ``loss`` and the metrics of each evaluation; without evaluations
-    ``step`` and ``loss`` of each log. ``signal`` is SIGTERM where that ended it.
-    """
-
-    steps: int
-    seconds: float
-    best_step: int | None
-    history: tuple[dict, ...]
-    signal: int | None = None
-
-
 class Trainer:
     """One training, from its start or its last checkpoint to its last update.
 
@@ -94,8 +79,9 @@ class Trainer:
             ``logs`` are filled every ``log_steps`` updates; an "epoch" ends with an evaluation,
             and its logs are the metrics.
 
-    ``step`` counts the updates done, ``best`` holds the monitored metrics of the best evaluation,
-    that of ``best_step``; ``stops`` are steps at which the devices must halt, for callbacks.
+    ``step`` counts the updates done. ``history`` holds step, loss and metrics of each evaluation,
+    without such step and loss of each log; ``best`` the monitored metrics of the best evaluation,
+    that of ``best_step``. ``stops`` are steps at which the devices must halt, for callbacks.
     """
 
     def __init__(
@@ -127,7 +113,7 @@ class Trainer:
         self._best_weights = None
         self._loss = None  # of the last log
         self._waited = 0  # evaluations since the best one
-        self._history: list[dict] = []
+        self.history: list[dict] = []
         if config.sync_batchnorm:
             share_statistics(network)
         factor_of = {
@@ -154,13 +140,13 @@ class Trainer:
         paths = self._checkpoints
         return f"the last checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
 
-    def train(self) -> TrainResult:
+    def train(self) -> int | None:
         """Takes the remaining updates, then writes a last checkpoint and ``final.keras``.
 
-        SIGTERM and SIGINT end it after the updates under way, with a checkpoint; SIGINT then
-        raises KeyboardInterrupt. A `RunError` says why training cannot go on.
+        SIGTERM and SIGINT end it after the updates under way, with a checkpoint; SIGTERM is
+        returned, SIGINT a KeyboardInterrupt. A `RunError` says why training cannot go on.
         """
-        config, network, began = self.config, self.network, time.monotonic()
+        config, network = self.config, self.network
         every = list(self.callbacks)
         if self._distribution.is_chief:
             every.insert(0, ProgressBar(self.step, config.steps))
@@ -185,10 +171,10 @@ class Trainer:
                 layer.trainable = flag
         if signal.SIGINT in received:
             raise KeyboardInterrupt
-        if not received:
-            self._finish()
-        seconds, history = time.monotonic() - began, tuple(self._history)
-        return TrainResult(self.step, seconds, self.best_step, history, next(iter(received), None))
+        if received:
+            return received[0]
+        self._finish()
+        return None
 
     def _take_steps(self, callbacks: keras.callbacks.CallbackList, received: list[int]) -> int:
         """Takes updates until the last or a signal; returns the step of the last checkpoint."""
@@ -282,7 +268,7 @@ class Trainer:
             if self._data.damaged_clips is not None:
                 values["damaged_clips"] = self._data.damaged_clips
             if not self._evaluate:
-                self._history.append({"step": values["step"], "loss": values["loss"]})
+                self.history.append({"step": values["step"], "loss": values["loss"]})
             self._loss = values["loss"]
         return logs
 
@@ -302,12 +288,12 @@ class Trainer:
                     if self._early_stopping:
                         self._best_weights = self.network.get_weights()
                     self.best, self.best_step, self._waited = score, self.step, 0
-        self._history.append({"step": self.step, "loss": self._loss, **values})
+        self.history.append({"step": self.step, "loss": self._loss, **values})
         return values
 
     def _finish(self) -> None:
         """Takes the final weights, and writes them."""
-        if self._evaluate and not self._history:  # resumed at its last step
+        if self._evaluate and not self.history:  # resumed at its last step
             self.evaluate()
         if self.update.average:
             self.update.average.put()

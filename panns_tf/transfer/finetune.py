@@ -89,13 +89,14 @@ class Finetuner:
             loss=loss_for(network.arch.activation, weights),
             early_stopping=EarlyStopping(config.patience, config.min_steps) if validates else None,
         )
-        trained = trainer.train()
+        began = time.monotonic()
+        trainer.train()
         shown = ("step", "loss", "validation")
-        history = [{name: row[name] for name in shown if name in row} for row in trained.history]
-        test = {"steps": trained.steps, "seconds": trained.seconds, "notes": []}
-        if validates and trained.best_step < trained.steps:
-            best = f"the weights are those of update {trained.best_step}"
-            test["notes"].append(f"stopped after {trained.steps} updates; {best}")
+        history = [{name: row[name] for name in shown if name in row} for row in trainer.history]
+        test = {"steps": trainer.step, "seconds": time.monotonic() - began, "notes": []}
+        if validates and trainer.best_step < trainer.step:
+            best = f"the weights are those of update {trainer.best_step}"
+            test["notes"].append(f"stopped after {trainer.step} updates; {best}")
         return network, history, {**test, "score": self._scores(network, split.test)}
 
     def _scores(self, network: Network, numbers: Sequence[int]) -> np.ndarray:

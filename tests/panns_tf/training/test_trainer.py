@@ -96,12 +96,11 @@ class Calls(keras.callbacks.Callback):
 def test_a_run_leaves_its_files_and_calls_keras_callbacks(data, tmp_path):
     calls = Calls()
     trainer = made(configuration(data, tmp_path, steps=12, log_steps=3), callbacks=[calls])
-    result = trainer.train()
-    assert (result.steps, result.signal, trainer.step) == (9, None, 9), "stopped by the callback"
-    assert [row["step"] for row in result.history] == [3, 6, 9]
-    assert {"loss", "mAP", "mAUC"} <= set(result.history[0])
-    assert result.best_step == trainer.best_step
-    assert trainer.best == (max(row["mAP"] for row in result.history),)
+    assert (trainer.train(), trainer.step) == (None, 9), "stopped by the callback"
+    assert [row["step"] for row in trainer.history] == [3, 6, 9]
+    assert {"loss", "mAP", "mAUC"} <= set(trainer.history[0])
+    best = max(trainer.history, key=lambda row: row["mAP"])
+    assert (trainer.best, trainer.best_step) == ((best["mAP"],), best["step"])
     assert [call[:2] for call in calls.epochs] == [(0, 3.0), (1, 6.0), (2, 9.0)]
     assert {"mAP", "mAUC", "d_prime"} <= set(calls.epochs[0][2])
     assert [batch for batch, _ in calls.batches] == list(range(9))
@@ -171,7 +170,8 @@ def test_loss_falls_and_held_out_map_beats_chance(data, tmp_path):
     config = configuration(data, tmp_path, mixup="none", **settings)
     network = create_model("Small", num_classes=12, dropout=False, spec_augment=False)
     trainer = made(config, network)
-    (row,) = trainer.train().history
+    trainer.train()
+    (row,) = trainer.history
     assert row["mAP"] > 2 * row["chance_mAP"]
 
 
@@ -299,9 +299,10 @@ def memory(scores=(), **settings) -> tuple[TrainConfig, keras.Model, Memory, dic
 def test_without_a_run_directory_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config, network, data, _ = memory()
-    result = Trainer(config, network, data).train()
-    assert [row["step"] for row in result.history] == [1, 2, 3, 4, 5, 6]
-    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    trainer = Trainer(config, network, data)
+    trainer.train()
+    assert [row["step"] for row in trainer.history] == [1, 2, 3, 4, 5, 6]
+    assert trainer.history[-1]["loss"] < trainer.history[0]["loss"]
     assert list(tmp_path.iterdir()) == []
     assert network.optimizer is None
     network.get_layer("fc_audioset").bias.assign(np.full(3, np.nan))
@@ -322,11 +323,11 @@ def test_training_stops_early_and_takes_the_best_weights():
         weights.clear()
         config, network, data, more = memory(scores, eval_steps=1)
         rule = EarlyStopping(patience, min_steps)
-        result = Trainer(
-            config, network, data, early_stopping=rule, callbacks=[Keep()], **more
-        ).train()
-        assert (result.steps, result.best_step) == (steps, best)
-        assert [row["score"] for row in result.history][:3] == [0.5, 0.7, 0.7]
+        more |= {"early_stopping": rule, "callbacks": [Keep()]}
+        trainer = Trainer(config, network, data, **more)
+        trainer.train()
+        assert (trainer.step, trainer.best_step) == (steps, best)
+        assert [row["score"] for row in trainer.history][:3] == [0.5, 0.7, 0.7]
         for a, b in zip(weights[best - 1], network.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
 
