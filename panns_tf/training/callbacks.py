@@ -20,10 +20,9 @@ _NO_NORM = -1.0
 
 
 class StepLogger:
-    """Turns sums that `TrainStep.flush` returns into logs.
+    """Turns sums that `TrainStep.flush` returns into logs, with ``lag`` one interval late.
 
-    With ``lag`` one interval late: where devices work ahead of the host, as GPUs do, reading the
-    loss of the interval before stops neither.
+    Where devices work ahead of the host, as GPUs do, reading that stops neither.
     """
 
     def __init__(self, flush: Callable[[], dict], clips_per_step: int, step: int, lag: bool):

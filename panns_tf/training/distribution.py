@@ -58,10 +58,6 @@ class Distribution:
         results = self.strategy.run(function, args=(each,))
         return list(self.strategy.experimental_local_results(results))[: len(values)]
 
-    def sum_of_workers(self, value: int) -> int:
-        """Adds a whole number over all workers; each must call this."""
-        return int(self.gather(np.array([value], np.int32)).sum())
-
     def check_same(self, settings: dict) -> None:
         """Checks that workers have the same settings; each must call this."""
         marks = [zlib.crc32(repr(value).encode()) >> 1 for value in settings.values()]

@@ -71,10 +71,8 @@ class Adam(keras.optimizers.Optimizer):
         """
         if not self.built:
             self.build(list(trainable_variables))
-        wanted = [slot.variable for slot in self._slots]
-        places = {id(variable): place for place, variable in enumerate(wanted)}
-        if trainable_variables is not None:
-            wanted = list(trainable_variables)
+        places = {id(slot.variable): place for place, slot in enumerate(self._slots)}
+        wanted = trainable_variables or [slot.variable for slot in self._slots]
         if unknown := [v.path for v in wanted if id(v) not in places]:
             raise ValueError(f"the optimizer was not built for {', '.join(unknown)}")
         grads = [tf.convert_to_tensor(gradient) for gradient in grads]

@@ -26,7 +26,8 @@ class TrainStep:
 
     Nothing here waits for the host: losses are summed on the device until `flush` reads the sum.
     No layer of the network is frozen yet; ``factors`` of the learning rate are one for each
-    trainable variable. ``variables`` is what a checkpoint holds besides the network's, by group.
+    trainable variable. ``variables`` is what a checkpoint holds besides the network's, by group;
+    ``steps`` counts the updates done, ``first_bad`` is the first whose loss was not finite, or 0.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class TrainStep:
             self._scaling = LossScale(outputs) if config.policy == "mixed_float16" else None
             starts = (np.int64(0), np.int64(0), 0.0, -1.0)
             made = [tf.Variable(value, trainable=False) for value in starts]
-            self._steps, self._first_bad, self._loss_sum, self._gradient_norm = made
+            self.steps, self.first_bad, self._loss_sum, self._gradient_norm = made
         self._waits: list[tf.Tensor] = []
         self.variables = {
             "optimizer": self.optimizer.variables,
@@ -71,10 +72,6 @@ class TrainStep:
             gradients = traced_for("xla")(self.gradients)
             self._gradients_of = tf.function(gradients, jit_compile=True, autograph=False)
         self._run = tf.function(self._take, autograph=False)
-
-    def restart_at(self, step: int) -> None:
-        """Counts from ``step`` updates done."""
-        self._steps.assign(step)
 
     def run(self, batches: Iterator, count: int) -> None:
         """Takes ``count`` updates with the next batches.
@@ -93,7 +90,7 @@ class TrainStep:
         weights = [tf.identity(v.value) for v in self._network.trainable_variables]
         values = {
             "loss": tf.identity(self._loss_sum),
-            "bad": self.first_bad(),
+            "bad": tf.identity(self.first_bad),
             "learning_rate": tf.identity(tf.convert_to_tensor(self.optimizer.learning_rate)),
             "gradient_norm": tf.identity(self._gradient_norm),
             "weight_norm": tf.linalg.global_norm(weights),
@@ -103,10 +100,6 @@ class TrainStep:
         self._gradient_norm.assign(-1.0)
         self._waits = []
         return values
-
-    def first_bad(self) -> tf.Tensor:
-        """The first update whose loss was not finite, or 0."""
-        return tf.identity(self._first_bad)
 
     def _take(self, batches, count):
         """Takes updates; returns for how many seconds their batches were waited for, float64."""
@@ -128,7 +121,7 @@ class TrainStep:
         config, replicas = self.config, self._distribution.replicas
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
-        step = self._steps.assign_add(1) + 0  # a value of its own, which later steps do not change
+        step = self.steps.assign_add(1) + 0  # a value of its own, which later steps do not change
         gradients, loss = self._gradients_of(batch, replica, step)
         if self._scaling:
             gradients = [gradient / self._scaling.value for gradient in gradients]
@@ -161,8 +154,8 @@ class TrainStep:
             # the gradients of vectors, which every block has, show it at next to no cost.
             vectors = [tf.reduce_sum(g) for g in gradients if g.shape.rank <= 1]
             fine = tf.logical_and(fine, tf.math.is_finite(tf.add_n(vectors)))
-        bad = tf.logical_and(self._first_bad == 0, tf.logical_not(fine))
-        self._first_bad.assign(tf.where(bad, step, self._first_bad))
+        bad = tf.logical_and(self.first_bad == 0, tf.logical_not(fine))
+        self.first_bad.assign(tf.where(bad, step, self.first_bad))
 
     def gradients(self, batch: dict, replica, step) -> tuple[list, tf.Tensor]:
         """Gradients of the (scaled) mean loss over a replica's batch, and the loss.
@@ -229,18 +222,13 @@ class TrainStep:
 
 def _clock():
     """Seconds, float64, when the graph comes here; TensorFlow's own clock refuses determinism."""
-    return tf.ensure_shape(tf.numpy_function(_monotonic, [], tf.float64), ())
-
-
-def _monotonic() -> np.float64:
-    return np.float64(time.monotonic())
+    return tf.ensure_shape(tf.numpy_function(time.monotonic, [], tf.float64), ())
 
 
 def compiles(config: TrainConfig, distribution: Distribution) -> bool:
-    """Whether XLA compiles the gradients: on a GPU, where it is faster, unless set.
+    """Whether XLA compiles the gradients: on a GPU unless set; on a CPU it is several times slower.
 
-    On a CPU it is several times slower, for want of fast convolutions backward. Statistics that
-    are shared by devices cannot be compiled.
+    Statistics that are shared by devices cannot be compiled.
     """
     shared = config.sync_batchnorm and distribution.replicas > 1
     if shared and (config.xla == "on" or config.accumulate > 1):

@@ -97,18 +97,17 @@ class TensorBoardImages(keras.callbacks.Callback):
         if rows := feature_rows(self._network, waveform, decoded(index.clip_ids[clips])):
             figure = draw_spectrograms(rows, waveform.shape[1] / rate)
             image("clips/what the network sees", figure)
-        rows = hardest(predictions, HARD_CLIPS)
-        names = decoded(predictions.clip_ids[rows])
-        numbers = {clip_id: number for number, clip_id in enumerate(index.clip_ids.tolist())}
-        clips = [numbers[clip_id] for clip_id in predictions.clip_ids[rows].tolist()]
-        lines = []
-        for place, waveform in enumerate(read_clips(index, clips, rate, decimation)):
-            audio = to_float(waveform[None, : HARD_SECONDS * rate, None])
-            tf.summary.audio(f"hard clips/{place + 1}", audio, rate)
-            target, score = predictions.target[rows[place]], predictions.score[rows[place]]
+        lines, numbers = [], index.clip_ids.tolist()
+        for place, row in enumerate(hardest(predictions, HARD_CLIPS), start=1):
+            clip_id = predictions.clip_ids[row]
+            waveform = read_clips(index, [numbers.index(clip_id)], rate, decimation)
+            audio = to_float(waveform[:, : HARD_SECONDS * rate, None])
+            tf.summary.audio(f"hard clips/{place}", audio, rate)
+            target, score = predictions.target[row], predictions.score[row]
             true = ", ".join(self._labels[k] for k in np.flatnonzero(target)) or "none"
             best = ", ".join(f"{self._labels[k]} {score[k]:.2f}" for k in np.argsort(-score)[:3])
-            lines.append(f"{place + 1}. **{names[place]}** is: {true}. Predicted: {best}.")
+            name = clip_id.decode(errors="replace")
+            lines.append(f"{place}. **{name}** is: {true}. Predicted: {best}.")
         # TensorBoard would show a description of the sound itself at the first step for ever.
         tf.summary.text("hard clips: what they are", "\n".join(lines))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from panns_tf.config import TrainConfig
@@ -243,9 +244,10 @@ class Trainer:
         if self._distribution.workers == 1 or not at_log:
             # All workers must end at the same step, so they ask each other now and then.
             return asked and self._distribution.workers == 1
-        if self._distribution.sum_of_workers(len(received)) and not received:
+        all_asked = self._distribution.gather(np.array([[len(received), asked]], np.int32))
+        if all_asked[:, 0].any() and not received:
             received.append(signal.SIGTERM)
-        return bool(received or self._distribution.sum_of_workers(int(asked)))
+        return bool(all_asked.any())
 
     def _checkpoint_due(self, last_save: float, at_log: bool) -> bool:
         steps, minutes = self.config.checkpoint_steps, self.config.checkpoint_minutes
@@ -258,7 +260,7 @@ class Trainer:
         logs = steps.logs(self.step, interval_ends, at_once)
         bad = [int(values.pop("bad")) for values in logs]
         if at_once:
-            bad.append(int(self.update.first_bad()))
+            bad.append(int(self.update.first_bad.numpy()))
         if step := max(bad, default=0):  # they are 0 or the same
             raise self._not_finite(
                 f"the loss or its gradient became NaN or infinite at step {step}, of the clips "
@@ -317,7 +319,7 @@ class Trainer:
             self.step, self.best_step = meta["step"], meta["best_step"]
             self.best = None if meta["best_map"] is None else (meta["best_map"],)
             self._waited = meta.get("waited", 0)
-            self.update.restart_at(self.step)
+            self.update.steps.assign(self.step)
             logger.info(f"Resumed from {path} at step {self.step}.")
             break
         else:

@@ -53,9 +53,10 @@ def test_roles_besides_workers_are_refused(text):
 def test_one_device_agrees_with_itself():
     alone = Distribution(tf.distribute.get_strategy())
     assert (alone.replicas, alone.local_replicas, alone.is_chief) == (1, 1, True)
-    assert alone.sum_of_workers(7) == 7
     rows = np.arange(6).reshape(3, 2)
     assert alone.gather(rows) is rows
+    assert alone.run(lambda value: value + 1, [1, 2]) == [2, 3]
+    alone.check_same({"seed": 1})
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     assert alone.describe() == kind
     # One replica, of which two workers have none: only the words matter here.

@@ -106,10 +106,10 @@ def test_the_wait_for_slow_data_is_counted():
 
 def test_the_first_bad_update_is_remembered():
     update, good = updates(network()), batch()
-    update.restart_at(10)
+    update.steps.assign(10)
     bad = {**good, "target": good["target"] * np.nan}
     run(update, good, bad, bad)
-    assert int(update.first_bad()) == 12
+    assert int(update.first_bad) == 12
 
 
 def test_an_overflow_in_half_precision_changes_nothing_but_the_scale():
