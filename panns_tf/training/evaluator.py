@@ -141,19 +141,16 @@ def check_records(info: DatasetInfo, sample_rate: int, labels, num_classes: int,
             f"{what} is sampled at {info.sample_rate} Hz but the model expects {sample_rate} Hz; "
             f"pack it again with --sample-rate {sample_rate}"
         )
-    if labels and list(labels) != list(info.classes):
-        pairs = enumerate(zip(labels, info.classes, strict=False))
+    labels, classes = list(labels or ()), list(info.classes)
+    if len(classes) != num_classes or (labels and labels != classes):
+        pairs = enumerate(zip(labels, classes, strict=False))
         first = [f"; number {i} is {b!r}, the model's {a!r}" for i, (a, b) in pairs if a != b][:1]
-        difference = f"{len(info.classes)} classes that are not the model's {len(labels)}"
-        if sorted(labels) == sorted(info.classes):
+        difference = f"{len(classes)} classes that are not the model's {num_classes}"
+        if sorted(labels) == sorted(classes):
             difference = "the model's classes in another order"
         raise ValueError(
             f"{what} has {difference}{''.join(first)}; pack it again with --labels and the model's "
             "class list, which is in config.json of its run"
-        )
-    if len(info.classes) != num_classes:
-        raise ValueError(
-            f"{what} has {len(info.classes)} classes but the model has {num_classes} outputs"
         )
 
 

@@ -115,7 +115,7 @@ def test_records_of_another_kind_are_refused(data):
         (32000, None, 12, "is sampled at 8000 Hz but the model expects 32000 Hz"),
         (8000, ["x"] * 12, 12, "not the model's 12; number 0 is '.*', the model's"),
         (8000, info.classes[::-1], 12, "has the model's classes in another order; number 0 is"),
-        (8000, None, 11, "has 12 classes but the model has 11 outputs"),
+        (8000, None, 11, "has 12 classes that are not the model's 11"),
     ):
         with pytest.raises(ValueError, match=message):
             check_records(info, rate, labels, classes, "the data")
