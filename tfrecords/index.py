@@ -138,8 +138,10 @@ class Index:
         """The class numbers of some clips, one clip's after the other's, and how many each has."""
         first = self.label_starts[clips]
         counts = self.label_starts[clips + 1] - first
-        shifts = np.repeat(first - starts_of(counts)[:-1], counts)
-        return self.label_values[shifts + np.arange(len(shifts))], counts
+        first -= starts_of(counts)[:-1]
+        places = np.repeat(first, counts)
+        places += np.arange(len(places), dtype=np.int32)
+        return self.label_values[places], counts
 
     def labels_of(self, clip: int) -> np.ndarray:
         """The class numbers of one clip."""
