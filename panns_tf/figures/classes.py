@@ -5,12 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from panns_tf.figures.chart import Chart, mean_range
 from panns_tf.figures.curves import run_notes
 from panns_tf.figures.grouping import group_runs, in_order, label_groups
-from panns_tf.metrics.class_groups import read_label_quality
 from panns_tf.run import Run
 from panns_tf.style import MARKERS, Theme
 from tfrecords.text import some
@@ -63,6 +60,8 @@ def classes(
         notes.append("training clips of the classes are unknown: no config.json states them")
     quality = [row.get("label_quality") for row in first.values()]
     if label_quality:
+        from panns_tf.metrics.class_groups import read_label_quality
+
         quality = [float(share) for share in read_label_quality(label_quality, len(first))]
     systems, interval = _systems(used, evaluations)
     by_class = {}
@@ -220,6 +219,8 @@ def _draw(by_class: Mapping[str, list[dict]], lines: list[str], interval: str, t
 
 def _draw_part(axes, placed: Sequence[tuple[int, list[dict]]], part: str, theme: Theme) -> None:
     """Training clips as bars, AP of each system with its interval, label quality as marks."""
+    import numpy as np
+
     systems = placed[0][1][: None if part == "average_precision" else 1]
     spread = min(0.6, 0.3 * (len(systems) - 1))  # so that intervals do not cover each other
     for i, aside in enumerate(np.linspace(-spread / 2, spread / 2, len(systems))):
