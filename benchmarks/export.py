@@ -30,7 +30,7 @@ OUTPUTS = ("clipwise_output", "framewise_output", "embedding")
 def network_of(name: str, weights: Path | None):
     """A network with given weights, or the tests'."""
     import panns_tf
-    from panns_tf.inference.loading import load_network
+    from panns_tf.inference.model import load_network
     from tests.support import reference_state
 
     if weights:

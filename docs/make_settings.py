@@ -8,8 +8,7 @@ from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.export.settings import ExportSettings
 from panns_tf.inference.cli import ModelSettings
 from panns_tf.inference.events import EventSettings
-from panns_tf.inference.output import OutputSettings
-from panns_tf.inference.results import TagSettings
+from panns_tf.inference.results import OutputSettings, TagSettings
 from panns_tf.transfer.settings import FinetuneConfig, Options
 from tfrecords.flags import flag_table
 from tfrecords.plan import PackSettings

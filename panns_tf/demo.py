@@ -56,7 +56,7 @@ def run_demo(args: argparse.Namespace) -> None:
 
     import_tensorflow_quietly()
     _import_gradio()  # before a network is loaded for nothing
-    from panns_tf.inference.loading import load_network
+    from panns_tf.inference.model import load_network
 
     network = load_network(options.model, options.weights)
     # So that what was uploaded is deleted, whoever ends the program.

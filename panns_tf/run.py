@@ -95,6 +95,8 @@ def run_of(model: str | Path) -> Run | None:
 
 def find_model(path: str | Path) -> Path:
     """The model that is meant: a file or SavedModel as it is; of a run the final, else the best."""
+    if not str(path):  # which Path takes for this folder
+        raise ValueError("an empty name of a model; expected a run directory, a file or a network")
     path = Path(path)
     for name in (FINAL, BEST):
         if (path / name).is_file():

@@ -5,7 +5,9 @@ import itertools
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import soxr
@@ -222,6 +224,21 @@ def read_audio(
     for note in stream.notes:
         warnings.warn(note, stacklevel=2)
     return samples
+
+
+def prefetch(function: Callable, items: Iterable, threads: int, ahead: int) -> Iterator:
+    """Yields `function` of each item, in order, computed by threads, at most `ahead` of them."""
+    pending = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def mix_to_mono(block: np.ndarray) -> np.ndarray:

@@ -2,27 +2,22 @@
 
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import crc32c
 import numpy as np
 
 from tfrecords import schema
-from tfrecords.audio import AudioError, open_audio
+from tfrecords.audio import AudioError, open_audio, prefetch
 from tfrecords.codecs import encode_audio
 from tfrecords.files import atomic, write_atomic
 from tfrecords.manifest import Clip
 
 # Of a packed directory, what keeps the state of an unfinished packing.
 STATE_NAME = ".packing"
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 # What became of clips, by their ids: byte offset, length with framing and CRC-32C of the record,
 # or the reason why there is none.
@@ -106,23 +101,6 @@ def pack_shard(
             outcomes[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
             offset += length + schema.RECORD_OVERHEAD
     return outcomes
-
-
-def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
-) -> Iterator[Result]:
-    """Yields `function` of each item, in order, computed by threads, at most `ahead` of them."""
-    pending = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) -> np.ndarray:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords import schema
+from tfrecords.audio import prefetch
 from tfrecords.codecs import decode_audio
 from tfrecords.index import Index, load_index, packed_directories
 from tfrecords.progress import Progress
 from tfrecords.records import RecordReader
-from tfrecords.shard import STATE_NAME, prefetch
+from tfrecords.shard import STATE_NAME
 from tfrecords.storage import Files, TFRecordsError, is_remote
 
 _CLIPS_AT_A_TIME = 16

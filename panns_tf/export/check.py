@@ -10,8 +10,7 @@ import numpy as np
 from scipy import special
 
 from panns_tf.export.settings import KEY, NEEDED, SIGNATURE
-from panns_tf.inference.loading import describe, load_any
-from panns_tf.inference.model import in_precision
+from panns_tf.inference.model import describe, in_precision, load_any
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 from tfrecords.text import one_line
@@ -41,7 +40,7 @@ def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np
     Returns:
         A function from waveforms, float32 (batch, samples), to the outputs by name; and the
         description that the network was exported with, see
-        `panns_tf.inference.loading.describe`. It names the ``runtime`` too and the ``precision``.
+        `panns_tf.inference.model.describe`. It names the ``runtime`` too and the ``precision``.
 
     Raises:
         ValueError: if it cannot be read, or the runtime is not installed.

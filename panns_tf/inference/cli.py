@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from panns_tf.inference.events import EventSettings
-from panns_tf.inference.output import TABLES, VECTORS, OutputSettings, open_results
-from panns_tf.inference.results import Detection, TagSettings
+from panns_tf.inference.events import Detection, EventSettings
+from panns_tf.inference.results import TABLES, VECTORS, OutputSettings, TagSettings, open_results
 from panns_tf.run import find_model
 from panns_tf.windows import Windows
 from tfrecords.files import check_output_folder, write_atomic
@@ -67,30 +66,21 @@ status 1; the others are tagged."""
 def run_tag(args: argparse.Namespace) -> int:
     """Runs ``tag``."""
     shown, windows = TagSettings.given(args), Windows.given(args)
-    where, model = OutputSettings.given(args), ModelSettings.given(args)
-    where.check(TABLES)
-    quiet_tensorflow()
+    where, model = shared_settings(args, TABLES)
     from panns_tf.inference.tagger import AudioTagger, taggings
 
     tagger = AudioTagger(**asdict(model))
     start = ("start",) if windows.window else ()
     columns = ("file", *start, "seconds", "label", "score")
-    settings = model.identity("tag", args)
-    with open_results(where, args.form, settings, columns) as results:
-        size_and_hop = windows.samples(tagger.sample_rate)
-        for recording in _each(args, where, results, tagger.predict_each, windows=size_and_hop):
+    how = {"workers": where.workers, "windows": windows.samples(tagger.sample_rate)}
+    with open_results(where, args.form, model.identity("tag", args), columns) as results:
+        for recording in results.each(recordings_of(args.paths), tagger.predict_each, **how):
             found = taggings(recording, tagger.labels, shown, windows.window)
             row = found[0].as_dict()
             if windows.window:
                 row = {"file": row["file"], "windows": [part.window_dict() for part in found]}
             results.add(row, _tag_text(recording, found))
     return results.status()
-
-
-def _each(args, where: OutputSettings, results, predict, **settings) -> Iterator:
-    """The recordings of a command that can be read, with what the network gives."""
-    sources = results.missing(recordings_of(args.paths))
-    return results.readable(predict(sources, workers=where.workers, **settings))
 
 
 def _tag_text(recording, taggings: list) -> str:
@@ -122,19 +112,17 @@ Files that cannot be read give an error of one line and exit status 1."""
 
 def run_embed(args: argparse.Namespace) -> int:
     """Runs ``embed``."""
-    windows, where = Windows.given(args), OutputSettings.given(args)
-    model = ModelSettings.given(args)
-    where.check(VECTORS)
-    if where.output is None and args.form != "json":
+    if args.form != "json" and not hasattr(args, "output"):
         raise ValueError("embed needs --output FILE, .npy, .npz or .parquet; or --json")
-    quiet_tensorflow()
+    windows = Windows.given(args)
+    where, model = shared_settings(args, VECTORS)
     from panns_tf.inference.tagger import AudioTagger, embedding
 
     tagger = AudioTagger(**asdict(model))
     settings, width = model.identity("embed", args), tagger.model.embedding_size
+    how = {"workers": where.workers, "windows": windows.samples(tagger.sample_rate)}
     with open_results(where, args.form, settings, width=width) as results:
-        size_and_hop = windows.samples(tagger.sample_rate)
-        for recording in _each(args, where, results, tagger.predict_each, windows=size_and_hop):
+        for recording in results.each(recordings_of(args.paths), tagger.predict_each, **how):
             found = embedding(recording)
             as_array = {"embedding": found.vector} if where.output else {}
             results.add({**found.as_dict(), **as_array})
@@ -173,14 +161,12 @@ that cannot be read give an error of one line and exit status 1."""
 def run_detect(args: argparse.Namespace) -> int:
     """Runs ``detect``."""
     args.model = getattr(args, "model", DETECTION_MODEL)
-    events, model = EventSettings.given(args), ModelSettings.given(args)
-    where = OutputSettings.given(args)
-    where.check(TABLES)
+    events = EventSettings.given(args)
     window, hop = getattr(args, "window", None), getattr(args, "hop", None)
     for flag, folder in (("--audacity", args.audacity), ("--plot", args.plot)):
         if folder is not None:
             check_output_folder(folder, flag)
-    quiet_tensorflow()
+    where, model = shared_settings(args, TABLES)
     from panns_tf.inference.detector import SoundEventDetector
     from panns_tf.inference.plot import draw_recording
 
@@ -191,15 +177,15 @@ def run_detect(args: argparse.Namespace) -> int:
             f"{detector.window:g} s every {detector.hop:g} s (--window, --hop). Networks that have "
             "it: Cnn14_DecisionLevelMax, Cnn14_DecisionLevelAvg, Cnn14_DecisionLevelAtt"
         )
-    settings = model.identity("detect", args)
-    wanted = {"settings": events, "for_pictures": args.plot is not None}
+    settings, drawn = model.identity("detect", args), args.plot is not None
+    how = {"settings": events, "for_pictures": drawn, "workers": where.workers}
     with open_results(where, args.form, settings, Detection.columns) as results:
-        for recording in _each(args, where, results, detector.detect_each, **wanted):
+        for recording in results.each(recordings_of(args.paths), detector.detect_each, **how):
             found = recording.detection
             if args.audacity is not None:
                 place = place_of(recording.source, args.paths, args.audacity, ".txt")
                 _write_labels(place, found.to_audacity(), where.force)
-            if args.plot is not None:
+            if drawn:
                 place = place_of(recording.source, args.paths, args.plot, ".png")
                 look = {"title": Path(recording.name).name, "dark": args.dark}
                 draw_recording(place, recording, detector.step_seconds, detector.labels, **look)
@@ -267,6 +253,16 @@ def add_paths(parser: argparse.ArgumentParser, tables: bool = True) -> None:
     printed.add_argument("--json", const="json", help="print an object a line", **form)
     if tables:
         printed.add_argument("--csv", const="csv", help="print a table", **form)
+
+
+def shared_settings(
+    args: argparse.Namespace, suffixes: tuple[str, ...]
+) -> tuple[OutputSettings, ModelSettings]:
+    """The settings that commands share, checked before TensorFlow is imported."""
+    where, model = OutputSettings.given(args), ModelSettings.given(args)
+    where.check(suffixes)
+    quiet_tensorflow()
+    return where, model
 
 
 def quiet_tensorflow() -> None:

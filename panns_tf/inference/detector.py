@@ -1,18 +1,18 @@
 """Sound events with their times, in recordings of any length."""
 
+import functools
 import itertools
+import operator
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.events import EventFinder, EventSettings, in_order
-from panns_tf.inference.loading import load_network
+from panns_tf.inference.events import Detection, EventFinder, EventSettings, in_order
 from panns_tf.inference.long_audio import StreamingEncoder, WindowPredictor
-from panns_tf.inference.model import InferenceModel
+from panns_tf.inference.model import InferenceModel, load_network
 from panns_tf.inference.plot import Spectrogram
-from panns_tf.inference.results import Detection
-from panns_tf.inference.tagger import Recording, raised, read_ahead, sources_of
+from panns_tf.inference.tagger import Recording, read_ahead, results_of
 from panns_tf.models.network import Network
 from panns_tf.windows import Windows
 from tfrecords.audio import AudioError
@@ -62,8 +62,7 @@ class SoundEventDetector:
         precision: str = "float32",
         batch_size: int = 8,
     ):
-        network = model if isinstance(model, Network) else load_network(model, weights)
-        self.model = InferenceModel(network, precision, batch_size)
+        self.model = InferenceModel(load_network(model, weights), precision, batch_size)
         self.labels, self.sample_rate = self.model.labels, self.model.sample_rate
         self.windowed = window is not None or not self.model.arch.is_decision_level
         if hop is not None and not self.windowed:
@@ -95,10 +94,10 @@ class SoundEventDetector:
             AudioError: if a recording cannot be read.
             ValueError: for classes that there are not.
         """
-        sources, many = sources_of(source)
-        recordings = self.detect_each(sources, rate, settings, keep_frames=keep_frames)
-        results = [recording.detection for recording in raised(recordings)]
-        return results if many else results[0]
+        detect = functools.partial(
+            self.detect_each, rate=rate, settings=settings, keep_frames=keep_frames
+        )
+        return results_of(source, detect, operator.attrgetter("detection"))
 
     def detect_each(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.ndimage import median_filter
 
-from panns_tf.inference.results import Event
+from panns_tf.inference.results import Result, rounded
 from tfrecords.flags import CheckedSettings, setting
 from tfrecords.text import did_you_mean
 
@@ -66,6 +66,43 @@ class EventSettings(CheckedSettings):
             raise ValueError(
                 f"--low must be at most the threshold, {self.high}; received {self.low}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """A sound event: its times in seconds, its class, and the highest probability within it."""
+
+    onset: float
+    offset: float
+    label: str
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Detection(Result):
+    """The events of a recording."""
+
+    source: str
+    seconds: float
+    events: tuple[Event, ...]  # by onset, then offset
+    framewise: np.ndarray | None = None  # (frames, classes) probabilities, if they were kept
+    frame_seconds: float = 0.01  # from one frame to the next
+
+    columns = ("file", "onset", "offset", "label", "score")
+
+    def as_dict(self) -> dict:
+        """For JSON; the frames are left out."""
+        events = [dataclasses.asdict(event) for event in self.events]
+        for event in events:
+            event |= {name: rounded(event[name]) for name in ("onset", "offset", "score")}
+        return {"file": self.source, "seconds": rounded(self.seconds), "events": events}
+
+    def to_audacity(self) -> str:
+        """A label track for Audacity: onset, offset and label with its score, by tabs."""
+        return "".join(
+            f"{event.onset:.6f}\t{event.offset:.6f}\t{event.label} {event.score:.2f}\n"
+            for event in self.events
+        )
 
 
 class EventFinder:

@@ -1,7 +1,10 @@
-"""A network for inference: normalisations folded, in a precision, compiled where it pays."""
+"""A network for inference: loaded, folded, in a precision, compiled where it pays."""
 
 import collections
+import dataclasses
 import functools
+import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -20,6 +23,18 @@ from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.blocks import LayerFactory
 from panns_tf.models.network import Network, all_outputs, copy_network
+from panns_tf.models.registry import find
+from panns_tf.run import find_model
+from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network
+from tfrecords.classes import audioset_classes
+from tfrecords.files import read_json
+from tfrecords.text import one_line
+
+#: Description of the network within a SavedModel; TensorFlow keeps this folder for users' files.
+DESCRIPTION = Path("assets.extra") / "panns_tf.json"
+
+_FILES = (*STATE_FILES, ".keras")
+
 
 #: Dtype policies by the names that commands use.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -37,11 +52,49 @@ COMPILED_AFTER = 60.0
 MOST_COMPILED = 16
 
 
-class InferenceModel:
-    """A network for inference.
+def load_network(model: str | Path | Network, weights: str | Path | None = AUDIOSET) -> Network:
+    """Returns a network with its weights and labels; arguments and errors of `AudioTagger`.
 
-    A batch is ``batch_size`` clips of 10 s, or as much audio in others. ``predict`` is a function
-    from waveforms (batch, samples) to ``clipwise_output`` and ``embedding``.
+    The ``labels`` are those it was saved with; of the reference's files with 527 classes
+    AudioSet's; else ``class 0``, ``class 1`` ...
+    """
+    if isinstance(model, Network):
+        return model
+    path = find_model(model)
+    is_path = path.exists() or path.suffix in _FILES or os.sep in str(model)
+    if is_path and weights not in (None, AUDIOSET):
+        raise ValueError(
+            f"{model} has weights of its own; received {weights} besides, which go with the name "
+            "of a network"
+        )
+    if path.is_file() and path.suffix in _FILES:
+        network = read_network(path)
+    elif is_path:
+        what = "no file of a network" if path.exists() else "no such file"
+        raise ValueError(f"{path}: {what}; expected a .keras or .pth file or a run directory")
+    else:
+        network = _by_name(str(model), weights)
+    if network.labels is None:
+        names, count = audioset_classes().names, network.num_classes
+        numbered = [f"class {i}" for i in range(count)]
+        network.labels = list(names) if count == len(names) else numbered
+    return network
+
+
+def _by_name(name: str, weights: str | Path | None) -> Network:
+    path = Path(weights or "")
+    if weights in (None, AUDIOSET) or path.suffix not in _FILES or not path.is_file():
+        return create_model(name, weights=weights)  # which refuses what is no file
+    network = read_network(path, name if path.suffix in STATE_FILES else None)
+    if network.arch.name != find(name).name:
+        raise ValueError(f"{path} holds a {network.arch.name}, not a {find(name).name}")
+    return network
+
+
+class InferenceModel:
+    """A network whose ``predict`` maps waveforms (batch, samples) to outputs by name.
+
+    A batch is ``batch_size`` clips of 10 s, or as much audio in others.
     """
 
     def __init__(self, network: Network, precision: str = "float32", batch_size: int = 8):
@@ -69,10 +122,7 @@ class InferenceModel:
         return CompiledModel(encoder, self.sample_rate, self._compiles), head
 
     def streaming_encoder(self, latency: float | None = None) -> StreamingEncoder:
-        """What predicts a recording of any length as if whole, in constant memory.
-
-        Of a stream ``latency`` is wanted, in seconds from a sample to the outputs of its step.
-        """
+        """What predicts a recording of any length as if whole; of a stream with a latency, s."""
         window = WINDOW_SECONDS
         if latency is not None:
             hop, before, _ = receptive_field(self.arch)
@@ -113,11 +163,11 @@ def in_precision(network: Network, precision: str = "float32") -> Network:
     """Returns the network itself if it computes in a precision, else a copy that does.
 
     In bfloat16 the log-mel, ``bn0``, the first convolution on waveforms and the last layer stay
-    float32. A ValueError if this machine only imitates it, slowly.
+    float32.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {tuple(PRECISIONS)}; received {precision!r}")
-    if precision == "bfloat16" and not has_bfloat16():
+    if precision == "bfloat16" and not has_bfloat16():  # which would be imitated, slowly
         raise ValueError(
             "--precision bfloat16: neither this processor (avx512_bf16, amx_bf16) nor a GPU here "
             "computes in it; use float32"
@@ -130,13 +180,9 @@ def in_precision(network: Network, precision: str = "float32") -> Network:
 
 def has_bfloat16() -> bool:
     """Whether there is a GPU, or a processor with instructions for bfloat16."""
-    if _has_gpu():
-        return True
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:  # not Linux
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    processor = Path("/proc/cpuinfo")  # of Linux
+    flags = processor.read_text() if processor.exists() else ""
+    return _has_gpu() or "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _has_gpu() -> bool:
@@ -146,12 +192,10 @@ def _has_gpu() -> bool:
 def folded(
     network: Network, layer: LayerFactory | None = None, names: Iterable[str] | None = None
 ) -> keras.Model:
-    """Returns a network for inference, its batch normalisations within its convolutions.
+    """Returns a network with each batch normalisation in the convolution that it follows.
 
-    Where one follows a convolution, its constants go into kernel and bias. Others stay, such as
-    ``bn0`` on the log-mel. Probabilities differ by rounding, some 1e-6. What is folded keeps the
-    weights that the network has now, the other layers are shared. ``layer`` makes the graph's
-    layers, if not `FoldedLayers`; ``names`` are those of the outputs, if not the network's.
+    What is folded keeps the weights that the network has now, the other layers are shared.
+    ``layer`` makes the layers, if not `FoldedLayers`; ``names`` are those of the outputs.
     """
     layer = layer or FoldedLayers(network)
     waveform = keras.Input((None,), name="waveform", dtype="float32")
@@ -203,3 +247,52 @@ def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
 
 def _array(variable) -> np.ndarray:
     return ops.convert_to_numpy(variable).astype("float64")
+
+
+def load_any(path: str | Path) -> tuple[Callable, dict]:
+    """Loads a ``.keras`` file, a SavedModel of ours or a run: a function, and what `describe` says.
+
+    The function maps float32 waveforms (batch, samples) to the outputs by name.
+    """
+    path = find_model(path)
+    if path.suffix == ".keras" and path.is_file():
+        network = read_network(path)
+        return network, {**describe(network), "path": str(path)}
+    if not (path / "saved_model.pb").is_file():
+        raise ValueError(
+            f"no model at {path}; expected a .keras file, a SavedModel or a run directory"
+        )
+    description = read_json(path / DESCRIPTION)
+    try:
+        loaded = tf.saved_model.load(str(path))
+        serve = loaded.signatures["serving_default"]
+    except Exception as error:  # TensorFlow raises whatever its readers raise
+        raise ValueError(f"{path} cannot be loaded: {one_line(error)}") from error
+
+    def call(waveform):
+        # The closure keeps `loaded`, which owns the weights, alive.
+        return serve(waveform=waveform) if loaded else None
+
+    return call, {**description, "path": str(path)}
+
+
+def describe(network: Network) -> dict:
+    """What a user of an exported network must know of it, for JSON.
+
+    Where ``inputs`` have no ``log_mel``, of ``frontend`` the ``sample_rate`` alone has a meaning,
+    and for a ``wavegram`` the number of ``mel_bins``.
+    """
+    front = network.arch.frontend
+    frames = "framewise_output" in network.output_shapes
+    description = {
+        "network": network.arch.name,
+        "sample_rate": front.sample_rate,
+        "num_classes": network.num_classes,
+        "labels": network.labels,
+        "inputs": network.arch.inputs,
+        "frontend": dataclasses.asdict(front),
+        # From one frame of framewise_output to the next.
+        "frame_seconds": front.hop_size / front.sample_rate if frames else None,
+        "overrides": network.overrides,
+    }
+    return json.loads(json.dumps(description))  # lists, as whoever reads it has them

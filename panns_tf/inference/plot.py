@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from panns_tf.config import Frontend
-from panns_tf.inference.results import Event
+from panns_tf.inference.events import Event
 from panns_tf.layers.log_mel import SMALLEST_POWER, analysis_window, mel_matrix
 from panns_tf.style import DARK, DPI, LIGHT, SMALL_SIZE, styled
 from tfrecords.files import write_atomic

@@ -1,18 +1,30 @@
-"""Results of tagging, embedding and detection, as plain values that go into files."""
+"""Results of recordings: plain values, printed, or kept line by line so that commands go on."""
 
+import base64
+import contextlib
 import dataclasses
+import importlib.util
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from tfrecords.files import write_csv_rows
+from tfrecords.audio import describe
+from tfrecords.files import atomic, check_output_file, lock, write_csv, write_csv_rows
 from tfrecords.flags import CheckedSettings, setting
+from tfrecords.progress import Progress, logger
+from tfrecords.text import one_line
+
+#: Suffixes of files of tables, and of vectors.
+TABLES, VECTORS = (".csv", ".json", ".jsonl"), (".npy", ".npz", ".parquet")
 
 
-class _Result:
+class Result:
     """Text of a result, from its ``as_dict()`` and ``columns``."""
 
     def to_json(self) -> str:
@@ -42,7 +54,7 @@ class Tag:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Tagging(_Result):
+class Tagging(Result):
     """The classes of a recording, or of a window of it."""
 
     source: str
@@ -67,7 +79,7 @@ class Tagging(_Result):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Embedding(_Result):
+class Embedding(Result):
     """A recording as a vector."""
 
     source: str
@@ -90,43 +102,6 @@ class Embedding(_Result):
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Event:
-    """A sound event: its times in seconds, its class, and the highest probability within it."""
-
-    onset: float
-    offset: float
-    label: str
-    score: float
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Detection(_Result):
-    """The events of a recording."""
-
-    source: str
-    seconds: float
-    events: tuple[Event, ...]  # by onset, then offset
-    framewise: np.ndarray | None = None  # (frames, classes) probabilities, if they were kept
-    frame_seconds: float = 0.01  # from one frame to the next
-
-    columns = ("file", "onset", "offset", "label", "score")
-
-    def as_dict(self) -> dict:
-        """For JSON; the frames are left out."""
-        events = [dataclasses.asdict(event) for event in self.events]
-        for event in events:
-            event |= {name: rounded(event[name]) for name in ("onset", "offset", "score")}
-        return {"file": self.source, "seconds": rounded(self.seconds), "events": events}
-
-    def to_audacity(self) -> str:
-        """A label track for Audacity: onset, offset and label with its score, by tabs."""
-        return "".join(
-            f"{event.onset:.6f}\t{event.offset:.6f}\t{event.label} {event.score:.2f}\n"
-            for event in self.events
-        )
-
-
 def top_tags(
     scores: np.ndarray, labels: Sequence[str], top: int | None = 10, threshold: float = 0.0
 ) -> tuple[Tag, ...]:
@@ -140,8 +115,6 @@ def file_of(source) -> str:
     """The name of a recording in results: its path, as UTF-8, or what `describe` gives."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source).encode(errors="backslashreplace").decode()
-    from tfrecords.audio import describe
-
     return describe(source)
 
 
@@ -166,3 +139,226 @@ def csv_text(columns: Sequence, rows: Iterable[Mapping | Sequence]) -> str:
     file = io.StringIO()
     write_csv_rows(file, columns, rows)
     return file.getvalue()
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputSettings(CheckedSettings):
+    """Where results go."""
+
+    output: Path | None = setting(
+        None, "write results to FILE; a killed command goes on when it is repeated", metavar="FILE"
+    )
+    force: bool = setting(False, "replace an existing FILE, begin anew", shown="")
+    workers: int = setting(2, "threads that read recordings", metavar="N", minimum=1, maximum=64)
+
+    def check(self, suffixes: Sequence[str]) -> None:
+        """Raises ValueError unless a file can be written, whose name ends in a suffix."""
+        if self.output is None:
+            return
+        check_output_file(self.output, force=self.force, suffixes=suffixes)
+        if self.output.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+            raise ValueError(f"{self.output}: Parquet needs pyarrow: pip install pyarrow")
+        if self.output.suffix == ".npy":
+            # A killed command may have written the table alone.
+            begun = partial_path(self.output).exists()
+            check_output_file(self.output.with_suffix(".csv"), force=self.force or begun)
+
+
+class Results:
+    """Takes the results of recordings, and prints them as ``text``, ``json`` or ``csv``."""
+
+    def __init__(self, form: str = "", columns: Sequence[str] = ()):
+        self._form, self._columns, self._failed = form, columns, 0
+        if form == "csv":
+            print(csv_text(columns, []), end="")
+
+    def missing(self, sources: Iterable) -> Iterator:
+        """Yields the sources that have no result yet."""
+        yield from sources
+
+    def each(self, sources: Iterable, predict: Callable, **settings) -> Iterator:
+        """Yields what ``predict`` gives of sources, to be added; errors and notes are logged."""
+        for recording in predict(self.missing(sources), **settings):
+            for note in recording.notes:
+                logger.warning(f"note: {one_line(note)}")
+            if recording.error is None:
+                yield recording
+                continue
+            self._failed += 1
+            logger.error(f"error: {one_line(recording.error)}")
+            self.add({"file": recording.file, "error": str(recording.error)})
+
+    def add(self, row: dict, text: str = "") -> None:
+        """Takes the result of the next recording, for JSON, and its text."""
+        if self._form == "json":
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+        elif self._form == "csv" and "error" not in row:
+            _, _, lines = csv_text(self._columns, table_rows(row)).partition("\n")
+            print(lines, end="", flush=True)
+        elif "error" not in row:
+            print(text, flush=True)
+
+    def status(self) -> int:
+        """The exit status: 1 if a recording could not be read, else 0."""
+        if self._failed:
+            logger.error(f"{self._failed} could not be read")
+        return 1 if self._failed else 0
+
+
+class PartialResults(Results):
+    """A file of JSON lines beside the output that grows by a line for each recording.
+
+    A line counts once it is complete, so that a process may be killed at any moment. Recordings
+    that could not be read are tried again, results of those that are gone are left out.
+    """
+
+    def __init__(self, output: Path, settings: Mapping, force: bool = False):
+        super().__init__()
+        self.path, self._output = partial_path(output), output
+        self._offsets: dict[str, int] = {}  # of lines, by recording
+        self._wanted: list[str] = []
+        header = json.dumps(settings, default=str, sort_keys=True).encode() + b"\n"
+        if force or not self.path.exists() or not self._read(header):
+            self.path.write_bytes(header)
+        self.progress = Progress(unit="file", initial=len(self))
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def _read(self, header: bytes) -> bool:
+        """Finds the results that are there; False if there is not even a whole header."""
+        end = 0
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                if not end and line != header:
+                    other = one_line(line.decode(errors="replace"))
+                    raise ValueError(
+                        f"{self.path} is of an unfinished command with other settings: {other}; "
+                        "repeat that one to finish it, move the file away, or begin anew by --force"
+                    )
+                # Recordings with an error may be readable by now.
+                if end and "error" not in (row := json.loads(line)):
+                    self._offsets[row["file"]] = end
+                end += len(line)
+        os.truncate(self.path, end)
+        return end > 0
+
+    def missing(self, sources: Iterable) -> Iterator:
+        """Yields the sources without a result; results come out in the order of ``sources``."""
+        output = os.path.realpath(self._output)
+        for source in sources:
+            is_path = isinstance(source, Path)
+            if is_path and os.path.realpath(source) == output:
+                raise ValueError(f"--output {source} is one of the recordings; name another file")
+            file = file_of(source)
+            self._wanted.append(file)
+            if file not in self._offsets or not is_path:
+                yield source
+
+    def add(self, row: dict, text: str = "") -> None:
+        """Keeps the result of one of the missing sources; an ``embedding`` is an array."""
+        line = json.dumps(row, default=lambda array: base64.b64encode(array).decode())
+        with self.path.open("ab") as file:
+            self._offsets[row["file"]] = file.tell()
+            file.write(line.encode() + b"\n")
+        self.progress.update()
+
+    def rows(self) -> Iterator[dict]:
+        """Yields the results in the order of the sources; an ``embedding`` is (values,)."""
+        with self.path.open("rb") as file:
+            for name in self._wanted:
+                file.seek(self._offsets[name])
+                row = json.loads(file.readline())
+                if "embedding" in row:
+                    row["embedding"] = np.frombuffer(base64.b64decode(row["embedding"]), np.float32)
+                yield row
+
+
+@contextlib.contextmanager
+def open_results(
+    where: OutputSettings,
+    form: str,
+    settings: Mapping,
+    columns: Sequence[str] = (),
+    width: int = 0,
+) -> Iterator[Results]:
+    """Gives what takes the results of recordings; makes the file of them, if any, at the end.
+
+    ``settings`` decide the results; tables have ``columns``, vectors a ``width``.
+    """
+    path = where.output
+    if path is None:
+        yield Results(form, columns)
+        return
+    lock_file = path.with_name(f".{path.name}.lock")
+    with lock(lock_file, f"another command is writing {path}; wait for it to end"):
+        partial = PartialResults(path, settings, where.force)
+        try:
+            with partial.progress:
+                yield partial
+            if path.suffix in VECTORS:
+                _write_vectors(path, width, partial.rows())
+            elif path.suffix == ".csv":
+                good = (row for row in partial.rows() if "error" not in row)
+                write_csv(path, columns, (line for row in good for line in table_rows(row)))
+            else:
+                _write_json(path, partial.rows())
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command") from None
+        except OSError as error:
+            raise ValueError(
+                f"{error.filename or partial.path}: {error.strerror}; the results so far are in "
+                f"{partial.path}, and the same command goes on from there"
+            ) from error
+        partial.path.unlink()
+        lock_file.unlink(missing_ok=True)
+    logger.info(f"written: {path}")
+
+
+def partial_path(output: Path) -> Path:
+    """The file of an output's unfinished results."""
+    return output.with_name(f"{output.name}.partial.jsonl")
+
+
+def _write_json(path: Path, rows: Iterable[dict]) -> None:
+    begin, between, end = ("[\n", ",\n", "\n]\n") if path.suffix == ".json" else ("", "\n", "\n")
+    with atomic(path, "w") as file:
+        file.write(begin)
+        for number, row in enumerate(rows):
+            file.write((between if number else "") + json.dumps(row, ensure_ascii=False))
+        file.write(end)
+
+
+def _write_vectors(path: Path, width: int, results: Iterable[dict]) -> None:
+    """Writes ``.npy`` with a ``.csv`` beside it, ``.npz`` or ``.parquet``, in little memory."""
+    rows: list[tuple[str, float, float]] = []
+    with tempfile.TemporaryFile(dir=path.parent) as spool, atomic(path) as file:
+        for row in results:
+            if "error" not in row:
+                spool.write(row["embedding"])
+                starts = row.get("starts", [0.0])
+                rows += [(row["file"], start, row["seconds"]) for start in starts]
+        spool.flush()
+        vectors = np.zeros((0, width), np.float32)
+        if rows:
+            vectors = np.memmap(spool, np.float32, "r", shape=(len(rows), width))
+        if path.suffix == ".npy":
+            write_csv(path.with_suffix(".csv"), ("file", "start", "seconds"), rows)
+            np.save(file, vectors)
+            return
+        kinds = {"file": str, "start": float, "seconds": float}
+        columns = zip(*rows, strict=True) if rows else ((), (), ())
+        table = {n: np.array(x, kinds[n]) for n, x in zip(kinds, columns, strict=True)}
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(file, "w") as archive:  # np.savez keeps "file" for itself
+                for name, values in {"embedding": vectors, **table}.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, values, allow_pickle=False)
+        else:
+            import pyarrow
+            import pyarrow.parquet
+
+            table["embedding"] = pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), width)
+            pyarrow.parquet.write_table(pyarrow.table(table), file)

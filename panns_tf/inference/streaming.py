@@ -6,9 +6,9 @@ import numpy as np
 import soxr
 
 from panns_tf.inference.detector import SoundEventDetector
-from panns_tf.inference.events import EventFinder, EventSettings
+from panns_tf.inference.events import Event, EventFinder, EventSettings
 from panns_tf.inference.long_audio import WindowPredictor
-from panns_tf.inference.results import Event, Tagging, TagSettings, top_tags
+from panns_tf.inference.results import Tagging, TagSettings, top_tags
 from panns_tf.inference.tagger import AudioTagger
 from panns_tf.windows import Windows
 from tfrecords.audio import RATES, AudioError, mix_to_mono

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.loading import load_network
 from panns_tf.inference.long_audio import WindowPredictor
-from panns_tf.inference.model import WINDOW_SECONDS, InferenceModel
+from panns_tf.inference.model import WINDOW_SECONDS, InferenceModel, load_network
 from panns_tf.inference.results import (
-    Detection,
     Embedding,
     Tagging,
     TagSettings,
@@ -23,9 +21,8 @@ from panns_tf.inference.results import (
 )
 from panns_tf.models.network import Network
 from panns_tf.windows import Windows
-from tfrecords.audio import AudioError, AudioStream, describe, open_audio
+from tfrecords.audio import AudioError, AudioStream, describe, open_audio, prefetch
 from tfrecords.search import find_audio
-from tfrecords.shard import prefetch
 from tfrecords.text import one_line
 
 #: Recordings read ahead of their use, at most; of each at most `WINDOW_SECONDS`.
@@ -74,8 +71,7 @@ class AudioTagger:
         precision: str = "float32",
         batch_size: int = 8,
     ):
-        network = model if isinstance(model, Network) else load_network(model, weights)
-        self.model = InferenceModel(network, precision, batch_size)
+        self.model = InferenceModel(load_network(model, weights), precision, batch_size)
         self.labels, self.sample_rate = self.model.labels, self.model.sample_rate
 
     def tag(
@@ -115,7 +111,9 @@ class AudioTagger:
             found = taggings(recording, self.labels, settings, window)
             return found if window else found[0]
 
-        return self._each(source, rate, window, hop, result)
+        windows = Windows(window, hop).samples(self.sample_rate)
+        predict = functools.partial(self.predict_each, rate=rate, windows=windows)
+        return results_of(source, predict, result)
 
     def embed(
         self,
@@ -129,18 +127,59 @@ class AudioTagger:
 
         Arguments and errors as for `tag`. With ``window`` there is a vector for every window.
         """
-        return self._each(source, rate, window, hop, embedding)
-
-    def predict_each(self, sources: Iterable, **settings) -> Iterator["Recording"]:
-        """Predicts recordings one by one; see `panns_tf.inference.tagger.predict_each`."""
-        return predict_each(self.model, sources, **settings)
-
-    def _each(self, source, rate, window, hop, result: Callable):
         windows = Windows(window, hop).samples(self.sample_rate)
-        sources, many = sources_of(source)
-        recordings = self.predict_each(sources, rate=rate, windows=windows)
-        results = [result(recording) for recording in raised(recordings)]
-        return results if many else results[0]
+        predict = functools.partial(self.predict_each, rate=rate, windows=windows)
+        return results_of(source, predict, embedding)
+
+    def predict_each(
+        self,
+        sources: Iterable,
+        *,
+        rate: int | None = None,
+        workers: int = 2,
+        windows: tuple[int, int] | None = None,
+    ) -> Iterator["Recording"]:
+        """Yields recordings with the network's outputs, in order, or with their error.
+
+        A recording's outputs do not depend on its neighbours, but for rounding. ``windows`` are
+        size and hop in samples, for outputs of every window. Others as `read_ahead`.
+        """
+        waiting: collections.deque[Recording] = collections.deque()
+        most = MOST_WAITING if windows is None else 0  # windows fill batches by themselves
+        most_samples = MOST_SECONDS * self.sample_rate
+        for recording in read_ahead(sources, self.sample_rate, rate=rate, workers=workers):
+            waiting.append(recording)
+            while len(waiting) > most or sum(len(each.samples) for each in waiting) > most_samples:
+                yield self._predict_first(waiting, windows)
+        while waiting:
+            yield self._predict_first(waiting, windows)
+
+    def _predict_first(
+        self, waiting: collections.deque["Recording"], windows: tuple[int, int] | None
+    ) -> "Recording":
+        """Takes the first recording out, predicted: a short one together with others like it."""
+        model, first = self.model, waiting.popleft()
+        if first.error is not None or first.outputs:
+            return first
+        try:
+            if windows is not None:
+                parts = list(first.through(WindowPredictor(model, *windows)))
+                for name in parts[0]:
+                    first.outputs[name] = np.concatenate([part[name] for part in parts])
+                first.starts = tuple((first.outputs.pop("start") / model.sample_rate).tolist())
+            elif first.stream is not None:
+                first.outputs = model.pool(first.through(model.streaming_encoder()))
+            else:
+                length = len(first.samples)
+                alike = [each for each in waiting if len(each.samples) == length]
+                batch = [first, *alike][: model.clips_at_once(length)]
+                outputs = model.predict(np.stack([each.samples for each in batch]))
+                for index, each in enumerate(batch):
+                    each.outputs = {name: values[index] for name, values in outputs.items()}
+                    each.samples = ()
+        except AudioError as error:
+            first.error = error
+        return first
 
 
 @dataclasses.dataclass(eq=False)
@@ -156,7 +195,7 @@ class Recording:
     stream: AudioStream | None = None  # the rest of a long one
     outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     starts: tuple[float, ...] | None = None  # of windows, of which outputs have a row each
-    detection: Detection | None = None
+    detection: object = None  # of a `SoundEventDetector`
     spectrogram: object = None  # for a picture
 
     @property
@@ -183,11 +222,7 @@ class Recording:
 def read_ahead(
     sources: Iterable, sample_rate: int, *, rate: int | None = None, workers: int = 2
 ) -> Iterator[Recording]:
-    """Yields recordings in their order, read by threads ahead of their use.
-
-    No recording ends the iteration: what cannot be read comes out with its error. Sources are
-    paths and whatever else `tfrecords.audio.open_audio` takes; ``rate`` is that of arrays.
-    """
+    """Yields recordings in order, read by threads; what cannot be read with its error."""
     return prefetch(functools.partial(_read, sample_rate, rate), sources, workers, READ_AHEAD)
 
 
@@ -206,77 +241,24 @@ def _read(sample_rate: int, rate: int | None, source) -> Recording:
         return Recording(source, name, error=AudioError(f"{name}: {one_line(error)}"))
 
 
-def predict_each(
-    model: InferenceModel,
-    sources: Iterable,
-    *,
-    rate: int | None = None,
-    workers: int = 2,
-    windows: tuple[int, int] | None = None,
-) -> Iterator[Recording]:
-    """Yields recordings with the network's outputs, in order, or with their error.
+def results_of(source, predict: Callable, result: Callable):
+    """The result of a recording, or a list of those of a folder or list; the first error is raised.
 
-    A recording's outputs do not depend on its neighbours, but for rounding. ``windows`` are size
-    and hop in samples, for outputs of every window; None for the whole. Others as `read_ahead`.
+    ``predict`` makes `Recording` objects of sources; their notes become warnings.
     """
-    waiting: collections.deque[Recording] = collections.deque()
-    most = MOST_WAITING if windows is None else 0  # windows fill batches by themselves
-    most_samples = MOST_SECONDS * model.sample_rate
-    for recording in read_ahead(sources, model.sample_rate, rate=rate, workers=workers):
-        waiting.append(recording)
-        while len(waiting) > most or sum(len(each.samples) for each in waiting) > most_samples:
-            yield _predict_first(model, waiting, windows)
-    while waiting:
-        yield _predict_first(model, waiting, windows)
-
-
-def _predict_first(
-    model: InferenceModel, waiting: collections.deque[Recording], windows: tuple[int, int] | None
-) -> Recording:
-    """Takes the first recording out, predicted: a short one together with others like it."""
-    first = waiting.popleft()
-    if first.error is not None or first.outputs:
-        return first
-    try:
-        if windows is not None:
-            parts = list(first.through(WindowPredictor(model, *windows)))
-            for name in parts[0]:
-                first.outputs[name] = np.concatenate([part[name] for part in parts])
-            first.starts = tuple((first.outputs.pop("start") / model.sample_rate).tolist())
-        elif first.stream is not None:
-            first.outputs = model.pool(first.through(model.streaming_encoder()))
-        else:
-            length = len(first.samples)
-            alike = [each for each in waiting if len(each.samples) == length]
-            batch = [first, *alike][: model.clips_at_once(length)]
-            outputs = model.predict(np.stack([each.samples for each in batch]))
-            for index, each in enumerate(batch):
-                each.outputs = {name: values[index] for name, values in outputs.items()}
-                each.samples = ()
-    except AudioError as error:
-        first.error = error
-    return first
-
-
-def sources_of(source) -> tuple[Iterable, bool]:
-    """The recordings that a source stands for, and whether it is a folder or a list."""
-    if isinstance(source, list | tuple):
-        return source, True
+    many, sources = isinstance(source, list | tuple), source
     is_path = isinstance(source, str | os.PathLike) and str(source) != ""
     # os.path says no to names that are too long, where pathlib raises.
     if is_path and os.path.isdir(source):  # noqa: PTH112
-        return find_audio([source]), True
-    return [source], False
-
-
-def raised(recordings: Iterable[Recording]) -> Iterator[Recording]:
-    """Yields recordings; their notes become warnings, and the first error is raised."""
-    for recording in recordings:
+        many, sources = True, find_audio([source])
+    results = []
+    for recording in predict(sources if many else [source]):
         for note in recording.notes:
-            warnings.warn(note, stacklevel=4)
+            warnings.warn(note, stacklevel=3)
         if recording.error is not None:
             raise recording.error
-        yield recording
+        results.append(result(recording))
+    return results if many else results[0]
 
 
 def taggings(

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from panns_tf.inference.loading import load_network
+from panns_tf.inference.model import load_network
 from panns_tf.models.network import Network
 from panns_tf.models.registry import Architecture, find
 from panns_tf.training.data import FULL_SCALE

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from panns_tf.inference.cli import ModelSettings, add_paths, quiet_tensorflow, recordings_of
-from panns_tf.inference.output import TABLES, OutputSettings, open_results
-from panns_tf.inference.results import rounded, top_tags
+from panns_tf.inference.cli import ModelSettings, add_paths, recordings_of, shared_settings
+from panns_tf.inference.results import TABLES, OutputSettings, open_results, rounded, top_tags
 from panns_tf.windows import Windows, aggregate
 from tfrecords.files import read_json
 from tfrecords.flags import CheckedSettings, add_flags, setting
@@ -55,10 +54,8 @@ def add_predict_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_predict(args: argparse.Namespace) -> int:
     """Predicts recordings; the exit status is 1 if one could not be read."""
-    shown, where = PredictSettings.given(args), OutputSettings.given(args)
-    model = ModelSettings.given(args)
-    where.check(TABLES)
-    quiet_tensorflow()
+    shown = PredictSettings.given(args)
+    where, model = shared_settings(args, TABLES)
     from panns_tf.inference.tagger import AudioTagger
 
     clip_seconds, multi_label = _read_transfer(Path(shown.model))
@@ -66,11 +63,10 @@ def run_predict(args: argparse.Namespace) -> int:
     if multi_label is None:
         multi_label = tagger.model.network.arch.activation != "softmax"
     windows = Windows(clip_seconds).samples(tagger.sample_rate)
+    how = {"workers": where.workers, "windows": windows}
     settings = model.identity("predict", args)
     with open_results(where, args.form, settings, _COLUMNS) as results:
-        sources = results.missing(recordings_of(args.paths))
-        recordings = tagger.predict_each(sources, workers=where.workers, windows=windows)
-        for recording in results.readable(recordings):
+        for recording in results.each(recordings_of(args.paths), tagger.predict_each, **how):
             scores = recording.outputs["clipwise_output"]
             if recording.starts is not None:
                 scores = aggregate(scores, "mean")

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from panns_tf.windows import window_starts
-from tfrecords.audio import AudioError, open_audio, to_int16
+from tfrecords.audio import AudioError, open_audio, prefetch, to_int16
 from tfrecords.progress import progress
-from tfrecords.shard import prefetch
 
 #: Samples decoded of a long recording at a time.
 _BLOCK = 2**20

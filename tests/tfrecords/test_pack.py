@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tfrecords import PackSettings, load_index, pack_clips, shard, verify_directory
+from tfrecords.audio import prefetch
 from tfrecords.index import hash_ids
-from tfrecords.shard import prefetch
 from tfrecords.storage import TFRecordsError
 
 

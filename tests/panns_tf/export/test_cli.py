@@ -11,7 +11,7 @@ from panns_tf.cli import main
 from panns_tf.export import cli, files
 from panns_tf.export.check import open_exported
 from panns_tf.export.settings import format_of
-from panns_tf.inference.loading import load_network
+from panns_tf.inference.model import load_network
 from panns_tf.weights.loading import create_model
 
 

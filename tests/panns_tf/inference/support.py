@@ -4,8 +4,7 @@ import functools
 
 import numpy as np
 
-from panns_tf.inference.events import EventFinder, in_order
-from panns_tf.inference.results import Event
+from panns_tf.inference.events import Event, EventFinder, in_order
 from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network

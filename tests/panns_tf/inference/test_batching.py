@@ -6,19 +6,18 @@ import pytest
 import soundfile
 
 from panns_tf.inference import tagger
-from panns_tf.inference.model import InferenceModel
-from panns_tf.inference.tagger import READ_AHEAD, predict_each, read_ahead
+from panns_tf.inference.tagger import READ_AHEAD, AudioTagger, read_ahead
 from tests.panns_tf.inference.support import kept, noise, outputs_of
 from tfrecords.audio import AudioError
 
 
 @pytest.fixture(scope="module")
-def model():
-    return InferenceModel(kept("Tiny"), batch_size=2)
+def predictor():
+    return AudioTagger(kept("Tiny"), batch_size=2)
 
 
-def whole(model, samples):
-    return outputs_of(model.network, samples[None])["clipwise_output"][0]
+def whole(predictor, samples):
+    return outputs_of(predictor.model.network, samples[None])["clipwise_output"][0]
 
 
 def test_recordings_are_read_in_order_whatever_fails(tmp_path, monkeypatch):
@@ -59,7 +58,7 @@ def test_little_is_read_ahead_and_a_closed_iterator_ends_its_threads(tmp_path):
     assert threading.active_count() == before
 
 
-def test_order_and_results_do_not_depend_on_neighbours(model, tmp_path):
+def test_order_and_results_do_not_depend_on_neighbours(predictor, tmp_path):
     rng = np.random.default_rng(0)
     sounds, paths = [], []
     for number in range(60):
@@ -68,7 +67,7 @@ def test_order_and_results_do_not_depend_on_neighbours(model, tmp_path):
         soundfile.write(paths[-1], sounds[-1], 8000, subtype="FLOAT")
     paths.insert(30, tmp_path / "missing.wav")
     sounds.insert(30, None)
-    predictions = list(predict_each(model, paths))
+    predictions = list(predictor.predict_each(paths))
     assert [prediction.source for prediction in predictions] == paths
     for prediction, samples in zip(predictions, sounds, strict=True):
         if samples is None:
@@ -76,11 +75,11 @@ def test_order_and_results_do_not_depend_on_neighbours(model, tmp_path):
             assert not prediction.outputs
             continue
         assert prediction.seconds == len(samples) / 8000
-        expected = whole(model, samples)
+        expected = whole(predictor, samples)
         np.testing.assert_allclose(prediction.outputs["clipwise_output"], expected, atol=1e-5)
 
 
-def test_little_waits_for_others_of_its_length(model, monkeypatch):
+def test_little_waits_for_others_of_its_length(predictor, monkeypatch):
     taken = []
 
     def sources():
@@ -89,13 +88,13 @@ def test_little_waits_for_others_of_its_length(model, monkeypatch):
             yield noise(1000 + number)
 
     monkeypatch.setattr(tagger, "MOST_WAITING", 3)
-    for number, prediction in enumerate(predict_each(model, sources(), rate=8000)):
+    for number, prediction in enumerate(predictor.predict_each(sources(), rate=8000)):
         assert prediction.seconds == (1000 + number) / 8000
         assert len(taken) <= number + READ_AHEAD + 6
     monkeypatch.setattr(tagger, "MOST_SECONDS", 1.0)
     monkeypatch.setattr(tagger, "MOST_WAITING", 64)
     taken.clear()
-    for number, _ in enumerate(predict_each(model, sources(), rate=8000)):
+    for number, _ in enumerate(predictor.predict_each(sources(), rate=8000)):
         assert len(taken) <= number + READ_AHEAD + 10
 
 
@@ -104,38 +103,42 @@ def test_long_recordings_are_predicted_as_a_whole(which, tmp_path, monkeypatch):
     monkeypatch.setattr(tagger, "WINDOW_SECONDS", 5.0)
     monkeypatch.setattr("panns_tf.inference.model.WINDOW_SECONDS", 5.0)
     monkeypatch.setattr(tagger, "BLOCK", 12345)
-    model = InferenceModel(kept(which))
-    samples = noise(21 * model.sample_rate + 99)
-    soundfile.write(tmp_path / "long.wav", samples, model.sample_rate, subtype="FLOAT")
-    soundfile.write(tmp_path / "a.wav", samples[:9000], model.sample_rate, subtype="FLOAT")
-    _, long = predict_each(model, [tmp_path / "a.wav", tmp_path / "long.wav"])
+    predictor = AudioTagger(kept(which))
+    samples = noise(21 * predictor.sample_rate + 99)
+    soundfile.write(tmp_path / "long.wav", samples, predictor.sample_rate, subtype="FLOAT")
+    soundfile.write(tmp_path / "a.wav", samples[:9000], predictor.sample_rate, subtype="FLOAT")
+    _, long = predictor.predict_each([tmp_path / "a.wav", tmp_path / "long.wav"])
     assert long.stream is not None  # predicted in parts
-    np.testing.assert_allclose(long.outputs["clipwise_output"], whole(model, samples), atol=1e-5)
-    assert long.seconds == len(samples) / model.sample_rate
+    np.testing.assert_allclose(
+        long.outputs["clipwise_output"], whole(predictor, samples), atol=1e-5
+    )
+    assert long.seconds == len(samples) / predictor.sample_rate
 
 
-def test_windows(model):
+def test_windows(predictor):
     samples = noise(20000)
-    long, short = predict_each(model, [samples, samples[:5000]], rate=8000, windows=(8000, 4000))
+    long, short = predictor.predict_each([samples, samples[:5000]], rate=8000, windows=(8000, 4000))
     assert long.starts == (0.0, 0.5, 1.0, 1.5)
     assert long.outputs["embedding"].shape == (4, 8)
     for start, row in zip(long.starts, long.outputs["clipwise_output"], strict=True):
         part = samples[int(start * 8000) :][:8000]
-        np.testing.assert_allclose(row, whole(model, part), atol=1e-5)
+        np.testing.assert_allclose(row, whole(predictor, part), atol=1e-5)
     assert (short.starts, short.seconds) == ((0.0,), 5000 / 8000)
     padded = np.pad(samples[:5000], (0, 3000))
     row = short.outputs["clipwise_output"][0]
-    np.testing.assert_allclose(row, whole(model, padded), atol=1e-5)
+    np.testing.assert_allclose(row, whole(predictor, padded), atol=1e-5)
 
 
-def test_a_recording_that_is_damaged_late_is_an_error(model, tmp_path, monkeypatch):
+def test_a_recording_that_is_damaged_late_is_an_error(predictor, tmp_path, monkeypatch):
     monkeypatch.setattr(tagger, "WINDOW_SECONDS", 1.0)
     samples = noise(200_000)
     samples[150_000] = np.nan
     soundfile.write(tmp_path / "x.wav", samples, 8000, subtype="FLOAT")
     soundfile.write(tmp_path / "y.wav", noise(4000), 8000, subtype="FLOAT")
     for windows in (None, (8000, 8000)):
-        bad, good = predict_each(model, [tmp_path / "x.wav", tmp_path / "y.wav"], windows=windows)
+        bad, good = predictor.predict_each(
+            [tmp_path / "x.wav", tmp_path / "y.wav"], windows=windows
+        )
         assert "not finite" in str(bad.error)
         assert good.error is None
         assert good.outputs

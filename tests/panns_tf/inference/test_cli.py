@@ -18,7 +18,7 @@ import soundfile
 from panns_tf import AudioTagger, EventSettings, SoundEventDetector
 from panns_tf.cli import main
 from panns_tf.inference.cli import place_of, recordings_of
-from panns_tf.inference.output import PartialResults
+from panns_tf.inference.results import PartialResults
 from tests.hostile import hostile_inputs
 from tests.panns_tf.inference.support import kept, noise
 
@@ -247,14 +247,19 @@ def test_mistakes_are_named_before_the_model_is_loaded(arguments, text, tmp_path
 
 def test_mistakes_that_the_model_shows(model, sounds, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("x.csv").write_bytes((sounds / "0.wav").read_bytes())
     for arguments, text in (
         (["tag", "", "x.wav"], "an empty path"),
         (["tag", ".", "--json"], "no audio files"),
+        (["tag", "x.csv", "--output", "x.csv", "--force"], "x.csv is one of the recordings"),
         (["detect", "x.wav", "--classes", "class 7"], "--classes.*class"),
         (["detect", "x.wav", "--window", "1", "--hop", "3"], "--hop 3 is longer"),
     ):
         with pytest.raises(ValueError, match=text):
             main([*arguments, "--model", str(model)])
+    assert Path("x.csv").read_bytes() == (sounds / "0.wav").read_bytes()
+    with pytest.raises(ValueError, match="an empty name of a model"):
+        main(["tag", "x.csv", "--model", ""])
 
 
 @pytest.mark.full

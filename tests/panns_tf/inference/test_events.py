@@ -6,8 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from panns_tf.inference.events import EventFinder, EventSettings
-from panns_tf.inference.results import Event
+from panns_tf.inference.events import Event, EventFinder, EventSettings
 from tests.panns_tf.inference.support import find_events
 
 LABELS = ["Bark", "Rain", "Engine starting", "Domestic animals, pets"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from panns_tf.inference.output import (
+from panns_tf.inference.results import (
     OutputSettings,
     PartialResults,
     open_results,

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from panns_tf.inference.events import Event
 from panns_tf.inference.plot import Spectrogram, draw_recording, reduced
-from panns_tf.inference.results import Event
 from panns_tf.layers.log_mel import LogMel
 from tests.panns_tf.inference.support import noise
 
