@@ -93,7 +93,7 @@ def build(network, options: DemoSettings):
     from tfrecords.audio import AudioError, read_audio
 
     tagger, detector = AudioTagger(network), SoundEventDetector(network)
-    rate, step = tagger.sample_rate, detector.step_seconds
+    rate = tagger.sample_rate
 
     def predict(path: str | None):
         if path is None:
@@ -107,8 +107,8 @@ def build(network, options: DemoSettings):
         except AudioError as error:
             message = one_line(error).replace(path, Path(path).name)
             raise gradio.Error(message, print_exception=False) from error
-        events, picture = result.detection.events, io.BytesIO()
-        draw_recording(picture, result, step, tagger.labels, top=TOP)
+        events = result.detection.events
+        picture = io.BytesIO(draw_recording(result, detector, top=TOP))
         rows = [[f"{e.onset:.2f}", f"{e.offset:.2f}", e.label, f"{e.score:.3f}"] for e in events]
         return {tag.label: tag.score for tag in tags}, Image.open(picture), rows
 

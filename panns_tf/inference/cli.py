@@ -188,7 +188,7 @@ def run_detect(args: argparse.Namespace) -> int:
             if drawn:
                 place = place_of(recording.source, args.paths, args.plot, ".png")
                 look = {"title": Path(recording.name).name, "dark": args.dark}
-                draw_recording(place, recording, detector.step_seconds, detector.labels, **look)
+                write_atomic(place, draw_recording(recording, detector, **look))
             results.add(found.as_dict(), _event_text(recording.name, found))
     return results.status()
 

@@ -69,8 +69,6 @@ class SoundEventDetector:
             raise ValueError(f"--hop {hop:g} needs a --window that it moves")
         self.window = WINDOW if window is None else window
         self.hop = self.window * HOP / WINDOW if hop is None else hop
-        if self.windowed:
-            Windows(self.window, self.hop)  # checks them
         self.step_seconds = self.new_scores().engine.step / self.sample_rate
 
     def detect(

@@ -129,10 +129,8 @@ class EventFinder:
         self._before = 0  # of them those in front of the next one to be filtered
         # Of the event that goes on, by class: its first step, -1 for none, and its peak.
         self._start, self._peak = np.full(count, -1), np.zeros(count, np.float32)
-        # Of the event before: its first step, the step after its last, and its peak.
-        self._ended: dict[int, tuple[int, int, float]] = {}
-        self._events: list[Event] = []
-        self._seconds = math.inf
+        self._ended: dict[int, Event] = {}  # the event before, by class
+        self._certain: list[Event] = []
 
     def feed(self, probabilities: np.ndarray) -> list[Event]:
         """Takes the next steps (steps, classes); returns the events that nothing can change.
@@ -148,19 +146,26 @@ class EventFinder:
         for index in list(self._ended):
             going = self._start[index]
             if not self._is_joined(index, going if going >= 0 else self._searched):
-                self._add(index)
-        events, self._events = self._events, []
-        return in_order(events)
+                self._certain.append(self._ended.pop(index))
+        return self._taken()
 
     def finish(self, seconds: float = math.inf) -> list[Event]:
         """Returns the events that remain; they end with the recording, after ``seconds``."""
-        self._seconds = seconds
         self._search(self._smoothed(self._kept[:0], last=True))
         for index in np.flatnonzero(self._start >= 0):
             self._end(index)
-        for index in list(self._ended):
-            self._add(index)
-        return in_order(self._events)
+        self._certain += self._ended.values()
+        return self._taken(seconds)
+
+    def _taken(self, seconds: float = math.inf) -> list[Event]:
+        """The events that are certain, and long enough."""
+        least, taken = self.settings.minimum - _ROUNDING, []
+        for event in self._certain:
+            offset = min(event.offset, seconds)
+            if offset > event.onset and offset - event.onset >= least:
+                taken.append(dataclasses.replace(event, offset=offset))
+        self._certain = []
+        return in_order(taken)
 
     def _smoothed(self, values: np.ndarray, last: bool = False) -> np.ndarray:
         """Medians of the steps whose neighbours are all there, (steps, classes)."""
@@ -191,25 +196,21 @@ class EventFinder:
     def _end(self, index: int) -> None:
         """The event that goes on ends: an event, part of the one before, or nothing."""
         start, peak = int(self._start[index]), float(self._peak[index])
-        if peak >= self._high:
-            if index in self._ended and self._is_joined(index, start):
-                start, _, before = self._ended[index]
-                peak = max(peak, before)
-            elif index in self._ended:
-                self._add(index)
-            self._ended[index] = start, self._searched, peak
         self._start[index], self._peak[index] = -1, 0
+        if peak < self._high:
+            return
+        onset, offset, score = start * self._step, self._searched * self._step, min(1.0, peak)
+        if before := self._ended.get(index):
+            if self._is_joined(index, start):
+                onset, score = before.onset, max(before.score, score)
+            else:
+                self._certain.append(before)
+        self._ended[index] = Event(onset, offset, self._labels[index], score)
 
     def _is_joined(self, index: int, start: int) -> bool:
         """Whether the event before and one from a step on are one."""
-        return (start - self._ended[index][1]) * self._step < self.settings.gap - _ROUNDING
-
-    def _add(self, index: int) -> None:
-        """The event before is certain."""
-        start, stop, peak = self._ended.pop(index)
-        onset, offset = start * self._step, min(stop * self._step, self._seconds)
-        if offset > onset and offset - onset >= self.settings.minimum - _ROUNDING:
-            self._events.append(Event(onset, offset, self._labels[index], min(1.0, peak)))
+        gap = start * self._step - self._ended[index].offset
+        return gap < self.settings.gap - _ROUNDING
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:

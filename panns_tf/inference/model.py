@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from panns_tf.inference.long_audio import (
     StreamingEncoder,
@@ -225,28 +225,19 @@ def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
     Both are linear: ``(w * x + b - mean) * scale + beta``, where ``scale`` is gamma over the
     standard deviation. The products are taken in double precision.
     """
-    mean, variance = _array(norm.moving_mean), _array(norm.moving_variance)
-    scale = (_array(norm.gamma) if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
-    kernel = ops.convert_to_numpy(convolution.kernel)
-    depthwise = isinstance(convolution, layers.DepthwiseConv2D)  # (height, width, channels, 1)
-    factors = scale[:, None] if depthwise else scale
-    bias = _array(convolution.bias) if convolution.use_bias else 0.0
-    shift = (bias - mean) * scale + (_array(norm.beta) if norm.center else 0.0)
+    gamma, beta, mean, variance = (array.astype("float64") for array in norm.get_weights())
+    kernel, *bias = convolution.get_weights()
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    shift = ((bias[0] if bias else 0.0) - mean) * scale + beta
     # Initial values, which take longer to draw than the folding, are not needed.
     zeros = dict.fromkeys(("kernel_initializer", "depthwise_initializer"), "zeros")
     config = {**convolution.get_config(), "use_bias": True}
     config |= {name: value for name, value in zeros.items() if name in config}
     layer = type(convolution).from_config(config)
     layer.build((None,) * (kernel.ndim - 1) + (kernel.shape[-2],))
-    # In double precision, but without a copy of the kernel in it.
-    scaled = np.empty_like(kernel)
-    np.multiply(kernel, factors, out=scaled, dtype="float64", casting="same_kind")
-    layer.set_weights([scaled, shift])
+    depthwise = isinstance(convolution, layers.DepthwiseConv2D)  # (height, width, channels, 1)
+    layer.set_weights([kernel * (scale[:, None] if depthwise else scale), shift])
     return layer
-
-
-def _array(variable) -> np.ndarray:
-    return ops.convert_to_numpy(variable).astype("float64")
 
 
 def load_any(path: str | Path) -> tuple[Callable, dict]:

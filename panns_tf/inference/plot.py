@@ -3,8 +3,6 @@
 import io
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -12,7 +10,6 @@ from panns_tf.config import Frontend
 from panns_tf.inference.events import Event
 from panns_tf.layers.log_mel import SMALLEST_POWER, analysis_window, mel_matrix
 from panns_tf.style import DARK, DPI, LIGHT, SMALL_SIZE, styled
-from tfrecords.files import write_atomic
 
 #: Columns of a picture at most; in each is the highest value of its frames.
 MOST_COLUMNS = 2000
@@ -72,25 +69,18 @@ def reduced(rows: np.ndarray, most: int = MOST_COLUMNS) -> tuple[np.ndarray, int
 
 
 def draw_recording(
-    target: str | Path | BinaryIO,
-    recording,
-    step_seconds: float,
-    labels: Sequence[str],
-    *,
-    top: int = 10,
-    title: str = "",
-    dark: bool = False,
-) -> None:
-    """Writes the picture of a recording that was detected ``for_pictures`` as PNG.
+    recording, detector, *, top: int = 10, title: str = "", dark: bool = False
+) -> bytes:
+    """Returns the picture, PNG, of a recording that was detected ``for_pictures``.
 
     Three panels share a time axis: the spectrogram; the ``top`` classes with the highest
-    probabilities, with their peaks; and the events, a row for each class. Of more than 20 classes
-    with events, the 20 of the highest scores are drawn.
+    probabilities, with their peaks; and the events of the 20 classes with the highest scores.
     """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     spectrogram, scores = recording.spectrogram, recording.outputs["scores"]
+    labels, step_seconds = detector.labels, detector.step_seconds
     peaks = scores.max(axis=0)
     best = np.argsort(-peaks, kind="stable")[:top]
     by_label: dict[str, list[Event]] = {}
@@ -124,10 +114,7 @@ def draw_recording(
         _set_time_axis(found.xaxis, seconds)
         # Without the version of matplotlib, so that files are the same every time.
         figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
-    if isinstance(target, str | Path):
-        write_atomic(target, content.getvalue())
-    else:
-        target.write(content.getvalue())
+    return content.getvalue()
 
 
 def draw_spectrogram(axes, values: np.ndarray, seconds: float, low: float, high: float) -> None:

@@ -189,7 +189,7 @@ class Recording:
     source: object  # as it was given
     name: str  # of it, in one line
     samples: np.ndarray | tuple = ()  # (n,) float32, mono; of a long one the beginning
-    seconds: float = 0.0  # of a long one by its header, 0 where that does not say
+    seconds: float = 0.0  # 0 of a long one that was not predicted yet
     notes: tuple[str, ...] = ()  # what a user should know of it
     error: AudioError | None = None  # why it cannot be read
     stream: AudioStream | None = None  # the rest of a long one
@@ -232,7 +232,7 @@ def _read(sample_rate: int, rate: int | None, source) -> Recording:
         stream = open_audio(source, sample_rate, rate, name=name)
         samples = stream.read(limit + 1)
         if len(samples) > limit:
-            return Recording(source, name, samples, stream.seconds or 0.0, stream=stream)
+            return Recording(source, name, samples, stream=stream)
         stream.close()
         return Recording(source, name, samples, len(samples) / sample_rate, tuple(stream.notes))
     except AudioError as error:
