@@ -333,25 +333,25 @@ def _write_json(path: Path, rows: Iterable[dict]) -> None:
 
 def _write_vectors(path: Path, width: int, results: Iterable[dict]) -> None:
     """Writes ``.npy`` with a ``.csv`` beside it, ``.npz`` or ``.parquet``, in little memory."""
-    rows: list[tuple[str, float, float]] = []
+    files, starts, seconds = [], [], []
     with tempfile.TemporaryFile(dir=path.parent) as spool, atomic(path) as file:
         for row in results:
             if "error" not in row:
                 spool.write(row["embedding"])
-                starts = row.get("starts", [0.0])
-                rows += [(row["file"], start, row["seconds"]) for start in starts]
+                of_windows = row.get("starts", [0.0])
+                starts += of_windows
+                files += [row["file"]] * len(of_windows)
+                seconds += [row["seconds"]] * len(of_windows)
         spool.flush()
         vectors = np.zeros((0, width), np.float32)
-        if rows:
-            vectors = np.memmap(spool, np.float32, "r", shape=(len(rows), width))
+        if files:
+            vectors = np.memmap(spool, np.float32, "r", shape=(len(files), width))
+        table = {"file": np.array(files, str), "start": np.array(starts, float)}
+        table["seconds"] = np.array(seconds, float)
         if path.suffix == ".npy":
-            write_csv(path.with_suffix(".csv"), ("file", "start", "seconds"), rows)
+            write_csv(path.with_suffix(".csv"), table, zip(*table.values(), strict=True))
             np.save(file, vectors)
-            return
-        kinds = {"file": str, "start": float, "seconds": float}
-        columns = zip(*rows, strict=True) if rows else ((), (), ())
-        table = {n: np.array(x, kinds[n]) for n, x in zip(kinds, columns, strict=True)}
-        if path.suffix == ".npz":
+        elif path.suffix == ".npz":
             with zipfile.ZipFile(file, "w") as archive:  # np.savez keeps "file" for itself
                 for name, values in {"embedding": vectors, **table}.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

@@ -12,13 +12,7 @@ import numpy as np
 
 from panns_tf.inference.long_audio import WindowPredictor
 from panns_tf.inference.model import WINDOW_SECONDS, InferenceModel, load_network
-from panns_tf.inference.results import (
-    Embedding,
-    Tagging,
-    TagSettings,
-    file_of,
-    top_tags,
-)
+from panns_tf.inference.results import Embedding, Tagging, TagSettings, file_of, top_tags
 from panns_tf.models.network import Network
 from panns_tf.windows import Windows
 from tfrecords.audio import AudioError, AudioStream, describe, open_audio, prefetch
@@ -246,13 +240,13 @@ def results_of(source, predict: Callable, result: Callable):
 
     ``predict`` makes `Recording` objects of sources; their notes become warnings.
     """
-    many, sources = isinstance(source, list | tuple), source
-    is_path = isinstance(source, str | os.PathLike) and str(source) != ""
+    sources, many, results = [source], False, []
+    if isinstance(source, list | tuple):
+        sources, many = source, True
     # os.path says no to names that are too long, where pathlib raises.
-    if is_path and os.path.isdir(source):  # noqa: PTH112
-        many, sources = True, find_audio([source])
-    results = []
-    for recording in predict(sources if many else [source]):
+    elif isinstance(source, str | os.PathLike) and os.path.isdir(source):  # noqa: PTH112
+        sources, many = find_audio([source]), True
+    for recording in predict(sources):
         for note in recording.notes:
             warnings.warn(note, stacklevel=3)
         if recording.error is not None:
