@@ -61,7 +61,7 @@ class Scores:
 
 def predict_scores(model: Path, settings: EvaluateSettings) -> Scores:
     """Runs a run directory's model, a ``.keras`` file or a SavedModel on all clips."""
-    from panns_tf.inference.model import load_any
+    from panns_tf.export.check import load_any
     from panns_tf.training.evaluator import check_records, compiled_predictor, predict
 
     info, file = load_index(settings.data).info, find_model(model)

@@ -1,5 +1,6 @@
 """Exported networks, opened in their runtimes and compared with the networks they were made of."""
 
+import dataclasses
 import json
 import os
 import zipfile
@@ -7,13 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from scipy import special
 
 from panns_tf.export.settings import KEY, NEEDED, SIGNATURE
-from panns_tf.inference.model import describe, in_precision, load_any
+from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
+from panns_tf.run import find_model
+from panns_tf.weights.loading import read_network
+from tfrecords.files import read_json
 from tfrecords.text import one_line
+
+#: Description of the network within a SavedModel; TensorFlow keeps this folder for users' files.
+DESCRIPTION = Path("assets.extra") / "panns_tf.json"
 
 #: Seconds of the clips that are tried: extended by zeros, round and crooked.
 SECONDS = (0.3, 2.0, 3.22)
@@ -40,7 +48,7 @@ def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np
     Returns:
         A function from waveforms, float32 (batch, samples), to the outputs by name; and the
         description that the network was exported with, see
-        `panns_tf.inference.model.describe`. It names the ``runtime`` too and the ``precision``.
+        `describe`. It names the ``runtime`` too and the ``precision``.
 
     Raises:
         ValueError: if it cannot be read, or the runtime is not installed.
@@ -88,6 +96,55 @@ def _open_folder(path: Path):
     model, description = load_any(path)
     description = {"precision": "float32", **description, "runtime": "TensorFlow"}
     return lambda waveform: arrays(model(waveform)), description
+
+
+def load_any(path: str | Path) -> tuple[Callable, dict]:
+    """Loads a ``.keras`` file, a SavedModel of ours or a run: a function, and what `describe` says.
+
+    The function maps float32 waveforms (batch, samples) to the outputs by name.
+    """
+    path = find_model(path)
+    if path.suffix == ".keras" and path.is_file():
+        network = read_network(path)
+        return network, {**describe(network), "path": str(path)}
+    if not (path / "saved_model.pb").is_file():
+        raise ValueError(
+            f"no model at {path}; expected a .keras file, a SavedModel or a run directory"
+        )
+    description = read_json(path / DESCRIPTION)
+    try:
+        loaded = tf.saved_model.load(str(path))
+        serve = loaded.signatures["serving_default"]
+    except Exception as error:  # TensorFlow raises whatever its readers raise
+        raise ValueError(f"{path} cannot be loaded: {one_line(error)}") from error
+
+    def call(waveform):
+        # The closure keeps `loaded`, which owns the weights, alive.
+        return serve(waveform=waveform) if loaded else None
+
+    return call, {**description, "path": str(path)}
+
+
+def describe(network: Network) -> dict:
+    """What a user of an exported network must know of it, for JSON.
+
+    Where ``inputs`` have no ``log_mel``, of ``frontend`` the ``sample_rate`` alone has a meaning,
+    and for a ``wavegram`` the number of ``mel_bins``.
+    """
+    front = network.arch.frontend
+    frames = "framewise_output" in network.output_shapes
+    description = {
+        "network": network.arch.name,
+        "sample_rate": front.sample_rate,
+        "num_classes": network.num_classes,
+        "labels": network.labels,
+        "inputs": network.arch.inputs,
+        "frontend": dataclasses.asdict(front),
+        # From one frame of framewise_output to the next.
+        "frame_seconds": front.hop_size / front.sample_rate if frames else None,
+        "overrides": network.overrides,
+    }
+    return json.loads(json.dumps(description))  # lists, as whoever reads it has them
 
 
 def arrays(outputs: Mapping) -> dict[str, np.ndarray]:

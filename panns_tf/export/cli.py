@@ -53,10 +53,10 @@ def run_export(options: argparse.Namespace) -> None:
     from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from panns_tf.export.check import size_of
+    from panns_tf.export.check import DESCRIPTION, size_of
     from panns_tf.export.files import export_file
     from panns_tf.export.saved_model import TOP_K, export_saved_model
-    from panns_tf.inference.model import DESCRIPTION, load_network
+    from panns_tf.inference.model import load_network
     from tfrecords.audio import open_audio
     from tfrecords.search import find_audio
 

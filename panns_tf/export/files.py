@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from panns_tf.export import litert, onnx
-from panns_tf.export.check import check_export, of_length
+from panns_tf.export.check import check_export, describe, of_length
 from panns_tf.export.settings import NEEDED, PRECISIONS
-from panns_tf.inference.model import describe
 from panns_tf.models.network import Network
 from tfrecords.files import atomic_path, check_output_file
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from panns_tf.export.check import arrays, excess
-from panns_tf.inference.model import DESCRIPTION, describe, folded, in_precision
+from panns_tf.export.check import DESCRIPTION, arrays, describe, excess
+from panns_tf.inference.model import folded, in_precision
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 from tfrecords.files import atomic_path, write_json

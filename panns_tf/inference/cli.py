@@ -211,10 +211,7 @@ def _write_labels(place: Path, text: str, force: bool) -> None:
 
 
 def place_of(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
-    """The file of a recording in a folder of results, laid out as the recordings are.
-
-    The folder, which is made, stands for what all ``paths`` have in common.
-    """
+    """The file of a recording in a folder, which stands for what all ``paths`` have in common."""
     below = "stdin"
     if isinstance(source, str | os.PathLike):
         roots = []

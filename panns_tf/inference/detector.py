@@ -109,8 +109,7 @@ class SoundEventDetector:
     ) -> Iterator[Recording]:
         """Yields recordings with their ``detection``, or with their error.
 
-        Arguments as for `detect`. ``for_pictures``: with their ``spectrogram`` and, of
-        ``outputs``, the ``scores`` (steps, classes). ``workers``: threads that read ahead.
+        Those ``for_pictures`` have a ``spectrogram`` and the output ``scores`` (steps, classes).
         """
         settings = settings or EventSettings()
         EventFinder(self.labels, settings, self.step_seconds)  # checks the classes
@@ -158,10 +157,9 @@ class SoundEventDetector:
 
 
 class StepScores:
-    """Probabilities over time, while the samples of a recording come in.
+    """Probabilities over time, the output ``name``, while the samples of a recording come in.
 
-    They are the output ``name`` of a decision-level network's segments, or of windows, each of
-    which stands for the hop in its middle, ``lead`` hops after its start. The first and the last
+    A window stands for the hop in its middle, ``lead`` hops after its start; the first and the last
     stand for what is before and after them, too.
     """
 

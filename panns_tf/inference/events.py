@@ -106,12 +106,10 @@ class Detection(Result):
 
 
 class EventFinder:
-    """Finds the events of one recording while its probabilities come in.
+    """Finds the events of one recording while its probabilities come in, however they are split.
 
-    The events do not depend on how the steps are split. What is kept does not grow with the
-    recording: the steps under the median filter, and for each class the event that goes on and
-    the one before, which it may yet be joined to. Step number n lasts from ``n * step_seconds`` to
-    ``(n + 1) * step_seconds``. A ValueError if the settings name an unknown class.
+    What is kept does not grow with the recording: the steps under the median filter, and for each
+    class the event that goes on and the one before, which it may yet be joined to.
     """
 
     def __init__(self, labels: Sequence[str], settings: EventSettings, step_seconds: float):
@@ -133,10 +131,7 @@ class EventFinder:
         self._certain: list[Event] = []
 
     def feed(self, probabilities: np.ndarray) -> list[Event]:
-        """Takes the next steps (steps, classes); returns the events that nothing can change.
-
-        A later call may return events that begin earlier.
-        """
+        """Takes the next steps (steps, classes); returns the events that nothing can change."""
         values = np.asarray(probabilities, np.float32)
         if values.size and not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
             raise ValueError(

@@ -13,10 +13,7 @@ from panns_tf.windows import WindowCutter
 
 
 def receptive_field(arch: Architecture) -> tuple[int, int, int]:
-    """Hop, before and after, in samples; see `Architecture.receptive_field`.
-
-    Step i of the network depends on samples ``i * hop - before`` to ``i * hop + after`` alone.
-    """
+    """Hop, before, after: step i depends on samples i * hop - before to i * hop + after alone."""
     hop, before, after = arch.receptive_field
     if "log_mel" not in arch.inputs:
         return hop, before, after
@@ -30,8 +27,7 @@ def split_network(
 ) -> tuple[keras.Model, keras.Model | None]:
     """Splits a network at its pooling over time: encoder and head, which share its layers.
 
-    The encoder maps waveforms (batch, samples) to `panns_tf.models.heads.step_outputs`; the head
-    pooled features (batch, channels) to the outputs, None where steps have outputs themselves.
+    There is no head, which maps pooled features to outputs, where steps have outputs themselves.
     """
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     steps = step_outputs(arch, layer, feature_maps(arch, layer, waveform), num_classes)
@@ -77,14 +73,9 @@ def pool_steps(kind: str, head: Callable | None, parts: Iterable[dict]) -> dict[
 class StreamingEncoder:
     """Gives what a network would give of a whole stream at once, while it comes in.
 
-    The stream is cut into overlapping windows. Each begins where a step of the network begins and
-    overlaps its neighbours by the receptive field, so that every step sees in some window all that
-    it sees in the whole recording. Only those steps are kept. Nothing depends on how the stream was
-    cut into blocks.
-
-    ``encode`` maps waveforms (1, samples) to the steps' outputs; all windows but the first ones and
-    the last are of one length. From a sample to the outputs of its step pass at most ``latency``
-    seconds.
+    The stream is cut into windows. Each begins where a step of the network begins and overlaps its
+    neighbours by the receptive field, so that every step sees in some window all that it sees in
+    the whole recording. Only those steps are kept. ``encode`` maps waveforms (1, samples) to them.
     """
 
     def __init__(self, encode: Callable, arch: Architecture, window_seconds: float):
@@ -100,6 +91,7 @@ class StreamingEncoder:
         self._start = 0  # the step at which the held samples begin
         self._done = 0  # steps given so far
         self.samples = 0
+        # Seconds, at most, from a sample to the outputs of its step.
         self.latency = (self._steps - self._context) * self.step / self.sample_rate
 
     @property
@@ -130,11 +122,7 @@ class StreamingEncoder:
 
 
 class WindowPredictor:
-    """Predicts the windows of samples that come in, as `panns_tf.windows` cuts them.
-
-    They are predicted in full batches, or ``batch_size`` at a time. From a sample to the outputs
-    of the window in whose middle it is pass at most ``latency`` seconds.
-    """
+    """Predicts windows of samples that come in, in full batches or ``batch_size`` at a time."""
 
     def __init__(self, model, size: int, hop: int, batch_size: int | None = None):
         self._model, self._cutter = model, WindowCutter(size, hop)
@@ -142,6 +130,7 @@ class WindowPredictor:
         self._waiting: list[tuple[int, np.ndarray]] = []
         self.step, self.sample_rate = hop, model.sample_rate
         self.samples = 0
+        # From a sample to the outputs of the window in whose middle it is.
         self.latency = (size + hop) / model.sample_rate
 
     def feed(self, block: np.ndarray) -> Iterator[dict[str, np.ndarray]]:

@@ -1,9 +1,7 @@
 """A network for inference: loaded, folded, in a precision, compiled where it pays."""
 
 import collections
-import dataclasses
 import functools
-import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,14 +25,8 @@ from panns_tf.models.registry import find
 from panns_tf.run import find_model
 from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network
 from tfrecords.classes import audioset_classes
-from tfrecords.files import read_json
-from tfrecords.text import one_line
-
-#: Description of the network within a SavedModel; TensorFlow keeps this folder for users' files.
-DESCRIPTION = Path("assets.extra") / "panns_tf.json"
 
 _FILES = (*STATE_FILES, ".keras")
-
 
 #: Dtype policies by the names that commands use.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -238,52 +230,3 @@ def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
     depthwise = isinstance(convolution, layers.DepthwiseConv2D)  # (height, width, channels, 1)
     layer.set_weights([kernel * (scale[:, None] if depthwise else scale), shift])
     return layer
-
-
-def load_any(path: str | Path) -> tuple[Callable, dict]:
-    """Loads a ``.keras`` file, a SavedModel of ours or a run: a function, and what `describe` says.
-
-    The function maps float32 waveforms (batch, samples) to the outputs by name.
-    """
-    path = find_model(path)
-    if path.suffix == ".keras" and path.is_file():
-        network = read_network(path)
-        return network, {**describe(network), "path": str(path)}
-    if not (path / "saved_model.pb").is_file():
-        raise ValueError(
-            f"no model at {path}; expected a .keras file, a SavedModel or a run directory"
-        )
-    description = read_json(path / DESCRIPTION)
-    try:
-        loaded = tf.saved_model.load(str(path))
-        serve = loaded.signatures["serving_default"]
-    except Exception as error:  # TensorFlow raises whatever its readers raise
-        raise ValueError(f"{path} cannot be loaded: {one_line(error)}") from error
-
-    def call(waveform):
-        # The closure keeps `loaded`, which owns the weights, alive.
-        return serve(waveform=waveform) if loaded else None
-
-    return call, {**description, "path": str(path)}
-
-
-def describe(network: Network) -> dict:
-    """What a user of an exported network must know of it, for JSON.
-
-    Where ``inputs`` have no ``log_mel``, of ``frontend`` the ``sample_rate`` alone has a meaning,
-    and for a ``wavegram`` the number of ``mel_bins``.
-    """
-    front = network.arch.frontend
-    frames = "framewise_output" in network.output_shapes
-    description = {
-        "network": network.arch.name,
-        "sample_rate": front.sample_rate,
-        "num_classes": network.num_classes,
-        "labels": network.labels,
-        "inputs": network.arch.inputs,
-        "frontend": dataclasses.asdict(front),
-        # From one frame of framewise_output to the next.
-        "frame_seconds": front.hop_size / front.sample_rate if frames else None,
-        "overrides": network.overrides,
-    }
-    return json.loads(json.dumps(description))  # lists, as whoever reads it has them

@@ -8,18 +8,15 @@ import soxr
 from panns_tf.inference.detector import SoundEventDetector
 from panns_tf.inference.events import Event, EventFinder, EventSettings
 from panns_tf.inference.long_audio import WindowPredictor
-from panns_tf.inference.results import Tagging, TagSettings, top_tags
-from panns_tf.inference.tagger import AudioTagger
+from panns_tf.inference.results import Tagging, TagSettings
+from panns_tf.inference.tagger import AudioTagger, Recording, taggings
 from panns_tf.windows import Windows
 from tfrecords.audio import RATES, AudioError, mix_to_mono
 from tfrecords.decoders import to_float
 
 
 class StreamResampler:
-    """Blocks of a stream, of any length, as mono samples at another rate.
-
-    ``delay`` is how many seconds later, at most, samples come than the block that holds them.
-    """
+    """Blocks of a stream, as mono samples at another rate, ``delay`` seconds later at most."""
 
     def __init__(self, rate: int | None, sample_rate: int):
         rate = sample_rate if rate is None else rate
@@ -101,9 +98,10 @@ class StreamingTagger:
             raise ValueError(f"expected an AudioTagger; received {type(tagger).__name__}")
         self._tagger, self._settings = tagger, TagSettings(top, threshold)
         self._resampler = StreamResampler(rate, tagger.sample_rate)
-        self._size, hop = Windows(window, hop).samples(tagger.sample_rate)
+        size, hop = Windows(window, hop).samples(tagger.sample_rate)
+        self._window = size / tagger.sample_rate
         # One by one, so that their number in a block changes nothing, not even rounding.
-        self._windows = WindowPredictor(tagger.model, self._size, hop, batch_size=1)
+        self._windows = WindowPredictor(tagger.model, size, hop, batch_size=1)
         self.latency = hop / tagger.sample_rate + self._resampler.delay
 
     def feed(self, block: np.ndarray) -> list[Tagging]:
@@ -116,18 +114,17 @@ class StreamingTagger:
 
     def finish(self) -> list[Tagging]:
         """Ends the stream; returns the remaining results, the last of which ends with it."""
-        taggings = self._tagged(self._windows.feed(self._resampler.finish()))
-        return taggings + self._tagged(self._windows.finish())
+        found = self._tagged(self._windows.feed(self._resampler.finish()))
+        return found + self._tagged(self._windows.finish())
 
     def _tagged(self, outputs) -> list[Tagging]:
-        tagger, taggings = self._tagger, []
+        tagger, found = self._tagger, []
         for output in outputs:
-            (scores,), (start,) = output["clipwise_output"], output["start"].tolist()
-            tags = top_tags(scores, tagger.labels, self._settings.top, self._settings.threshold)
-            # A stream shorter than the window was padded.
-            seconds = min(self._size, self._windows.samples) / tagger.sample_rate
-            taggings.append(Tagging("stream", seconds, tags, scores, start / tagger.sample_rate))
-        return taggings
+            starts = tuple((output["start"] / tagger.sample_rate).tolist())
+            seconds = self._windows.samples / tagger.sample_rate
+            part = Recording("stream", "stream", seconds=seconds, outputs=output, starts=starts)
+            found += taggings(part, tagger.labels, self._settings, self._window)
+        return found
 
 
 class StreamingDetector:

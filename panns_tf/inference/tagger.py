@@ -135,8 +135,7 @@ class AudioTagger:
     ) -> Iterator["Recording"]:
         """Yields recordings with the network's outputs, in order, or with their error.
 
-        A recording's outputs do not depend on its neighbours, but for rounding. ``windows`` are
-        size and hop in samples, for outputs of every window. Others as `read_ahead`.
+        ``windows`` are size and hop in samples, for outputs of every window.
         """
         waiting: collections.deque[Recording] = collections.deque()
         most = MOST_WAITING if windows is None else 0  # windows fill batches by themselves

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from keras import ops
 
-from panns_tf.inference.model import load_any
+from panns_tf.export.check import load_any
 
 #: PyTorch's floor of a logarithm, and of p (1 - p) in its gradient.
 SMALLEST_LOG = -100.0

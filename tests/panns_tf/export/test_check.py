@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from panns_tf.export import check
-from panns_tf.export.check import check_export, excess, noisy_tones, of_length
+from panns_tf.export.check import check_export, describe, excess, noisy_tones, of_length
 from panns_tf.export.portable import front_layers
 from panns_tf.export.saved_model import export_saved_model
-from panns_tf.inference.model import describe
 from tests.panns_tf.export.support import sound, trained
 
 

@@ -11,11 +11,10 @@ import pytest
 
 from panns_tf.export import litert as litert_module
 from panns_tf.export import onnx as onnx_module
-from panns_tf.export.check import open_exported
+from panns_tf.export.check import describe, open_exported
 from panns_tf.export.files import export_file
 from panns_tf.export.litert import large_kernels
 from panns_tf.export.onnx import front_nodes, with_constants
-from panns_tf.inference.model import describe
 from panns_tf.weights.loading import create_model
 from tests.panns_tf.export.support import assert_any_clip_is_the_same, clips, sound, trained
 

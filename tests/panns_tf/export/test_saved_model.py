@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.export import saved_model
+from panns_tf.export.check import DESCRIPTION, describe, load_any
 from panns_tf.export.saved_model import (
     LABELS,
     WAVEFORM,
@@ -16,7 +17,7 @@ from panns_tf.export.saved_model import (
     export_saved_model,
     signatures,
 )
-from panns_tf.inference.model import DESCRIPTION, describe, folded, load_any
+from panns_tf.inference.model import folded
 from panns_tf.models.registry import FRONTEND_8K
 from panns_tf.weights.loading import create_model
 from tests.panns_tf.export.support import trained
