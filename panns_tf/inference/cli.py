@@ -12,9 +12,11 @@ from panns_tf.inference.events import Detection, EventSettings
 from panns_tf.inference.results import TABLES, VECTORS, OutputSettings, TagSettings, open_results
 from panns_tf.run import find_model
 from panns_tf.windows import Windows
+from tfrecords.commands import import_tensorflow_quietly
 from tfrecords.files import check_output_folder, write_atomic
 from tfrecords.flags import CheckedSettings, add_flags, setting
 from tfrecords.progress import logger
+from tfrecords.search import find_audio
 
 DETECTION_MODEL = "Cnn14_DecisionLevelMax"
 
@@ -264,8 +266,6 @@ def shared_settings(
 
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without its start-up notes, before anything else does."""
-    from tfrecords.commands import import_tensorflow_quietly
-
     import_tensorflow_quietly()
     # It warns of functions that are traced again, which clips of many lengths ask for.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -273,8 +273,6 @@ def quiet_tensorflow() -> None:
 
 def recordings_of(paths: Sequence[str]) -> Iterator:
     """Yields the files that paths name, and standard input for ``-``."""
-    from tfrecords.search import find_audio
-
     named = [path for path in paths if path != "-"]
     if len(named) < len(paths):
         if sys.stdin is None:
