@@ -1,5 +1,6 @@
 """Runs compared with the first: differences on the same clips, with intervals."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,9 @@ from panns_tf.evaluation.scores import (
     default_output,
     evaluations_folder,
     load_scores,
-    matching_scores,
     model_sha256,
 )
-from panns_tf.metrics import METRICS, Estimate, bootstrap, summarise
+from panns_tf.metrics import METRICS, Estimate, bootstrap
 from panns_tf.metrics.bootstrap import LEVEL
 from panns_tf.run import find_model, short_names
 from panns_tf.style import LIGHT
@@ -38,10 +38,10 @@ _COLUMNS = (
 
 
 def compare(runs: Sequence[Path], settings: EvaluateSettings, output: Path) -> None:
-    """Compares runs with the first, prints a table and writes the rest into a directory.
+    """Compares runs, or folders of ``scores.npz``, with the first; prints and writes the results.
 
-    Runs are run directories, models, or directories that hold ``scores.npz``. They are evaluated on
-    the settings' data, where they have not been; without data their only evaluations are compared.
+    Runs are evaluated on the settings' data where they have not been; without data their only
+    evaluations are compared.
     """
     check_output_folder(output)
     names, scores = short_names(runs), [_scores_of(run, settings) for run in runs]
@@ -74,37 +74,31 @@ def compare(runs: Sequence[Path], settings: EvaluateSettings, output: Path) -> N
 def compare_scores(
     names: Sequence[str], scores: Sequence[Scores], replicates: int
 ) -> tuple[Table, "DataFrame"]:
-    """A table of runs and one of classes, of scores of the same clips in any order.
+    """A table of runs and one of classes, as in ``comparison.csv``, of scores of the same clips.
 
-    Differences are to the first run. The classes in which the second one gains most come first, in
-    the columns of ``comparison.csv``; undefined differences are NaN.
+    Differences are to the first run, NaN where undefined; what the second gains most comes first.
     """
     import pandas as pd
 
-    rows, differences, target = [], {}, scores[0].target
-    columns = {"label": scores[0].labels, "positives": target.sum(axis=0)}
+    target = scores[0].target
+    classes = pd.DataFrame({"label": scores[0].labels, "positives": target.sum(axis=0)})
+    rows, boots = [], []
     for name, each in zip(names, scores, strict=True):
         score = each.ordered_as(scores[0], (name, names[0])).score
-        summary = summarise(target, score)
-        boot = bootstrap(target, score, replicates) if replicates else None
-        columns[f"average_precision {name}"] = summary.average_precision
-        difference, counts = None, (None, None)
-        if not rows:
-            first, first_boot = summary, boot
-        else:
-            gain, low, high = summary.average_precision - first.average_precision, np.nan, np.nan
-            difference = Estimate(summary.mean("mAP") - first.mean("mAP"))
-            if boot is not None:
-                paired = boot.minus(first_boot)
-                difference = Estimate(difference.value, *paired.interval("mAP"))
-                low, high = paired.class_interval("average_precision").T
-                counts = (low > 0).sum(), (high < 0).sum()
-            differences |= {f"difference {name}": gain, f"low {name}": low, f"high {name}": high}
-        metrics = [metric.estimate(target, score, summary, boot) for metric in _SHOWN]
-        rows.append((name, *metrics, difference, *counts))
-    differences = pd.DataFrame(differences)
-    differences[~first.defined] = np.nan
-    classes = pd.DataFrame(columns).join(differences)
+        boots.append(bootstrap(target, score, replicates))
+        rows.append([name, *(metric.estimate(target, score, boots[-1]) for metric in _SHOWN)])
+        classes[f"average_precision {name}"] = boots[-1].summary.average_precision
+    rows[0] += [None, None, None]
+    for name, row, boot in zip(names[1:], rows[1:], boots[1:], strict=True):
+        paired = boot.minus(boots[0])
+        gain = boot.summary.average_precision - boots[0].summary.average_precision
+        low, high = paired.class_interval("average_precision").T
+        for what, values in {"difference": gain, "low": low, "high": high}.items():
+            classes[f"{what} {name}"] = np.where(boots[0].summary.defined, values, np.nan)
+        verdicts = _verdict(classes, name)
+        counts = [(verdicts == word).sum() for word in ("better", "worse")]
+        row.append(Estimate(paired.estimate("mAP"), *paired.interval("mAP")))
+        row += counts if replicates else [None, None]
     classes = classes.sort_values(f"difference {names[1]}", ascending=False, kind="stable")
     return Table(_COLUMNS, rows), classes
 
@@ -133,23 +127,26 @@ def _scores_of(run: Path, settings: EvaluateSettings) -> Scores:
             )
         return found[0]
     output = default_output(run, settings)
-    if (scores := matching_scores(output, model, settings)) is not None:
-        print(f"{run}: scores of {output} are used again")
-        return scores
+    wanted = {**settings.as_dict(), "model_sha256": model_sha256(model)}
+    with contextlib.suppress(ValueError):  # what is missing or damaged is made again
+        scores = load_scores(output / FILE_NAME)
+        damaged = scores.meta.get("damaged_clips") and settings.damaged == "raise"
+        if scores.meta.items() >= wanted.items() and not damaged:
+            print(f"{run}: scores of {output} are used again")
+            return scores
     print(f"{run}: evaluated on {settings.data}")
     return evaluate(run, settings, output)
 
 
 def notes(names: Sequence[str], scores: Sequence[Scores], classes: "DataFrame") -> list[str]:
     """What a reader must know of runs that are compared."""
-    pairs = list(zip(names, (each.meta for each in scores), strict=True))
-    remarks = [
-        f"unfinished: {name}, {meta['unfinished']}"
-        for name, meta in pairs
-        if meta.get("unfinished")
-    ]
-    if len({meta["heard"] for _, meta in pairs}) > 1:
-        each = ", ".join(f"{name} {meta['heard']}" for name, meta in pairs)
+    unfinished = {
+        name: each.meta.get("unfinished") for name, each in zip(names, scores, strict=True)
+    }
+    remarks = [f"unfinished: {name}, {what}" for name, what in unfinished.items() if what]
+    heard = [each.meta["heard"] for each in scores]
+    if len(set(heard)) > 1:
+        each = ", ".join(map(" ".join, zip(names, heard, strict=True)))
         remarks.append(f"the models were given the clips differently: {each}")
     if left_out := classes[f"difference {names[1]}"].isna().sum():
         remarks.append(f"{left_out} classes without positive or negative clips are left out")
@@ -172,8 +169,8 @@ def meaning(first: str, classes: "DataFrame", replicates: int) -> str:
 
 def _verdict(classes: "DataFrame", name: str) -> np.ndarray:
     """In words, of each class, whether the interval of its difference leaves out 0."""
-    verdict = np.where(classes[f"high {name}"] < 0, "worse", "could be luck")
-    return np.where(classes[f"low {name}"] > 0, "better", verdict)
+    sides = [classes[f"low {name}"] > 0, classes[f"high {name}"] < 0]
+    return np.select(sides, ["better", "worse"], "could be luck")
 
 
 def _chart(classes: "DataFrame", first: str, name: str) -> Chart:
@@ -194,10 +191,8 @@ def _chart(classes: "DataFrame", first: str, name: str) -> Chart:
 
 
 def _class_table(classes: "DataFrame", names: Sequence[str]) -> Table:
-    columns = {
-        Column("Class"): classes["label"],
-        Column("Positives", "count", "clips with the class"): classes["positives"],
-    }
+    positives = Column("Positives", "count", "clips with the class")
+    columns = {Column("Class"): classes["label"], positives: classes["positives"]}
     for name in names:
         columns[Column(f"AP {name}", "number")] = classes[f"average_precision {name}"]
     for name in names[1:]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from panns_tf.evaluation.measures import measure
+from panns_tf.evaluation.measures import Measures
 from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Section, render
 from panns_tf.evaluation.report import evaluation_sections, mistake_blocks, tiles
@@ -31,7 +31,7 @@ def evaluate(model: Path, settings: EvaluateSettings, output: Path | None = None
         labels, run, settings.training_clips, settings.label_quality, settings.ontology
     )
     scores = predict_scores(model, settings)
-    measures = measure(scores, metadata, settings.bootstrap)
+    measures = Measures(scores, metadata, settings.bootstrap)
     # Nothing of an earlier evaluation stays beside these.
     (output / PAGE).unlink(missing_ok=True)
     written = [output / "metrics.json", output / "per_class.csv", save_scores(output, scores)]

@@ -1,8 +1,5 @@
 """All metrics of an evaluation: means with intervals, by class, and by groups of classes."""
 
-import dataclasses
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from panns_tf import metrics
@@ -10,26 +7,48 @@ from panns_tf.evaluation.scores import Scores
 from panns_tf.metrics.bootstrap import LEVEL
 from panns_tf.metrics.class_groups import ClassMetadata, group_rows
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
-
-@dataclasses.dataclass(frozen=True)
 class Measures:
-    """All metrics of an evaluation."""
+    """All metrics of finite scores; without intervals for 0 replicates."""
 
-    summary: metrics.Summary
-    bootstrap: metrics.Bootstrap | None
-    estimates: dict[str, metrics.Estimate]  # of `metrics.METRICS`, but those without meaning here
-    calibration: metrics.Calibration | None  # None where scores lie outside [0, 1]
-    classes: "DataFrame"  # a row a class, the columns that are added to per_class.csv
-    groups: list[dict]  # of `class_groups.group_rows`
-    notes: list[str]
+    def __init__(self, scores: Scores, metadata: ClassMetadata, replicates: int = 1000):
+        import pandas as pd
+
+        target, score = scores.target, scores.score
+        self.bootstrap = metrics.bootstrap(target, score, replicates)
+        self.summary = self.bootstrap.summary
+        every = {m.key: m.estimate(target, score, self.bootstrap) for m in metrics.METRICS}
+        #: By key in `METRICS`, but those without meaning here.
+        self.estimates = {key: found for key, found in every.items() if found is not None}
+        self.calibration, threshold, f1 = None, np.nan, np.nan
+        if score.min() >= 0 and score.max() <= 1:
+            self.calibration = metrics.calibration(target, score)
+            threshold, f1 = metrics.best_f1(target, score)
+        ap_low, ap_high = self.bootstrap.class_interval("average_precision").T
+        auc_low, auc_high = self.bootstrap.class_interval("auc").T
+        classes = {
+            "ap_low": ap_low,
+            "ap_high": ap_high,
+            "auc_low": auc_low,
+            "auc_high": auc_high,
+            "chance": np.where(self.summary.positives > 0, self.summary.chance, np.nan),
+            "lift": self.summary.lift,
+            "best_f1": f1,
+            "f1_threshold": threshold,
+            "calibration_error": self.calibration.class_error if self.calibration else np.nan,
+            "training_clips": metadata.training_clips,
+            "label_quality": metadata.quality,
+            "branch": ["; ".join(names) for names in metadata.branches],
+        }
+        #: A row a class, the columns that are added to per_class.csv.
+        self.classes = pd.DataFrame(classes)
+        self.groups = group_rows(self.summary, metadata.groups)
+        self.notes = metrics.remarks(target, score, scores.labels)
 
     @property
     def certainty(self) -> str:
         """Where the intervals are from."""
-        if self.bootstrap is None:
+        if not len(self.bootstrap.auc):
             return "Without intervals: the bootstrap was switched off."
         return (
             f"Intervals of {100 * LEVEL:.0f} % from {len(self.bootstrap.auc):,} resamples of the "
@@ -44,51 +63,7 @@ class Measures:
             **self.summary.as_dict(),
             **{key: each.value for key, each in self.estimates.items()},
             "intervals": {key: ends for key, ends in intervals.items() if ends or key in always},
-            "interval_level": None if self.bootstrap is None else LEVEL,
+            "interval_level": LEVEL if len(self.bootstrap.auc) else None,
             "strata": self.groups,
             "notes": self.notes,
         }
-
-
-def measure(scores: Scores, metadata: ClassMetadata, replicates: int = 1000) -> Measures:
-    """Computes all metrics of finite scores; without intervals for 0 replicates.
-
-    Draws depend on the seed and the number of clips alone, so that runs compare in pairs.
-    """
-    import pandas as pd
-
-    target, score = scores.target, scores.score
-    summary, boot = metrics.summarise(target, score), None
-    ap_low = ap_high = auc_low = auc_high = np.nan
-    if replicates:
-        boot = metrics.bootstrap(target, score, replicates)
-        ap_low, ap_high = boot.class_interval("average_precision").T
-        auc_low, auc_high = boot.class_interval("auc").T
-    estimates = {m.key: m.estimate(target, score, summary, boot) for m in metrics.METRICS}
-    calibration, threshold, f1 = None, np.nan, np.nan
-    if score.min() >= 0 and score.max() <= 1:
-        calibration = metrics.calibration(target, score)
-        threshold, f1 = metrics.best_f1(target, score)
-    classes = {
-        "ap_low": ap_low,
-        "ap_high": ap_high,
-        "auc_low": auc_low,
-        "auc_high": auc_high,
-        "chance": np.where(summary.positives > 0, summary.chance, np.nan),
-        "lift": summary.lift,
-        "best_f1": f1,
-        "f1_threshold": threshold,
-        "calibration_error": np.nan if calibration is None else calibration.class_error,
-        "training_clips": metadata.training_clips,
-        "label_quality": metadata.quality,
-        "branch": ["; ".join(names) for names in metadata.branches],
-    }
-    return Measures(
-        summary,
-        boot,
-        {key: estimate for key, estimate in estimates.items() if estimate is not None},
-        calibration,
-        pd.DataFrame(classes),
-        group_rows(summary, metadata.groups),
-        metrics.remarks(target, score, scores.labels),
-    )

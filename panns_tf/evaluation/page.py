@@ -32,14 +32,10 @@ _VORBIS_BLOCK = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of a table: its heading, kind, what it means, and digits after the point.
-
-    The kind is ``"text"``, ``"sound"``, ``"number"``, ``"count"``, ``"bar"``, a number with a bar
-    from 0 to 1, or ``"difference"``, a number with its sign. Numbers may be an `Estimate`; None and
-    NaN are undefined.
-    """
+    """A column of a table; numbers may be an `Estimate`, and undefined ones None or NaN."""
 
     name: str
+    #: text, sound, number, count, bar (a number with one from 0 to 1), difference (with its sign)
     kind: str = "text"
     hint: str = ""
     digits: int = 3
@@ -88,17 +84,13 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table, whose first column names the rows.
-
-    Where it is ``sortable``, a press on a heading sorts, a box searches the texts, and one for the
-    ``least`` value of a column of that name filters.
-    """
+    """A table, whose first column names the rows."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence]
     caption: str = ""
-    sortable: bool = False
-    least: str | None = None
+    sortable: bool = False  # by its headings; and a box searches the texts
+    least: str | None = None  # the column whose least value a box asks for
 
     @property
     def cells(self) -> list[list[Cell]]:
@@ -117,17 +109,13 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A drawing, with a title, a text for those who cannot see it, a caption and inches.
-
-    It is drawn on matplotlib's axes, in the page's style; what has colours of
-    `panns_tf.style.LIGHT` follows the reader's theme. The page scales it to its column.
-    """
+    """A drawing; what has colours of `panns_tf.style.LIGHT` follows the reader's theme."""
 
     title: str
     draw: Callable[[Axes], Any]
-    alt: str = ""
+    alt: str = ""  # for those who cannot see it
     caption: str = ""
-    size: tuple[float, float] = (4.2, 3.2)
+    size: tuple[float, float] = (4.2, 3.2)  # inches, which the page scales to its column
 
     @property
     def svg(self) -> markupsafe.Markup:
@@ -203,11 +191,7 @@ def render(
     lead: str = "",
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes a page, whole or not at all; a browser loads nothing for it.
-
-    All texts are plain: the kind of report above the title, a sentence, the lead, below it, and
-    notes that a reader must know first. Sections without blocks are left out.
-    """
+    """Writes a page of plain texts and the sections that have blocks, whole or not at all."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("panns_tf.evaluation"),
         autoescape=True,

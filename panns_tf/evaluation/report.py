@@ -134,12 +134,8 @@ def _class_table(labels: Sequence[str], measures: Measures) -> Table:
 
 
 def find_mistakes(scores: Scores, count: int) -> list[list[tuple[int, int]]]:
-    """Clip and class of the most confident false alarms, and of as many misses, worst first.
-
-    A false alarm is a clip without the label that outscores a clip with it, or any clip of a
-    class that no clip has; a miss is a clip with the label that one without it outscores. In a
-    perfect ranking there is neither.
-    """
+    """Clip and class of the most confident false alarms, and of as many misses, worst first."""
+    # Clips without a label that outscore one with it, and the reverse: none in a perfect ranking.
     target, score = scores.target, scores.score
     lowest_hit = np.where(target, score, np.inf).min(axis=0)
     highest_other = np.where(target, -np.inf, score).max(axis=0)
@@ -185,12 +181,8 @@ def read_sounds(
     rows = np.flatnonzero(np.isin(index.clip_ids, np.array(clip_ids, "S")))
     if not rows.size:
         return {}
-    waveforms, damages = RecordReader(index).waveforms(rows)
-    stored, wanted = (
-        index.info.sample_rate,
-        {"wanted": sample_rate, "resample": settings.decimation},
-    )
-    waveforms = resample_clips(np.array(waveforms), stored=stored, **wanted) / np.float32(32767)
+    stored, (waveforms, damages) = index.info.sample_rate, RecordReader(index).waveforms(rows)
+    waveforms = resample_clips(np.array(waveforms), stored, sample_rate, settings.decimation)
     return {
         index.clip_ids[row]: Sound(waveform / np.float32(32767), sample_rate, settings.audio)
         for place, (row, waveform) in enumerate(zip(rows, waveforms, strict=True))

@@ -23,15 +23,12 @@ _REQUIRED = ("labels", "model", "model_sha256", "index_sha256", "heard")
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Scores of a model for clips: clip_ids (clips,), target and score (clips, classes).
+    """Scores of a model for clips."""
 
-    ``meta`` holds the labels and what the scores are of: model, records, windows and more.
-    """
-
-    clip_ids: np.ndarray
-    target: np.ndarray
-    score: np.ndarray
-    meta: dict
+    clip_ids: np.ndarray  # (clips,)
+    target: np.ndarray  # (clips, classes)
+    score: np.ndarray  # the same
+    meta: dict  # labels, and what the scores are of: model, records, windows and more
 
     @property
     def labels(self) -> list[str]:
@@ -51,12 +48,11 @@ class Scores:
                 f"({some(only)}); evaluate both on the same records with --data"
             )
         order = mine[np.argsort(theirs)]
-        target = self.target[order]
-        if clips := (target != other.target).any(axis=1).sum():
+        if clips := (self.target[order] != other.target).any(axis=1).sum():
             raise ValueError(
                 f"{both} have other labels for {clips} clips; evaluate both with --data"
             )
-        return Scores(self.clip_ids[order], target, self.score[order], self.meta)
+        return Scores(self.clip_ids[order], other.target, self.score[order], self.meta)
 
 
 def predict_scores(model: Path, settings: EvaluateSettings) -> Scores:
@@ -134,11 +130,7 @@ def model_sha256(path: Path) -> str:
 def save_scores(directory: Path, scores: Scores) -> Path:
     """Writes ``scores.npz`` into a directory; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        "clip_id": scores.clip_ids.astype("S"),
-        "target": scores.target.astype(bool),
-        "score": scores.score.astype("float32"),
-    }
+    arrays = {"clip_id": scores.clip_ids, "target": scores.target, "score": scores.score}
     with atomic(directory / FILE_NAME) as file:
         np.savez_compressed(file, **arrays, meta=to_json(scores.meta))
     return directory / FILE_NAME
@@ -170,25 +162,10 @@ def evaluations_folder(model: Path) -> Path:
 
 
 def default_output(model: Path, settings: EvaluateSettings) -> Path:
-    """Where an evaluation goes: ``evaluation/<data's name>`` beside the model.
-
-    What would replace the evaluation of a run's own model on whole clips gets a longer name:
-    that of another of the run's models, and windows.
-    """
+    """Where an evaluation goes: a folder for the data, for a run's best model, and for windows."""
     folder, name = evaluations_folder(model), settings.data.resolve().name
     if model.suffix == ".keras" and is_run(folder.parent) and model.is_file():
         name += "" if find_model(folder.parent).samefile(model) else f"-{model.stem}"
     if settings.window is not None:
         name += f"-window{settings.window:g}-hop{settings.hop:g}-{settings.aggregate}"
     return folder / name
-
-
-def matching_scores(directory: Path, model: Path, settings: EvaluateSettings) -> Scores | None:
-    """Scores of the same model for the same records and windows in a folder, if any."""
-    try:
-        scores = load_scores(directory / FILE_NAME)
-    except ValueError:
-        return None  # they are made again
-    wanted = {**settings.as_dict(), "model_sha256": model_sha256(model)}
-    damaged = scores.meta.get("damaged_clips") and settings.damaged == "raise"
-    return None if damaged or not scores.meta.items() >= wanted.items() else scores

@@ -105,10 +105,7 @@ def tails(level: float) -> np.ndarray:
 def resample_counts(
     units: int, replicates: int, seed: Seed, dtype: np.dtype = np.float32, block: int = _BLOCK
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields which replicates, and (units, of them) how often each drew each unit.
-
-    The draws depend on the seed and the number of units alone.
-    """
+    """Yields which replicates, and (units, of them) how often each drew each unit."""
     rng = np.random.default_rng(seed)
     for start in range(0, replicates, block):
         which = slice(start, min(start + block, replicates))
@@ -131,24 +128,22 @@ def mean_replicates(
 def class_replicates(
     target, score, replicates: int, seed: Seed = 0, clusters: np.ndarray | None = None
 ) -> np.ndarray:
-    """Average precision and AUC of each class in every replicate: float32 (2, replicates, classes).
-
-    NaN where a replicate has no positive clip of a class, or, the AUC, no negative one. Arguments
-    as of `panns_tf.metrics.bootstrap`.
-    """
-    if replicates < 2:
-        raise ValueError(f"expected at least 2 replicates; received {replicates}")
+    """AP and AUC of each class in every replicate, float32 (2, replicates, classes)."""
+    if replicates < 0 or replicates == 1:
+        raise ValueError(f"expected 0 or at least 2 replicates; received {replicates}")
     target, score = checked(target, score)
     clips = len(target)
-    sizes = np.ones(clips, int) if clusters is None else np.bincount(clusters)
+    clusters = np.arange(clips) if clusters is None else clusters
+    sizes = np.bincount(clusters)
     # A sum never exceeds the number of clips drawn, so float32, the fastest, is exact to 2 ** 24.
     ones = np.ones(clips, np.float32 if len(sizes) * sizes.max() < 2**24 else np.float64)
-    sorters = [_sorter(hits, values, ones) for hits, values in class_rows(target, score)]
-    results = np.full((2, replicates, len(sorters)), np.nan, np.float32)
+    classes = class_rows(target, score) if replicates else ()
+    sorters = [_sorter(hits, values, ones) for hits, values in classes]
+    results = np.full((2, replicates, target[:1].size), np.nan, np.float32)
     size = max(1, min(_BLOCK, _LARGEST_BLOCK // clips))
     blocks = resample_counts(len(sizes), replicates, seed, ones.dtype, size)
     for which, counts in progress(blocks, -(-replicates // size), "block", "bootstrap"):
-        weights = counts if clusters is None else np.ascontiguousarray(counts[clusters])
+        weights = counts[clusters]
         drawn = sizes @ counts.astype(np.float64)
         for index, sorter in enumerate(sorters):
             if sorter is not None:

@@ -22,10 +22,7 @@ class Calibration:
 def calibration(target, score, bins: int = 15) -> Calibration:
     """Compares probabilities with how often they come true, in bins of equal width.
 
-    Args:
-        target: (clips,) or (clips, classes), of 0 and 1 or bool.
-        score: the same shape, probabilities.
-        bins: how many.
+    Targets and scores are as of `average_precision`, the scores probabilities.
 
     Raises:
         ValueError: if a score lies outside [0, 1], or there are no scores or bins.

@@ -49,13 +49,10 @@ def _read_counts(path: Path, labels: Sequence[str]) -> np.ndarray:
 
 
 def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
-    """Reads AudioSet's ``qa_true_counts.csv``: the share of each class's labels found right.
+    """The share of each class's labels found right, NaN unrated, of a ``qa_true_counts.csv``.
 
-    The file has a header line and a line a class: anything, clips rated, clips found true. Lines
-    are in the order of the classes, or begin with the machine ids of AudioSet's 527.
-
-    Returns:
-        float64 (classes,), in [0, 1]; NaN where nothing was rated.
+    It has a header line and a line a class: anything, clips rated, clips found true. Lines are in
+    the order of the classes, or begin with the machine ids of AudioSet's 527.
     """
     rows = [list(row.values()) for row in read_csv(path)]
     ids, by_id = audioset_classes().ids, {row[0]: row for row in rows}
@@ -76,22 +73,21 @@ def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
 def by_training_clips(counts: np.ndarray) -> list[ClassGroup]:
     """Classes of 1 to 9 training clips, 10 to 99 and so on, of int (classes,); none is empty."""
     digits = np.array([len(str(count)) if count else 0 for count in counts.tolist()], np.int64)
-    return [
-        ClassGroup(
-            "training clips",
-            f"{10 ** (power - 1):,} to {10**power - 1:,}" if power else "none",
-            np.flatnonzero(digits == power),
-        )
-        for power in np.unique(digits).tolist()
-    ]
+    names = ["none", *(f"{10 ** (n - 1):,} to {10**n - 1:,}" for n in range(1, 20))]
+    return _groups("training clips", names, digits)
 
 
 def by_label_quality(quality: np.ndarray) -> list[ClassGroup]:
     """Classes by label quality, float (classes,) in [0, 1] or NaN; no group is empty."""
     index = np.searchsorted(_QUALITY_EDGES, quality, side="right")
     index[np.isnan(quality)] = len(_QUALITY_NAMES) - 1
+    return _groups("label quality", _QUALITY_NAMES, index)
+
+
+def _groups(kind: str, names: Sequence[str], index: np.ndarray) -> list[ClassGroup]:
+    """Groups by the number of its name that each class has."""
     return [
-        ClassGroup("label quality", _QUALITY_NAMES[number], np.flatnonzero(index == number))
+        ClassGroup(kind, names[number], np.flatnonzero(index == number))
         for number in np.unique(index).tolist()
     ]
 
@@ -99,23 +95,14 @@ def by_label_quality(quality: np.ndarray) -> list[ClassGroup]:
 def branches(labels: Sequence[str], ontology: str | Path | None = None) -> list[tuple[str, ...]]:
     """The top categories, no other's children, that each label lies under, in the file's order.
 
-    Labels are display names, of AudioSet's classes or the ontology's own, a file of the form of
-    AudioSet's ``ontology.json``, which is used without one. A label may lie under several, and one
-    that the ontology lacks under none.
+    Labels are display names of AudioSet's classes, or those of a file like its ``ontology.json``.
     """
-    members = _branch_members(labels, ontology)
-    return [
-        tuple(name for name, inside in members.items() if inside[number])
-        for number in range(len(labels))
-    ]
+    members = _branch_members(labels, ontology).items()
+    return [tuple(name for name, inside in members if inside[n]) for n in range(len(labels))]
 
 
 def by_branch(labels: Sequence[str], ontology: str | Path | None = None) -> list[ClassGroup]:
-    """Classes by `branches`; a class of several counts in each, and no group is empty.
-
-    Classes that the ontology lacks make the last group, ``not in the ontology``; if it lacks all of
-    them there are no groups.
-    """
+    """Classes by `branches`, in each of several; none if the ontology lacks all classes."""
     members = _branch_members(labels, ontology)
     rest = ~np.any(list(members.values()), axis=0)
     if rest.all():
@@ -152,11 +139,7 @@ def _branch_members(labels: Sequence[str], ontology: str | Path | None) -> dict[
 
 
 def group_rows(summary: Summary, groups: Sequence[ClassGroup]) -> list[dict]:
-    """The mean metrics of each group of classes, for ``metrics.json``.
-
-    ``classes_left_out`` are those without both positive and negative clips, which enter no mean;
-    where no class is left the metrics are NaN.
-    """
+    """The mean metrics of each group of classes, for ``metrics.json``; NaN if none is defined."""
     rows = []
     keys = ("num_classes", "classes_left_out", *(m.key for m in METRICS if m.in_training))
     for group in groups:
@@ -185,11 +168,7 @@ def class_metadata(
     label_quality: Path | None = None,
     ontology: Path | None = None,
 ) -> ClassMetadata:
-    """Collects what is known of classes, from files given as for ``panns-tf evaluate``.
-
-    Without ``training_clips``: those of the run's ``config.json``, else, for AudioSet's classes,
-    the counts of this package.
-    """
+    """Collects what is known of classes, from files as ``panns-tf evaluate`` takes them."""
     if training_clips is not None:
         counts, source = _read_counts(training_clips, labels), str(training_clips)
     elif run is not None and run.training_clips is not None and list(run.labels) == list(labels):

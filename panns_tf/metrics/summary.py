@@ -34,17 +34,11 @@ _MICRO_PAIRS, _MICRO_REPLICATES = 200_000_000, 100
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Metrics by class, and their means over the classes where they are defined.
+    """Metrics by class, and their means over the classes where they are defined."""
 
-    Attributes:
-        average_precision, auc: float64 (classes,), NaN where undefined.
-        positives: int64 (classes,), clips of each class.
-        num_clips: clips evaluated.
-    """
-
-    average_precision: np.ndarray
-    auc: np.ndarray
-    positives: np.ndarray
+    average_precision: np.ndarray  # float64 (classes,), NaN where undefined
+    auc: np.ndarray  # the same
+    positives: np.ndarray  # int64 (classes,), clips of each class
     num_clips: int
 
     @property
@@ -97,8 +91,6 @@ def _accuracy(target: np.ndarray, score: np.ndarray, replicates: int) -> Estimat
 
 def _micro_ap(target: np.ndarray, score: np.ndarray, replicates: int) -> Estimate:
     value, (clips, classes) = micro_average_precision(target, score), target.shape
-    if not replicates:
-        return Estimate(value)
     fewer = min(replicates, max(_MICRO_REPLICATES, _MICRO_PAIRS // score.size))
     clusters = np.repeat(np.arange(clips), classes)
     pairs = target.reshape(-1, 1), score.reshape(-1, 1)
@@ -136,11 +128,11 @@ class Metric:
         weights = np.isfinite(values) * summary.positives if self.weighted else summary.defined
         return weighted_mean(values, weights)
 
-    def estimate(self, target, score, summary, boot: "Bootstrap | None" = None) -> Estimate | None:
-        """The metric of scores, with its interval given a bootstrap of them."""
+    def estimate(self, target, score, boot: "Bootstrap") -> Estimate | None:
+        """The metric of scores, with its interval from a bootstrap of them."""
         if self.of_clips is not None:
-            return self.of_clips(target, score, len(boot.auc) if boot else 0)
-        return Estimate(summary.mean(self.key), *(boot.interval(self.key) if boot else ()))
+            return self.of_clips(target, score, len(boot.auc))
+        return Estimate(boot.estimate(self.key), *boot.interval(self.key))
 
 
 # fmt: off
@@ -196,14 +188,11 @@ def summarise(target, score) -> Summary:
 class Bootstrap(Summary):
     """The summary of every replicate; names are the keys of means over classes in `METRICS`.
 
-    Attributes:
-        average_precision, auc: float32 (replicates, classes), exact; NaN where a replicate has no
-            positive clip of a class, or, the AUC, no negative one.
-        summary: of the clips themselves.
-        seed: of the draws.
+    Average precision and AUC are float32 (replicates, classes), exact; NaN where a replicate has no
+    positive clip of a class, or, the AUC, no negative one.
     """
 
-    summary: Summary
+    summary: Summary  # of the clips themselves
     seed: Seed
 
     def estimate(self, name: str) -> float:
@@ -285,7 +274,7 @@ def bootstrap(
 
     Args:
         target, score: (clips, classes), as `summarise` takes them.
-        replicates: how many, at least two.
+        replicates: how many, at least two, or 0: then every interval is NaN.
         seed: of the draws, which depend on it and the number of clips or clusters alone.
         clusters: int (clips,), numbers from 0 of what is drawn together; None for single clips.
     """

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from panns_tf import metrics
-from panns_tf.evaluation.measures import measure
+from panns_tf.evaluation.measures import Measures
 from panns_tf.evaluation.scores import Scores
 from panns_tf.metrics.class_groups import class_metadata
 from panns_tf.run import Run, read_run
@@ -16,7 +16,7 @@ from tfrecords.classes import audioset_classes
 def test_values_are_those_of_the_metrics():
     scores = synthetic_scores()
     pairs = (scores.target, scores.score)
-    measures = measure(scores, no_metadata(), replicates=50)
+    measures = Measures(scores, no_metadata(), replicates=50)
     values = measures.as_metrics()
     assert values["mAP_micro"] == pytest.approx(metrics.micro_average_precision(*pairs))
     assert values["mAP_weighted"] == pytest.approx(metrics.weighted_average_precision(*pairs))
@@ -31,7 +31,7 @@ def test_values_are_those_of_the_metrics():
 def test_intervals_shrink_with_clips():
     widths = []
     for clips in (60, 600):
-        found = measure(synthetic_scores(clips), no_metadata(), replicates=200).estimates
+        found = Measures(synthetic_scores(clips), no_metadata(), replicates=200).estimates
         widths.append({name: each.high - each.low for name, each in found.items() if each.ends})
     assert len(widths[0]) == 6
     for name, width in widths[0].items():
@@ -39,7 +39,7 @@ def test_intervals_shrink_with_clips():
 
 
 def test_without_a_bootstrap_there_are_no_intervals():
-    measures = measure(synthetic_scores(), no_metadata(), replicates=0)
+    measures = Measures(synthetic_scores(), no_metadata(), replicates=0)
     assert set(measures.as_metrics()["intervals"].values()) == {None}
     assert measures.classes["ap_low"].isna().all()
 
@@ -49,20 +49,20 @@ def test_accuracy_where_each_clip_has_one_label():
     one = dataclasses.replace(scores, target=np.eye(5, dtype=bool)[np.arange(60) % 5])
     one.score[:] = 0.1
     one.score[np.arange(60), np.where(np.arange(60) < 45, np.arange(60) % 5, 0)] = 0.9
-    found = measure(one, no_metadata(), replicates=10).estimates["accuracy"]
+    found = Measures(one, no_metadata(), replicates=10).estimates["accuracy"]
     assert found.value == pytest.approx((45 + 3) / 60)  # of the last 15 every fifth
     # Wilson's interval of 48 of 60, which also a perfect accuracy has.
     np.testing.assert_allclose(found.ends, (0.682, 0.882), atol=1e-3)
     one.score[:] = one.target
-    found = measure(one, no_metadata(), replicates=10).estimates["accuracy"]
+    found = Measures(one, no_metadata(), replicates=10).estimates["accuracy"]
     assert found.ends == (pytest.approx(0.94, abs=0.01), pytest.approx(1))
 
 
 def test_scores_outside_0_to_1_are_ranked_and_no_more():
     scores = synthetic_scores()
-    inside = measure(scores, no_metadata(), replicates=0)
+    inside = Measures(scores, no_metadata(), replicates=0)
     logits = dataclasses.replace(scores, score=8 * scores.score - 4)
-    measures = measure(logits, no_metadata(), replicates=0)
+    measures = Measures(logits, no_metadata(), replicates=0)
     assert measures.summary.as_dict() == inside.summary.as_dict()
     values = measures.as_metrics()
     assert np.isnan(values["expected_calibration_error"])
@@ -76,7 +76,7 @@ def test_classes_without_metrics_are_named_and_stay_empty(tmp_path):
     scores = synthetic_scores()
     scores.target[:, 1], scores.target[:, 4] = False, True
     run = run_of(tmp_path, scores.labels, (1, 20, 300, 3, 5))
-    measures = measure(scores, class_metadata(scores.labels, run), replicates=20)
+    measures = Measures(scores, class_metadata(scores.labels, run), replicates=20)
     notes = " / ".join(measures.notes)
     assert "1 of 5 classes have no positive clip: they have no AP" in notes
     assert 'A "quoted"' in notes
@@ -93,7 +93,7 @@ def test_one_clip_cannot_be_measured():
     scores = synthetic_scores(10)
     one = Scores(scores.clip_ids[:1], scores.target[:1], scores.score[:1], scores.meta)
     with pytest.raises(ValueError, match="no class has both positive and negative clips"):
-        measure(one, no_metadata())
+        Measures(one, no_metadata())
 
 
 def run_of(tmp_path, labels=(), training_clips=None, **config) -> Run:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from panns_tf.evaluation.compare import compare
-from panns_tf.evaluation.measures import measure
+from panns_tf.evaluation.measures import Measures
 from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Chart, Column, Section, Sound, Table, Tile, render
 from panns_tf.evaluation.report import (
@@ -146,7 +146,7 @@ def test_clips_are_read_from_records(data):
     alarms, _, misses, _ = mistake_blocks(scores, settings)
     assert len(alarms.rows) == len(misses.rows) == 2
     for row in [*alarms.rows, *misses.rows]:
-        assert np.abs(row[2].waveform).max() <= 1
+        assert 0.05 < np.abs(row[2].waveform).max() <= 1
         assert not row[2].audible
 
 
@@ -159,7 +159,7 @@ def report(tmp_path_factory):
     branches = [("Animal",), ("Music", "Animal"), (), ("Music",), ()]
     quality = np.array([1, 0.5, np.nan, 0.8, 0.9])
     metadata = ClassMetadata(np.array([12, 340, 5600, 70, 9]), "x", quality, branches, [])
-    measures = measure(scores, metadata, replicates=50)
+    measures = Measures(scores, metadata, replicates=50)
     values = measures.as_metrics()
     sections = evaluation_sections(scores, measures)
     columns = [Column("Class"), Column("Sound", "sound")]

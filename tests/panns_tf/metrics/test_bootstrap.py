@@ -126,6 +126,16 @@ def test_a_perfect_ranking_has_no_interval():
     assert np.isnan(found.minus(found).interval("d_prime")).all()
 
 
+def test_without_replicates_there_are_metrics_and_no_intervals():
+    target, score = draw()
+    found = metrics.bootstrap(target, score, 0)
+    assert found.estimate("mAP") == metrics.summarise(target, score).mean("mAP")
+    for each in (found, found.minus(found)):
+        assert np.isnan(each.interval("d_prime")).all()
+        assert each.class_interval("auc").shape == (4, 2)
+        assert np.isnan(each.class_interval("auc")).all()
+
+
 def test_a_class_of_one_positive_or_none_has_no_interval():
     target, score = draw(clips=50)
     target[:, 0] = False
