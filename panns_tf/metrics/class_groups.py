@@ -104,10 +104,9 @@ def branches(labels: Sequence[str], ontology: str | Path | None = None) -> list[
 def by_branch(labels: Sequence[str], ontology: str | Path | None = None) -> list[ClassGroup]:
     """Classes by `branches`, in each of several; none if the ontology lacks all classes."""
     members = _branch_members(labels, ontology)
-    rest = ~np.any(list(members.values()), axis=0)
-    if rest.all():
+    if not np.any(list(members.values())):
         return []
-    members["not in the ontology"] = rest
+    members["not in the ontology"] = ~np.any(list(members.values()), axis=0)
     found = {name: np.flatnonzero(inside) for name, inside in members.items()}
     return [ClassGroup("branch", name, classes) for name, classes in found.items() if classes.size]
 
@@ -117,17 +116,18 @@ def _branch_members(labels: Sequence[str], ontology: str | Path | None) -> dict[
     path = _DATA / "ontology.json" if ontology is None else Path(ontology)
     rows, members = read_json(path), {}
     try:
-        children = {row["id"]: set(row["child_ids"]) for row in rows}
+        children = {row["id"]: row["child_ids"] for row in rows}
+        inner = set().union(*children.values())
         ids = {row["name"]: row["id"] for row in rows}
         names = zip(audioset_classes().names, audioset_classes().ids, strict=True)
         ids |= {name: key for name, key in names if key in children}
-        for top in set(children).difference(*children.values()):
-            below, waiting = {top}, [top]
+        for top in (row for row in rows if row["id"] not in inner):
+            below, waiting = set(), [top["id"]]
             while waiting:
-                new = children[waiting.pop()] - below
-                below |= new
-                waiting += new
-            members[top] = np.array([ids.get(label) in below for label in labels], bool)
+                if (one := waiting.pop()) not in below:
+                    below.add(one)
+                    waiting += children[one]
+            members[top["name"]] = np.array([ids.get(label) in below for label in labels], bool)
     except (TypeError, KeyError):
         members = {}
     if not members or len(children) < len(rows):
@@ -135,55 +135,50 @@ def _branch_members(labels: Sequence[str], ontology: str | Path | None) -> dict[
             f"{path} is no ontology: expected a list of objects with id, name and child_ids, as "
             "AudioSet's ontology.json"
         )
-    return {row["name"]: members[row["id"]] for row in rows if row["id"] in members}
+    return members
 
 
 def group_rows(summary: Summary, groups: Sequence[ClassGroup]) -> list[dict]:
     """The mean metrics of each group of classes, for ``metrics.json``; NaN if none is defined."""
     rows = []
     keys = ("num_classes", "classes_left_out", *(m.key for m in METRICS if m.in_training))
+    columns = summary.average_precision, summary.auc, summary.positives
     for group in groups:
-        columns = summary.average_precision, summary.auc, summary.positives
-        part = Summary(*(values[group.classes] for values in columns), summary.num_clips)
-        values = part.as_dict()
-        rows.append({"kind": group.kind, "name": group.name, **{key: values[key] for key in keys}})
+        part = Summary(*(each[group.classes] for each in columns), summary.num_clips).as_dict()
+        rows.append({"kind": group.kind, "name": group.name, **{key: part[key] for key in keys}})
     return rows
 
 
-@dataclasses.dataclass(frozen=True)
 class ClassMetadata:
-    """What is known of every class besides its scores."""
+    """What is known of classes besides scores, from files as ``panns-tf evaluate`` takes them."""
 
-    training_clips: np.ndarray | None  # int (classes,)
-    training_source: str
-    quality: np.ndarray | None  # float (classes,) in [0, 1], NaN where nothing was rated
-    branches: list[tuple[str, ...]]
-    groups: list[ClassGroup]
-
-
-def class_metadata(
-    labels: Sequence[str],
-    run: Run | None,
-    training_clips: Path | None = None,
-    label_quality: Path | None = None,
-    ontology: Path | None = None,
-) -> ClassMetadata:
-    """Collects what is known of classes, from files as ``panns-tf evaluate`` takes them."""
-    if training_clips is not None:
-        counts, source = _read_counts(training_clips, labels), str(training_clips)
-    elif run is not None and run.training_clips is not None and list(run.labels) == list(labels):
-        counts, source = np.array(run.training_clips), "the run's config.json"
-    else:
-        counts = audioset_training_clips(labels)
-        known = "AudioSet's training sets, as the paper counts them"
-        source = "unknown" if counts is None else known
-    groups = [] if counts is None else by_training_clips(counts)
-    quality = None
-    if label_quality is not None:
-        quality = read_label_quality(label_quality, len(labels))
-        groups += by_label_quality(quality)
-    found = branches(labels, ontology)
-    if ontology is not None and not any(found):
-        raise ValueError(f"none of the {len(labels)} classes is in {ontology}: {labels[0]!r} ...")
-    groups += by_branch(labels, ontology)
-    return ClassMetadata(counts, source, quality, found, groups)
+    def __init__(
+        self,
+        labels: Sequence[str],
+        run: Run | None,
+        training_clips: Path | None = None,
+        label_quality: Path | None = None,
+        ontology: Path | None = None,
+    ):
+        #: int (classes,), or None.
+        self.training_clips, self.training_source = audioset_training_clips(labels), "unknown"
+        if training_clips is not None:
+            self.training_clips = _read_counts(training_clips, labels)
+            self.training_source = str(training_clips)
+        elif run is not None and run.training_clips and list(run.labels) == list(labels):
+            self.training_clips = np.array(run.training_clips)
+            self.training_source = "the run's config.json"
+        elif self.training_clips is not None:
+            self.training_source = "AudioSet's training sets, as the paper counts them"
+        known = self.training_clips is not None
+        self.groups = by_training_clips(self.training_clips) if known else []
+        self.quality = None  # float (classes,) in [0, 1], NaN where nothing was rated
+        if label_quality is not None:
+            self.quality = read_label_quality(label_quality, len(labels))
+            self.groups += by_label_quality(self.quality)
+        self.branches = branches(labels, ontology)
+        if ontology is not None and not any(self.branches):
+            raise ValueError(
+                f"none of the {len(labels)} classes is in {ontology}: {labels[0]!r} ..."
+            )
+        self.groups += by_branch(labels, ontology)

@@ -14,11 +14,7 @@ _BLOCK = 32
 
 
 def checked(target, score, ndims: tuple[int, ...] = (1, 2)) -> tuple[np.ndarray, np.ndarray]:
-    """Targets as bool and scores as float32 or float64, without loss of order.
-
-    Raises:
-        ValueError: if shapes differ, scores are not finite, or targets are not 0 and 1.
-    """
+    """Targets of 0 and 1 as bool, and finite scores as float32 or float64, in the same order."""
     target, score = np.asarray(target), np.asarray(score)
     if target.shape != score.shape or target.ndim not in ndims:
         shapes = " or ".join(("(clips,)", "(clips, classes)")[ndim - 1] for ndim in ndims)
@@ -152,29 +148,27 @@ def d_prime(auc):
 
 
 def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and thresholds of one class, (clips,): scikit-learn's.
-
-    Raises:
-        ValueError: if no clip is positive.
-    """
+    """Precision, recall and thresholds of one class, (clips,), with positives: scikit-learn's."""
     from sklearn.metrics import precision_recall_curve as curve
 
-    target, score = checked(target, score, ndims=(1,))
-    if not target.any():
-        raise ValueError(f"none of the {len(score):,} clips is positive; there is no such curve")
-    return curve(target, score)
+    return curve(*_one_class(target, score))
 
 
 def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """False and true positive rates and thresholds of one class, (clips,): scikit-learn's.
 
-    Raises:
-        ValueError: if no clip is positive, or none is negative.
+    It needs positive and negative clips.
     """
     from sklearn.metrics import roc_curve as curve
 
-    target, score = checked(target, score, ndims=(1,))
-    if not target.any() or target.all():
-        missing = "negative" if target.any() else "positive"
-        raise ValueError(f"none of the {len(score):,} clips is {missing}; there is no ROC curve")
+    target, score = _one_class(target, score)
+    if target.all():
+        raise ValueError(f"none of the {len(score):,} clips is negative; there is no ROC curve")
     return curve(target, score, drop_intermediate=False)
+
+
+def _one_class(target, score) -> tuple[np.ndarray, np.ndarray]:
+    target, score = checked(target, score, ndims=(1,))
+    if not target.any():
+        raise ValueError(f"none of the {len(score):,} clips is positive; there is no curve")
+    return target, score

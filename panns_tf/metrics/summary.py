@@ -301,8 +301,7 @@ def remarks(target, score, labels: Sequence[str] | None = None) -> list[str]:
     notes = []
     for what, which in kinds.items():
         if which.any():
-            names = [labels[index] for index in np.flatnonzero(which)] if labels else []
-            names = f" ({some(names)})" if names else ""
+            names = f" ({some(np.array(labels)[which])})" if labels else ""
             notes.append(f"{which.sum()} of {len(positives)} classes {what}{names}")
     if score.size and (score.min() < 0 or score.max() > 1):
         notes.append(

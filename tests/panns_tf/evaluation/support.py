@@ -46,5 +46,5 @@ def synthetic_scores(
     return Scores(ids, target, score.astype("float32"), {**base, **meta})
 
 
-def no_metadata(classes: int = len(LABELS)) -> ClassMetadata:
-    return ClassMetadata(None, "unknown", None, [()] * classes, [])
+def no_metadata() -> ClassMetadata:
+    return ClassMetadata(LABELS, None)

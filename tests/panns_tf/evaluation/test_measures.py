@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from panns_tf import metrics
-from panns_tf.evaluation.measures import Measures
+from panns_tf.evaluation.evaluate import Measures
 from panns_tf.evaluation.scores import Scores
-from panns_tf.metrics.class_groups import class_metadata
+from panns_tf.metrics.class_groups import ClassMetadata
 from panns_tf.run import Run, read_run
 from tests.panns_tf.evaluation.support import no_metadata, synthetic_scores
 from tfrecords.classes import audioset_classes
@@ -76,7 +76,7 @@ def test_classes_without_metrics_are_named_and_stay_empty(tmp_path):
     scores = synthetic_scores()
     scores.target[:, 1], scores.target[:, 4] = False, True
     run = run_of(tmp_path, scores.labels, (1, 20, 300, 3, 5))
-    measures = Measures(scores, class_metadata(scores.labels, run), replicates=20)
+    measures = Measures(scores, ClassMetadata(scores.labels, run), replicates=20)
     notes = " / ".join(measures.notes)
     assert "1 of 5 classes have no positive clip: they have no AP" in notes
     assert 'A "quoted"' in notes
@@ -102,21 +102,21 @@ def run_of(tmp_path, labels=(), training_clips=None, **config) -> Run:
 
 def test_training_clips_are_those_of_the_run(tmp_path):
     run = run_of(tmp_path, ["a", "b"], (3, 5))
-    metadata = class_metadata(["a", "b"], run)
+    metadata = ClassMetadata(["a", "b"], run)
     assert metadata.training_clips.tolist() == [3, 5]
     assert metadata.training_source == "the run's config.json"
-    assert class_metadata(["a", "c"], run).training_clips is None
+    assert ClassMetadata(["a", "c"], run).training_clips is None
     # Before AudioSet's counts, too.
     labels = list(audioset_classes().names)
     content = {"config": {"data": "gone"}, "labels": labels, "training_clips": list(range(527))}
     (tmp_path / "config.json").write_text(json.dumps(content))
-    metadata = class_metadata(labels, read_run(tmp_path))
+    metadata = ClassMetadata(labels, read_run(tmp_path))
     assert metadata.training_clips.tolist() == list(range(527))
 
 
 def test_audiosets_classes_have_known_counts_and_groups():
     labels = audioset_classes().names
-    metadata = class_metadata(labels, None)
+    metadata = ClassMetadata(labels, None)
     assert metadata.training_clips[labels.index("Speech")] > 900_000
     assert "AudioSet" in metadata.training_source
     assert {group.kind for group in metadata.groups} == {"training clips", "branch"}
@@ -126,9 +126,9 @@ def test_a_file_of_training_clips_goes_before_all(tmp_path):
     path = tmp_path / "counts.csv"
     path.write_text('label,training_clips\nb,7\n"a, too",1\n')
     run = run_of(tmp_path, training_clips=(3, 5))
-    assert class_metadata(["a, too", "b"], run, path).training_clips.tolist() == [1, 7]
+    assert ClassMetadata(["a, too", "b"], run, path).training_clips.tolist() == [1, 7]
     path.write_text("index,training_clips\n1,7\n0,1\n")
-    assert class_metadata(["x", "y"], None, path).training_clips.tolist() == [1, 7]
+    assert ClassMetadata(["x", "y"], None, path).training_clips.tolist() == [1, 7]
     for content, message in (
         ("", "has no column training_clips"),
         ("label,clips\na,1\n", "has no column training_clips"),
@@ -139,9 +139,9 @@ def test_a_file_of_training_clips_goes_before_all(tmp_path):
     ):
         path.write_text(content)
         with pytest.raises(ValueError, match=message):
-            class_metadata(["a", "b"], None, path)
+            ClassMetadata(["a", "b"], None, path)
     with pytest.raises(ValueError, match=r"gone\.csv cannot be read"):
-        class_metadata(["a"], None, tmp_path / "gone.csv")
+        ClassMetadata(["a"], None, tmp_path / "gone.csv")
 
 
 def test_an_ontology_of_other_classes_is_refused(tmp_path):
@@ -150,6 +150,6 @@ def test_an_ontology_of_other_classes_is_refused(tmp_path):
         '[{"id": "1", "name": "Top", "child_ids": ["2"]}, '
         '{"id": "2", "name": "a", "child_ids": []}]'
     )
-    assert class_metadata(["a", "b"], None, ontology=path).branches == [("Top",), ()]
+    assert ClassMetadata(["a", "b"], None, ontology=path).branches == [("Top",), ()]
     with pytest.raises(ValueError, match=r"none of the 2 classes is in .*ontology\.json"):
-        class_metadata(["x", "y"], None, ontology=path)
+        ClassMetadata(["x", "y"], None, ontology=path)

@@ -10,19 +10,18 @@ import pytest
 import soundfile
 
 from panns_tf.evaluation.compare import compare
-from panns_tf.evaluation.measures import Measures
-from panns_tf.evaluation.options import EvaluateSettings
-from panns_tf.evaluation.page import Chart, Column, Section, Sound, Table, Tile, render
-from panns_tf.evaluation.report import (
+from panns_tf.evaluation.evaluate import (
+    Measures,
     evaluation_sections,
     find_mistakes,
     mistake_blocks,
     read_sounds,
 )
+from panns_tf.evaluation.options import EvaluateSettings
+from panns_tf.evaluation.page import Chart, Column, Section, Sound, Table, Tile, render
 from panns_tf.evaluation.scores import save_scores
 from panns_tf.metrics.bootstrap import Estimate, number
-from panns_tf.metrics.class_groups import ClassMetadata
-from tests.panns_tf.evaluation.support import LABELS, synthetic_scores
+from tests.panns_tf.evaluation.support import LABELS, no_metadata, synthetic_scores
 from tfrecords import load_index
 
 METRICS = ("mAP", "mAUC", "d_prime", "mAP_micro", "mAP_weighted", "lift")
@@ -156,9 +155,10 @@ def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     scores = synthetic_scores(120)
     scores.target[:, 4] = False  # the last class has no metrics
-    branches = [("Animal",), ("Music", "Animal"), (), ("Music",), ()]
-    quality = np.array([1, 0.5, np.nan, 0.8, 0.9])
-    metadata = ClassMetadata(np.array([12, 340, 5600, 70, 9]), "x", quality, branches, [])
+    metadata = no_metadata()
+    metadata.branches = [("Animal",), ("Music", "Animal"), (), ("Music",), ()]
+    metadata.quality = np.array([1, 0.5, np.nan, 0.8, 0.9])
+    metadata.training_clips = np.array([12, 340, 5600, 70, 9])
     measures = Measures(scores, metadata, replicates=50)
     values = measures.as_metrics()
     sections = evaluation_sections(scores, measures)
