@@ -4,7 +4,7 @@ from pathlib import Path
 
 from panns_tf.config import TrainConfig
 from panns_tf.demo import DemoSettings
-from panns_tf.evaluation.options import EvaluateSettings
+from panns_tf.evaluation.scores import EvaluateSettings
 from panns_tf.export.settings import ExportSettings
 from panns_tf.inference.cli import ModelSettings
 from panns_tf.inference.events import EventSettings

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from panns_tf.evaluation.options import EvaluateSettings
+from panns_tf.evaluation.scores import EvaluateSettings
 from tfrecords.flags import add_flags, given_settings
 
 _DESCRIPTION = """Evaluates trained networks on packed records, and compares them.
@@ -24,30 +24,23 @@ that hold scores.npz. Scores of the same model for the same records are used aga
 """
 
 
-_FIRST = ("model", "data", "compare", "output")
-
-
 def add_evaluate_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``evaluate``."""
     parser.description = _DESCRIPTION
-    groups = add_flags(parser, EvaluateSettings, _FIRST)
-    add_flags(parser, EvaluateSettings, skip=_FIRST, groups=groups)
+    first = ("model", "data", "compare", "output")
+    groups = add_flags(parser, EvaluateSettings, first)
+    add_flags(parser, EvaluateSettings, skip=first, groups=groups)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
     """Runs ``evaluate``."""
     settings, given = EvaluateSettings.given(args), given_settings(args, EvaluateSettings)
     if "aggregate" in given and "window" not in given:
-        raise ValueError(
-            f"--aggregate {settings.aggregate} needs a --window: whole clips have no parts"
-        )
+        raise ValueError(f"--aggregate {settings.aggregate} needs a --window")
     of_records = ("window", "hop", "aggregate", "batch_size", "decimation", "damaged")
     for name in of_records if settings.data is None else ():
         if name in given:
-            raise ValueError(
-                f"--{name.replace('_', '-')} needs --data: without it scores that are there are "
-                "compared"
-            )
+            raise ValueError(f"--{name.replace('_', '-')} needs --data: scores stay as they are")
     missing = [f"--{name}" for name in ("model", "data") if name not in given]
     if settings.compare is None and missing:
         raise ValueError(f"{' and '.join(missing)} must be given, or --compare")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from panns_tf.evaluation.evaluate import evaluate
-from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Chart, Column, Section, Table, render
 from panns_tf.evaluation.scores import (
     FILE_NAME,
+    EvaluateSettings,
     Scores,
     default_output,
     evaluations_folder,

@@ -6,9 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from panns_tf import metrics
-from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Chart, Column, Section, Sound, Table, Tile, render
-from panns_tf.evaluation.scores import Scores, default_output, predict_scores, save_scores
+from panns_tf.evaluation.scores import (
+    EvaluateSettings,
+    Scores,
+    default_output,
+    predict_scores,
+    save_scores,
+)
 from panns_tf.metrics import METRICS, Estimate
 from panns_tf.metrics.bootstrap import LEVEL, number
 from panns_tf.metrics.class_groups import ClassMetadata, group_rows
@@ -280,8 +285,8 @@ def mistake_blocks(scores: Scores, settings: EvaluateSettings) -> list:
             labelled = ", ".join(labels[n] for n in np.flatnonzero(scores.target[clip]))
             highest = ", ".join(f"{labels[n]} {number(score[n])}" for n in top)
             name = clip_id.decode(errors="replace")
-            sound = sounds.get(clip_id)
-            rows.append((labels[label], score[label], sound, labelled, highest, name))
+            known = labels[label], score[label], sounds.get(clip_id)
+            rows.append((*known, labelled, highest, name))
         blocks += [Table(_COLUMNS, rows, caption), note if rows else "There are none."]
     return blocks
 

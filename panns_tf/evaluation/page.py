@@ -30,8 +30,7 @@ SECONDS, _PLAYED_RATE = 20.0, 16_000
 _VORBIS_BLOCK = 4096
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table; numbers may be an `Estimate`, and undefined ones None or NaN."""
 
     name: str
@@ -70,8 +69,7 @@ def cell(kind: str, value: Any, digits: int = 3) -> Cell:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """One number, large: what it means, whether a bar from 0 to 1 shows it, its key in files."""
 
     name: str
@@ -140,11 +138,10 @@ class Sound:
         shown = self.waveform[: round(SECONDS * self.sample_rate)]
         spectrogram = Spectrogram(self.sample_rate)
         spectrogram.feed(shown)
+        decibels, seconds = spectrogram.columns()
+        decibels, factor = reduced(decibels, 320)
 
         def draw(axes: Axes) -> None:
-            decibels, seconds = spectrogram.columns()
-            decibels, factor = reduced(decibels, 320)
-            axes.grid(False)
             draw_log_mel(axes, decibels, factor * seconds, spectrogram.frontend)
 
         svg = Chart("", draw, size=(3.6, 1.7)).svg
@@ -152,8 +149,7 @@ class Sound:
         if self.audible:
             audio = markupsafe.Markup('<audio controls preload="none" src="{}"></audio>')
             html += audio.format(_vorbis(shown, self.sample_rate))
-        cut = len(shown) < len(self.waveform)
-        return html + (f"The first {SECONDS:g} s of it." if cut else "")
+        return html + (f"The first {SECONDS:g} s of it." if shown.size < self.waveform.size else "")
 
 
 def _vorbis(waveform: np.ndarray, sample_rate: int) -> str:
@@ -173,8 +169,7 @@ def _vorbis(waveform: np.ndarray, sample_rate: int) -> str:
 Block = str | dict | list[Tile] | Table | Chart
 
 
-@dataclasses.dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A part of the page with a link to it; with ``grid`` its blocks stand side by side."""
 
     title: str

@@ -1,24 +1,77 @@
-"""Scores of a model for packed records: predicted, kept in ``scores.npz``, and reused."""
+"""Settings of an evaluation, and its scores: predicted, and kept in ``scores.npz``."""
 
 import dataclasses
 import hashlib
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from panns_tf.evaluation.options import EvaluateSettings
+from panns_tf.config import TrainConfig
 from panns_tf.run import BEST, EVALUATION, find_model, is_run, run_of
 from panns_tf.windows import Windows, aggregate, cut_windows
 from tfrecords import Damage, load_index
 from tfrecords.codecs import check_resample
 from tfrecords.files import atomic, to_json
+from tfrecords.flags import redeclare, setting
 from tfrecords.text import one_line, some
 
 FILE_NAME = "scores.npz"
 _REQUIRED = ("labels", "model", "model_sha256", "index_sha256", "heard")
+_evaluated = partial(setting, None, group="what is evaluated")
+_report = partial(setting, group="what is reported")
+_INPUT = "how clips are given to the network"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateSettings(Windows):
+    """What is evaluated, how clips are given to the network, and what is reported."""
+
+    model: Path | None = _evaluated(
+        "a run directory (its final.keras, or best.keras while it is unfinished), a .keras file or "
+        "a SavedModel"
+    )
+    data: Path | None = _evaluated("a directory of packed records")
+    compare: list | None = _evaluated(
+        "two or more to compare with the first; --model, if given, comes before them",
+        nargs="+",
+        parse=Path,
+        metavar="RUN",
+    )
+    output: Path | None = _evaluated(
+        "where to write", shown="evaluation/<data's name> beside the model, or comparison here"
+    )
+    batch_size: int = setting(32, "clips at a time", minimum=1, group=_INPUT)
+    decimation: str = redeclare(TrainConfig, "decimation", "lowpass", group=_INPUT)
+    damaged: str = redeclare(TrainConfig, "damaged", "raise", group=_INPUT)
+    bootstrap: int = _report(1000, "resamples of the clips for intervals; 0 for none", minimum=0)
+    training_clips: Path | None = _report(
+        None,
+        "CSV of each class's training clips: training_clips and index, display_name or label",
+        shown="those of the run, or AudioSet's counts for AudioSet's classes",
+    )
+    label_quality: Path | None = _report(
+        None, "AudioSet's qa_true_counts.csv, for metrics by label quality"
+    )
+    ontology: Path | None = _report(
+        None, "JSON, for metrics by branch", shown="AudioSet's ontology"
+    )
+    mistakes: int = _report(12, "false alarms shown on the page, and as many misses", minimum=0)
+    audio: bool = _report(True, "audio of the mistakes on the page")
+    report: bool = _report(True, "write report.html or comparison.html")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bootstrap == 1:
+            raise ValueError("--bootstrap must be 0, for no intervals, or at least 2; received 1")
+
+    def as_dict(self) -> dict:
+        """What decides the scores of a given model, as ``scores.npz`` states it."""
+        sha256 = load_index(self.data).info.index_sha256
+        return {"index_sha256": sha256, "decimation": self.decimation, **super().as_dict()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +102,7 @@ class Scores:
             )
         order = mine[np.argsort(theirs)]
         if clips := (self.target[order] != other.target).any(axis=1).sum():
-            raise ValueError(
-                f"{both} have other labels for {clips} clips; evaluate both with --data"
-            )
+            raise ValueError(f"{both} have other labels for {clips} clips; evaluate both on --data")
         return Scores(self.clip_ids[order], other.target, self.score[order], self.meta)
 
 
@@ -145,8 +196,7 @@ def load_scores(path: Path) -> Scores:
         if missing := [name for name in _REQUIRED if name not in meta]:
             raise ValueError(f"its meta lacks {', '.join(missing)}")
         shape = (len(scores.clip_ids), len(meta["labels"]))
-        arrays = (scores.clip_ids, scores.target, scores.score)
-        kinds = [(array.dtype.kind, array.shape) for array in arrays]
+        kinds = [(x.dtype.kind, x.shape) for x in (scores.clip_ids, scores.target, scores.score)]
         if kinds != [("S", shape[:1]), ("b", shape), ("f", shape)]:
             raise ValueError(f"clip_id, target and score are of kinds and shapes {kinds}")
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -76,8 +76,7 @@ def around(estimate: float, replicates: np.ndarray, level: float = LEVEL) -> tup
     """The middle ``level`` of replicates, (n,), moved so that their mean is the estimate.
 
     Replicates hold clips twice, which lifts their average precision above that of the clips
-    themselves; so only their spread counts. NaN ones are left out; where anything is infinite, or
-    all are NaN, so are the ends.
+    themselves; so only their spread counts. The ends are NaN where anything is infinite.
     """
     values = np.asarray(replicates, np.float64)
     values = values[~np.isnan(values)]
@@ -116,10 +115,9 @@ def resample_counts(
 
 
 def mean_replicates(
-    values: np.ndarray, replicates: int, seed: Seed = 0, clusters: np.ndarray | None = None
+    values: np.ndarray, replicates: int, seed: Seed, clusters: np.ndarray
 ) -> np.ndarray:
     """A mean over clips, (clips,), such as accuracy, in every replicate: float64 (replicates,)."""
-    clusters = np.arange(len(values)) if clusters is None else clusters
     total, size = np.bincount(clusters, values), np.bincount(clusters).astype(np.float64)
     drawn = resample_counts(len(total), replicates, seed)
     return np.concatenate([(total @ counts) / (size @ counts) for _, counts in drawn])

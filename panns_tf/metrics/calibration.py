@@ -35,11 +35,10 @@ def calibration(target, score, bins: int = 15) -> Calibration:
     target, score = checked(target, score)
     if not score.size:
         raise ValueError(f"no scores to calibrate: received shape {score.shape}")
-    if score.min() < 0 or score.max() > 1:
+    if outside := ((score < 0) | (score > 1)).sum():
         raise ValueError(
-            f"calibration needs probabilities; {((score < 0) | (score > 1)).sum():,} of "
-            f"{score.size:,} scores lie outside [0, 1] (they span {score.min():g} to "
-            f"{score.max():g})"
+            f"calibration needs probabilities; {outside:,} of {score.size:,} scores lie outside "
+            f"[0, 1] (they span {score.min():g} to {score.max():g})"
         )
     edges = np.linspace(0, 1, bins + 1)
     # Of each class: clips, sum of scores and positives in each bin.
@@ -50,12 +49,8 @@ def calibration(target, score, bins: int = 15) -> Calibration:
     count, confident, true = np.moveaxis(np.array(tables, np.float64), 1, 0)  # (classes, bins)
     gaps = np.abs(true - confident).sum(axis=1)
     count, confident, true = (each.sum(axis=0) for each in (count, confident, true))
+    error = float(np.abs(true - confident).sum() / count.sum())
     with np.errstate(invalid="ignore"):
-        return Calibration(
-            edges,
-            confident / count,
-            true / count,
-            count.astype(np.int64),
-            float(np.abs(true - confident).sum() / count.sum()),
-            gaps / len(score),
-        )
+        confidence, frequency = confident / count, true / count
+    count = count.astype(np.int64)
+    return Calibration(edges, confidence, frequency, count, error, gaps / len(score))

@@ -178,7 +178,5 @@ class ClassMetadata:
             self.groups += by_label_quality(self.quality)
         self.branches = branches(labels, ontology)
         if ontology is not None and not any(self.branches):
-            raise ValueError(
-                f"none of the {len(labels)} classes is in {ontology}: {labels[0]!r} ..."
-            )
+            raise ValueError(f"none of the {len(labels)} classes is in {ontology}: {labels[0]!r}")
         self.groups += by_branch(labels, ontology)

@@ -155,10 +155,7 @@ def precision_recall_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def roc_curve(target, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False and true positive rates and thresholds of one class, (clips,): scikit-learn's.
-
-    It needs positive and negative clips.
-    """
+    """Rates of false and true positives, and thresholds, of one class, (clips,): scikit-learn's."""
     from sklearn.metrics import roc_curve as curve
 
     target, score = _one_class(target, score)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from panns_tf.evaluation.compare import compare, compare_scores, notes
-from panns_tf.evaluation.options import EvaluateSettings
-from panns_tf.evaluation.scores import save_scores
+from panns_tf.evaluation.scores import EvaluateSettings, save_scores
 from tests.panns_tf.evaluation.support import LABELS, synthetic_scores
 
 OPTIONS = EvaluateSettings(bootstrap=100, report=False)

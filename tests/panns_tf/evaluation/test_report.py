@@ -17,9 +17,8 @@ from panns_tf.evaluation.evaluate import (
     mistake_blocks,
     read_sounds,
 )
-from panns_tf.evaluation.options import EvaluateSettings
 from panns_tf.evaluation.page import Chart, Column, Section, Sound, Table, Tile, render
-from panns_tf.evaluation.scores import save_scores
+from panns_tf.evaluation.scores import EvaluateSettings, save_scores
 from panns_tf.metrics.bootstrap import Estimate, number
 from tests.panns_tf.evaluation.support import LABELS, no_metadata, synthetic_scores
 from tfrecords import load_index
