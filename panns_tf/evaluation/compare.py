@@ -32,8 +32,7 @@ _COLUMNS = (
     Column("Run"),
     *(Column(metric.name, "bar" if metric.share else "number", digits=4) for metric in _SHOWN),
     Column("Difference of mAP", "difference", digits=4),
-    Column("Classes better", "count"),
-    Column("Classes worse", "count"),
+    *(Column("Classes better", "count"), Column("Classes worse", "count")),
 )
 
 

@@ -14,7 +14,6 @@ from panns_tf.evaluation.scores import (
     predict_scores,
     save_scores,
 )
-from panns_tf.metrics import METRICS, Estimate
 from panns_tf.metrics.bootstrap import LEVEL, number
 from panns_tf.metrics.class_groups import ClassMetadata, group_rows
 from panns_tf.metrics.ranking import class_rows
@@ -103,7 +102,7 @@ class Measures:
         target, score = scores.target, scores.score
         self.bootstrap = metrics.bootstrap(target, score, replicates)
         self.summary = self.bootstrap.summary
-        every = {m.key: m.estimate(target, score, self.bootstrap) for m in METRICS}
+        every = {m.key: m.estimate(target, score, self.bootstrap) for m in metrics.METRICS}
         #: By key in `METRICS`, but those without meaning here.
         self.estimates = {key: found for key, found in every.items() if found is not None}
         self.calibration, threshold, f1 = None, np.nan, np.nan
@@ -176,7 +175,7 @@ def tiles(measures: Measures) -> list[Tile]:
     known, found = measures.summary.as_dict(), measures.estimates
     return [
         Tile(m.name, found[m.key], m.meaning.format(**known), m.digits, m.share, m.key)
-        for m in METRICS
+        for m in metrics.METRICS
         if m.key in found
     ]
 
@@ -218,7 +217,7 @@ def _reliability(calibration: metrics.Calibration | None) -> Chart | str:
 
 
 def _group_tables(groups: Sequence[dict]) -> list[Table]:
-    shown = [metric for metric in METRICS if metric.in_training]
+    shown = [metric for metric in metrics.METRICS if metric.in_training]
     kinds = ["bar" if metric.share else "number" for metric in shown]
     columns = [Column("Group"), Column("Classes", "count")]
     columns += [Column(m.name, kind, digits=m.digits) for m, kind in zip(shown, kinds, strict=True)]
@@ -231,8 +230,8 @@ def _group_tables(groups: Sequence[dict]) -> list[Table]:
 
 def _class_table(labels: Sequence[str], measures: Measures) -> Table:
     summary, classes = measures.summary, measures.classes
-    ap = map(Estimate, summary.average_precision, classes["ap_low"], classes["ap_high"])
-    auc = map(Estimate, summary.auc, classes["auc_low"], classes["auc_high"])
+    ap = map(metrics.Estimate, summary.average_precision, classes["ap_low"], classes["ap_high"])
+    auc = map(metrics.Estimate, summary.auc, classes["auc_low"], classes["auc_high"])
     columns = {
         Column("Class"): labels,
         Column("AP", "bar", "average precision and its interval"): ap,
@@ -285,16 +284,13 @@ def mistake_blocks(scores: Scores, settings: EvaluateSettings) -> list:
             labelled = ", ".join(labels[n] for n in np.flatnonzero(scores.target[clip]))
             highest = ", ".join(f"{labels[n]} {number(score[n])}" for n in top)
             name = clip_id.decode(errors="replace")
-            known = labels[label], score[label], sounds.get(clip_id)
-            rows.append((*known, labelled, highest, name))
+            rows.append((labels[label], score[label], sounds.get(clip_id), labelled, highest, name))
         blocks += [Table(_COLUMNS, rows, caption), note if rows else "There are none."]
     return blocks
 
 
-def read_sounds(
-    settings: EvaluateSettings, clip_ids: list[bytes], sample_rate: int
-) -> dict[bytes, Sound]:
-    """Reads clips of packed records by id, except missing and damaged ones."""
+def read_sounds(settings: EvaluateSettings, clip_ids: list[bytes], sample_rate: int) -> dict:
+    """Reads a `Sound` of each clip of packed records, by id, but of missing and damaged ones."""
     index = load_index(settings.data)
     rows = np.flatnonzero(np.isin(index.clip_ids, np.array(clip_ids, "S")))
     if not rows.size:
