@@ -102,7 +102,7 @@ def branches(labels: Sequence[str], ontology: str | Path | None = None) -> list[
 
 
 def by_branch(labels: Sequence[str], ontology: str | Path | None = None) -> list[ClassGroup]:
-    """Classes by `branches`, in each of several; none if the ontology lacks all classes."""
+    """Groups by `branches`, which may share classes; none if the ontology lacks all of them."""
     members = _branch_members(labels, ontology)
     if not np.any(list(members.values())):
         return []
