@@ -40,7 +40,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     of_records = ("window", "hop", "aggregate", "batch_size", "decimation", "damaged")
     for name in of_records if settings.data is None else ():
         if name in given:
-            raise ValueError(f"--{name.replace('_', '-')} needs --data: scores stay as they are")
+            raise ValueError(f"--{name.replace('_', '-')} needs --data; stored scores stay as is")
     missing = [f"--{name}" for name in ("model", "data") if name not in given]
     if settings.compare is None and missing:
         raise ValueError(f"{' and '.join(missing)} must be given, or --compare")
