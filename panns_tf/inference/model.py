@@ -64,22 +64,16 @@ def load_network(model: str | Path | Network, weights: str | Path | None = AUDIO
     elif is_path:
         what = "no file of a network" if path.exists() else "no such file"
         raise ValueError(f"{path}: {what}; expected a .keras or .pth file or a run directory")
+    elif (file := Path(weights or "")).suffix in _FILES and file.is_file():
+        network = read_network(file, str(model) if file.suffix in STATE_FILES else None)
+        if network.arch.name != find(str(model)).name:
+            raise ValueError(f"{file} holds a {network.arch.name}, not a {find(str(model)).name}")
     else:
-        network = _by_name(str(model), weights)
+        network = create_model(str(model), weights=weights)  # which refuses what is no file
     if network.labels is None:
         names, count = audioset_classes().names, network.num_classes
         numbered = [f"class {i}" for i in range(count)]
         network.labels = list(names) if count == len(names) else numbered
-    return network
-
-
-def _by_name(name: str, weights: str | Path | None) -> Network:
-    path = Path(weights or "")
-    if weights in (None, AUDIOSET) or path.suffix not in _FILES or not path.is_file():
-        return create_model(name, weights=weights)  # which refuses what is no file
-    network = read_network(path, name if path.suffix in STATE_FILES else None)
-    if network.arch.name != find(name).name:
-        raise ValueError(f"{path} holds a {network.arch.name}, not a {find(name).name}")
     return network
 
 
