@@ -12,8 +12,6 @@ from panns_tf.run import Run
 from panns_tf.style import MARKERS, Theme
 from tfrecords.text import some
 
-#: The orders of classes, each with the column by which it is.
-ORDERS = {"clips": "training_clips", "ap": "average_precision", "name": "class"}
 #: Classes of a single column; 527 classes make three, in a sheet of paper's proportions.
 TALLEST = 60
 #: Of more classes, how many from each end make a figure that is read at a glance.
@@ -22,31 +20,24 @@ ENDS = 15
 LONGEST_NAME = 64
 #: Between the first and the last classes of an order, and for what is cut off.
 _GAP = "…"
-#: The plots beside a class's name, with their width in inches and what missing values are called.
-_PARTS = {
-    "training_clips": (0.95, "unknown"),
-    "average_precision": (2.5, "undefined"),
-    "label_quality": (0.7, "unrated"),
-}
+#: The plots beside a class's name, with their width in inches.
+_PARTS = {"training_clips": 0.95, "average_precision": 2.5, "label_quality": 0.7}
 
 
 def classes(
     runs: Sequence[Run],
-    name: str = "classes",
     label_quality: str | Path | None = None,
-    order: str | None = None,
     top: int | None = None,
     bottom: int | None = None,
-    evaluation: str | None = None,
+    name: str = "classes",
 ) -> list[Chart]:
     """Draws the AP of every class; runs that differ in their seed alone are one system.
 
     Of many classes two charts: the ends of their order, as Figure 3 has them, and all, as Figure
     12. Label quality is of ``per_class.csv`` unless AudioSet's file of it is given. The order is by
-    clips where they are known, else by AP of the first system. Without a name the evaluation is
-    the one that most runs have, one with intervals before others.
+    clips where they are known, else by AP of the first system.
     """
-    evaluations = _evaluations(runs, evaluation)
+    evaluations = _evaluations(runs)
     used = [run for run in runs if run.path in evaluations]
     notes = run_notes(runs)
     notes += [f"{run.name}: without per_class.csv; left out" for run in runs if run not in used]
@@ -74,11 +65,10 @@ def classes(
             {"class": label, "system": system, **results[label], **about}
             for system, results in systems.items()
         ]
-    column = ORDERS[order or ("clips" if known else "ap")]
 
     def place(label: str) -> tuple:  # unknown and undefined ones come last
-        value = by_class[label][0][column]
-        return value is None, value.lower() if column == "class" else -(value or 0)
+        value = by_class[label][0]["training_clips" if known else "average_precision"]
+        return value is None, -(value or 0)
 
     ordered, charts = sorted(by_class, key=place), []
     if top is bottom is None and len(ordered) > TALLEST:
@@ -97,18 +87,17 @@ def classes(
     return charts
 
 
-def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Mapping]:
-    """The classes of one evaluation by path of the run, all of the same classes and clips."""
+def _evaluations(runs: Sequence[Run]) -> dict[Path, Mapping]:
+    """Classes by path of the run, of the evaluation that most runs have, with intervals rather."""
     having: dict[str, dict] = {}
     for run in runs:
         for each in run.evaluations:
-            if each.classes and name in (None, each.name):
+            if each.classes:
                 having.setdefault(each.name, {})[run.path] = each.classes
     if not having:
-        wanted = f" named {name}" if name else ""
         raise ValueError(
-            f"none of the {len(runs)} runs has an evaluation{wanted} with per_class.csv; make one "
-            "with evaluate.py"
+            f"none of the {len(runs)} runs has an evaluation with per_class.csv; make one with "
+            "evaluate.py"
         )
 
     def rank(name: str) -> tuple:
@@ -116,17 +105,18 @@ def _evaluations(runs: Sequence[Run], name: str | None) -> dict[Path, Mapping]:
         return len(rows), all(row.get("ap_low") is not None for row in rows)
 
     chosen = having[max(sorted(having), key=rank)]
-    first, *others = (run for run in runs if run.path in chosen)
-    for other in others:
-        one, two = (
-            {label: row.get("positives") for label, row in chosen[run.path].items()}
-            for run in (first, other)
-        )
+    counts = {
+        run.name: {label: row.get("positives") for label, row in chosen[run.path].items()}
+        for run in runs
+        if run.path in chosen
+    }
+    first, one = next(iter(counts.items()))
+    for other, two in counts.items():
         if one != two:
             odd = next(label for label in {**one, **two} if one.get(label) != two.get(label))
             raise ValueError(
-                f"{first.name} and {other.name} were evaluated on different clips or classes, "
-                f"{odd!r} first; choose with --evaluation NAME, or draw them in a figure each"
+                f"{first} and {other} were evaluated on different clips or classes, {odd!r} first; "
+                "draw them in a figure each"
             )
     return chosen
 
@@ -162,87 +152,67 @@ def _ends(labels: list[str], top: int, bottom: int) -> list[str]:
 def _draw(by_class: Mapping[str, list[dict]], lines: list[str], interval: str, theme: Theme):
     """Classes from top to bottom in as many columns as needed, each with up to three plots."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, LogLocator
 
     rows = [by_class[label] for label in lines if label != _GAP]
-    parts = [
-        part
-        for part in _PARTS
-        if part == "average_precision" or any(row[part] is not None for row, *_ in rows)
-    ]
-    count = 1 if len(lines) <= TALLEST else max(2, round(math.sqrt(len(lines) / 58)))
+    systems = [row["system"] for row in rows[0]]
+    parts = [part for part in _PARTS if any(row[part] is not None for row, *_ in rows)]
+    parts = parts if "average_precision" in parts else ["average_precision", *parts]
+    count = max(1, round(math.sqrt(len(lines) / 58)))
     tall = math.ceil(len(lines) / count)
+    most = max(row["training_clips"] or 0 for row, *_ in rows)
     names = 0.062 * max(min(len(label), LONGEST_NAME) for label in lines)
-    legend = [row["system"] for row in rows[0]] + [interval] * bool(interval)
-    longest = max(map(len, legend)) * 0.068 + 0.6
-    width = max(longest, count * (names + 0.25 + sum(_PARTS[part][0] + 0.15 for part in parts)))
-    ncols = max(1, min(len(legend), int(width / longest)))
-    height = 0.165 * tall + 0.6 + 0.18 * math.ceil(len(legend) / ncols)
+    widths = [_PARTS[part] for part in parts]
+    width = max(count * (names + sum(widths) + 0.8), 0.068 * max(map(len, systems)) + 0.8)
+    height = 0.165 * tall + 0.8 + 0.18 * (len(systems) + bool(interval))
     figure = Figure((width, height), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.02, w_pad=0.03)
-    widths = [_PARTS[part][0] for part in parts] * count
-    grid = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+    grid = figure.subplots(1, count * len(parts), squeeze=False, width_ratios=widths * count)[0]
     for i, axes in enumerate(grid):
-        part = parts[i % len(parts)]
-        column = lines[i // len(parts) * tall :][:tall]
+        part, column = parts[i % len(parts)], lines[i // len(parts) * tall :][:tall]
         axes.set_ylim(tall - 0.5, -0.5)  # of the last column too, so that rows are equally high
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", labelsize=7)
         axes.tick_params(axis="y", left=False, labelsize=7.5, labelcolor=theme.text)
         labels = [
-            label[: LONGEST_NAME - 1] + _GAP if len(label) > LONGEST_NAME else label
+            label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + _GAP
             for label in column
         ]
         axes.set_yticks(range(len(column)), labels if part == parts[0] else [])
         axes.set_xlabel(part.replace("_", " "), fontsize=8)
-        if part == "training_clips":
-            axes.grid(axis="y", visible=False)
-            axes.set_xscale("log")
-            axes.set_xlim(0.8, 1.6 * max(10, *(row[part] or 1 for row, *_ in rows)))
-            axes.minorticks_off()
-            axes.xaxis.set_major_locator(LogLocator(numticks=5))
-            axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # such as 10k
-        else:
-            ticks = (0, 0.5, 1) if part == "label_quality" else (0, 0.25, 0.5, 0.75, 1)
-            axes.set_xlim(0, 1)
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         placed = [(y, by_class[label]) for y, label in enumerate(column) if label != _GAP]
-        _draw_part(axes, placed, part, theme)
-    # `grid` holds the axes of the first column first, so an AP plot is among its first two.
-    axes = grid[parts.index("average_precision")]
-    if interval:
-        axes.plot([], [], color=theme.muted, lw=1, label=interval)
-    handles, texts = axes.get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=ncols, handlelength=1.2)
+        _draw_part(axes, placed, part, most, theme)
+    handles = grid[parts.index("average_precision")].get_legend_handles_labels()
+    title = f"lines: {interval}" if interval else None
+    figure.legend(*handles, loc="outside lower center", title=title)
     return figure
 
 
-def _draw_part(axes, placed: Sequence[tuple[int, list[dict]]], part: str, theme: Theme) -> None:
+def _draw_part(
+    axes, placed: Sequence[tuple[int, list[dict]]], part: str, most: int, theme: Theme
+) -> None:
     """Training clips as bars, AP of each system with its interval, label quality as marks."""
     import numpy as np
+    from matplotlib.ticker import EngFormatter, LogLocator
 
-    systems = placed[0][1][: None if part == "average_precision" else 1]
-    spread = min(0.6, 0.3 * (len(systems) - 1))  # so that intervals do not cover each other
-    for i, aside in enumerate(np.linspace(-spread / 2, spread / 2, len(systems))):
-        y = np.array([y for y, _ in placed]) + aside
-        x, low, high = (
-            np.array([rows[i][key] for _, rows in placed], float) for key in (part, "low", "high")
-        )
-        if part == "training_clips":
-            axes.hlines(y[x > 0], 0.8, x[x > 0], color=theme.bar, lw=7.4)
-        elif part == "label_quality":
-            axes.plot(x, y, "|", ms=6, mew=1.6, color=theme.muted, clip_on=False)
-        else:
-            style = {"color": theme.series[i % len(theme.series)], "zorder": 3, "clip_on": False}
-            style |= {"marker": MARKERS[i % len(MARKERS)], "ms": 4.2 if len(systems) < 3 else 3.4}
-            style |= {"mec": theme.background, "mew": 0.4, "label": systems[i]["system"]}
-            known = ~np.isnan(low)
-            axes.hlines(y[known], low[known], high[known], color=style["color"], lw=0.9)
-            axes.plot(x, y, ls="none", **style)
-    style = {"size": 6.5, "style": "italic", "color": theme.muted, "va": "center_baseline"}
-    style["bbox"] = {"color": theme.background, "pad": 0.5}  # over the grid
-    for y, rows in placed:
-        values = {row[part] for row in rows} - {None}
-        if not values or (part == "training_clips" and 0 in values):
-            word = "none" if values else _PARTS[part][1]
-            axes.text(0.03, y, word, transform=axes.get_yaxis_transform(), **style)
+    y = np.array([y for y, _ in placed])
+    x = np.array([[row[part] for row in rows] for _, rows in placed], float).T
+    if part == "training_clips":
+        axes.hlines(y[x[0] > 0], 0.8, x[0][x[0] > 0], color=theme.bar, lw=7.4)
+        axes.grid(axis="y", visible=False)
+        axes.set_xscale("log")
+        axes.set_xlim(0.8, 1.6 * max(10, most))
+        axes.minorticks_off()
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # such as 10k
+        return
+    axes.set_xlim(0, 1)
+    if part == "label_quality":
+        axes.plot(x[0], y, "|", ms=6, mew=1.6, color=theme.muted, clip_on=False)
+        return
+    spread = min(0.6, 0.3 * (len(x) - 1))  # so that intervals do not cover each other
+    for i, aside in enumerate(np.linspace(-spread / 2, spread / 2, len(x))):
+        ends = np.array([[rows[i]["low"], rows[i]["high"]] for _, rows in placed], float).T
+        style = {"color": theme.series[i % len(theme.series)], "marker": MARKERS[i % len(MARKERS)]}
+        style |= {"ms": 4, "mec": theme.background, "mew": 0.4, "ls": "none", "clip_on": False}
+        known = ~np.isnan(ends[0])
+        axes.hlines((y + aside)[known], *ends[:, known], color=style["color"], lw=0.9)
+        axes.plot(x[i], y + aside, label=placed[0][1][i]["system"], zorder=3, **style)

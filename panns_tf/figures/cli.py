@@ -1,17 +1,17 @@
 """Command `plot`: the paper's figures from run directories."""
 
 import argparse
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from panns_tf.figures.chart import Chart
-from panns_tf.figures.classes import ORDERS, classes
+from panns_tf.figures.classes import classes
 from panns_tf.figures.complexity import complexity
 from panns_tf.figures.curves import METRICS, curves
 from panns_tf.figures.fewshot import COLUMNS, fewshot
 from panns_tf.figures.grouping import describe_data, partition
-from panns_tf.run import read_runs
+from panns_tf.run import Run, read_runs
 from tfrecords.files import check_output_folder
 
 _DESCRIPTION = """\
@@ -38,69 +38,13 @@ without those whose printed source is in doubt.
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """A figure, from which its command and its part in `plot all` follow.
-
-    ``draw`` takes what the figure ``needs``: "runs" of the same held-out data, "any runs" or none,
-    or "files"; and as keywords the files' name and the ``flags``, given by argparse's keywords.
-    ``all`` is what `plot all` draws: values of flags by the files' name.
-    """
-
-    help: str
-    draw: Callable[..., list[Chart]]
-    needs: str
-    all: Mapping[str, dict]
-    flags: Mapping[str, dict] = dataclasses.field(default_factory=dict)
-
-
-def _flag(help: str, **keywords) -> dict:
-    return {"help": help, **keywords}
-
-
-FIGURES = {
-    "curves": Figure(
-        "training curves by setting (Figure 4)",
-        curves,
-        needs="runs",
-        all={"curves": {}, "loss": {"metric": "loss"}},
-        flags={
-            "by": _flag(
-                "compare runs by it, or by several, such as sampling+mixup; runs that differ "
-                "elsewhere are left out; default: all settings in which they differ",
-                metavar="SETTING",
-            ),
-            "metric": _flag("default mAP", default="mAP", choices=tuple(METRICS)),
-            "split": _flag(
-                "default held-out", default="held-out", choices=("held-out", "training")
-            ),
-            "panels": _flag(
-                "a panel for each kind of setting, as in Figure 4; default: if that takes in all",
-                action=argparse.BooleanOptionalAction,
-            ),
-        },
-    ),
-    "complexity": Figure(
-        "mAP against multiply-adds (Figure 5)", complexity, "any runs", {"complexity": {}}
-    ),
-    "classes": Figure(
-        "AP class by class (Figures 3 and 12)",
-        classes,
-        needs="runs",
-        all={"classes": {}},
-        flags={
-            "label_quality": _flag(
-                "AudioSet's qa_true_counts.csv; default: that of per_class.csv", metavar="FILE"
-            ),
-            "top": _flag("the first N classes", type=int, metavar="N"),
-            "bottom": _flag("the last N classes", type=int, metavar="N"),
-            "order": _flag("default: clips where they are known, else ap", choices=tuple(ORDERS)),
-            "evaluation": _flag(
-                "which evaluation/NAME of the runs; default: one that they share", metavar="NAME"
-            ),
-        },
-    ),
-    "fewshot": Figure("few-shot curves (Figures 6 to 11)", fewshot, "files", {"fewshot": {}}),
+#: Figures with their help and what they are drawn of.
+_FIGURES = {
+    "curves": ("training curves by setting (Figure 4)", "RUN"),
+    "complexity": ("mAP against multiply-adds (Figure 5)", "RUN"),
+    "classes": ("AP class by class (Figures 3 and 12)", "RUN"),
+    "fewshot": ("few-shot curves (Figures 6 to 11)", "CSV"),
+    "all": ("every figure that the runs allow", "RUN"),
 }
 
 
@@ -109,17 +53,22 @@ def add_plot_flags(parser: argparse.ArgumentParser) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog, parser.formatter_class = _DESCRIPTION, _EXAMPLES, raw
     commands = parser.add_subparsers(dest="figure", required=True, metavar="FIGURE")
-    everything = Figure("every figure that the runs allow", list, "runs", {})
-    for name, figure in {**FIGURES, "all": everything}.items():
-        files = figure.needs == "files"
-        command = commands.add_parser(
-            name, help=figure.help, formatter_class=raw, epilog=_RESULTS if files else None
-        )
-        count, what = "*" if figure.needs == "any runs" else "+", "CSV" if files else "RUN"
-        command.add_argument("paths", nargs=count, type=Path, metavar=what)
-        command.add_argument("--output", required=True, type=Path, metavar="DIR", help="for files")
-        for flag, keywords in figure.flags.items():
-            command.add_argument(f"--{flag.replace('_', '-')}", **keywords)
+    for name, (about, what) in _FIGURES.items():
+        epilog = _RESULTS if what == "CSV" else None
+        command = commands.add_parser(name, help=about, formatter_class=raw, epilog=epilog)
+        add = command.add_argument
+        add("paths", nargs="*" if name == "complexity" else "+", type=Path, metavar=what)
+        add("--output", required=True, type=Path, metavar="DIR", help="for files")
+        if name == "curves":
+            about = "compare runs by it, or by several, such as sampling+mixup; runs that differ "
+            about += "elsewhere are left out; default: all settings in which they differ"
+            add("--by", metavar="SETTING", help=about)
+            add("--metric", default="mAP", choices=tuple(METRICS), help="default mAP")
+        elif name == "classes":
+            about = "AudioSet's qa_true_counts.csv; default: that of per_class.csv"
+            add("--label-quality", metavar="FILE", help=about)
+            add("--top", type=int, metavar="N", help="the first N classes")
+            add("--bottom", type=int, metavar="N", help="the last N classes")
 
 
 def run_plot(args: argparse.Namespace) -> None:
@@ -142,27 +91,39 @@ def run_plot(args: argparse.Namespace) -> None:
 
 def _charts(args: argparse.Namespace) -> Iterator[Chart | str]:
     """The charts that are asked for, and lines of what was left out."""
-    figure, runs = FIGURES.get(args.figure), []
-    if args.paths and not (figure and figure.needs == "files"):
-        runs, notes = read_runs(args.paths)
-        yield from (f"note: {note}" for note in notes)
-    if figure:
-        settings = {flag: getattr(args, flag) for flag in figure.flags}
-        yield from figure.draw(args.paths if figure.needs == "files" else runs, **settings)
+    if args.figure == "fewshot":
+        yield from fewshot(args.paths)
         return
-    sets = [(f"-{i}" if i > 1 else "", each) for i, each in enumerate(partition(runs), 1)]
-    for end, members in sets if len(sets) > 1 else ():
-        names = ", ".join(run.name for run in members)
-        yield f"note: figures{end or ' without a number'}: {describe_data(members[0])}: {names}"
-    files = [file for path in args.paths for file in sorted(path.rglob("*.csv")) if _fits(file)]
-    sources = {"runs": sets, "any runs": [("", runs)], "files": [("", files)]}
-    for figure in FIGURES.values():
-        for name, settings in figure.all.items():
-            for end, source in sources[figure.needs]:
-                try:
-                    yield from figure.draw(source, name=name + end, **settings)
-                except ValueError as error:
-                    yield f"{name}{end}: not drawn: {error}"
+    runs, notes = read_runs(args.paths) if args.paths else ([], [])
+    yield from (f"note: {note}" for note in notes)
+    if args.figure == "curves":
+        yield from curves(runs, args.by, args.metric)
+    elif args.figure == "complexity":
+        yield from complexity(runs)
+    elif args.figure == "classes":
+        yield from classes(runs, args.label_quality, args.top, args.bottom)
+    else:
+        yield from _everything(runs, args.paths)
+
+
+def _everything(runs: Sequence[Run], paths: Sequence[Path]) -> Iterator[Chart | str]:
+    """Every chart, those of other held-out data each in a file of their own."""
+    files = [file for path in paths for file in sorted(path.rglob("*.csv")) if _fits(file)]
+    sets, draws = partition(runs), {}
+    for number, members in enumerate(sets, 1):
+        end = f"-{number}" if number > 1 else ""
+        draws[f"curves{end}"] = partial(curves, members)
+        draws[f"loss{end}"] = partial(curves, members, metric="loss")
+        draws[f"classes{end}"] = partial(classes, members)
+        if len(sets) > 1:
+            names = ", ".join(run.name for run in members)
+            yield f"note: figures{end or ' without a number'}: {describe_data(members[0])}: {names}"
+    draws |= {"complexity": partial(complexity, runs), "fewshot": partial(fewshot, files)}
+    for name, draw in draws.items():
+        try:
+            yield from draw(name=name)
+        except ValueError as error:
+            yield f"{name}: not drawn: {error}"
 
 
 def _fits(path: Path) -> bool:

@@ -8,13 +8,12 @@ from panns_tf.figures.chart import Chart, grid_of_panels, mean_range
 from panns_tf.figures.curves import run_notes
 from panns_tf.figures.grouping import (
     describe_data,
-    family,
     group_runs,
     held_out,
     label_groups,
     partition,
 )
-from panns_tf.models.registry import ARCHITECTURES
+from panns_tf.models.registry import find
 from panns_tf.run import Run
 from panns_tf.style import MARKERS, Theme
 from tfrecords.commands import import_tensorflow_quietly
@@ -23,8 +22,14 @@ from tfrecords.commands import import_tensorflow_quietly
 AUDIOSET_CLIPS = range(15_000, 20_372)
 _AUDIOSET = "AudioSet evaluation set"
 _OWN = "this project"
-#: In the order of their colours.
-_KINDS = ("CNN", "ResNet", "MobileNet", "one-dimensional", "Wavegram", _OWN)
+#: The networks of Figure 5, those of Table XII; kinds in the order of their colours.
+_PUBLISHED = {
+    "CNN": ("Cnn6", "Cnn10", "Cnn14"),
+    "ResNet": ("ResNet22", "ResNet38", "ResNet54"),
+    "MobileNet": ("MobileNetV1", "MobileNetV2"),
+    "one-dimensional": ("DaiNet19", "LeeNet11", "LeeNet24", "Res1dNet31", "Res1dNet51"),
+    "Wavegram": ("Wavegram_Cnn14", "Wavegram_Logmel_Cnn14"),
+}
 
 
 def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> list[Chart]:
@@ -51,15 +56,12 @@ def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> list[Chart
 
 
 def published_rows() -> list[dict]:
-    """The networks of Figure 5: those of Table XII, without variants of the front end."""
-    rows = []
-    for arch in ARCHITECTURES.values():
-        if arch.published_map is not None and arch.head == "clip" and family(arch.name) is arch:
-            kind = {"cnn": "CNN", "resnet": "ResNet"}.get(arch.backbone, "MobileNet")
-            for branch, other in (("waveform", "one-dimensional"), ("wavegram", "Wavegram")):
-                kind = other if branch in arch.inputs else kind
-            rows.append(_row(_AUDIOSET, arch.name, "paper", kind, arch, mAP=arch.published_map))
-    return rows
+    """The networks of Figure 5."""
+    return [
+        _row(_AUDIOSET, name, "paper", kind, find(name), mAP=find(name).published_map)
+        for kind, names in _PUBLISHED.items()
+        for name in names
+    ]
 
 
 def _row(panel: str, system: str, source: str, kind: str, counted, **numbers) -> dict:
@@ -108,7 +110,9 @@ def _draw(rows: Sequence[dict], theme: Theme):
     figure, grid = grid_of_panels(len(titles), width, 4.2)
     for axes, title in zip(grid, titles, strict=True):
         members = [row for row in rows if row["panel"] == title]
-        for number, kind in enumerate(_KINDS):  # a colour for a kind, a marker for each network
+        for number, kind in enumerate(
+            [*_PUBLISHED, _OWN]
+        ):  # a colour for a kind, a marker for each network
             of_kind = [row for row in members if row["kind"] == kind]
             for i, row in enumerate(sorted(of_kind, key=lambda row: -row["mAP"])):
                 colour = theme.series[(i if kind == _OWN else number) % len(theme.series)]

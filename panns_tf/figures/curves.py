@@ -25,36 +25,22 @@ _MOST_POINTS = 200
 
 
 def curves(
-    runs: Sequence[Run],
-    by: str | None = None,
-    metric: str = "mAP",
-    split: str = "held-out",
-    panels: bool | None = None,
-    name: str | None = None,
+    runs: Sequence[Run], by: str | None = None, metric: str = "mAP", name: str | None = None
 ) -> list[Chart]:
     """Draws a metric by step, a line for each setting with the mean and range of its seeds.
 
     Runs that differ in other settings than ``by``, joined by ``+``, are left out, and named.
-    ``panels`` gives a panel to each kind of setting, as Figure 4 has it, around the settings from
-    which the others depart in one way; None: if that takes in all runs.
 
     Raises:
         ValueError: if runs were evaluated on different clips or classes, or none has the metric.
     """
-    key, what, file = metric, METRICS[metric], "loss"
-    if metric == "loss":
-        split = "training"
-    else:
-        what = f"{what} on {split} data"
-        file = "curves" if metric == "mAP" else f"curves_{metric}"
-        if split == "training":
-            key, file = f"training_{metric}", f"{file}_training"
-    notes = run_notes(runs)
-    usable = [run for run in runs if run.curve(key)]
+    evaluated, notes = metric != "loss", run_notes(runs)
+    what = f"{METRICS[metric]} on held-out data" if evaluated else METRICS[metric]
+    usable = [run for run in runs if run.curve(metric)]
     notes += [f"{run.name}: no {what}; left out" for run in runs if run not in usable]
     if not usable:
         raise ValueError(f"none of the {len(runs)} runs has {what}: {'; '.join(notes)}")
-    first, *others = (members[0] for members in partition(usable, split == "held-out"))
+    first, *others = (members[0] for members in partition(usable, evaluated))
     if others:
         raise ValueError(
             f"{first.name} and {others[0].name} cannot share a panel, being of other classes or "
@@ -62,20 +48,19 @@ def curves(
             "each"
         )
     compared = by.replace(",", "+").split("+") if by else ()
-    chosen, left_out = choose_panels(group_runs(usable), compared, panels)
-    drawn: dict[str, list] = {}
-    for title, groups in chosen.items():
+    panels, left_out = choose_panels(group_runs(usable), compared)
+    rows, printed = [], []
+    drawn: dict[str, list[tuple[Group, list[dict]]]] = {}
+    for title, groups in panels.items():
         for group, label in zip(groups, label_groups(groups), strict=True):
-            head = {"panel": title, "line": label, "metric": metric, "split": split}
-            points = [{**head, **point} for point in _points(group, key)]
-            drawn.setdefault(title, []).append((group, _legend(group, label), points))
-    lines = [points for members in drawn.values() for *_, points in members]
-    rows = [point for points in lines for point in points]
-    shown = ("panel", "line", "runs", "step", "mean", "low", "high", "state")
-    printed = [{key: points[-1][key] for key in shown} for points in lines]
-    y_label = what if len(drawn) == 1 else METRICS[metric]
-    draw = functools.partial(_draw, drawn, y_label)
-    return [Chart(name or file, rows, draw, notes + left_out, printed)]
+            head = {"panel": title, "line": label, "metric": metric}
+            points = [{**head, **point} for point in _points(group, metric)]
+            drawn.setdefault(title, []).append((group, points))
+            rows += points
+            printed.append({key: points[-1][key] for key in points[-1] if key != "metric"})
+    draw = functools.partial(_draw, drawn, what if len(drawn) == 1 else METRICS[metric])
+    file = name or {"mAP": "curves", "loss": "loss"}.get(metric, f"curves_{metric}")
+    return [Chart(file, rows, draw, notes + left_out, printed)]
 
 
 def run_notes(runs: Sequence[Run]) -> list[str]:
@@ -85,12 +70,12 @@ def run_notes(runs: Sequence[Run]) -> list[str]:
 
 
 def choose_panels(
-    groups: Sequence[Group], by: Sequence[str] = (), panels: bool | None = None
+    groups: Sequence[Group], by: Sequence[str]
 ) -> tuple[dict[str, list[Group]], list[str]]:
     """The groups of each panel by its title, and a line for each group that is in none.
 
     Panels are around the group from which most others depart in one way: in the settings ``by``, or
-    without them in the settings of one panel of Figure 4.
+    without them in the settings of one panel of Figure 4. If these leave out groups, all share one.
     """
     names = differing(groups)
     for name in by:
@@ -99,40 +84,40 @@ def choose_panels(
             raise ValueError(f"--by {name}: no run has such a setting; the runs differ in {known}")
     titles = list(dict.fromkeys(map(panel_of, by or names)))
     joined = " and ".join(titles) if by or len(titles) < 3 else "all settings"
-    titles = [joined] if by else titles
+    title_of = dict.fromkeys(by, joined) if by else {name: panel_of(name) for name in names}
 
-    def ways(one: Group, other: Group) -> set[str]:
-        apart = differing([one, other])
-        return {joined if n in by else n for n in apart} if by else set(map(panel_of, apart))
+    def around(centre: Group) -> dict[str, list[Group]]:
+        ways = [{title_of.get(n, n) for n in differing([centre, group])} for group in groups]
+        return {
+            title: [group for group, way in zip(groups, ways, strict=True) if way <= {title}]
+            for title in dict.fromkeys(title_of.values())
+        }
 
-    def reach(one: Group) -> int:
-        return sum(ways(one, other) in [{title} for title in titles] for other in groups)
-
-    centre = max(groups, key=reach)
-    chosen = {title: [g for g in groups if ways(centre, g) <= {title}] for title in titles}
-    chosen = {title: members for title, members in chosen.items() if by or len(members) > 1}
+    centre = max(groups, key=lambda group: sum(map(len, around(group).values())))
+    chosen = around(centre)
     left = [group for group in groups if not any(group in each for each in chosen.values())]
+    if left and not by:
+        chosen, left = {joined or "training": groups}, []
     notes = [
         f"{group.names}: in no panel, as it differs in {', '.join(differing([centre, group]))}"
         for group in left
     ]
-    if not by and (panels is False or not chosen or (left and not panels)):
-        chosen, notes = {joined: groups}, []
-    named = {title[:1].upper() + title[1:] or "Training": each for title, each in chosen.items()}
-    return {title: in_order(members) for title, members in named.items()}, notes
+    chosen = {title[:1].upper() + title[1:]: in_order(each) for title, each in chosen.items()}
+    return chosen, notes
 
 
-def _points(group: Group, key: str) -> list[dict]:
+def _points(group: Group, metric: str) -> list[dict]:
     """Mean and range of a group's curves at every step that all of them have."""
-    curves = [run.curve(key) for run in group.counted]
-    if key == "loss":
+    curves = [run.curve(metric) for run in group.counted]
+    if metric == "loss":
         curves = [_thinned(curve) for curve in curves]
     steps = sorted(set.intersection(*map(set, curves)))
     if not steps:
         raise ValueError(f"{group.names} have no step in common")
-    about = {"runs": len(curves), "state": "finished" if group.finished else "unfinished"}
+    state = "finished" if group.finished else "unfinished"
     return [
-        {"step": step, **mean_range([curve[step] for curve in curves]), **about} for step in steps
+        {"runs": len(curves), "step": step, **mean_range([c[step] for c in curves]), "state": state}
+        for step in steps
     ]
 
 
@@ -156,11 +141,15 @@ def _legend(group: Group, label: str) -> str:
 def _draw(panels: Mapping[str, list[tuple]], y_label: str, theme: Theme):
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    longest = max(len(text) for members in panels.values() for _, text, _ in members)
-    height = max(2.6, 0.5 + 0.165 * max(map(len, panels.values())))
-    figure, grid = grid_of_panels(len(panels), 3.9 + 0.065 * longest, height)
-    groups = [[group for group, *_ in members] for members in panels.values()]
-    for axes, (title, members), own in zip(grid, panels.items(), groups, strict=True):
+    lines = {
+        title: [(group, _legend(group, points[0]["line"]), points) for group, points in members]
+        for title, members in panels.items()
+    }
+    longest = max(len(text) for members in lines.values() for _, text, _ in members)
+    height = max(2.6, 0.5 + 0.165 * max(map(len, lines.values())))
+    figure, grid = grid_of_panels(len(lines), 3.9 + 0.065 * longest, height)
+    groups = [[group for group, *_ in members] for members in lines.values()]
+    for axes, (title, members), own in zip(grid, lines.items(), groups, strict=True):
         # What all panels share has the first styles, in every panel.
         order = sorted(own, key=lambda group: not all(group in others for others in groups))
         # The legend is in the order in which the curves end.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from panns_tf.config import NETWORK_SETTINGS, NON_LEARNING_SETTINGS, TrainConfig
-from panns_tf.models.registry import ARCHITECTURES, Architecture, find
+from panns_tf.models.registry import ARCHITECTURES
 from panns_tf.run import Run, short_names
 
 #: Settings that do not tell one experiment from another.
@@ -18,9 +18,10 @@ PANELS = {
     "spec_augment": "balancing and augmentation",
     "embedding_size": "embedding size",
     **dict.fromkeys(("fraction", "data"), "training data"),
-    "sample_rate": "sample rate",
+    # A sample rate comes with a window and a hop of its own.
+    **dict.fromkeys(("sample_rate", "window_size", "hop_size"), "sample rate and hop size"),
+    **dict.fromkeys(("fmin", "fmax"), "sample rate and hop size"),
     "mel_bins": "mel bins",
-    "hop": "hop size",
 }
 #: How values are labelled; others with the setting's name.
 _LABELS = {
@@ -31,20 +32,16 @@ _LABELS = {
     "dropout": {True: "dropout", False: "no dropout"}.get,
     "fraction": lambda value: f"{100 * value:g} % of the clips",
     "sample_rate": lambda value: f"{value / 1000:g} kHz",
-    "hop": "hop {:g} ms".format,
     "mel_bins": "{} mel bins".format,
     "embedding_size": "embedding {}".format,
 }
-#: Fields of an architecture that its variants share: networks with the same layers.
-_LAYERS = ("backbone", "head", "inputs", "widths", "depths", "kernels", "bottleneck", "pool_last")
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seed alone; ``key`` has the settings that tell them from others."""
+    """Runs with the same `settings_of_run`, which differ in their seed alone."""
 
     settings: Mapping
-    key: Mapping
     runs: tuple[Run, ...]
 
     @property
@@ -68,44 +65,40 @@ class Group:
     def names(self) -> str:
         return ", ".join(run.name for run in self.runs)
 
+    def value(self, name: str) -> object:
+        """A setting; where a run does not change its network, what the network has."""
+        value = self.settings.get(name)
+        return _of_network(self.settings["arch"], name) if value is None else value
+
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
     """Groups runs that differ in nothing but their seed, in the order of the first of each."""
     groups: dict[str, Group] = {}
     for run in runs:
-        settings, key = comparable_settings(run)
-        before = groups.get(repr(key), Group(settings, key, ()))
-        groups[repr(key)] = dataclasses.replace(before, runs=(*before.runs, run))
+        settings = settings_of_run(run)
+        before = groups.get(repr(settings), Group(settings, ()))
+        groups[repr(settings)] = Group(settings, (*before.runs, run))
     return list(groups.values())
 
 
-def comparable_settings(run: Run) -> tuple[dict, dict]:
-    """Settings of a run, and those of them that are not the network's own.
-
-    Equal experiments have equal ones. An architecture that differs from another one in its front
-    end, embedding, mixup, SpecAugment or dropout alone becomes the other one with these settings:
-    `Cnn14_emb32` is `Cnn14` with ``embedding_size`` 32. Frames are in milliseconds, which are the
-    same at all sample rates.
-    """
+def settings_of_run(run: Run) -> dict:
+    """The settings by which a run may learn otherwise than another; None as the network has it."""
     config = {**dataclasses.asdict(TrainConfig()), **run.config}  # an older run lacks newer ones
-    settings = {name: value for name, value in config.items() if name not in INCIDENTAL}
+    settings = {name: config[name] for name in sorted(config) if name not in INCIDENTAL}
     if settings["schedule"] == "constant":
         del settings["steps"]  # how far training goes changes nothing before
     for name in ("data", "exclude", "distill"):
         settings[name] = plain_path(settings[name], run)
-    overrides = {name: settings.pop(name) for name in NETWORK_SETTINGS}
-    overrides = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        base = family(config["arch"])
-        network = _network_settings(find(config["arch"]).override(**overrides), base)
-        own = {**_network_settings(base, base), "arch": None, "mixup": None}
-    except ValueError:  # a network of a later version
-        network, own = overrides, {}
-    if settings["mixup"] != "features":
-        network.pop("mixup", None)  # the network's mixup is not used
-    settings |= network
-    changed = {name: value for name, value in sorted(settings.items()) if own.get(name) != value}
-    return settings, changed
+    for name in NETWORK_SETTINGS:
+        if settings[name] == _of_network(settings["arch"], name):
+            settings[name] = None
+    return settings
+
+
+def _of_network(name: str, setting: str) -> object:
+    """A setting of a network or of its front end; None if it has no such one, or is not known."""
+    arch = ARCHITECTURES.get(name) if setting in NETWORK_SETTINGS else None
+    return arch and getattr(arch.frontend, setting, getattr(arch, setting, None))
 
 
 def plain_path(path: str | None, run: Run) -> str | None:
@@ -116,43 +109,10 @@ def plain_path(path: str | None, run: Run) -> str | None:
     return f"demo/{plain.name}" if run.path.name in plain.parts else str(plain)
 
 
-def family(name: str) -> Architecture:
-    """The first architecture of the registry with the same layers."""
-    layers = [getattr(find(name), field) for field in _LAYERS]
-    return next(
-        arch
-        for arch in ARCHITECTURES.values()
-        if [getattr(arch, field) for field in _LAYERS] == layers
-    )
-
-
-def _network_settings(arch: Architecture, base: Architecture) -> dict:
-    frontend, milliseconds = arch.frontend, 1000 / arch.frontend.sample_rate
-    settings = {
-        "arch": base.name,
-        "embedding_size": arch.embedding_size,
-        "sample_rate": frontend.sample_rate,
-        "mixup": arch.mixup if arch.mixup != base.mixup else "features",
-        "spec_augment": None if arch.spec_augment else False,
-        "dropout": None if arch.block_dropout == base.block_dropout else False,
-    }
-    if arch.inputs != ("waveform",):
-        usual_fmax = min(base.frontend.fmax, frontend.sample_rate / 2)
-        settings |= {
-            "mel_bins": frontend.mel_bins,
-            "hop": round(frontend.hop_size * milliseconds, 4),
-            "window": round(frontend.window_size * milliseconds, 4),
-            "fmin": frontend.fmin,
-            "fmax": None if frontend.fmax == usual_fmax else frontend.fmax,
-        }
-    # None: as the run's own switch says.
-    return {name: value for name, value in settings.items() if value is not None}
-
-
 def differing(groups: Sequence[Group]) -> list[str]:
     """Names of the settings in which some groups differ, those of Figure 4 first."""
-    names = sorted({name for group in groups for name in group.key})
-    names = [name for name in names if len({repr(g.key.get(name)) for g in groups}) > 1]
+    names = sorted({name for group in groups for name in group.settings})
+    names = [name for name in names if len({repr(g.settings.get(name)) for g in groups}) > 1]
     return sorted(names, key=lambda name: [*PANELS, name].index(name))
 
 
@@ -166,7 +126,7 @@ def in_order(groups: Sequence[Group]) -> list[Group]:
     names, networks = differing(groups), list(ARCHITECTURES)
 
     def key(group: Group) -> list[tuple]:
-        values = [group.settings.get(name) for name in names]
+        values = map(group.value, names)
         values = [networks.index(value) if value in networks else value for value in values]
         return [(x if isinstance(x, int | float) else math.inf, str(x)) for x in values]
 
@@ -193,39 +153,29 @@ def label_groups(groups: Sequence[Group], always: Sequence[str] = ()) -> list[st
         unusual = min(apart, key=lambda others: sum(map(len, others)))
         stated = [dict.fromkeys(["arch", *settings]) for settings in unusual]
     return [
-        ", ".join(word(name, group.settings.get(name)) for name in each)
+        ", ".join(word(name, group.value(name)) for name in each)
         for group, each in zip(groups, stated, strict=True)
     ]
 
 
+def held_out(run: Run) -> tuple[str, int | None]:
+    """The folder of held-out data, and its clips, None before the first evaluation."""
+    clips = [line["num_clips"] for line in run.lines if line.get("num_clips")]
+    return plain_path(run.config.get("eval_data"), run) or "none", clips[-1] if clips else None
+
+
 def describe_data(run: Run) -> str:
     """Held-out data and classes of a run, for a title."""
-    folder, clips = plain_path(run.config.get("eval_data"), run) or "none", held_out(run)[1]
+    folder, clips = held_out(run)
     counted = f", {clips:,.0f} clips" if clips else ""
     return f"{'/'.join(folder.split('/')[-2:])} ({len(run.labels)} classes{counted})"
 
 
-def held_out(run: Run) -> tuple:
-    """Folder's name, clips and chance mAP of held-out data; None for what is not stated."""
-    last = next((line for line in reversed(run.lines) if "mAP" in line), {})
-    folder = (plain_path(run.config.get("eval_data"), run) or "none").split("/")[-1]
-    chance = last.get("chance_mAP")
-    return folder, last.get("num_clips"), chance and round(chance, 9)
-
-
 def partition(runs: Sequence[Run], evaluated: bool = True) -> list[list[Run]]:
-    """Sets of runs of the same classes, and if ``evaluated`` held-out data, the largest first.
-
-    Folders of the same name and numbers are taken for copies.
-    """
-    sets: list[list[Run]] = []
+    """Sets of runs of the same classes, and if ``evaluated`` held-out data, the largest first."""
+    sets: dict[tuple, list[Run]] = {}
     for run in runs:
-        for members in sets:
-            pairs = list(zip(held_out(run), held_out(members[0]), strict=True))
-            same = all(a == b for a, b in pairs if None not in (a, b)) or not evaluated
-            if same and set(run.labels) == set(members[0].labels):
-                members.append(run)
-                break
-        else:
-            sets.append([run])
-    return sorted(sets, key=len, reverse=True)
+        folder, clips = held_out(run)
+        data = (folder.split("/")[-1], clips) if evaluated else ()  # wherever the folder lies
+        sets.setdefault((data, frozenset(run.labels)), []).append(run)
+    return sorted(sets.values(), key=len, reverse=True)
