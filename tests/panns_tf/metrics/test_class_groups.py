@@ -200,9 +200,3 @@ def test_the_packaged_counts_are_of_the_packaged_classes():
         rows = list(csv.DictReader(file))
     assert tuple(row["mid"] for row in rows) == audioset_classes().ids
     assert tuple(row["display_name"] for row in rows) == NAMES
-
-
-def test_the_former_name_still_works():
-    from panns_tf import strata
-
-    assert strata.by_branch is class_groups.by_branch
