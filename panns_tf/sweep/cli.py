@@ -37,7 +37,6 @@ def add_ablate_flags(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="OUT", help="for the runs and the table")
     add("--seeds", default="1", metavar="N", help="0 to N-1; or a list: 1234,7 (one: 1234,)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting for all rows")
-    add("--only", nargs="+", default=[], metavar="LABEL", help="run these rows alone")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="print what would be run")
     how.add_argument("--table", action="store_true", help="print the table of what is in OUT")
@@ -65,7 +64,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     for path in (*dict.fromkeys(row.data for row in grid.rows), eval_data):
         load_index(path)  # raises an error for what cannot be read
     plan = Plan(grid, eval_data, seeds, Path(_absolute(str(args.output)))).extended()
-    cells, command = plan.cells(grid.select(args.only), seeds), train_command()
+    cells, command = plan.cells(seeds), train_command()
     if args.dry_run:
         print(f"{plan.grid.title or plan.grid.name}: {len(cells)} runs in {plan.output}")
         for cell in cells:

@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from panns_tf.config import TrainConfig
@@ -83,15 +83,6 @@ class Grid:
             raise ValueError(f"no row of {self.name} has its data; give {text}")
         factors = () if missing else self.factors
         return dataclasses.replace(self, rows=tuple(rows), factors=factors), text
-
-    def select(self, names: Sequence[str]) -> list[Row]:
-        """The rows of these labels or folder names."""
-        known = {name for row in self.rows for name in (row.label, row.slug)}
-        for name in names:
-            if name not in known:
-                hint = did_you_mean(name, [row.label for row in self.rows])
-                raise ValueError(f"--only {name!r}: no such row; {hint}")
-        return [row for row in self.rows if {row.label, row.slug} & set(names)]
 
 
 def grid_names() -> list[str]:

@@ -113,10 +113,10 @@ class Plan:
     seeds: tuple[int, ...]
     output: Path
 
-    def cells(self, rows: Sequence[Row] = (), seeds: Sequence[int] = ()) -> list[Cell]:
-        """The runs of some rows and seeds, by default all: the first seed of every row first."""
+    def cells(self, seeds: Sequence[int] = ()) -> list[Cell]:
+        """The runs of some seeds, by default all: the first seed of every row first."""
         cells = []
-        for seed, row in itertools.product(seeds or self.seeds, rows or self.grid.rows):
+        for seed, row in itertools.product(seeds or self.seeds, self.grid.rows):
             own = {"data": row.data, "eval_data": self.eval_data, "seed": seed}
             folder = self.output / row.slug / f"seed-{seed}"
             cells.append(Cell(row.label, {**row.settings, **own}, folder))
