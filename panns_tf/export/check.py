@@ -43,15 +43,9 @@ LEAST_AGREEMENT = 0.5
 
 
 def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict]:
-    """Opens an ``.onnx`` or a ``.tflite`` file, or the folder of a SavedModel, in its runtime.
+    """Opens an export in its runtime: a function as of `load_any`, and the file's description.
 
-    Returns:
-        A function from waveforms, float32 (batch, samples), to the outputs by name; and the
-        description that the network was exported with, see
-        `describe`. It names the ``runtime`` too and the ``precision``.
-
-    Raises:
-        ValueError: if it cannot be read, or the runtime is not installed.
+    That is what `describe` gave, with the ``runtime`` and the ``precision``.
     """
     path = Path(path)
     if not path.exists():
@@ -158,30 +152,24 @@ def check_export(
     lengths: Sequence[int] | None = None,
     clips: Sequence[np.ndarray] = (),
 ) -> dict:
-    """Loads an exported file in its own runtime and compares it with its network.
+    """Compares an exported file in its runtime with its network; refuses what is too far from it.
 
-    It is tried on made-up clips, two at a time, of so many samples as ``lengths`` has, and on real
-    ``clips``, (samples,) or (1, samples) each; if it is for one length, on that alone.
-
-    Returns:
-        ``runtime``, ``precision``, ``bytes``; ``lengths`` tried; ``largest`` and ``mean``
-        absolute differences of each output; ``agreement``, the share of clips with the same
-        first class (see `EQUAL`), and ``clips``, how many real ones there were.
-
-    Raises:
-        ValueError: if the file cannot be run, is of another network, gives values that are not
-            finite, or is too far from it: see `excess` and `LEAST_AGREEMENT`.
+    It is tried on pairs of made-up clips of so many samples, and on real ``clips``, (samples,) or
+    (1, samples) each; if it is for one length, on that alone. ``largest`` and
+    ``mean`` are absolute differences of each output.
     """
     call, description = open_exported(path)
     for name, value in describe(network).items():
         if description.get(name) != value:
             raise ValueError(f"{path} is of another network: its {name} differ")
-    fixed = description.get("clip_samples")
-    if lengths is None:
-        lengths = [round(network.arch.frontend.sample_rate * seconds) for seconds in SECONDS]
-    waveforms = [noisy_tones(1 if fixed else 2, n) for n in ([fixed] if fixed else lengths)]
     real = [np.atleast_2d(clip).astype("float32") for clip in clips]
-    real = [of_length(clip, fixed) for clip in real] if fixed else real
+    if samples := description.get("clip_samples"):
+        waveforms = [noisy_tones(1, samples)]
+        real = [of_length(clip, samples) for clip in real]
+    else:
+        rate = network.arch.frontend.sample_rate
+        lengths = lengths or [round(rate * seconds) for seconds in SECONDS]
+        waveforms = [noisy_tones(2, samples) for samples in lengths]
     network = in_precision(network)
     pairs = [_outputs(call, network, waveform) for waveform in (*waveforms, *real)]
     largest, mean = {}, {}
@@ -216,11 +204,10 @@ def check_export(
 
 
 def excess(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
-    """How far some outputs are from all those of the network, by what rounding explains.
+    """How far outputs are from the network's, as a multiple of what rounding explains.
 
-    Embeddings are compared relative to their largest value, and probabilities as logits, relative
-    to the largest of them or of the embedding, which they are sums of. Infinite if a shape is
-    another or a value undefined.
+    Probabilities are compared as logits, which are sums of what the embedding holds. Infinite if a
+    shape is another or a value undefined.
     """
     largest = np.abs(expected["embedding"]).max()
     over = [0.0]

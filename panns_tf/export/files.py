@@ -30,32 +30,14 @@ def export_file(
     calibration: Sequence | None = None,
     clip_seconds: float | None = None,
 ) -> dict:
-    """Writes a network as an ONNX or LiteRT file, front end included, and checks it there.
+    """Writes a network as an ``.onnx`` or ``.tflite`` file; returns what `check_export` measured.
 
-    Its input is ``waveform``, float32 (batch, samples) in [-1, 1], both axes of any size; its
-    outputs are the network's, by name, in float32. The network is described by `describe`: as JSON
-    in the entry ``panns_tf`` of an ONNX file's metadata; a LiteRT file, with the signature
-    ``serving_default``, is a zip archive too, of ``panns_tf.json`` and ``labels.txt``.
-
-    Args:
-        network: from `panns_tf.create_model`.
-        path: a name that ends in ``.onnx`` or ``.tflite``; an older file is replaced.
-        precision: of the weights and of what is computed after the front end, which is always
-            float32. ``float32``; ``float16``, which LiteRT computes in float32 where a processor
-            has no halves; ``dynamic_int8``, whose weights have 8 bits and whose activations are
-            rounded clip by clip; or ``int8``, rounded by ranges measured on the clips given.
-        calibration: clips like those that the file is for, float waveforms (samples,) in [-1, 1]
-            at the network's rate. Needed for ``int8``, else used in the check only.
-        clip_seconds: for a LiteRT file of one clip of this length at a time only, which some
-            accelerators of phones ask for; calibration clips are cut or extended to it.
-
-    Returns:
-        What `check_export` measured.
-
-    Raises:
-        ValueError: before the work, for an unknown precision, missing or unsuited clips, a length
-            of no samples, a path that cannot be written or a missing package; after it, if the
-            file is not what the network is. An older file is then still there.
+    From ``waveform``, float32 (batch, samples) in [-1, 1], it gives the network's outputs by name,
+    in float32. The front end is float32 in every precision. `describe` is JSON in the entry
+    ``panns_tf`` of an ONNX file's metadata; a LiteRT file is a zip archive too, of
+    ``panns_tf.json`` and ``labels.txt``. Calibration clips are waveforms (samples,) at the
+    network's rate. A file of ``clip_seconds``, which some phones' accelerators need, takes one such
+    clip at a time.
     """
     path = Path(path)
     check_output_file(path, "path", force=True, suffixes=tuple(WRITERS))

@@ -44,20 +44,16 @@ def write(network: Network, path: Path, described: dict, clips: list[np.ndarray]
 
 def _rounded(content: bytes, front: set[str], precision: str, clips: list[np.ndarray]) -> bytes:
     """A model in a lower precision, but for its front end."""
-    from ai_edge_quantizer.qtyping import (
-        ComputePrecision,
-        OpQuantizationConfig,
-        TensorDataType,
-        TensorQuantizationConfig,
-        TFLOperationName,
-    )
+    from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.quantizer import Quantizer
 
-    quantizer, every = Quantizer(bytearray(content)), TFLOperationName.ALL_SUPPORTED
+    operations = qtyping.TFLOperationName
+    quantizer, every = Quantizer(bytearray(content)), operations.ALL_SUPPORTED
     if precision == "float16":
-        settings = OpQuantizationConfig(
-            weight_tensor_config=TensorQuantizationConfig(num_bits=16, dtype=TensorDataType.FLOAT),
-            compute_precision=ComputePrecision.FLOAT,
+        weights = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+        settings = qtyping.OpQuantizationConfig(
+            weight_tensor_config=weights,
+            compute_precision=qtyping.ComputePrecision.FLOAT,
             explicit_dequantize=True,
         )
         quantizer.update_quantization_recipe(".*", every, settings, algorithm_key="float_casting")
@@ -66,12 +62,12 @@ def _rounded(content: bytes, front: set[str], precision: str, clips: list[np.nda
     else:
         for name in ROUNDED:
             quantizer.add_static_config(
-                ".*", TFLOperationName[name], activation_num_bits=8, weight_num_bits=8
+                ".*", operations[name], activation_num_bits=8, weight_num_bits=8
             )
     names = "|".join(re.escape(name) for name in sorted(front))
-    exact = ((rf"/({names})(_\d+)?(/|;|$)", every), (".*", TFLOperationName.INPUT))
-    for scope, operation in (*exact, (".*", TFLOperationName.OUTPUT)):
-        quantizer.update_quantization_recipe(scope, operation, algorithm_key="no_quantize")
+    front_end = rf"/({names})(_\d+)?(/|;|$)"
+    for scope, kind in (front_end, every), (".*", operations.INPUT), (".*", operations.OUTPUT):
+        quantizer.update_quantization_recipe(scope, kind, algorithm_key="no_quantize")
     ranges = None
     if quantizer.need_calibration:
         ranges = quantizer.calibrate({SIGNATURE: [{"waveform": clip} for clip in clips]})

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from panns_tf.export.portable import front_layers, in_float16, portable
+from panns_tf.export.portable import front_layers, portable
 from panns_tf.export.settings import KEY
 from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for
-from panns_tf.models.network import Network
+from panns_tf.models.network import Network, copy_network
 
 #: The oldest version of ONNX's operations that has all that are used; runtimes of 2023 know it.
 OPSET = 18
@@ -34,7 +34,9 @@ def write(network: Network, path: Path, described: dict, clips: list[np.ndarray]
     import onnx
 
     precision = described["precision"]
-    model = _converted(in_float16(network) if precision == "float16" else in_precision(network))
+    half = precision == "float16"
+    network = copy_network(network, "mixed_float16") if half else in_precision(network)
+    model = _converted(network)
     _name_axes(model, network.output_shapes)
     if "int8" in precision:
         model = _rounded(model, front_layers(network), precision, clips)
@@ -135,10 +137,9 @@ def _rounded(model, front: set[str], precision: str, clips: list[np.ndarray]):
 
 
 def front_nodes(model, front: set[str]) -> list[str]:
-    """The names of the nodes of an ``onnx.ModelProto`` that are to stay float32.
+    """The names of the nodes of the first layers, and of all between them and the input.
 
-    They are those of the first layers, and all that lies between them and the input. Nodes are
-    named ``MODEL/LAYER_1/...``, or are nameless and belong to what they follow.
+    Nodes are named ``MODEL/LAYER_1/...``, or are nameless and belong to what they follow.
     """
     behind: set[str] = set()  # tensors that a later layer gave
     names = []

@@ -19,17 +19,12 @@ def portable(network: Network) -> keras.Model:
     return folded(network, PortableLayers(network))
 
 
-def in_float16(network: Network) -> Network:
-    """A copy of a network that computes in float16, but for what is float32 in mixed precision."""
-    return copy_network(network, "mixed_float16")
-
-
 def front_layers(network: Network) -> set[str]:
     """The names of a network's first layers: neither float16 nor 8 bits hold decibels.
 
     They are those that stay float32 in mixed precision, before the last that does not.
     """
-    found = in_float16(network).layers  # from the input to the outputs
+    found = copy_network(network, "mixed_float16").layers  # from the input to the outputs
     half = [i for i, x in enumerate(found) if x.weights and x.compute_dtype == "float16"]
     return {layer.name for layer in found[: max(half)] if layer.compute_dtype == "float32"}
 

@@ -27,26 +27,11 @@ CHECKS = ((1, 0.005), (2, 1.0), (1, 2.34))
 
 
 def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -> Path:
-    """Writes a network as a SavedModel, front end included.
+    """Writes a network as a SavedModel with the `signatures`; returns its path.
 
-    Its signatures take ``waveform``, float32 (batch, samples) in [-1, 1], both axes of any size:
-
-    - ``serving_default`` gives the network's outputs by name;
-    - ``tag`` gives the ``top_k`` most probable classes: ``labels`` (batch, k), strings, and
-      ``scores`` (batch, k);
-    - ``embed`` gives ``embedding`` (batch, width);
-    - ``detect``, of decision-level networks, gives ``framewise_output`` (batch, frames, classes).
-
-    They share one copy of the weights, with batch normalisation folded into the convolutions
-    unless its rounding shows, and run in float32 whatever the training policy, and without XLA, so
-    that clips of ever new lengths compile nothing. ``assets/labels.txt``, from which ``tag`` reads,
-    has a label a line; ``assets.extra/panns_tf.json`` describes the network. What was written is
-    loaded and compared with the network before it gets its name, the path that is returned, and
-    replaces an earlier SavedModel.
-
-    Raises:
-        ValueError: if something else is at ``path``, a weight is not finite, or what was written
-            differs from the network.
+    It runs in float32 whatever the training policy, without XLA, so that clips of ever new lengths
+    compile nothing, and with batch normalisations folded unless their rounding shows. It replaces
+    an earlier SavedModel once it was compared with the network.
     """
     path = Path(path)
     if path.exists() and not (path / "saved_model.pb").exists():
@@ -102,8 +87,8 @@ def signatures(
 ) -> dict[str, Callable]:
     """The functions of an exported network, which share one graph and its weights.
 
-    All outputs have the batch as their first axis, as TensorFlow Serving's row format needs. The
-    first, ``serve``, becomes ``serving_default`` too; Keras' TFSMLayer looks for this name.
+    All outputs have the batch as their first axis, as TensorFlow Serving's row format needs. Keras
+    names the first ``serving_default`` too, and its TFSMLayer looks for ``serve``.
     """
 
     @tf.function(input_signature=[WAVEFORM], autograph=False)

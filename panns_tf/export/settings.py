@@ -6,8 +6,8 @@ from pathlib import Path
 from tfrecords.flags import CheckedSettings, setting
 
 #: Endings of the files; what has none of them is the folder of a SavedModel.
-ENDINGS = {"onnx": ".onnx", "litert": ".tflite"}
-FORMATS = ("savedmodel", *ENDINGS)
+ENDINGS = {".onnx": "onnx", ".tflite": "litert"}
+FORMATS = ("savedmodel", *ENDINGS.values())
 
 #: ``dynamic_int8`` rounds weights to 8 bits, and activations by the range that each clip has;
 #: ``int8`` rounds activations by ranges that were measured on clips beforehand.
@@ -23,14 +23,13 @@ NEEDED = "pip install 'panns_tf[export]'"
 
 def format_of(path: Path, asked: str | None = None) -> str:
     """The format of an export, which the ending of its path says; ValueError if not as asked."""
-    by_ending = {ending: name for name, ending in ENDINGS.items()}
-    kind = by_ending.get(path.suffix, "savedmodel")
-    capitals = path.suffix not in by_ending and path.suffix.lower() in by_ending
+    kind = ENDINGS.get(path.suffix, "savedmodel")
+    capitals = path.suffix not in ENDINGS and path.suffix.lower() in ENDINGS
     if not capitals and asked in (None, kind):
         return kind
     raise ValueError(
         f"--output {path} is not what --format {asked or kind} needs: names of files end in "
-        f"{' or '.join(by_ending)}, and a SavedModel is a folder"
+        f"{' or '.join(ENDINGS)}, and a SavedModel is a folder"
     )
 
 

@@ -37,11 +37,9 @@ def dropout(layer: LayerFactory, name: str, x, rate: float):
 
 
 def convolve(layer: LayerFactory, name: str, x, filters: int, size: int, **settings):
-    """A convolution without bias over time, and over frequency if ``x`` has it.
-
-    Its "same" padding is the reference's for odd sizes and stride 1.
-    """
+    """A convolution without bias over time, and over frequency if ``x`` has it."""
     kind = Conv2D if len(x.shape) == 4 else layers.Conv1D
+    # "same" is the reference's padding for odd sizes and stride 1.
     settings = {"padding": "same", "use_bias": False, **settings}
     return layer(kind, name, filters=filters, kernel_size=size, **settings)(x)
 
@@ -82,10 +80,7 @@ def conv_block(
     pool: tuple[int, int] = (2, 2),
     kernels: tuple[int, ...] = (3, 3),
 ):
-    """Convolutions of these kernels, then average pooling; odd rows and columns are dropped.
-
-    Source: ``ConvBlock``, and with one kernel of 5 ``ConvBlock5x5``, of the reference.
-    """
+    """``ConvBlock``, and with one kernel of 5 ``ConvBlock5x5``, of the reference."""
     for i, size in enumerate(kernels, start=1):
         x = convolution(layer, name, i, x, filters, size)
     if pool == (1, 1):
@@ -94,10 +89,7 @@ def conv_block(
 
 
 def wave_block(layer: LayerFactory, name: str, x, filters: int):
-    """Two convolutions over time, the second dilated, then max pooling by 4.
-
-    Source: ``ConvPreWavBlock`` of the reference.
-    """
+    """``ConvPreWavBlock`` of the reference: two convolutions over time, the second dilated."""
     for i in (1, 2):
         x = convolution(layer, name, i, x, filters, 3, dilation_rate=i)
     return layer(layers.MaxPooling1D, f"{name}.pool", pool_size=4)(x)
@@ -106,12 +98,9 @@ def wave_block(layer: LayerFactory, name: str, x, filters: int):
 def first_convolution(
     layer: LayerFactory, prefix: str, waveform, filters: int, size: int, stride: int, pad: int
 ):
-    """A waveform's first convolution, ``conv0``, and its normalisation.
-
-    Pads zeros at both ends; not "same", which pads a strided convolution elsewhere.
-    """
+    """A waveform's first convolution, ``conv0``, and its normalisation."""
     exact = {"dtype": "float32"}  # sound does not fit into half precision
-    if pad:
+    if pad:  # at both ends alike, unlike "same" with a stride
         waveform = layer(layers.ZeroPadding1D, f"{prefix}pad0", padding=pad, **exact)(waveform)
     settings = {"strides": stride, "padding": "valid", **exact}
     names = (f"{prefix}conv0", f"{prefix}bn0")

@@ -12,10 +12,7 @@ PATCH_FRAMES = 96
 
 
 def cnn(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Blocks of convolutions and pooling; every channel is of 2**-n of the frames and mel bins.
-
-    Source: ``Cnn14`` and its kin, ``Wavegram_Logmel_Cnn14``; paper, Tables I and II.
-    """
+    """``Cnn14`` and its kin, ``Wavegram_Logmel_Cnn14``; paper, Tables I and II."""
     maps = []  # each (items, frames // 2, mel_bins // 2, 64)
     if "log_mel" in arch.inputs:
         x = log_mel(arch, layer, waveform, mixup_lambda)
@@ -32,10 +29,7 @@ def cnn(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
 
 def vggish(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Plain convolutions and max pooling, on each patch by itself: (items, patches, features).
-
-    Patches follow each other without overlap; a rest shorter than a patch at the clip's end is
-    dropped.
+    """VGGish on each patch by itself: (items, patches, features).
 
     Source: Hershey et al. 2017, with the log-mel and bn0 of the other networks; paper, Table I.
     """

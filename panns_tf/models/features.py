@@ -43,9 +43,6 @@ def wavegram(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
     A learned spectrogram: convolutions over time whose channels then become frequencies, as
     many as the log-mel branch has after its first pooling. Paper, section III-C.
-
-    Raises:
-        ValueError: if the log-mel beside it has another time step or an odd number of bins.
     """
     frequencies, odd = divmod(arch.frontend.mel_bins, 2)
     if odd:

@@ -34,19 +34,17 @@ def _probabilities(arch: Architecture, layer: LayerFactory, logits):
     return layer(layers.Activation, kind, activation=kind, dtype="float32")(logits)
 
 
-def clip_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes: int) -> dict:
-    """One prediction for the whole clip.
+def clip_head(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> dict:
+    """One prediction for the whole clip, from (batch, frames, bins, channels) or without bins.
 
-    From feature maps, (batch, frames, bins, channels) or (batch, steps, channels), and the
-    waveform (batch, samples) as the caller gave it to ``clipwise_output`` (batch, K) in [0, 1],
-    its ``logits`` (batch, K), and ``embedding`` (batch, embedding_size).
+    Gives ``clipwise_output`` and its ``logits``, (batch, K), and ``embedding`` (batch, width).
     """
     x = mean_over_frequency(x)
     return clip_outputs(arch, layer, ops.max(x, axis=1) + ops.mean(x, axis=1), num_classes)
 
 
 def clip_outputs(arch: Architecture, layer: LayerFactory, pooled, num_classes: int) -> dict:
-    """The outputs of `clip_head` from its features pooled over time, (batch, channels)."""
+    """The outputs of `clip_head` from features pooled over time, (batch, channels)."""
     x = _embed(arch, layer, "fc1", pooled)
     # The classifier reads the values before this dropout, as in the reference.
     embedding = dropout(layer, "embedding.dropout", x, arch.embedding_dropout)
@@ -88,11 +86,9 @@ def step_scores(arch: Architecture, layer: LayerFactory, x, num_classes: int) ->
 def step_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes: int) -> dict:
     """One prediction for every segment of 2**n frames, or patch, pooled to one for the clip.
 
-    As `clip_head`, but ``logits`` only where the clip is the maximum of its segments; and but for
-    patches also ``segmentwise_output`` (batch, segments, K) and ``framewise_output``
-    (batch, frames, K): every segment repeated for each of its frames, the last for the remainder.
-
-    Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
+    As `clip_head`, but ``logits`` only where the clip is the maximum of its segments. Segments
+    give ``segmentwise_output`` (batch, segments, K) and ``framewise_output`` (batch, frames, K)
+    too. Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
     """
     scores = step_scores(arch, layer, x, num_classes)
     segments = scores["segments"]
@@ -115,13 +111,6 @@ def step_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes:
 def frames_per_segment(arch: Architecture) -> int:
     """The frames that a decision-level network joins to one segment."""
     return 2 ** (len(arch.widths) - 1)
-
-
-#: By the names that architectures use.
-HEADS = {
-    "clip": clip_head,
-    **dict.fromkeys(("max", "average", "attention", "patches"), step_head),
-}
 
 
 def step_outputs(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> dict:

@@ -46,10 +46,7 @@ def _stem(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda, most)
 
 
 def mobilenet_v1(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Gives (items, frames // 32, mel_bins // 32, 1024).
-
-    Source: ``MobileNetV1`` of the reference.
-    """
+    """``MobileNetV1`` of the reference: (items, frames // 32, mel_bins // 32, 1024)."""
     x = _stem(arch, layer, waveform, mixup_lambda, None)
     for i, (filters, stride) in enumerate(V1, start=1):
         name = f"features.{i}"
@@ -59,10 +56,7 @@ def mobilenet_v1(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda
 
 
 def mobilenet_v2(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Gives (items, frames // 32, mel_bins // 32, 1280).
-
-    Source: ``MobileNetV2``, ``InvertedResidual`` of the reference.
-    """
+    """``MobileNetV2`` of the reference: (items, frames // 32, mel_bins // 32, 1280)."""
     most = 6.0
     x = _stem(arch, layer, waveform, mixup_lambda, most)
     blocks = [

@@ -10,7 +10,7 @@ from panns_tf.layers.shapes import PadToMinimum
 from panns_tf.models import cnn, mobilenet, resnet, waveform
 from panns_tf.models.blocks import LayerFactory
 from panns_tf.models.features import WAVEGRAM_HOP, mixed
-from panns_tf.models.heads import HEADS
+from panns_tf.models.heads import clip_head, step_head
 from panns_tf.models.registry import Architecture, find
 
 
@@ -59,11 +59,7 @@ def shortest_clip(arch: Architecture) -> int:
 
 
 def feature_maps(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda=None):
-    """Builds what comes before the head: mixing, padding, front end, backbone.
-
-    Arguments and result as for `Backbone`'s ``build``; ``batch / 2`` items under mixup. Raises
-    ValueError if the architecture has too few mel bins for its halvings.
-    """
+    """Builds what comes before the head: mixing, padding, front end, backbone."""
     backbone = BACKBONES[arch.backbone]
     fewest = 2 ** backbone.halvings(arch)
     if arch.frontend.mel_bins < fewest:
@@ -83,7 +79,9 @@ def all_outputs(
 ) -> dict:
     """Builds a whole network; returns its head's outputs by name."""
     x = feature_maps(arch, layer, waveform, mixup_lambda)
-    return HEADS[arch.head](arch, layer, x, waveform, num_classes)
+    if arch.head == "clip":
+        return clip_head(arch, layer, x, num_classes)
+    return step_head(arch, layer, x, waveform, num_classes)
 
 
 def checked_classes(num_classes: int) -> int:

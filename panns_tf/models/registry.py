@@ -27,7 +27,8 @@ class Architecture:
     published_map: float | None = None
     # Entry of `panns_tf.models.network.BACKBONES` that makes its feature maps.
     backbone: str = "cnn"
-    head: str = "clip"  # entry of `panns_tf.models.heads.HEADS` that makes its outputs
+    # What makes its outputs: "clip", or of steps "max", "average", "attention" or "patches".
+    head: str = "clip"
     frontend: Frontend = dataclasses.field(default_factory=Frontend)  # of the log-mel branch
     # What the backbone sees: "log_mel", "wavegram", both in this order, or "waveform".
     inputs: tuple[str, ...] = ("log_mel",)
@@ -63,15 +64,7 @@ class Architecture:
         return self.head in ("max", "average", "attention")
 
     def override(self, **overrides) -> "Architecture":
-        """This architecture with other settings.
-
-        Args:
-            **overrides: any field of `Frontend`, ``embedding_size``, ``hidden``, ``activation``,
-                and the switches ``dropout`` and ``spec_augment``, which can only be turned off.
-
-        Raises:
-            ValueError: for an unknown name or an impossible value.
-        """
+        """This architecture with other settings, as `panns_tf.create_model` names them."""
         frontend, changes = {}, {}
         for name, value in overrides.items():
             if name in Frontend.__dataclass_fields__:

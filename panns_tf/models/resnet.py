@@ -18,13 +18,7 @@ EXPANSION = 4
 
 
 def residual_block(arch: Architecture, layer: LayerFactory, name: str, x, width: int, halve: bool):
-    """Two convolutions, or 1x1, 3x3 and 1x1 in a bottleneck, and a shortcut around them.
-
-    ``halve`` has time and frequency halved before both. The output has ``width`` channels, or 4
-    times as many from a bottleneck.
-
-    Source: ``_ResnetBasicBlock``, ``_ResnetBottleneck`` of the reference.
-    """
+    """``_ResnetBasicBlock``, ``_ResnetBottleneck``; ``halve`` time and frequency before them."""
     sizes = ((1, width), (3, width), (1, EXPANSION * width))
     sizes = sizes if arch.bottleneck else ((3, width), (3, width))
     if halve:
@@ -44,10 +38,7 @@ def residual_block(arch: Architecture, layer: LayerFactory, name: str, x, width:
 
 
 def resnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """A convolution block, four residual stages, another block; frames and bins are halved 5 times.
-
-    Source: ``ResNet22``, ``ResNet38``, ``ResNet54``; paper, Table III.
-    """
+    """``ResNet22``, ``ResNet38``, ``ResNet54``; paper, Table III."""
     x = conv_block(
         layer, "conv_block1", log_mel(arch, layer, waveform, mixup_lambda), arch.widths[0]
     )

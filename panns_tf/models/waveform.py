@@ -1,4 +1,4 @@
-"""One-dimensional networks that see the waveform itself: LeeNet, DaiNet, Res1dNet."""
+"""Networks that see the waveform itself, from (batch, samples) to (batch, steps, channels)."""
 
 from keras import layers, ops
 
@@ -14,10 +14,7 @@ from panns_tf.models.registry import Architecture
 
 
 def leenet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Blocks of one or two convolutions, max pooling by 3: (batch, steps, channels).
-
-    Source: ``LeeNet11``, ``LeeNet24`` of the reference; Lee et al. 2017.
-    """
+    """``LeeNet11``, ``LeeNet24`` of the reference; Lee et al. 2017."""
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     for block, filters in enumerate(arch.widths, start=1):
         name = f"conv_block{block}"
@@ -40,10 +37,7 @@ def leenet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
 
 def dainet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Residual blocks of four convolutions, max pooling by 4: (batch, steps, channels).
-
-    Source: ``DaiNet19`` of the reference; Dai et al. 2017.
-    """
+    """``DaiNet19`` of the reference; Dai et al. 2017."""
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     x = first_convolution(layer, "", x, arch.widths[0], size=80, stride=4, pad=0)  # no ReLU follows
     for block, filters in enumerate(arch.widths, start=1):
@@ -61,10 +55,7 @@ def dainet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
 
 def res1dnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """Seven residual stages, all but the first strided by 4: (batch, steps, channels).
-
-    Source: ``Res1dNet31``, ``Res1dNet51`` of the reference.
-    """
+    """``Res1dNet31``, ``Res1dNet51`` of the reference: stages, all but the first strided by 4."""
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     x = first_convolution(layer, "", x, arch.widths[0], size=11, stride=5, pad=5)  # no ReLU follows
     for stage, (width, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), start=1):

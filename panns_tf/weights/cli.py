@@ -54,10 +54,7 @@ def convert(
     arch: str | None = None,
     force: bool = False,
 ) -> str:
-    """Converts a file or a published checkpoint, after all that can be checked before it is loaded.
-
-    Arguments are the flags of `convert`; returns a line that says what was written.
-    """
+    """Converts a file or a published checkpoint; returns a line that says what was written."""
     path = Path(source)
     is_file = path.suffix in (".keras", ".pth", ".pt", ".safetensors")
     if path.is_dir() or (not is_file and (path.suffix or path.exists())):

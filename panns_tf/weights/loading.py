@@ -103,9 +103,8 @@ def load_weights(network: Network, weights: str | Path) -> None:
 def read_network(path: str | Path, arch: str | None = None) -> Network:
     """Reads a network from a ``.keras`` or a state dict's file, with its labels if they are known.
 
-    ``arch`` is the network that a state dict is of; None where the file says it, in itself if it
-    was written here, or by its name, such as ``Cnn14_mAP=0.431.pth``. A ValueError if it does not
-    tell, cannot be read or holds something else.
+    ``arch`` is the network that a state dict is of; None where the file says it, in itself or by
+    its name.
     """
     path = Path(path)
     if not path.is_file():

@@ -78,11 +78,7 @@ class _Dict(_Placeholder, dict):
 
 
 def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """Reads one pickle from where a file, in memory or mapped into it, stands.
-
-    Returns numbers, strings, tuples, lists and dicts as they are, tensors as `Tensor`, and
-    placeholders for everything else; and the storages that the pickle names, by key.
-    """
+    """Reads one pickle, tensors as `Tensor`, from where a file stands; and its storages by key."""
     start = file.tell()
     _check_opcodes(file)
     length = file.tell() - start

@@ -76,11 +76,7 @@ def published_file(network: str) -> PublishedFile:
 
 
 def cache_folder() -> Path:
-    """The folder of downloaded files, which need not exist.
-
-    It is ``$PANNS_TF_CACHE``, else ``$XDG_CACHE_HOME/panns_tf``, else ``~/.cache/panns_tf``.
-    Raises OSError if that needs a home folder and there is none.
-    """
+    """``$PANNS_TF_CACHE``, else ``$XDG_CACHE_HOME/panns_tf``, else ``~/.cache/panns_tf``."""
     try:
         if chosen := os.environ.get("PANNS_TF_CACHE"):
             return Path(chosen).expanduser().absolute()
@@ -93,13 +89,7 @@ def cache_folder() -> Path:
 
 
 def fetch(network: str) -> Path:
-    """The verified checkpoint of a network, downloaded unless it is in `cache_folder`.
-
-    A file put there by hand under its published name is taken as if it had been downloaded. A
-    warning is logged where no checksum is known. ValueError if there is no published checkpoint,
-    the folder cannot be written, or the file is another one (one found there stays); OSError if it
-    cannot be downloaded now.
-    """
+    """The verified checkpoint of a network, downloaded unless it is in `cache_folder`."""
     import pooch  # which takes longer to import than this table is needed for elsewhere
 
     file = published_file(network)

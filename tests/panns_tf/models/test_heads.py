@@ -12,7 +12,7 @@ from panns_tf.models.registry import find
 def test_pools_max_and_mean_over_time_of_the_mean_over_frequency():
     layer = LayerFactory()
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype("float32")
-    outputs = clip_head(find("Tiny"), layer, x, None, num_classes=6)
+    outputs = clip_head(find("Tiny"), layer, x, num_classes=6)
     frames = x.mean(axis=2)
     pooled = frames.max(axis=1) + frames.mean(axis=1)
     fc1, classifier = layer(None, "fc1"), layer(None, "fc_audioset")
@@ -27,10 +27,10 @@ def test_the_classifier_does_not_see_the_embeddings_dropout():
     layer = LayerFactory()
     x = np.ones((200, 1, 1, 8), "float32")
     arch = find("Tiny")
-    clip_head(arch, layer, x, None, num_classes=3)
+    clip_head(arch, layer, x, num_classes=3)
     layer(None, "embedding.dropout").rate = 0.99
     layer(None, "fc1.dropout").rate = 0.0
-    outputs = clip_head(arch, layer, x, None, num_classes=3)
+    outputs = clip_head(arch, layer, x, num_classes=3)
     assert np.ptp(np.asarray(outputs["logits"]), axis=0).max() < 1e-5
 
 
@@ -133,12 +133,12 @@ def test_softmax_shares_the_certainty_among_the_classes():
     layer = LayerFactory()
     arch = find("Tiny").override(activation="softmax")
     x = 30 * np.random.default_rng(0).normal(size=(4, 5, 3, 4)).astype("float32")
-    outputs = clip_head(arch, layer, x, None, num_classes=6)
+    outputs = clip_head(arch, layer, x, num_classes=6)
     probabilities, logits = np.asarray(outputs["clipwise_output"]), np.asarray(outputs["logits"])
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(probabilities, scipy.special.softmax(logits, axis=1), atol=1e-6)
     # The control: without the override each class is by itself.
-    alone = clip_head(find("Tiny"), layer, x, None, num_classes=6)
+    alone = clip_head(find("Tiny"), layer, x, num_classes=6)
     np.testing.assert_allclose(alone["logits"], logits, atol=1e-6)
     np.testing.assert_allclose(alone["clipwise_output"], scipy.special.expit(logits), atol=1e-6)
     assert np.abs(np.asarray(alone["clipwise_output"]).sum(axis=1) - 1).min() > 1e-3
@@ -148,7 +148,7 @@ def test_hidden_layers_lie_between_embedding_and_classifier():
     layer = LayerFactory()
     arch = find("Tiny").override(hidden=(5, 7))
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype("float32")
-    outputs = clip_head(arch, layer, x, None, num_classes=6)
+    outputs = clip_head(arch, layer, x, num_classes=6)
     seen = np.asarray(outputs["embedding"])
     for key, units in (("fc_hidden1", 5), ("fc_hidden2", 7)):
         seen = np.maximum(dense(seen, layer(None, key)), 0)
@@ -182,10 +182,10 @@ def test_hidden_layers_see_every_part_of_a_clip(head):
 def test_hidden_layers_are_dropped_out_as_fc1_is():
     layer = LayerFactory()
     arch = find("Tiny").override(hidden=(5,))
-    clip_head(arch, layer, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
+    clip_head(arch, layer, np.ones((2, 1, 1, 8), "float32"), num_classes=3)
     assert layer(None, "fc_hidden1.dropout").rate == layer(None, "fc1.dropout").rate == 0.5
     bare = LayerFactory()
     arch = find("Tiny").override(hidden=(5,), dropout=False)
-    clip_head(arch, bare, np.ones((2, 1, 1, 8), "float32"), None, num_classes=3)
+    clip_head(arch, bare, np.ones((2, 1, 1, 8), "float32"), num_classes=3)
     with pytest.raises(TypeError):  # there is none, and no kind to make one of
         bare(None, "fc_hidden1.dropout")

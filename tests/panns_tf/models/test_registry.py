@@ -2,7 +2,6 @@
 
 import pytest
 
-from panns_tf.models.heads import HEADS
 from panns_tf.models.network import BACKBONES
 from panns_tf.models.registry import find, list_models
 from tests.support import THIN, TINY, read_json
@@ -92,7 +91,7 @@ def test_the_29_networks_of_the_reference_and_vggish_are_there():
         arch = find(name)
         assert arch.name == name
         assert arch.backbone in BACKBONES
-        assert arch.head in HEADS
+        assert arch.head in ("clip", "max", "average", "attention", "patches")
 
 
 def test_what_would_change_nothing_is_refused():
