@@ -155,8 +155,8 @@ def check_export(
     """Compares an exported file in its runtime with its network; refuses what is too far from it.
 
     It is tried on pairs of made-up clips of so many samples, and on real ``clips``, (samples,) or
-    (1, samples) each; if it is for one length, on that alone. ``largest`` and
-    ``mean`` are absolute differences of each output.
+    (1, samples) each; if it is for one length, on that alone. ``largest`` and ``mean`` are
+    absolute differences of each output.
     """
     call, description = open_exported(path)
     for name, value in describe(network).items():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import keras
 
 from panns_tf.layers.shapes import PadToMinimum
-from panns_tf.models import cnn, mobilenet, resnet, waveform
+from panns_tf.models import spectrogram, waveform
 from panns_tf.models.blocks import LayerFactory
 from panns_tf.models.features import WAVEGRAM_HOP, mixed
 from panns_tf.models.heads import clip_head, step_head
@@ -31,16 +31,16 @@ class Backbone:
 # fmt: off
 #: By the names that architectures use.
 BACKBONES = {
-    "cnn": Backbone(cnn.cnn, lambda arch: len(arch.widths) - (not arch.pool_last)),
-    "resnet": Backbone(resnet.resnet, lambda arch: len(arch.depths) + 1),
-    "mobilenet_v1": Backbone(mobilenet.mobilenet_v1, lambda arch: 5),
-    "mobilenet_v2": Backbone(mobilenet.mobilenet_v2, lambda arch: 5),
+    "cnn": Backbone(spectrogram.cnn, lambda arch: len(arch.widths) - (not arch.pool_last)),
+    "resnet": Backbone(spectrogram.resnet, lambda arch: len(arch.depths) + 1),
+    "mobilenet_v1": Backbone(spectrogram.mobilenet_v1, lambda arch: 5),
+    "mobilenet_v2": Backbone(spectrogram.mobilenet_v2, lambda arch: 5),
     "leenet": Backbone(waveform.leenet, shortest_clip=lambda arch: 1),  # all is padded
     "dainet": Backbone(waveform.dainet, shortest_clip=lambda arch: 4 ** len(arch.widths) + 76),
     "res1dnet": Backbone(waveform.res1dnet,
                          shortest_clip=lambda arch: 5 * 4 ** (len(arch.widths) - 1) - 4),
-    "vggish": Backbone(cnn.vggish, lambda arch: len(arch.widths),
-                       lambda arch: (cnn.PATCH_FRAMES - 1) * arch.frontend.hop_size),
+    "vggish": Backbone(spectrogram.vggish, lambda arch: len(arch.widths),
+                       lambda arch: (spectrogram.PATCH_FRAMES - 1) * arch.frontend.hop_size),
 }
 # fmt: on
 
