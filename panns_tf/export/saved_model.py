@@ -36,8 +36,6 @@ def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -
     path = Path(path)
     if path.exists() and not (path / "saved_model.pb").exists():
         raise ValueError(f"{path} exists and is no SavedModel; choose another place")
-    if top_k < 1:
-        raise ValueError(f"top_k must be at least 1; received {top_k}")
     undefined = [v.path for v in network.variables if not np.isfinite(v.numpy()).all()]
     if undefined:
         raise ValueError(f"the weights of {network.name} hold NaN or infinity ({undefined[0]})")

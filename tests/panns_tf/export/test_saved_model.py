@@ -159,11 +159,6 @@ def test_load_any_reads_what_has_one_signature(network, tmp_path):
     )
 
 
-def test_impossible_numbers_of_tags(network, tmp_path):
-    with pytest.raises(ValueError, match="top_k must be at least 1; received 0"):
-        export_saved_model(network, tmp_path / "m", top_k=0)
-
-
 def test_exports_float32_from_mixed_precision(tmp_path, policy):
     policy("mixed_bfloat16")
     network = create_model("Tiny", num_classes=3)
