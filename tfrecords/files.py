@@ -41,10 +41,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path for a file or a folder that a library writes by name.
 
     What is there after the block is renamed to ``path``; a folder replaces a folder of that name.
-    The temporary name keeps the suffix, which tells many libraries the format.
+    The temporary name keeps the suffixes, which tell many libraries the format.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    endings = "".join(path.suffixes)  # Keras asks for both of .weights.h5
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{endings}")
     _remove(temporary)
     try:
         yield temporary
