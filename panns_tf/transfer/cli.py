@@ -5,6 +5,7 @@ import argparse
 from panns_tf.config import NetworkOverrides
 from panns_tf.inference.cli import quiet_tensorflow
 from panns_tf.transfer.settings import FinetuneConfig, Options, finetune_config, finetune_options
+from panns_tf.transfer.tasks import find_task
 from tfrecords.files import check_output_folder
 from tfrecords.flags import add_flags, given_settings
 
@@ -43,23 +44,13 @@ def run_finetune(args: argparse.Namespace) -> None:
     for flag, folder in (("--cache", options.cache), ("--output", options.output)):
         if folder is not None:
             check_output_folder(folder, flag)
-    task, dataset = _dataset(options)
+    from panns_tf.transfer.readers import read_dataset, read_task
+
+    task = None if options.task is None else find_task(options.task)
+    dataset = read_dataset(options) if task is None else read_task(options.data, task)
     if dataset.multi_label and options.metric not in (None, "mAP"):
         raise ValueError(f"--metric {options.metric} needs clips of one label each; take mAP")
     quiet_tensorflow()
     from panns_tf.transfer.runner import finetune
 
     finetune(task, dataset, config, options, overrides)
-
-
-def _dataset(options: Options):
-    """The task or None, and the data set."""
-    if options.task is not None:
-        from panns_tf.transfer.layouts import read_task
-        from panns_tf.transfer.tasks import find_task
-
-        task = find_task(options.task)
-        return task, read_task(options.data, task)
-    from panns_tf.transfer.user_dataset import read_dataset
-
-    return None, read_dataset(options)

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from panns_tf.transfer.dataset import Dataset, LabelledClip
-from panns_tf.transfer.splits import given_splits
+from panns_tf.transfer.dataset import Dataset, LabelledClip, given_splits
 from tfrecords.files import Table
 from tfrecords.search import AUDIO_EXTENSIONS, walk
 from tfrecords.text import did_you_mean, plain, some
@@ -74,16 +73,14 @@ class AudioFinder:
 def match_names(
     clips: Iterable[LabelledClip], pattern: str, flag: str, wanted: str
 ) -> list[LabelledClip]:
-    """Clips with the labels, groups and folds that a regular expression finds in file names.
-
-    Where it has no group named as ``wanted``, the first group counts, or the whole match.
-    """
+    """Clips with the labels, groups and folds that a regular expression finds in file names."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ValueError(f"{flag} {pattern!r} is no regular expression: {error}") from None
     if wanted == "label" and wanted not in compiled.groupindex:
         raise ValueError(f"{flag} {pattern!r} has no group 'label'; write it as {PATTERN_EXAMPLE}")
+    # Without a group of that name it is the first group, or the whole match.
     key = wanted if wanted in compiled.groupindex else min(1, compiled.groups)
     matched = []
     for clip in clips:
@@ -169,11 +166,7 @@ def make_dataset(
     drop_rare: bool = False,
     notes: Sequence[str] = (),
 ) -> Dataset:
-    """The data set of listed clips, or a ValueError that says why they make none.
-
-    Clips are named from a root, if one of them is below it, else from the folder that holds all
-    folders of clips. Classes and folds are by default those that clips have.
-    """
+    """The data set of listed clips, or a ValueError that says why they make none."""
     rows, notes, listed = len(listed), list(notes), _once(listed)
     if len(listed) < rows:
         notes.append(f"{rows - len(listed)} rows left out, as the clip is listed before")
@@ -206,6 +199,7 @@ def make_dataset(
         notes.append(f"classes that differ in upper and lower case only: {some(alike)}")
     if empty := [label for label in classes if label not in present]:
         notes.append(f"classes without a clip: {some(empty)}")
+    # Clips are named from the root if one is below it, else from what holds all their folders.
     folders = {clip.path.absolute().parent for clip in clips}
     if root is None or not any(folder.is_relative_to(root.absolute()) for folder in folders):
         root = Path(os.path.commonpath(folders))

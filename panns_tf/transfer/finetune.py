@@ -51,10 +51,9 @@ class Finetuner:
     def train(self, split: Split, seed: int) -> Trained:
         """Trains on a split and tests it; the next training of a head changes the network."""
         config = dataclasses.replace(self._config, seed=seed)
+        train = self._train_head if config.strategy in FROZEN else self._train_network
         with numerics(config.precision, seed):
-            if config.strategy in FROZEN:
-                return self._train_head(config, split)
-            return self._train_network(config, split)
+            return train(config, split)
 
     def _train_network(self, config: FinetuneConfig, split: Split) -> Trained:
         network = new_network(self.experiment, self._pretrained)
@@ -103,10 +102,7 @@ class Finetuner:
         """Probabilities of clips, (clips, classes), the mean over the windows of each."""
         predict = compiled_predictor(network)
         places, owner = self._store.windows(numbers, self._size)
-        scores = self._store.predict(
-            lambda batch: predict(tf.constant(batch)).numpy(), places, self._size, _BATCH
-        )
-        return mean_by_owner(scores, owner)
+        return mean_by_owner(self._store.predict(predict, places, self._size, _BATCH), owner)
 
     def _validate(self, network: Network, split: Split) -> dict[str, float]:
         score = self._scores(network, split.validation)

@@ -13,7 +13,7 @@ from scipy import special
 from panns_tf.inference.model import load_network
 from panns_tf.models.network import Network
 from panns_tf.models.registry import Architecture, find
-from panns_tf.training.data import FULL_SCALE
+from panns_tf.training.data import to_float
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.store import AudioStore
 from panns_tf.weights.loading import AUDIOSET
@@ -80,13 +80,10 @@ def new_network(experiment: Experiment, pretrained: Network | None = None) -> Ne
 
 
 def trunk_and_head(network: Network) -> tuple[keras.Model, keras.Model]:
-    """Cuts a network before its classifier, at (batch, width) or (batch, segments, width).
-
-    The head gives logits where the network has one prediction for a clip, else probabilities.
-    """
+    """Cuts a network before its classifier, at (batch, width) or (batch, segments, width)."""
     last = "fc2" if network.arch.head == "patches" else "fc1"
     embedding, outputs = network.get_layer(last).output, network.output["clipwise_output"]
-    if network.arch.head == "clip":
+    if network.arch.head == "clip":  # logits, rather than joined probabilities of parts
         outputs = network.get_layer("fc_audioset").output
     return keras.Model(network.input, embedding), keras.Model(embedding, outputs)
 
@@ -101,10 +98,7 @@ def probabilities(head: keras.Model, arch: Architecture, embedded: np.ndarray) -
 
 
 def layer_groups(network: Network) -> list[list[keras.layers.Layer]]:
-    """The layers with weights by group, from the waveform on, the classifier last.
-
-    A group is a block, ``conv_block3``, ``features.7``, with what stands alone before it (``bn0``).
-    """
+    """The layers with weights by block (``conv_block3``, ``features.7``), the classifier last."""
     groups: dict[str, list[keras.layers.Layer]] = {}
     for layer in network.layers:
         if layer.weights:
@@ -112,7 +106,7 @@ def layer_groups(network: Network) -> list[list[keras.layers.Layer]]:
             numbered = first if first[-1].isdigit() else f"{first}.{rest.partition('.')[0]}"
             name = "classifier" if is_classifier(layer) else numbered
             groups.setdefault(name, []).append(layer)
-    found, waiting = [], []
+    found, waiting = [], []  # what stands alone, such as bn0, goes with the block after it
     for layers in groups.values():
         waiting += layers
         if "." in layers[0].name or layers[0].name.startswith("fc"):
@@ -151,11 +145,7 @@ def embed_windows(
     new = {key: n for n, key in enumerate(keys) if key not in kept}
     if new:
         trunk = trunk_and_head(network)[0]
-        run = tf.function(lambda x: trunk(x, training=False), autograph=False)
-
-        def embed(batch: np.ndarray) -> np.ndarray:
-            return run(tf.constant(batch.astype(np.float32) / np.float32(FULL_SCALE))).numpy()
-
+        embed = tf.function(lambda batch: trunk(to_float(batch), training=False), autograph=False)
         rows = store.predict(embed, places[list(new.values())], size, _BATCH, "embed")
         kept.update(zip(new, rows, strict=True))
         folder.mkdir(parents=True, exist_ok=True)

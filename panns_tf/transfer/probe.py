@@ -29,10 +29,7 @@ def solve(
     penalties: Sequence[float],
     iterations: int = 1000,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Logistic regressions of targets on embeddings (clips, width), a solution for each penalty.
-
-    Yields the kernel (width, classes) and the bias (classes,), float32.
-    """
+    """Yields kernel (width, classes) and bias of a logistic regression for each penalty."""
     scaler = StandardScaler().fit(embedded)
     x, counts = scaler.transform(embedded).astype(np.float64), target.sum(axis=0)
     present = np.flatnonzero((counts > 0) & (counts < len(x)))

@@ -39,17 +39,8 @@ class ResultStore:
         identity = json.loads(json.dumps(identity))  # tuples as lists, as a file gives them back
         if force:
             shutil.rmtree(folder, ignore_errors=True)
-        known = files.read_json(path) if path.is_file() else identity
-        changed = [
-            _DIGESTED.get(name, f"{name} was {known.get(name)!r}, now {identity.get(name)!r}")
-            for name in sorted(known.keys() | identity.keys())
-            if known.get(name) != identity.get(name)
-        ]
-        if changed:
-            raise ValueError(
-                f"{folder.parents[1]} holds results of other settings "
-                f"({'; '.join(changed)[:300]}); choose another --output, or add --force"
-            )
+        if path.is_file():
+            _check_same(folder.parents[1], files.read_json(path), identity)
         folder.mkdir(parents=True, exist_ok=True)
         files.write_json(path, identity)
 
@@ -69,6 +60,20 @@ class ResultStore:
         arrays = {key: said.pop(key) for key in _ARRAYS}
         with files.atomic(self._folder / f"{name}.npz") as file:
             np.savez_compressed(file, said=np.array(json.dumps(said)), **arrays)
+
+
+def _check_same(output: Path, known: dict, identity: dict) -> None:
+    """Raises ValueError for results that something else decided."""
+    changed = [
+        _DIGESTED.get(name, f"{name} was {known.get(name)!r}, now {identity.get(name)!r}")
+        for name in {**identity, **known}
+        if known.get(name) != identity.get(name)
+    ]
+    if changed:
+        raise ValueError(
+            f"{output} holds results of other settings ({'; '.join(changed)[:300]}); choose "
+            "another --output, or add --force"
+        )
 
 
 def _values(source, *names: str) -> dict:
@@ -130,14 +135,12 @@ def read_records(folder: Path) -> list[dict]:
 def check_folder(folder: Path, run: Experiment, force: bool = False) -> None:
     """Raises ValueError for results that cannot be in one table with a run's, or removes them."""
     mine = {"task": run.dataset.name, **_values(run, "arch", "metric")}
+    mine["classes"] = list(run.dataset.classes)
     for record in read_records(folder):
         theirs = {name: record[name] for name in mine}
-        if theirs != mine or record["classes"] != list(run.dataset.classes):
-            if not force:
-                raise ValueError(
-                    f"{folder} holds results of {theirs}, perhaps with other classes; received "
-                    f"{mine}: choose another --output, or add --force"
-                )
+        if not force:
+            _check_same(folder, theirs, mine)
+        elif theirs != mine:
             for name in (RESULTS, FEWSHOT, PREDICTIONS):
                 (folder / name).unlink(missing_ok=True)
 

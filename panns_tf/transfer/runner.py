@@ -15,7 +15,7 @@ from panns_tf.models.network import Network
 from panns_tf.models.registry import find
 from panns_tf.run import CONFIG, FINAL, LOG
 from panns_tf.training.checkpoint import save_keras
-from panns_tf.transfer import splits
+from panns_tf.transfer import dataset as datasets
 from panns_tf.transfer.dataset import Dataset, Split
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.finetune import Finetuner
@@ -88,8 +88,8 @@ def run(
     identity = experiment.identity(fingerprint(pretrained) if pretrained else None, sounds)
     folder = output / "parts" / f"{experiment.arch}-{config.strategy}"
     kept = ResultStore(folder, identity, options.force)
-    dataset = splits.make_splits(
-        splits.group_duplicates(dataset, store.hashes),
+    dataset = datasets.make_splits(
+        datasets.group_duplicates(dataset, store.hashes),
         folds=options.folds,
         test=options.test,
         validation=options.validation if config.patience else 0.0,
@@ -150,15 +150,11 @@ def _result(
     dataset, config, options = experiment.dataset, experiment.config, experiment.options
     notes = []
     if count is not None:
-        # There is nothing to stop by where clips are few: all of them may be chosen.
-        train = tuple(sorted((*split.train, *split.validation)))
-        split = dataclasses.replace(split, train=train, validation=())
-        notes += splits.short_classes(split, dataset, count)
-        split = splits.subset(split, dataset, count, seed)
+        split, notes = datasets.subset(split, dataset, count, seed)
     elif config.patience:
-        split = splits.with_validation(split, dataset, options.validation, seed)
+        split = datasets.with_validation(split, dataset, options.validation, seed)
     if config.strategy == "linear_probe":
-        split = splits.with_validation(split, dataset, PROBE_VALIDATION, seed)
+        split = datasets.with_validation(split, dataset, PROBE_VALIDATION, seed)
     name = f"{count or 'all'}-seed{seed}-fold{split.name}"
     clips = [dataset.clips[number] for number in split.test]
     clip_ids = [clip.clip_id for clip in clips]
@@ -202,8 +198,8 @@ def save_network(
     settings = {"arch": experiment.arch, **dataclasses.asdict(config), **experiment.overrides}
     settings |= {"weights": experiment.weights, "data": dataset.name, "steps": history[-1]["step"]}
     counts = dataset.target()[list(split.train)].sum(axis=0).astype(int)
-    content = {"config": settings, "labels": dataset.classes, "training_clips": counts}
-    write_json(folder / CONFIG, content)
+    about = {"config": settings, "labels": dataset.classes, "training_clips": counts}
+    write_json(folder / CONFIG, about)
     write_atomic(folder / LOG, "".join(json.dumps(row) + "\n" for row in history))
     write_atomic(folder / "labels.txt", "\n".join(dataset.classes) + "\n")
     for name in ("train", "validation", "test"):

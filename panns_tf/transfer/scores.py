@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn_metrics
 
 from panns_tf.metrics import average_precision, bootstrap
 from panns_tf.metrics.bootstrap import Estimate, mean_replicates, share_around, share_estimate
-from panns_tf.transfer.splits import group_numbers
+from panns_tf.transfer.dataset import group_numbers
 
 REPLICATES = 2000
 
@@ -98,9 +98,8 @@ def estimate(results: Sequence[FoldResult], metric: str) -> TaskEstimate:
     """The mean over folds and seeds, with an interval over the choice of clips, given the networks.
 
     Accuracy of one fold's clips without groups has Wilson's interval. All else is resampled, the
-    same draw for all seeds of a fold, and the spread of replicates is widened from that of n groups
-    to that of n - 1 (Davison and Hinkley 1997, section 3.8). Where replicates of a mean over clips
-    do not differ, Wilson's interval with as many trials as there are groups stands in.
+    same draw for all seeds of a fold; where replicates of a mean over clips do not differ, Wilson's
+    interval with as many trials as there are groups stands in.
     """
     folds = list(dict.fromkeys(result.fold for result in results))
     seeds = list(dict.fromkeys(result.seed for result in results))
@@ -144,4 +143,5 @@ def _deviations(result: FoldResult, metric: str) -> tuple[np.ndarray, int]:
     else:
         target, score = result.target[:, used], result.score[:, used]
         replicates = bootstrap(target, score, REPLICATES, seed, clusters=groups).replicates("mAP")
+    # The spread of n groups becomes that of n - 1 (Davison and Hinkley 1997, section 3.8).
     return (replicates - np.nanmean(replicates)) * np.sqrt(count / (count - 1)), count

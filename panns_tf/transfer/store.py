@@ -1,6 +1,5 @@
 """The audio of a data set: decoded once, kept on disk, read in windows."""
 
-import functools
 import hashlib
 import math
 import tempfile
@@ -28,8 +27,7 @@ class AudioStore:
         self.hashes: list[str] = []  # SHA-256 of the samples
         self.notes: list[str] = []  # what a user should know of recordings that were read
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  lives as long as this
-        decode = functools.partial(_decode, sample_rate)
-        decoded = prefetch(decode, paths, workers, 2 * workers)
+        decoded = prefetch(lambda path: _decode(path, sample_rate), paths, workers, 2 * workers)
         lengths = []
         for samples, notes, error in progress(decoded, len(paths), "clip", "decode"):
             if error is not None:
@@ -60,10 +58,7 @@ class AudioStore:
         self.errors = {}
 
     def windows(self, numbers: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Windows of recordings: int64 (windows, 2), recording and first sample of each.
-
-        The second array, int64 (windows,), is the position in ``numbers`` of its recording.
-        """
+        """Recording and first sample of each window, (windows, 2), and its place in ``numbers``."""
         starts = [window_starts(int(self.lengths[number]), size, size) for number in numbers]
         owner = np.repeat(np.arange(len(numbers)), [len(each) for each in starts])
         return np.column_stack([np.asarray(numbers)[owner], np.concatenate(starts)]), owner
@@ -83,11 +78,11 @@ class AudioStore:
             batch = np.zeros((batch_size, size), np.int16)
             for row, place in zip(batch, places[first : first + batch_size], strict=False):
                 row[:] = self.cut(*place, size)
-            rows.append(function(batch))
+            rows.append(np.asarray(function(batch)))
         return np.concatenate(rows)[: len(places)]
 
 
-def _decode(sample_rate: int, path: Path) -> tuple[np.ndarray, list[str], str | None]:
+def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, list[str], str | None]:
     """Samples, notes, and why there are none."""
     try:
         with open_audio(path, sample_rate) as stream:

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from panns_tf.transfer.layouts import read_task
-from panns_tf.transfer.splits import check_splits, make_splits
+from panns_tf.transfer.dataset import check_splits, make_splits
+from panns_tf.transfer.readers import read_task
 from panns_tf.transfer.tasks import TASKS, find_task
 from tests.panns_tf.transfer import trees
 
@@ -48,7 +48,7 @@ def test_counts_folds_classes_and_groups(published, task):
 
 
 def test_tensorflow_is_not_needed():
-    code = "import sys, panns_tf.transfer.layouts, panns_tf.transfer.user_dataset"
+    code = "import sys, panns_tf.transfer.readers"
     code += ", panns_tf.transfer.cli"
     code += "; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

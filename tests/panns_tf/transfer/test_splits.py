@@ -6,13 +6,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from panns_tf.transfer.dataset import Split
-from panns_tf.transfer.splits import (
+from panns_tf.transfer.dataset import (
+    Split,
     check_splits,
     fold_numbers,
     group_duplicates,
     make_splits,
-    short_classes,
     subset,
     with_validation,
 )
@@ -160,7 +159,7 @@ def test_fewer_clips_are_among_more(several):
         split = Split("1", tuple(range(150)), tuple(range(150, 200)))
         have, before = data.target()[:150].sum(0), set()
         for wanted in (1, 2, 5, 10, 20):
-            made = subset(split, data, wanted, seed)
+            made, _ = subset(split, data, wanted, seed)
             assert before <= set(made.train) <= set(split.train)
             counts = data.target()[list(made.train)].sum(0)
             assert (counts >= np.minimum(wanted, have)).all()
@@ -173,12 +172,13 @@ def test_few_clips_are_of_different_groups_and_short_classes_are_noted():
     groups = [str(number // 4) for number in range(40)]
     data = dataset([number // 20 for number in range(40)], groups)
     split = Split("1", tuple(range(40)), ())
-    assert len({groups[number] for number in subset(split, data, 5, 0).train}) == 10
-    counts = collections.Counter(groups[number] for number in subset(split, data, 7, 0).train)
+    assert len({groups[number] for number in subset(split, data, 5, 0)[0].train}) == 10
+    counts = collections.Counter(groups[number] for number in subset(split, data, 7, 0)[0].train)
     assert max(counts.values()) == 2
     data, split = dataset([0, 0, 0, 1, 2, 2]), Split("3", tuple(range(6)), ())
-    assert short_classes(split, data, 1) == []
-    assert short_classes(split, data, 3) == [
+    assert subset(split, data, 1, 0)[1] == []
+    whole, notes = subset(split, data, 3, 0)
+    assert notes == [
         "split 3: 2 of 3 classes have fewer than 3 training clips: class1 (1), class2 (2)"
     ]
-    assert subset(split, data, 3, 0) == split
+    assert whole == split

@@ -2,17 +2,17 @@
 
 import pytest
 
-from panns_tf.transfer import user_dataset
+from panns_tf.transfer import readers
 from panns_tf.transfer.clips import stem
+from panns_tf.transfer.dataset import check_splits, make_splits
 from panns_tf.transfer.settings import Options
-from panns_tf.transfer.splits import check_splits, make_splits
 from tests.panns_tf.transfer.trees import table, touch
 
 FILES = [f"{n}.wav" for n in range(8)]
 
 
 def read_dataset(data, **options):
-    return user_dataset.read_dataset(Options(data=data, **options))
+    return readers.read_dataset(Options(data=data, **options))
 
 
 def labels(data):
