@@ -113,12 +113,15 @@ def test_a_signal_reaches_the_run_which_goes_on_later(tmp_path, monkeypatch, num
     plan = plan_of(tmp_path / "out", rows_of(0, 1))
     waiting = plan.cells()[1].folder
     monkeypatch.setenv("FAKE_WAIT", "out/gain-1/seed-0")
+    # Where the suite runs in the background, SIGINT is ignored.
+    outer = signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
     thread = signal_when_waiting(waiting, number)
     with pytest.raises(KeyboardInterrupt):
         run(plan)
     thread.join()
     assert signal.getsignal(number) is before
+    signal.signal(number, outer)
     assert statuses(plan) == ["finished", "unfinished", "not started", "not started"]
     assert "gain 1, seed 0: step 3 of 5" in write_table(plan)
     assert (waiting / "checkpoint").read_text() == "3"
