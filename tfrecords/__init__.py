@@ -1,7 +1,6 @@
 """TFRecord shards of audio clips: written, indexed, sampled with class balance, and read.
 
-Names are loaded when first used, so that `import tfrecords` and the commands' `--help` do not
-wait for TensorFlow.
+Names are loaded when first used: `import tfrecords` and `--help` do not wait for TensorFlow.
 """
 
 from importlib import import_module

@@ -23,19 +23,10 @@ _ABSURD_PEAK = 2.0**32
 
 
 class AudioStream:
-    """Audio read block by block, in memory that does not grow with its length.
-
-    `open_audio` makes streams. A stream is a context manager, and an iterator of blocks, (n,)
-    float32, as the decoder gives them; `read` and `blocks` give them in other lengths.
-
-    Attributes:
-        name: of the source, in one printable line.
-        rate: samples a second of the source.
-        channels: of the source.
-        sample_rate: samples a second of the blocks.
-        seconds: length by the header, or None where it does not say.
-        notes: what a user should know of the source, a line each; complete at the end.
-    """
+    """Audio read block by block, in memory that does not grow with its length; see `open_audio`. A
+    context manager, and an iterator of blocks, (n,) float32, as the decoder gives them. `rate` and
+    `channels` are the source's, `sample_rate` is the blocks', `seconds` the length by the header,
+    if it says, `notes` what is odd about the source, in lines for a user; complete at the end."""
 
     def __init__(
         self,
@@ -74,11 +65,8 @@ class AudioStream:
         return next(self._blocks)
 
     def read(self, samples: int | None = None) -> np.ndarray:
-        """Returns the next ``samples``, fewer at the end, or all: (n,) float32, n = 0 after it.
-
-        Raises:
-            AudioError: for samples that are not finite or absurd; at the end, if there was none.
-        """
+        """The next ``samples``, fewer at the end, or all: (n,) float32, n = 0 after it. AudioError
+        for samples that are not finite or absurd; at the end, if there was none."""
         wanted = math.inf if samples is None else samples
         parts, count = [np.zeros(0, np.float32)], 0
         while count < wanted and (block := next(self, None)) is not None:
@@ -97,10 +85,8 @@ class AudioStream:
             yield block
 
     def read_int16(self, samples: int) -> np.ndarray:
-        """Returns the start as packed records hold it: (n,) int16, n <= samples, 1.0 is 32767.
-
-        Raises AudioError as `read` does, and for a file that ends too early.
-        """
+        """The start as packed records hold it: (n,) int16, n <= samples, 1.0 is 32767. AudioError
+        as for `read`, and for a file that ends too early."""
         source = self._source
         if source.read_int16 is not None and source.rate == self.sample_rate:
             values = source.read_int16(samples)
@@ -127,7 +113,6 @@ class AudioStream:
             raise self._error(f"shorter than one sample at {self.sample_rate} Hz", "empty")
 
     def _checked(self) -> Iterator[np.ndarray]:
-        """Blocks whose every value was looked at."""
         source, frames, loudest = self._source, 0, 0.0
         for block in source.blocks:
             peak = float(np.maximum(block.max(), -block.min()))  # NaN if there is one
@@ -165,14 +150,13 @@ def open_audio(
     limit_seconds: float | None = None,
     name: str | None = None,
 ) -> AudioStream:
-    """Opens audio to be read in blocks.
+    """Opens audio to be read in blocks, as mono at ``sample_rate`` Hz (None: the source's own).
 
     Args:
-        source: a path; the content of a file (bytes); a binary file, read from where it stands; or
-            an array (samples,), (samples, channels) or (channels, samples), of which the shorter
-            axis is that of the channels. Integers in arrays are divided by `FULL_SCALE`.
-        sample_rate: samples a second wanted; None for the source's own.
-        rate: samples a second of an array; files say their own.
+        source: a path; the bytes of a file; a binary file, read from where it stands; or an array
+            (samples,), (samples, channels) or (channels, samples), the shorter axis the channels',
+            of floats or of integers, which are divided by `FULL_SCALE`.
+        rate: Hz, of an array; files say their own.
         limit_seconds: the longest audio taken; None for any.
         name: of the source in notes and errors; None for its path or kind.
 
@@ -208,17 +192,9 @@ def read_audio(
     *,
     limit_seconds: float | None = None,
 ) -> np.ndarray:
-    """Reads audio whole, as float32 mono, (samples,); arguments and errors as for `open_audio`.
-
-    Channels are averaged, then the signal is resampled (band-limited) to ``sample_rate``. A file
-    that ends before its header says is used as far as it goes, and samples beyond [-1, 1] are used
-    as they are; both with a warning.
-
-    Example:
-
-    >>> read_audio(np.zeros(44100, np.int16), 32000, rate=44100).shape
-    (32000,)
-    """
+    """Audio whole, (samples,) float32, mono; arguments and errors as for `open_audio`. Channels are
+    averaged, then resampled (band-limited). A file that ends before its header says is used as far
+    as it goes, samples beyond [-1, 1] as they are; both with a warning."""
     with open_audio(source, sample_rate, rate, limit_seconds=limit_seconds) as stream:
         samples = stream.read()
     for note in stream.notes:

@@ -1,8 +1,7 @@
 """AudioSet's files: names of clips, lists of clips to leave out, the sets below a root folder.
 
-Names that projects give the audio of clip `<id>` (11 characters), which starts at `<start>`:
-`Y<id>.wav` (PANNs), `<id>.wav`, `<id>_<start>.wav`, `<id>_<start>_<end>.wav`, the last two also
-with a leading `Y`; times in seconds or milliseconds; other extensions as well.
+The audio of clip `<id>` (11 characters), which starts at `<start>` (s or ms), is named `<id>.wav`,
+`<id>_<start>.wav` or `<id>_<start>_<end>.wav`, perhaps after a `Y`, or with another extension.
 """
 
 import os
@@ -29,11 +28,8 @@ _LISTED = re.compile(rf"Y?({CLIP_ID}){_TIMES}(?:\.\w+)?")
 
 
 def find_clips(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
-    """The audio file of each clip, wherever it lies in the folder; clips without one are absent.
-
-    `starts` has by clip id the second at which the clip begins in its video, if it is known. A
-    file whose name has another start is another clip's.
-    """
+    """Each clip's audio file, at any depth of the folder; clips without one are absent. A file
+    named with another start (s) than `starts` has, if known, is another clip's."""
     found: dict[str, tuple[int, str]] = {}
     for path in walk(str(folder), AUDIO_EXTENSIONS, set(), strict=True):
         # No Path objects: those of two million files would take half a minute.
@@ -59,10 +55,10 @@ def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
 
 
 def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
-    """Reads the clip ids of a file that lists clips to leave out, a line each.
+    """The clip ids of a file that lists clips to leave out, a line each.
 
-    The first field (up to a tab or comma) counts: the id itself, or the name of a file of AudioSet,
-    such as `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4. What may be either is both.
+    The first field (up to a tab or comma) is the id, or the name of a file of AudioSet, such as
+    `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4. What may be either is both.
     """
     ids: dict[str, None] = {}
     for line in read_lines(path, "the file of clips to exclude"):

@@ -18,16 +18,12 @@ class ClassList:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Class numbers by display name and machine id."""
         return {key: number for keys in (self.names, self.ids) for number, key in enumerate(keys)}
 
 
 def read_class_list(path: str | Path) -> ClassList:
-    """Reads a file that fixes the classes and their order.
-
-    Either a CSV with a column `display_name` (and perhaps `mid`, and `index`, which then gives
-    the order), or plain text with one name a line.
-    """
+    """The classes in order: of a CSV with `display_name` (and `mid`, and `index`, which then gives
+    the order), or of a text with one name a line."""
     lines = read_lines(path, "the class list")
     names, ids = lines, []
     if lines and "display_name" in lines[0]:

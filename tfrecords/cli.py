@@ -1,7 +1,4 @@
-"""The commands `pack`, `audioset`, `merge`, `info`, `verify` and `synthesize`.
-
-Each is two functions, ``add_NAME_flags(parser)`` and ``run_NAME(args)``; see `tfrecords.commands`.
-"""
+"""The commands `pack`, `audioset`, `merge`, `info`, `verify` and `synthesize`."""
 
 import argparse
 import json
@@ -119,7 +116,6 @@ def run_info(args: argparse.Namespace) -> None:
 
 
 def _described(index) -> dict:
-    """What a packed directory holds, as plain data."""
     info, counts = index.info, index.class_counts.tolist()
     names = ("split", "source", "format_version", "num_clips", "num_classes", "sample_rate")
     median = float(statistics.median(counts))
@@ -203,7 +199,6 @@ def _add_packing_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _packing(args: argparse.Namespace) -> dict:
-    """What the packing flags say."""
     runner = None
     if args.runner is not None:
         from tfrecords.pool import beam_runner

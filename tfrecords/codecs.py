@@ -1,16 +1,8 @@
-"""Samples to the bytes of a record and back, without loss; and to lower sample rates.
+"""Samples to the bytes of a record (`pcm16`: little-endian, or `flac`) and back; to lower rates.
 
-Codecs:
-
-    pcm16     little-endian int16 samples
-    flac      a FLAC stream of 16 bits a sample, encoded and decoded by libsndfile
-
-Ways to a lower rate:
-
-    lowpass   band-limited resampling, as every audio library does it
-    stride    every second, fourth ... sample, unfiltered, so that what lies above the new band
-              folds into it. The reference trains its 16 and 8 kHz networks so; for reproducing
-              its numbers. Version 0.1.0 called it "skip", which is accepted too.
+`lowpass` resamples band-limited, as every audio library does. `stride` takes every second, fourth
+... sample unfiltered, so that what lies above the new band folds into it, as the reference does to
+train its 16 and 8 kHz networks; version 0.1.0 called it "skip", which is accepted too.
 """
 
 import io
@@ -69,7 +61,6 @@ def check_resample(stored: int, wanted: int, resample: str) -> None:
 
 
 def resampled_length(samples: int, stored: int, wanted: int) -> int:
-    """The length of a clip at the lower rate."""
     return -(-samples * wanted // stored)
 
 

@@ -13,12 +13,9 @@ from tfrecords.text import did_you_mean, one_line
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Where a command is, and what it is for, in a phrase.
-
-    A command named ``NAME`` is two functions of its module, which is imported only when the command
-    is called and imports nothing heavy itself: ``add_NAME_flags(parser)`` adds flags and sets the
-    parser's description, ``run_NAME(args)`` does the work and returns an exit status, None for 0.
-    """
+    """Where a command is, and what it is for, in a phrase. Its module, imported when the command is
+    called, has ``add_NAME_flags(parser)``, which also sets the description, and ``run_NAME(args)``,
+    which returns an exit status, None for 0."""
 
     module: str
     help: str
@@ -42,12 +39,7 @@ def main(
     description: str = "Audio clips as TFRecord shards.",
     version: str = "",
 ) -> int:
-    """Runs the command that the first argument names, and returns its exit status.
-
-    Raises:
-        ValueError, OSError: for a user's mistake, in one line; see `run`.
-        SystemExit: for flags that cannot be read, and after ``--help``.
-    """
+    """Runs the command that the first argument names, and returns its exit status."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in commands:
         return run_command(commands[name], name, rest, f"{program} {name}")
@@ -82,10 +74,8 @@ def run_command(command: Command, name: str, arguments: Sequence[str] | None, pr
 
 
 def run(command: Callable[[], int | None], mistakes: tuple[type[Exception], ...] = ()) -> None:
-    """Runs a command and exits: 0 on success, 2 with one line for a user's mistake.
-
-    Mistakes are ValueError, OSError and those named.
-    """
+    """Runs a command and exits: 0 on success, 2 with one line for a user's mistake: ValueError,
+    OSError and those named."""
     for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot show are no error
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -106,11 +96,8 @@ def run(command: Callable[[], int | None], mistakes: tuple[type[Exception], ...]
 
 
 def import_tensorflow_quietly() -> None:
-    """Imports TensorFlow without its notes on oneDNN and CUDA, some of which no log level stops.
-
-    They would bury the one line of an error. For commands; call it before any other import of
-    TensorFlow. ``TF_CPP_MIN_LOG_LEVEL`` brings the later notes back.
-    """
+    """Imports TensorFlow, before anything else does, without notes that would bury an error's line.
+    Some no log level stops; ``TF_CPP_MIN_LOG_LEVEL`` brings the later ones back."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

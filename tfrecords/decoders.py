@@ -1,7 +1,6 @@
 """Decoders: a path, bytes, an open file or an array to blocks of float32 at the source's rate.
 
-libsndfile decodes what it can, FFmpeg (through PyAV) the rest. Both see the content only: names and
-extensions do not matter.
+libsndfile decodes what it can, FFmpeg (through PyAV) the rest, by the content, not the name.
 """
 
 import contextlib
@@ -53,8 +52,6 @@ class AudioError(ValueError):
 
 @dataclasses.dataclass(eq=False)
 class Source:
-    """An opened source."""
-
     rate: int
     channels: int
     blocks: Iterator[np.ndarray] = iter(())  # (n, channels) float32, one after the other; n > 0
@@ -84,10 +81,7 @@ def to_float(values: np.ndarray) -> np.ndarray:
 
 
 def open_source(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
-    """Opens a source, which ``resources`` closes; see `tfrecords.audio.open_audio`.
-
-    The AudioError of what is no audio lacks the name; what cannot be read is an OSError.
-    """
+    """Opens what `open_audio` takes; ``resources`` closes it. The AudioErrors lack the name."""
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(os.fsdecode(source)), resources)
     if isinstance(source, bytes | bytearray | memoryview):

@@ -16,19 +16,13 @@ from tfrecords.text import one_line
 
 
 class TFRecordsError(ValueError):
-    """A wrong argument, a malformed input file or a damaged packed directory.
-
-    The message is one line: what was received, what was expected, what to do.
-    """
+    """A wrong argument, a malformed input file or a damaged packed directory, in one line."""
 
 
 @contextlib.contextmanager
 def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO]:
-    """Opens a temporary file beside ``path``, which takes its place when the block succeeds.
-
-    The file is synced to the disk before it is renamed. After an exception nothing is left, and
-    an older file of that name stays as it was. ``mode`` is "wb", or "w" for text in UTF-8.
-    """
+    """Opens a temporary file ("w": text in UTF-8), synced and renamed to ``path`` on success. After
+    an exception nothing is left, and an older file of that name stays as it was."""
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     with atomic_path(path) as temporary, temporary.open(mode, **text) as file:
         yield file
@@ -38,11 +32,8 @@ def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO]:
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path for a file or a folder that a library writes by name.
-
-    What is there after the block is renamed to ``path``; a folder replaces a folder of that name.
-    The temporary name keeps the suffixes, which tell many libraries the format.
-    """
+    """A temporary path, for a library that writes by name, renamed to ``path`` after the block. It
+    keeps the suffixes, which tell the format; a folder replaces a folder of that name."""
     path = Path(path)
     endings = "".join(path.suffixes)  # Keras asks for both of .weights.h5
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{endings}")
@@ -64,7 +55,6 @@ def _remove(path: Path) -> None:
 
 
 def write_atomic(path: str | Path, content: bytes | memoryview | str) -> None:
-    """Writes a file, whole or not at all; text as UTF-8."""
     with atomic(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
@@ -72,10 +62,7 @@ def write_atomic(path: str | Path, content: bytes | memoryview | str) -> None:
 @contextlib.contextmanager
 def lock(path: str | Path, busy: str) -> Iterator[None]:
     """Holds a lock file, which the system releases however the process ends; makes its folder.
-
-    Raises:
-        ValueError: with the text ``busy``, if another process holds the lock.
-    """
+    ValueError, with the text ``busy``, if another process holds it."""
     import filelock  # which imports much; the processes that pack need no lock
 
     path = Path(path)
@@ -99,12 +86,10 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Writes JSON as `to_json` has it, indented by 2, with a newline at the end."""
     write_atomic(path, to_json(content, indent=2) + "\n")
 
 
 def to_json(content: Any, **options) -> str:
-    """JSON, of what `finite` makes of a value."""
     return json.dumps(finite(content), allow_nan=False, **options)
 
 
@@ -120,13 +105,9 @@ def finite(value: Any) -> Any:
 
 
 class Table:
-    """A table of text with a header line, read row by row, as often as it is iterated over.
-
-    Tabs, commas or semicolons stand between columns, whichever the header has. Iteration yields
-    pairs of the place in the file, for messages, and the cells by column, stripped; empty lines
-    are skipped. The header may be a comment that begins with the column ``commented``, if any;
-    other lines with ``#`` are comments then, too. Mistakes are a TFRecordsError of one line.
-    """
+    """A text table, read row by row: (place in the file, for messages; cells by column, stripped).
+    Tabs, commas or semicolons stand between columns. The header may be a comment that begins with
+    the column ``commented``; other lines with ``#`` are comments then."""
 
     def __init__(self, path: str | Path, required: Iterable[str] = (), commented: str = ""):
         self.path, self._commented = Path(path), commented
@@ -182,15 +163,11 @@ class Table:
 
 
 def read_csv(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
-    """The rows of a `Table`."""
     return [row for _, row in Table(path, required)]
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping | Sequence]) -> None:
-    """Writes a table with a header line; rows are mappings by column, or sequences in order.
-
-    Numbers are written so that reading them gives the same number; None and NaN are empty cells.
-    """
+    """Rows are mappings or sequences; numbers read back the same, None and NaN are empty."""
     with atomic(path, "w") as file:
         write_csv_rows(file, columns, rows)
 
@@ -219,10 +196,7 @@ def check_output_folder(path: str | Path, flag: str = "--output") -> None:
 def check_output_file(
     path: str | Path, flag: str = "--output", force: bool = False, suffixes: Sequence[str] = ()
 ) -> None:
-    """Raises a ValueError, before work is done, if results cannot be written to a file.
-
-    The file may exist with ``force`` only, and has one of the suffixes, if any are given.
-    """
+    """As `check_output_folder`, for a file, which may exist with ``force`` only."""
     path = Path(path)
     if suffixes and path.suffix not in suffixes:
         raise ValueError(f"{flag} must end in {', '.join(suffixes)}; received {path}")

@@ -1,11 +1,4 @@
-"""Settings declared once: a field of a frozen dataclass with its help, choices and range.
-
-Command-line flags, ``--help``, checks and the tables of the documentation are made from it:
-
-    @dataclasses.dataclass(frozen=True)
-    class Settings(CheckedSettings):
-        learning_rate: float = setting(1e-3, "highest learning rate", above=0)
-"""
+"""Settings declared once, as fields of a frozen dataclass: flags, help, checks and docs follow."""
 
 import argparse
 import dataclasses
@@ -22,8 +15,6 @@ from tfrecords.text import markdown_table
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a setting besides its type and default."""
-
     help: str = ""  # one phrase, for --help and the documentation
     choices: Sequence | None = None
     minimum: float | None = None
@@ -87,7 +78,6 @@ class CheckedSettings:
 
     @classmethod
     def given(cls, namespace: argparse.Namespace) -> typing.Self:
-        """The settings with what flags gave; the others have their defaults."""
         return cls(**given_settings(namespace, cls))
 
 
@@ -121,13 +111,9 @@ def add_flags(
     defaults: Mapping[str, str] | None = None,
     groups: dict | None = None,
 ) -> dict:
-    """Adds a flag for each setting of a dataclass, or for those that are named.
-
-    Only flags that are given become attributes of the parsed namespace, so that a file of settings
-    or the dataclass's default stands for the others; see `given_settings`. ``defaults`` states
-    defaults in ``--help`` that are not the fields' own. Returns the parser's groups by heading,
-    which a further call takes, so that headings are not repeated.
-    """
+    """Adds a flag for each setting of a dataclass, or for those named; see `given_settings`. Flags
+    not given are absent from the namespace, so that a file of settings may stand for them.
+    ``defaults`` replace the fields' in ``--help``; ``groups`` are those that a call returned."""
     groups = {} if groups is None else groups
     for name, (field, about, kinds) in settings_of(cls).items():
         if about.flag == "" or name in skip or (names is not None and name not in names):
@@ -156,7 +142,6 @@ def add_flags(
 
 
 def given_settings(namespace: argparse.Namespace, cls: type) -> dict[str, Any]:
-    """The settings of a dataclass that flags gave, by name."""
     return {name: value for name, value in vars(namespace).items() if name in settings_of(cls)}
 
 

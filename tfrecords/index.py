@@ -1,5 +1,4 @@
-"""What a packed directory holds: `dataset.json`, and the index, which says where every clip's
-record lies and what its labels are, in a few numpy arrays."""
+"""A packed directory's `dataset.json`, and its index: where each clip's record lies, its labels."""
 
 import hashlib
 import io
@@ -46,8 +45,7 @@ class DatasetInfo:
     """The content of `dataset.json`.
 
     `classes` are display names in label order, `class_ids` AudioSet's machine ids, or empty. The
-    `shards` of a view (see `tfrecords.views`) are those of other directories, of which its index
-    may hold a part. `plan` identifies the plan by which the clips were packed.
+    `shards` of a view are those of other directories, of which its index may hold a part.
     """
 
     split: str
@@ -95,16 +93,15 @@ def _checksum(content: bytes | memoryview) -> str:
 
 @dataclass(frozen=True)
 class Index:
-    """The clips of a packed directory, in record order.
+    """The clips of a packed directory, in record order; `directory` may be `gs://...`.
 
     Attributes:
-        directory: where the shards are; a path, or an address such as `gs://...`.
         clip_ids: (clips,) bytes.
-        shard, offset, length: (clips,) int32, int64, int32: the number of the shard, and the byte
-            at which the clip's record begins there and how many it has with its framing.
+        shard, offset, length: (clips,) int32, int64, int32: of the record its shard, its
+            first byte there, and its bytes with the framing.
         checksum: (clips,) uint32, CRC-32C of the record's data.
-        label_values, label_starts: clip i has the classes
-            `label_values[label_starts[i]:label_starts[i + 1]]`, uint16 and int64.
+        label_values, label_starts: uint16 and int64; clip i has the classes
+            `label_values[label_starts[i]:label_starts[i + 1]]`.
     """
 
     info: DatasetInfo
@@ -144,7 +141,6 @@ class Index:
         return self.label_values[places], counts
 
     def labels_of(self, clip: int) -> np.ndarray:
-        """The class numbers of one clip."""
         return self.label_values[self.label_starts[clip] : self.label_starts[clip + 1]]
 
     def targets(self, clips: np.ndarray | None = None) -> np.ndarray:
@@ -158,9 +154,8 @@ class Index:
     def select(self, exclude: Iterable[str | bytes] = (), fraction: float = 1.0) -> np.ndarray:
         """The numbers, ascending int64, of clips neither excluded nor outside the fraction.
 
-        A clip belongs to the fraction by a hash of its id, so a smaller fraction lies within a
-        larger one and other clips do not matter. Ids that the index lacks are no error: lists of
-        clips to exclude cover more than one data set.
+        A hash of its id decides, so a smaller fraction lies within a larger one and other clips do
+        not matter. Excluded ids may be absent: lists of them cover more than one data set.
         """
         if not 0 < fraction <= 1:
             raise TFRecordsError(f"fraction must lie in (0, 1], got {fraction!r}")
@@ -184,7 +179,6 @@ class Index:
         return join(self.directory, self.info.shards[shard].name)
 
     def clip_name(self, clip: int) -> str:
-        """The shard and the clip, for messages."""
         shard = self.info.shards[self.shard[clip]].name
         return f"shard {shard}, clip {self.clip_ids[clip].decode(errors='replace')}"
 
@@ -257,10 +251,9 @@ def packed_directories(directory: str | os.PathLike) -> list[str]:
 
 
 def load_index(directory: str | os.PathLike) -> Index:
-    """Reads the index of a packed directory, here or in an object store.
+    """The index of a packed directory, here or in an object store.
 
-    Raises:
-        TFRecordsError: not a packed directory, another format version, or a damaged index.
+    TFRecordsError: not a packed directory, another format version, or a damaged index.
     """
     if not is_remote(directory):  # the process may go elsewhere later
         directory = Path(directory).absolute()
@@ -283,10 +276,7 @@ def starts_of(counts: np.ndarray) -> np.ndarray:
 
 
 def hash_ids(ids: np.ndarray, salt: int = 0) -> np.ndarray:
-    """64-bit hashes of byte strings, (n,) of dtype S to (n,) uint64; another one for each salt.
-
-    The same everywhere and for good: it decides the order of clips, and fractions of the data.
-    """
+    """Hashes of (n,) bytes, (n,) uint64, the same for good: they decide order and fractions."""
     columns = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
     state = np.full(len(ids), _FNV_OFFSET ^ np.uint64(salt))
     for column in columns.T:

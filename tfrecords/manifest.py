@@ -50,14 +50,8 @@ def read_manifest(
     folds: Iterable[str | int] = (),
     exclude: Iterable[str] = (),
 ) -> Manifest:
-    """Reads a metadata file, whose names of files are relative to the folder `audio`.
-
-    AudioSet's are searched there at any depth, under any of the names that `tfrecords.audioset`
-    lists. `labels` is a file for `read_class_list`; without `folds` of ESC-50 all are taken.
-
-    Raises:
-        TFRecordsError: any mistake in the files or the arguments, in one line.
-    """
+    """A metadata file's clips, their files relative to the folder `audio`, AudioSet's at any depth.
+    Any mistake in the files or the arguments is a TFRecordsError. No `folds` (ESC-50) are all."""
     table = Table(metadata, commented="YTID")
     formats = [name for name in _COLUMNS if format in ("auto", name)]
     fitting = [name for name in formats if set(_COLUMNS[name]) <= set(table.columns)]

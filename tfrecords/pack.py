@@ -1,8 +1,7 @@
-"""Audio files to a packed directory: shards, index, `dataset.json`.
+"""Audio files to a packed directory: shards, index, and, written last, `dataset.json`.
 
-While it is under way the directory holds `.packing/`: a lock, the description of the plan, and for
-every finished shard a small file with what the index needs of it. A packer that finds them goes on
-where the last one ended, however it ended. `dataset.json` is written last.
+Until then `.packing/` holds a lock, the plan's description and, for every finished shard, what the
+index needs of it. A packer that finds them goes on where the last one ended, however it ended.
 """
 
 import json
@@ -39,13 +38,9 @@ class NothingPackedError(TFRecordsError):
 
 @dataclass(frozen=True)
 class PackReport:
-    """The result of a packing.
+    """The result of a packing: `class_counts` (classes,), and `rejected_clips` with the reasons.
 
-    Attributes:
-        class_counts: (classes,) packed clips of each class.
-        rejected_clips: the clips that gave no record, with the reasons.
-        excluded: how many clips were excluded; None where there was no list of them.
-        new: False when the directory was finished before.
+    `excluded` is None where there was no list of them, `new` False if it was finished before.
     """
 
     info: DatasetInfo
@@ -61,7 +56,6 @@ class PackReport:
         return dict(Counter(reason for _, reason in self.rejected_clips).most_common())
 
     def summary(self) -> str:
-        """A few lines of text."""
         info = self.info
         lines = [
             f"{'packed' if self.new else 'already packed:'} {info.num_clips} clips of "
@@ -92,11 +86,10 @@ def pack_clips(
     """Packs the clips that a metadata file lists, or goes on with an interrupted packing.
 
     Args:
-        settings: what to pack; the same as before where a packing is to be continued.
-        progress: whether commands show progress.
+        settings: the same as before where a packing is to be continued.
         runner: packs the shards; default: other processes of this machine.
-        retry_rejected: in a directory that is finished, pack the shards again of which rejected
-            clips may be had by now. Shards that are gone are packed again in any case.
+        retry_rejected: in a finished directory, pack shards again whose rejected clips may be had
+            by now. Shards that are gone are packed again in any case.
 
     Raises:
         ValueError: a wrong metadata file (before any work), an output that holds something else or
@@ -183,7 +176,6 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> Outcomes:
 
 
 def _remove_leftovers(output: Path) -> None:
-    """Removes what processes that were killed had begun to write."""
     for leftover in (*output.glob(".*.tmp*"), *(output / STATE_NAME).glob(".*.tmp*")):
         leftover.unlink(missing_ok=True)
 
@@ -275,7 +267,7 @@ def _labels(clips: Iterable[Clip]) -> np.ndarray:
 def pack_audioset(
     root: str | os.PathLike, settings: PackSettings, *, sets: tuple[str, ...] = (), **options
 ) -> dict[str, PackReport]:
-    """Packs AudioSet as it lies on a disk, any part of it.
+    """Packs AudioSet as it lies on a disk, any part of it; both training sets give `full_train`.
 
     Args:
         root: holds the metadata files (`balanced_train_segments.csv` ..., or in `metadata/`).
@@ -284,9 +276,7 @@ def pack_audioset(
         sets: of `balanced_train`, `unbalanced_train` and `eval`; default: those with metadata.
         options: of `pack_clips`.
 
-    Returns:
-        Reports by set, but for sets without any usable clip. Both training sets together make the
-        view `full_train`.
+    Returns reports by set, but for sets without any usable clip.
     """
     output = Path(settings.output)
     reports: dict[str, PackReport] = {}

@@ -27,14 +27,10 @@ def _split_at_commas(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class PackSettings(CheckedSettings):
-    """What to pack, from where, to where.
+    """What to pack, from where, to where; ValueError for settings that cannot be.
 
-    The bytes written depend on neither `workers` nor `clip_timeout`. `exclude` holds the ids of
-    clips to leave out, `description` goes into `dataset.json` (default: the name of the metadata
-    file).
-
-    Raises:
-        ValueError: for settings that cannot be.
+    `exclude` holds ids of clips to leave out, `description` goes into `dataset.json` (default: the
+    name of the metadata file). The bytes written depend on neither `workers` nor `clip_timeout`.
     """
 
     metadata: Path = setting(help="the list of clips", metavar="FILE", parse=str)
@@ -108,11 +104,8 @@ class PackSettings(CheckedSettings):
 
 @dataclass(frozen=True)
 class Plan:
-    """The clips of a metadata file in the order of their records, cut into shards.
-
-    `described` is what decides every byte of the packed directory, apart from the audio files;
-    `info` is what `dataset.json` will hold, but for what is known at the end.
-    """
+    """The clips in the order of their records, cut into shards; `info` lacks what the end tells.
+    `described` decides every byte of the packed directory, apart from the audio files."""
 
     settings: PackSettings
     manifest: Manifest
@@ -122,7 +115,6 @@ class Plan:
 
 
 def make_plan(settings: PackSettings) -> Plan:
-    """Reads the metadata file, and cuts its clips into shards."""
     manifest = read_manifest(
         settings.metadata,
         settings.audio,

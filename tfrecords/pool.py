@@ -1,7 +1,4 @@
-"""Shards packed in other processes of this machine, or on Apache Beam.
-
-A clip that crashes or hangs its decoder is refused.
-"""
+"""Shards packed in processes or on Apache Beam; a clip that crashes or hangs one is refused."""
 
 import multiprocessing
 import os
@@ -30,12 +27,9 @@ Runner = Callable[..., Iterator[tuple[ShardTask, Outcomes]]]
 def pack_shards(
     tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
 ) -> Iterator[tuple[ShardTask, Outcomes]]:
-    """Packs shards; yields each one and its outcomes as soon as it is written.
-
-    So many `workers` decode a clip at a time, 0 for this process, unprotected; one that takes
-    longer than `timeout`, s, hangs. `done` is called with the change in the number of clips done,
-    negative when a shard whose process died is begun again. OSError if a shard cannot be written.
-    """
+    """Packs shards; yields each with its outcomes when it is written, OSError if it cannot be.
+    `workers` clips at a time, 0: in this process, unprotected; `timeout` in s; `done` gets changes
+    in the clips done, negative when the shard of a process that died is begun again."""
     if not workers:
         for task in tasks:
             yield task, pack_shard(task, report=lambda event: done(event == "decoded"))
@@ -59,9 +53,8 @@ def pack_shards(
 
 
 class _Packer:
-    """A process that packs one shard at a time, as often as it takes to find the clips that bring
-    the decoder down. A clip is refused when a process died over it twice: once may be a lack of
-    memory."""
+    """A process that packs one shard at a time, again until the clips that crash it are found. A
+    clip is refused when a process died over it twice: once may be a lack of memory."""
 
     def __init__(self, threads: int, timeout: float, done: Callable[[int], None]):
         self._most_threads, self._timeout, self._done = threads, timeout, done
@@ -140,7 +133,6 @@ class _Packer:
 
 
 def _serve(pipe: Connection, counts) -> None:
-    """Packs the shards that come through a pipe; the other process's work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     nowhere = os.open(os.devnull, os.O_WRONLY)  # decoders print notes on damaged files
     os.dup2(nowhere, 1)
@@ -170,11 +162,8 @@ def _end_with_parent() -> None:
 
 
 def beam_runner(name: str, options: str = "") -> Runner:
-    """A runner for `pack_clips`: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner ...
-
-    Its `options` are as on a command line: `--project=p --region=r`. The audio files and the output
-    must be reachable under the same paths from every machine.
-    """
+    """A runner for `pack_clips`, such as DataflowRunner; `options` as `--project=p --region=r`.
+    Audio and output must have the same paths on every machine."""
     try:
         import apache_beam
         from apache_beam.options.pipeline_options import PipelineOptions

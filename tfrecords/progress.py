@@ -17,8 +17,6 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 class _Handler(logging.Handler):
-    """Writes messages above a progress bar that may be shown."""
-
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stderr)
 
@@ -32,11 +30,7 @@ def show_messages(quiet: bool = False) -> None:
 
 
 class Progress:
-    """Counts work done: a bar in a terminal, a plain line every half minute elsewhere.
-
-    Nothing is shown unless `show_messages` was called, as commands do. A context manager.
-    ``total`` is None where it is unknown, ``initial`` what was done before.
-    """
+    """Counts work done, shown only after `show_messages`; ``initial`` was done before."""
 
     def __init__(
         self, total: int | None = None, unit: str = "clip", description: str = "", initial: int = 0
@@ -56,7 +50,6 @@ class Progress:
         self._last = self._began
 
     def update(self, count: int = 1) -> None:
-        """Counts work as done."""
         self.done += count
         self._bar.update(count)
         now = time.monotonic()
@@ -73,7 +66,6 @@ class Progress:
             logger.info(f"{name}{self.done}{of} {self.unit}s, {rate:.3g} a second{left}")
 
     def note(self, text: str) -> None:
-        """Shows a short text beside the bar, such as the loss."""
         self._bar.set_postfix_str(text, refresh=False)
 
     def __enter__(self) -> "Progress":

@@ -47,18 +47,15 @@ def dataset(
     Args:
         path: the directory that `python -m tfrecords pack` wrote; also in an object store, as
             `gs://...` (for `s3://` see requirements-io.txt).
-        batch_size: clips a batch.
         sampling: `sequential` (each clip once, in order, the last batch may be smaller);
-            `shuffled`, `balanced`, `alternate` or `streamed`, all endless, in full batches
-            (see `tfrecords.sampling`). `streamed` shuffles too, but reads the shards in long runs.
+            `shuffled`, `balanced`, `alternate` or `streamed` (shuffled, but read in long runs), all
+            endless, in full batches; see `tfrecords.sampling`.
         seed: any 64-bit integer; decides the order of the random samplings.
-        start: how many clips were already sampled, by all workers together. The stream from there
-            is the same as the rest of an uninterrupted one.
+        start: clips already sampled, by all workers together; the stream goes on from there.
         exclude: ids of clips never to be sampled; ids that do not occur are no error.
         fraction: in (0, 1], use this part of the clips, chosen by a hash of their ids.
         sample_rate: Hz, the stored rate (default) or a lower one.
-        resample: how clips come to a lower rate: `lowpass`, or `stride` as the reference does
-            (see `tfrecords.codecs`).
+        resample: to a lower rate by `lowpass`, or by `stride` as the reference does.
         workers, worker: of so many workers, this is number `worker` from 0. Together they sample
             what one would, each clip of it once; batch k of all of them is batch k of one worker
             with batches `workers` times as large (but for `streamed`, whose windows they share).
@@ -69,15 +66,12 @@ def dataset(
         renamed: `damaged` and `decimation`, as version 0.1.0 called `on_corrupt` and `resample`.
 
     Returns:
-        A dataset of dicts: `clip_id` (batch,) string, `waveform` (batch, samples) int16 and
-        `target` (batch, classes) float32, multi-hot. The order is deterministic. Iterating over
-        it raises `tf.errors.InvalidArgumentError`, which names shard and clip, when a record is
-        missing or damaged.
+        A dataset of dicts, in deterministic order: `clip_id` (batch,) string, `waveform` (batch,
+        samples) int16 and `target` (batch, classes) float32, multi-hot. A missing or damaged record
+        raises `tf.errors.InvalidArgumentError`, which names shard and clip, during iteration.
 
     Raises:
         TFRecordsError: not a packed directory, or a wrong argument.
-
-    Example:
 
     >>> for batch in tfrecords.dataset("packed/train", batch_size=32, sampling="balanced"):
     ...     audio = tf.cast(batch["waveform"], tf.float32) / 32767
@@ -205,10 +199,7 @@ class _BatchReader:
         return audio, damages
 
     def _substitute(self, clip: int) -> tuple[int, np.ndarray | bytes]:
-        """The clip in the place of a damaged one: the next of its rarest class that is whole.
-
-        A function of which records are damaged, so that the stream remains one of sample numbers.
-        """
+        """The next whole clip of a damaged one's rarest class; what is damaged alone decides it."""
         index = self.records.index
         for other in self.sampler.alike(clip, index):
             audio, damages = self._read(np.array([other]))
@@ -222,8 +213,7 @@ class _BatchReader:
 
 
 def _weak(function: Callable) -> Callable:
-    """A callable that does not keep its object alive, as TensorFlow would for good, and with it an
-    index and open files for each evaluation of a training. In a graph the object itself."""
+    """A callable that does not let TensorFlow keep its object, with open files, for good."""
     if not tf.executing_eagerly():
         return function
     reference = weakref.ref(function)

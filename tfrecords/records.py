@@ -1,7 +1,7 @@
 """Records read by clip number: few large reads, every checksum, straight into the batch.
 
-A record counts only if its framing is right and its data have the CRC-32C that the index has for
-this clip; that tells a damaged record, and any other clip's, from the right one.
+A record counts if its framing is right and its data have the CRC-32C that the index has for this
+clip, which tells it from a damaged one and from any other clip's.
 """
 
 import errno
@@ -47,11 +47,8 @@ class Damage:
 
 
 class RecordReader:
-    """Reads clips of one packed directory. Thread-safe.
-
-    Both ways to read take clip numbers, (n,), and also return the damages by place in them; what
-    stands in those places may be anything.
-    """
+    """Reads clips of one packed directory by number, (n,); thread-safe. Damages are given by place
+    in the numbers; what else is given in those places may be anything."""
 
     def __init__(self, index: Index):
         self.index = index
@@ -64,7 +61,7 @@ class RecordReader:
         self._plain = index.info.codec == "pcm16"
 
     def waveforms(self, clips: np.ndarray) -> tuple[np.ndarray, dict[int, Damage]]:
-        """Reads and decodes clips to (n, samples) int16."""
+        """(n, samples) int16."""
         out = _recycled_empty((len(clips), self.index.info.clip_samples), np.int16)
         if self._plain:
             return out, self._read(clips, [memoryview(row).cast("B") for row in out])

@@ -7,19 +7,13 @@
                 a class comes once a round, so its clip = permutation (seed, class, r // m) of the
                 class's m clips, at r % m
     alternate   batches by turns from a balanced and a shuffled stream, balanced first
-    streamed    epoch e = d // n, in an order that reads the shards in long runs: runs of
-                `RUN_CLIPS` neighbours, permuted by (seed, e) over all shards, are taken a window of
-                `WINDOW_CLIPS` at a time, and the clips of a window permuted among themselves; for
-                object stores and disks that seek slowly
+    streamed    as shuffled, for object stores and disks that seek slowly: runs of `RUN_CLIPS`
+                neighbours are permuted, and the clips within each window of `WINDOW_CLIPS`
 
-There is no state but d, so a stream can start anywhere, in constant time and memory. A class's
-clips are all sampled before one of them comes again.
-
-A permutation is evaluated at single positions. Those of many elements come from a block cipher of
-TensorFlow's, walked until the result falls within the range; `index_shuffle` takes one seed for a
-whole vector, so the operation below it is called. Measured over 100,000 seeds: with 4 rounds small
-permutations are not uniform, hence 6, and hashed seeds; and a walk takes 65536 / n steps, hence
-permutations of few elements are made by sorting hashes.
+A permutation is evaluated at single positions, by a block cipher of TensorFlow's, walked until the
+result is in range; `index_shuffle` takes one seed for a whole vector, so the operation below it is
+called. Measured over 100,000 seeds: with 4 rounds small permutations are not uniform, hence 6, and
+hashed seeds; a walk takes 65536 / n steps, hence those of few elements are made by sorting hashes.
 """
 
 from functools import lru_cache
@@ -43,10 +37,7 @@ _ROUNDS = 6
 
 
 class Sampler:
-    """The clips of sample numbers, of `clips`, (n,) clip numbers, ascending.
-
-    `batch_size` is the length of the turns of `alternate`.
-    """
+    """The clips of sample numbers, of `clips`, (n,), ascending; `batch_size` is `alternate`'s."""
 
     def __init__(
         self, index: Index, clips: np.ndarray, sampling: str, seed: int = 0, batch_size: int = 1
@@ -120,7 +111,6 @@ class Sampler:
         return out
 
     def _streamed_epoch(self, epoch: int) -> np.ndarray:
-        """The clips of one epoch in the order in which they are sampled."""
         # Permute the runs, by sorting hashes; one place after another for their clips.
         numbers, run_of = np.unique(self._runs, return_inverse=True)
         order = np.argsort(hash_words(self._seed, _RUN_SALT, epoch, numbers), kind="stable")
@@ -133,8 +123,7 @@ class Sampler:
 
 
 def permute(position: np.ndarray, size: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """The values of seeded permutations at positions, all (n,) int64; `key`, (n,) uint64, is the
-    seed. For a fixed key and size the values are a bijection of the positions in [0, size)."""
+    """Permutations of [0, size) at positions, both (n,) int64; `key`, (n,) uint64, is the seed."""
     values = np.empty_like(position)
     few = size <= _FEW
     if few.any():

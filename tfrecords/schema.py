@@ -4,10 +4,8 @@
     labels    int64, any number of class indices, ascending
     waveform  bytes, 1 value: the audio in the dataset's codec (see `tfrecords.codecs`)
 
-Any reader of TFRecords can parse it. It is written here without TensorFlow, whose import takes
-seconds and hundreds of megabytes in every process that packs. Protocol buffers sort the entries of
-a map by key when asked to be deterministic, so `waveform` is always last, and its bytes are the
-last bytes of the record.
+Written without TensorFlow, whose import takes seconds and memory in every process that packs, and
+as its deterministic mode does: keys sorted, so the waveform's bytes are the record's last.
 """
 
 import struct
@@ -25,10 +23,8 @@ _BYTES_LIST, _INT64_LIST = 1, 3
 
 
 def front(clip_id: bytes, audio_bytes: int, labels: Sequence[int]) -> bytes:
-    """What comes before the audio in a record; apart, since copying the audio takes longest.
-
-    With the audio behind it, the bytes of `Example.SerializeToString(deterministic=True)`.
-    """
+    """The bytes of a record before its audio, as `Example.SerializeToString(deterministic=True)`.
+    Apart, since copying the audio takes longest."""
     numbers = b"".join(_varint(label) for label in sorted(labels))
     small = (
         (b"clip_id", _field(_BYTES_LIST, _field(1, clip_id))),
@@ -58,7 +54,6 @@ def decode(data: bytes | memoryview) -> tuple[bytes, bytes, tuple[int, ...]]:
 
 
 def header(length: int) -> bytes:
-    """The framing before `length` bytes of data."""
     packed = struct.pack("<Q", length)
     return packed + footer(crc32c.crc32c(packed))
 

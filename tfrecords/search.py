@@ -16,16 +16,10 @@ def find_audio(
     paths: Sequence[str | os.PathLike] | str | os.PathLike,
     extensions: Sequence[str] = AUDIO_EXTENSIONS,
 ) -> Iterator[Path]:
-    """Yields the audio files that paths name, each once, while it searches.
-
-    A folder stands for the files below it with an extension of audio, in order of name; hidden
-    ones are skipped. A pattern (``*``, ``?``, ``[...]``, ``**``) that is no file itself stands for
-    its matches. A file that is named is taken whatever its extension. What does not exist or
-    cannot be searched is yielded too, so that reading it gives the reason, and the rest goes on.
-
-    Raises:
-        ValueError: if a path is empty; at the end, if nothing was found at all.
-    """
+    """The audio files that paths name, each once; ValueError for none, or an empty path. A folder
+    stands for the files below it with an extension of audio, in order of name, without hidden ones;
+    a pattern that is no file for its matches; a named file for itself. What does not exist or
+    cannot be searched is given too: reading it gives the reason, and the rest goes on."""
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if "" in map(os.fspath, paths):
         raise ValueError("an empty path; name a file or a folder, . for this one")
@@ -58,12 +52,9 @@ def _expanded(path: Path, wanted: tuple[str, ...], folders: set) -> Iterator[str
 def walk(
     folder: str, wanted: tuple[str, ...], folders: set[tuple[int, int]], strict: bool = False
 ) -> Iterator[str]:
-    """Yields the files below a folder, in order of name, and folders that cannot be searched.
-
-    Paths are text: objects of two million files would take half a minute. Hidden files are left
-    out, and folders that were searched, to which links may lead again: ``folders`` has their
-    device and number. With ``strict`` a folder that cannot be searched is an OSError.
-    """
+    """The files below a folder, in order of name, as text: objects of two million would take 30 s.
+    Folders in ``folders`` (device, number) were searched: links may lead there again. One that
+    cannot be searched is yielded itself or, with ``strict``, an OSError."""
     try:
         status = os.stat(folder)  # noqa: PTH116
         if (status.st_dev, status.st_ino) in folders:

@@ -26,11 +26,7 @@ Outcomes = dict[str, list[int] | str]
 
 @dataclass(frozen=True)
 class ShardTask:
-    """All that one shard is made of. Nothing else, no other shard, has an influence on its bytes.
-
-    `refused` holds the reasons, by id, for clips that must not be tried: those that crashed the
-    decoder or hung it.
-    """
+    """All that decides a shard's bytes; `refused`: why, by id, clips must not be tried."""
 
     path: str
     clips: tuple[Clip, ...]
@@ -58,12 +54,10 @@ class ShardTask:
             return {}
 
     def is_whole(self, outcomes: Outcomes) -> bool:
-        """Whether the shard is there, of the size that it should have."""
         path = Path(self.path)
         return path.is_file() and path.stat().st_size == sum(self.lengths(outcomes))
 
     def lengths(self, outcomes: Outcomes) -> list[int]:
-        """The bytes of each record."""
         found = [outcomes[clip.clip_id] for clip in self.clips]
         return [record[1] for record in found if not isinstance(record, str)]
 
@@ -72,10 +66,8 @@ def pack_shard(
     task: ShardTask, *, threads: int = 1, report: Callable[[str], None] = lambda event: None
 ) -> Outcomes:
     """Decodes the clips of one shard, `threads` at a time, and writes it, whole or not at all.
-
-    `report` is called with "begun" before the file of a clip is touched, with 1 thread in the
-    task's order, and with "decoded" when it was decoded or refused.
-    """
+    `report` gets "begun" before a clip's file is touched, with 1 thread in the task's order, and
+    "decoded" when it was decoded or refused."""
 
     def encode(clip: Clip) -> memoryview | str:
         report("begun")

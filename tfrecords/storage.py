@@ -1,8 +1,6 @@
 """Files of packed directories, read by position: on this machine or, as `gs://...`, far away.
 
-Local files are read into buffers of the caller, without a copy between. Others go through
-TensorFlow's file systems, which have `gs://`; tensorflow-io adds `s3://` and more, where its native
-operations load.
+Local ones without a copy, others by TensorFlow's file systems; tensorflow-io adds `s3://` and more.
 """
 
 import errno
@@ -26,7 +24,6 @@ def is_remote(path: str | os.PathLike) -> bool:
 
 
 def join(directory: str | os.PathLike, name: str) -> str:
-    """The path of a file in a directory; names may lead elsewhere by `../`."""
     if is_remote(directory):
         return f"{str(directory).rstrip('/')}/{name}"
     return str(Path(directory, name))
@@ -41,7 +38,6 @@ def exists(path: str | os.PathLike) -> bool:
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-    """The whole content of a file."""
     if not is_remote(path):
         return Path(path).read_bytes()
     with _remote(path) as (file_io, normal), file_io.GFile(normal, "rb") as file:
@@ -56,10 +52,7 @@ class Files:
         self._local = lru_cache(_OPEN_FILES)(_File)
 
     def read_into(self, path: str, offset: int, buffers: Sequence) -> int:
-        """Fills writable buffers, one after the other, from `offset` on; OSError if it cannot.
-
-        Returns the bytes read, fewer than asked for where the file ends before.
-        """
+        """Fills buffers in turn; returns the bytes read, fewer at the file's end."""
         pending = [memoryview(buffer).cast("B") for buffer in buffers]
         if is_remote(path):
             return _read_remote(path, offset, pending)

@@ -1,7 +1,4 @@
-"""A small data set of synthetic sounds: real audio files, their metadata, and the packed records.
-
-For trying programs and for tests: these are sounds computed from formulas, NOT AudioSet.
-"""
+"""Synthetic sounds, NOT AudioSet, for trying programs and for tests: audio, metadata, records."""
 
 import zlib
 from collections.abc import Iterable
@@ -41,19 +38,10 @@ def synthesize_clips(
 ) -> PackReport:
     """Writes `audio/*.wav`, `metadata.csv` and `labels.csv` into `output`, and packs them there.
 
-    Each clip holds 1 to 3 different sounds over noise. Classes are geometrically less frequent,
-    20 to 1 from the first to the last. A clip is a function of seed, split, its number and the
-    number of clips and classes: the same arguments write the same bytes.
-
-    Args:
-        clips: how many; below about 30 the ratio of 20 to 1 is only approximate.
-        clip_seconds: at least 0.25 s.
-        sample_rate: Hz, at least 8000.
-        split: its name; another split with the same seed has other sounds.
-        num_classes: take only the first so many of the 12 classes; None for all.
-
-    Raises:
-        TFRecordsError: a wrong argument, or `output` already holds records.
+    Each clip holds 1 to 3 of the first `num_classes` (default: all 12) sounds over noise, the first
+    20 times as frequent as the last, from about 30 clips on. The same arguments write the same
+    bytes; another `split` has other sounds. TFRecordsError for clips under 0.25 s, a rate under
+    8000 Hz, another wrong argument, or an `output` that already holds records.
     """
     names = SOUNDS[:num_classes]
     is_possible = clips > 0 and sample_rate >= 8000 and clip_seconds >= 0.25
@@ -100,11 +88,8 @@ def synthesize_clips(
 
 
 def class_counts(clips: int, num_classes: int) -> np.ndarray:
-    """Clips of each class, (num_classes,) int, geometric: the first has 20 times the last's.
-
-    Each has 1 to `clips`, all together `clips` to 3 * `clips` where that is possible, so that
-    every clip can have 1 to 3 classes.
-    """
+    """Clips of each class, (num_classes,) int, geometric: the first has 20 times the last's. Each
+    has 1 to `clips`, all together `clips` to 3 * `clips`: 1 to 3 classes a clip."""
     shape = np.geomspace(IMBALANCE, 1, num_classes) if num_classes > 1 else np.ones(1)
     labels = min(_LABELS_PER_CLIP, num_classes) * clips
     rarest = max(1, min(round(labels / shape.sum()), clips // IMBALANCE))
@@ -118,7 +103,7 @@ def class_counts(clips: int, num_classes: int) -> np.ndarray:
 
 
 def assign_labels(rng: np.random.Generator, clips: int, num_classes: int) -> list[tuple[int, ...]]:
-    """Gives each clip 1 to 3 different classes such that each class has exactly its count."""
+    """1 to 3 different classes for each clip, such that each class has exactly its count."""
     counts = class_counts(clips, num_classes)
     pool = rng.permutation(np.repeat(np.arange(num_classes), counts))
     # First every clip gets one of the shuffled labels, then what is left goes where it fits.
@@ -156,7 +141,6 @@ class Synthesizer:
         self.top = min(14000, 0.45 * sample_rate)  # the highest frequency, in Hz
 
     def sine_tone(self) -> np.ndarray:
-        """One steady line, 400 to 600 Hz."""
         return np.sin(self._phase(np.full(self.samples, self.rng.uniform(400, 600))))
 
     def click_train(self) -> np.ndarray:
@@ -166,7 +150,6 @@ class Synthesizer:
         return self._repeat(click, self.rng.uniform(12, 16))
 
     def hiss(self) -> np.ndarray:
-        """Steady noise in the upper half of the band."""
         return self._band(self.rng.uniform(0.45, 0.55) * self.top, self.top)
 
     def siren(self) -> np.ndarray:
@@ -175,11 +158,9 @@ class Synthesizer:
         return np.sin(phase) + 0.5 * np.sin(2 * phase)
 
     def rumble(self) -> np.ndarray:
-        """Steady noise below 200 Hz."""
         return self._band(60, self.rng.uniform(170, 220))
 
     def rising_chirp(self) -> np.ndarray:
-        """A line that climbs from about 300 Hz to about 3 kHz."""
         first, last = self.rng.uniform(250, 350), self.rng.uniform(2500, 3200)
         return self._sweep(first, last, self.samples)
 
@@ -218,12 +199,10 @@ class Synthesizer:
         return self._repeat(stroke, self.rng.uniform(1.8, 2.4))
 
     def falling_chirp(self) -> np.ndarray:
-        """A line that falls from about 3 kHz to about 300 Hz."""
         first, last = self.rng.uniform(2500, 3200), self.rng.uniform(250, 350)
         return self._sweep(first, last, self.samples)
 
     def knock(self) -> np.ndarray:
-        """Low damped thumps, 4 to 5 a second."""
         time = np.arange(int(0.12 * self.rate)) / self.rate
         thump = np.exp(-time * 40) * np.sin(2 * np.pi * self.rng.uniform(150, 200) * time)
         thump += 0.5 * np.exp(-time * 80) * np.sin(2 * np.pi * self.rng.uniform(380, 450) * time)

@@ -7,11 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def text_table(rows: Sequence[Sequence], most: int | None = None) -> str:
-    """Returns aligned columns, the heading first, numbers to the right.
-
-    Fractions get four decimals, NaN is "undefined", None an empty cell. ``most`` rows are shown
-    below the heading, followed by how many are left out; None for all.
-    """
+    """Aligned columns, the heading first, numbers to the right; at most ``most`` rows below it."""
     cells = [[_text(value) for value in row] for row in rows]
     shown = cells if most is None else cells[: most + 1]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
@@ -28,7 +24,7 @@ def text_table(rows: Sequence[Sequence], most: int | None = None) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence]) -> str:
-    """Returns a Markdown table of cells as `text_table` has them, aligned in a terminal too."""
+    """A Markdown table of cells as `text_table` has them, aligned in a terminal too."""
     cells = [[_text(value).replace("|", "\\|") for value in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     cells.insert(1, ["-" * width for width in widths])

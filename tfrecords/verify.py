@@ -26,12 +26,10 @@ def verify_directory(
     progress: bool = True,
     workers: int = os.cpu_count() or 1,
 ) -> list[str]:
-    """Reads all of a packed directory, or of each in a folder of them, and compares sizes,
-    checksums, records, ids, lengths, labels and counts.
+    """Every byte of a packed directory, or of each in a folder of them, checked against its index.
 
-    Returns:
-        One line a problem, which names the shard and, where there is one, the clip; `report` is
-        called with each as it is found.
+    Returns a line for each problem, with the shard and, where there is one, the clip; `report` gets
+    each as it is found.
     """
     problems = []
     for problem in _all_problems(directory, progress, workers):

@@ -1,8 +1,7 @@
-"""Views: packed directories without shards of their own, over the shards of others.
+"""Views: packed directories whose index names records in the shards of others.
 
-The index of a view names records where they lie, so joining AudioSet's two training sets, or
-taking a part of one, costs an index and no audio. Records are read from the other
-directories, which must stay where they are relative to the view.
+Joining AudioSet's two training sets, or taking a part of one, so costs no audio; the others must
+stay where they are relative to the view.
 """
 
 import os
@@ -30,7 +29,7 @@ def make_view(
     """Joins packed directories, or takes a part of them, without copying audio.
 
     Args:
-        output: the new directory; must not exist, or be empty, unless it is to be renewed.
+        output: the new directory; must not exist, or be empty, unless ``renew``.
         directories: at least one, of the same classes, rate, clip length and codec, no clip twice.
         split: a name; default: that of `output`.
         exclude, fraction: as in `tfrecords.dataset`.
