@@ -49,7 +49,6 @@ class ModelSettings(CheckedSettings):
 
 
 def add_tag_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of ``tag``."""
     parser.description = """\
 Print the classes of recordings, the most probable first.
 
@@ -66,7 +65,6 @@ status 1; the others are tagged."""
 
 
 def run_tag(args: argparse.Namespace) -> int:
-    """Runs ``tag``."""
     shown, windows = TagSettings.given(args), Windows.given(args)
     where, model = shared_settings(args, TABLES)
     from panns_tf.inference.tagger import AudioTagger, taggings
@@ -97,7 +95,6 @@ def _tag_text(recording, taggings: list) -> str:
 
 
 def add_embed_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of ``embed``."""
     parser.description = """\
 Write recordings as vectors: the layer before the classifier, of Cnn14 2048 numbers.
 
@@ -113,7 +110,6 @@ Files that cannot be read give an error of one line and exit status 1."""
 
 
 def run_embed(args: argparse.Namespace) -> int:
-    """Runs ``embed``."""
     if args.form != "json" and not hasattr(args, "output"):
         raise ValueError("embed needs --output FILE, .npy, .npz or .parquet; or --json")
     windows = Windows.given(args)
@@ -132,7 +128,6 @@ def run_embed(args: argparse.Namespace) -> int:
 
 
 def add_detect_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of ``detect``."""
     parser.description = """\
 Print sound events in recordings of any length, with onset and offset.
 
@@ -161,7 +156,6 @@ that cannot be read give an error of one line and exit status 1."""
 
 
 def run_detect(args: argparse.Namespace) -> int:
-    """Runs ``detect``."""
     args.model = getattr(args, "model", DETECTION_MODEL)
     events = EventSettings.given(args)
     window, hop = getattr(args, "window", None), getattr(args, "hop", None)

@@ -25,30 +25,17 @@ class SoundEventDetector:
     """Finds sound events: classes with onset and offset.
 
     A decision-level network gives probabilities every 0.32 s. Any other is run on windows, and
-    those of a window count for the moment in its middle; events much shorter than the window are
-    then found with blurred ends.
+    those of a window count for its middle; much shorter events get blurred ends.
 
     Args:
         model, weights, precision, batch_size: as for `panns_tf.AudioTagger`.
-        window: seconds of a network's input. None for a decision-level network's own
-            segments, and 2.5 for others.
+        window: seconds of input; None for a decision-level network's own segments, 2.5 for others.
         hop: seconds from one window to the next; None for a fifth of the window.
 
-    Attributes:
-        labels: of the classes, in order.
-        sample_rate: Hz.
-        step_seconds: from one probability to the next.
-        windowed: whether the network is run on windows.
-        window, hop: of them, in seconds.
-        model: the `InferenceModel`.
+    Errors are those of `panns_tf.AudioTagger`, and a ValueError for windows out of range.
+    ``step_seconds`` lie between probabilities; a ``windowed`` network is run on windows.
 
-    Raises:
-        ValueError: as `panns_tf.AudioTagger`, and for windows out of range.
-
-    Example:
-
-    >>> detector = SoundEventDetector("Cnn14_DecisionLevelMax")
-    >>> detector.detect("R9_ZSCveAHg_7s.wav").events[0]
+    >>> SoundEventDetector("Cnn14_DecisionLevelMax").detect("R9_ZSCveAHg_7s.wav").events[0]
     Event(onset=0.0, offset=1.92, label='Speech', score=0.9)
     """
 
@@ -81,16 +68,9 @@ class SoundEventDetector:
     ):
         """Returns the `Detection` of a recording, or a list of those of a folder or list.
 
-        Args:
-            source, rate: as for `panns_tf.AudioTagger.tag`.
-            settings: what counts as an event; None for `EventSettings`' defaults.
-            keep_frames: whether the result has ``framewise``, (frames, classes): of a decision-
-                level network a value for every hop of its log-mel (10 ms), as the reference
-                repeats them; of windows one for each. It grows with the recording.
-
-        Raises:
-            AudioError: if a recording cannot be read.
-            ValueError: for classes that there are not.
+        ``source``, ``rate`` and errors are as for `panns_tf.AudioTagger.tag`. ``keep_frames`` adds
+        ``framewise`` (frames, classes), which grows with the recording: of a decision-level network
+        a row every 10 ms, repeated as by the reference; of windows a row each.
         """
         detect = functools.partial(
             self.detect_each, rate=rate, settings=settings, keep_frames=keep_frames
@@ -107,10 +87,8 @@ class SoundEventDetector:
         for_pictures: bool = False,
         workers: int = 2,
     ) -> Iterator[Recording]:
-        """Yields recordings with their ``detection``, or with their error.
-
-        Those ``for_pictures`` have a ``spectrogram`` and the output ``scores`` (steps, classes).
-        """
+        """Yields recordings with their ``detection`` or error; those ``for_pictures`` also with a
+        ``spectrogram`` and the output ``scores`` (steps, classes)."""
         settings = settings or EventSettings()
         EventFinder(self.labels, settings, self.step_seconds)  # checks the classes
         for recording in read_ahead(sources, self.sample_rate, rate=rate, workers=workers):
@@ -124,7 +102,7 @@ class SoundEventDetector:
             yield recording
 
     def new_scores(self, latency: float | None = None) -> "StepScores":
-        """What gives the probabilities of one recording, or of a stream with its latency."""
+        """The probabilities of one recording, or of a stream with a latency in seconds."""
         classes = len(self.labels)
         if not self.windowed:
             return StepScores(self.model.streaming_encoder(latency), "segments", classes)
@@ -157,11 +135,9 @@ class SoundEventDetector:
 
 
 class StepScores:
-    """Probabilities over time, the output ``name``, while the samples of a recording come in.
-
-    A window stands for the hop in its middle, ``lead`` hops after its start; the first and the last
-    stand for what is before and after them, too.
-    """
+    """Probabilities over time, the output ``name``, while the samples of a recording come in. A
+    window stands for the hop in its middle, ``lead`` hops after its start; the first and the last
+    stand for what is before and after them, too."""
 
     def __init__(
         self, engine: StreamingEncoder | WindowPredictor, name: str, classes: int, lead: int = 0

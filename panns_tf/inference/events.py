@@ -22,21 +22,15 @@ _seconds = functools.partial(setting, metavar="SECONDS", minimum=0)
 
 @dataclasses.dataclass(frozen=True)
 class EventSettings(CheckedSettings):
-    """What counts as an event.
+    """What counts as an event; ValueError, by the command's flag, for a number out of its range.
 
-    With two thresholds, an event is as many steps as possible in a row whose probability is at
-    least ``low`` and at some step at least ``high``: a weak end is kept, a weak sound alone is
-    not, and a short dip does not cut a sound in two. The method is hysteresis, "double
-    thresholding" in Dinkel and Yu, "Duration robust weakly supervised sound event detection",
-    2020, https://arxiv.org/abs/1904.03841.
+    An event is as many steps as possible in a row with a probability of at least ``low``, and of at
+    least ``high`` at some step: a weak end is kept, a weak sound alone is not, a short dip does not
+    cut a sound in two (hysteresis; Dinkel and Yu 2020, https://arxiv.org/abs/1904.03841).
 
-    In this order: probabilities are smoothed (by a centred median over the nearest odd number of
-    steps, at both ends over the steps that there are), events found, those of a class with less
-    than ``gap`` seconds between them joined, those shorter than ``minimum`` dropped. ``labels``
-    are the only classes, in upper or lower case.
-
-    Raises:
-        ValueError: for a number out of its range; names the command's flag.
+    First a centred median over the nearest odd number of steps (fewer at both ends) smooths; then
+    events are found, those of a class less than ``gap`` seconds apart joined, those shorter than
+    ``minimum`` dropped. ``labels`` are the only classes, in upper or lower case.
     """
 
     high: float = _probability(0.5, "peak probability that an event must reach", flag="--threshold")
@@ -106,11 +100,9 @@ class Detection(Result):
 
 
 class EventFinder:
-    """Finds the events of one recording while its probabilities come in, however they are split.
-
-    What is kept does not grow with the recording: the steps under the median filter, and for each
-    class the event that goes on and the one before, which it may yet be joined to.
-    """
+    """Finds the events of one recording while its probabilities come in, however they are split;
+    memory does not grow with it: kept are the steps under the median filter, and of each class the
+    event that goes on and the one before, which may yet be joined."""
 
     def __init__(self, labels: Sequence[str], settings: EventSettings, step_seconds: float):
         self.settings, self._step = settings, step_seconds
@@ -153,7 +145,7 @@ class EventFinder:
         return self._taken(seconds)
 
     def _taken(self, seconds: float = math.inf) -> list[Event]:
-        """The events that are certain, and long enough."""
+        """The certain events that are long enough."""
         least, taken = self.settings.minimum - _ROUNDING, []
         for event in self._certain:
             offset = min(event.offset, seconds)
@@ -179,7 +171,6 @@ class EventFinder:
         return smooth
 
     def _search(self, values: np.ndarray) -> None:
-        """Looks at smoothed steps (steps, classes), one by one."""
         for row, lasts in zip(values, values >= self._low, strict=True):
             going = self._start >= 0
             for index in np.flatnonzero(going & ~lasts):
@@ -209,7 +200,6 @@ class EventFinder:
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:
-    """Events by onset, offset and label."""
     return sorted(events, key=lambda event: (event.onset, event.offset, event.label))
 
 

@@ -25,10 +25,8 @@ def receptive_field(arch: Architecture) -> tuple[int, int, int]:
 def split_network(
     arch: Architecture, layer: LayerFactory, num_classes: int
 ) -> tuple[keras.Model, keras.Model | None]:
-    """Splits a network at its pooling over time: encoder and head, which share its layers.
-
-    There is no head, which maps pooled features to outputs, where steps have outputs themselves.
-    """
+    """Encoder and head of a network, split at its pooling over time, which share its layers; no
+    head (pooled features to outputs) where steps have outputs themselves."""
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     steps = step_outputs(arch, layer, feature_maps(arch, layer, waveform), num_classes)
     head = None
@@ -41,10 +39,8 @@ def split_network(
 
 
 def pool_steps(kind: str, head: Callable | None, parts: Iterable[dict]) -> dict[str, np.ndarray]:
-    """Pools the steps of a recording as a network's head does, in the memory of one part.
-
-    ``kind`` is `Architecture.head`; ``parts`` are the encoder's outputs, (steps, n) by name.
-    """
+    """Pools steps as a network's `Architecture.head` of a ``kind`` does, in the memory of one of
+    ``parts``, the encoder's outputs (steps, n) by name."""
     count, most, sums = 0, -np.inf, {}
     for part in parts:
         values = {name: rows.astype(np.float64) for name, rows in part.items()}
@@ -71,11 +67,10 @@ def pool_steps(kind: str, head: Callable | None, parts: Iterable[dict]) -> dict[
 
 
 class StreamingEncoder:
-    """Gives what a network would give of a whole stream at once, while it comes in.
+    """Outputs as of a whole stream at once, while it comes in; ``encode`` takes (1, samples).
 
-    The stream is cut into windows. Each begins where a step of the network begins and overlaps its
-    neighbours by the receptive field, so that every step sees in some window all that it sees in
-    the whole recording. Only those steps are kept. ``encode`` maps waveforms (1, samples) to them.
+    Windows begin where a step of the network begins and overlap by the receptive field, so that
+    every step sees in some window all that it sees in the whole recording; only those are kept.
     """
 
     def __init__(self, encode: Callable, arch: Architecture, window_seconds: float):
@@ -141,7 +136,6 @@ class WindowPredictor:
             yield self._predict()
 
     def finish(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yields the outputs of the remaining windows."""
         self._waiting += self._cutter.finish()
         while self._waiting:
             yield self._predict()

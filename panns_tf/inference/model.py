@@ -45,11 +45,8 @@ MOST_COMPILED = 16
 
 
 def load_network(model: str | Path | Network, weights: str | Path | None = AUDIOSET) -> Network:
-    """Returns a network with its weights and labels; arguments and errors of `AudioTagger`.
-
-    The ``labels`` are those it was saved with; of the reference's files with 527 classes
-    AudioSet's; else ``class 0``, ``class 1`` ...
-    """
+    """A network with its weights; arguments and errors of `AudioTagger`. Its labels are those it
+    was saved with, AudioSet's where the reference's file has 527 classes, else ``class 0`` ..."""
     if isinstance(model, Network):
         return model
     path = find_model(model)
@@ -78,10 +75,8 @@ def load_network(model: str | Path | Network, weights: str | Path | None = AUDIO
 
 
 class InferenceModel:
-    """A network whose ``predict`` maps waveforms (batch, samples) to outputs by name.
-
-    A batch is ``batch_size`` clips of 10 s, or as much audio in others.
-    """
+    """A network whose ``predict`` maps waveforms (batch, samples) to outputs by name; a batch is
+    ``batch_size`` clips of 10 s, or as much audio in others."""
 
     def __init__(self, network: Network, precision: str = "float32", batch_size: int = 8):
         if batch_size < 1:
@@ -98,7 +93,7 @@ class InferenceModel:
         self.predict = CompiledModel(whole, self.sample_rate, self._compiles)
 
     def clips_at_once(self, samples: int) -> int:
-        """How many clips of a length make a full batch."""
+        """Clips of a length in a full batch."""
         clips = self._seconds_at_once * self.sample_rate // max(1, samples)
         return max(1, min(int(clips), MOST_CLIPS))
 
@@ -146,11 +141,8 @@ class CompiledModel:
 
 
 def in_precision(network: Network, precision: str = "float32") -> Network:
-    """Returns the network itself if it computes in a precision, else a copy that does.
-
-    In bfloat16 the log-mel, ``bn0``, the first convolution on waveforms and the last layer stay
-    float32.
-    """
+    """The network itself if it computes in a precision, else a copy that does; in bfloat16 the
+    log-mel, ``bn0``, the first convolution on waveforms and the last layer stay float32."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {tuple(PRECISIONS)}; received {precision!r}")
     if precision == "bfloat16" and not has_bfloat16():  # which would be imitated, slowly
@@ -178,11 +170,8 @@ def _has_gpu() -> bool:
 def folded(
     network: Network, layer: LayerFactory | None = None, names: Iterable[str] | None = None
 ) -> keras.Model:
-    """Returns a network with each batch normalisation in the convolution that it follows.
-
-    What is folded keeps the weights that the network has now, the other layers are shared.
-    ``layer`` makes the layers, if not `FoldedLayers`; ``names`` are those of the outputs.
-    """
+    """A network with each batch normalisation, as it is now, in the convolution before it, and the
+    others shared; ``layer`` makes them, `FoldedLayers` by default, ``names`` are of outputs."""
     layer = layer or FoldedLayers(network)
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     outputs = all_outputs(network.arch, layer, waveform, network.num_classes)
@@ -206,11 +195,8 @@ class FoldedLayers(LayerFactory):
 
 
 def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
-    """Returns a convolution that does what a convolution and a batch normalisation do.
-
-    Both are linear: ``(w * x + b - mean) * scale + beta``, where ``scale`` is gamma over the
-    standard deviation. The products are taken in double precision.
-    """
+    """A convolution and a batch normalisation in one: ``(w * x + b - mean) * scale + beta``, with
+    ``scale`` gamma over the standard deviation; products are in double precision."""
     gamma, beta, mean, variance = (array.astype("float64") for array in norm.get_weights())
     kernel, *bias = convolution.get_weights()
     scale = gamma / np.sqrt(variance + norm.epsilon)

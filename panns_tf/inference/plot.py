@@ -23,10 +23,8 @@ _MOST_CLASSES, _LONGEST_NAME = 20, 64
 
 
 class Spectrogram:
-    """The log-mel spectrogram of a recording, computed block by block; 92 MB an hour.
-
-    It has 64 mel bins, and windows of 32 ms every 10 ms, as in the paper.
-    """
+    """The log-mel of a recording, block by block, 92 MB an hour: 64 mel bins, and windows of 32 ms
+    every 10 ms, as in the paper."""
 
     def __init__(self, sample_rate: int):
         size, hop = round(0.032 * sample_rate), round(0.01 * sample_rate)
@@ -71,11 +69,8 @@ def reduced(rows: np.ndarray, most: int = MOST_COLUMNS) -> tuple[np.ndarray, int
 def draw_recording(
     recording, detector, *, top: int = 10, title: str = "", dark: bool = False
 ) -> bytes:
-    """Returns the picture, PNG, of a recording that was detected ``for_pictures``.
-
-    Three panels share a time axis: the spectrogram; the ``top`` classes with the highest
-    probabilities, with their peaks; and the events of the 20 classes with the highest scores.
-    """
+    """The picture, PNG, of a recording detected ``for_pictures``: spectrogram, the ``top`` classes
+    with their peaks, and events of the 20 classes with the highest scores, over one time axis."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
@@ -139,7 +134,6 @@ def draw_log_mel(axes, decibels: np.ndarray, column_seconds: float, frontend: Fr
 
 
 def _name_rows(axes, title: str, rows: Sequence[tuple[str, float]]) -> None:
-    """Writes names and peaks to the left of rows."""
     axes.grid(False)
     axes.set_title(title, size=SMALL_SIZE, weight="normal")
     axes.set_ylim(max(1, len(rows)), 0)

@@ -119,7 +119,6 @@ def file_of(source) -> str:
 
 
 def rounded(value: float) -> float:
-    """A number with the six decimals that mean something."""
     return round(float(value), 6)
 
 
@@ -143,8 +142,6 @@ def csv_text(columns: Sequence, rows: Iterable[Mapping | Sequence]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class OutputSettings(CheckedSettings):
-    """Where results go."""
-
     output: Path | None = setting(
         None, "write results to FILE; a killed command goes on when it is repeated", metavar="FILE"
     )
@@ -284,10 +281,8 @@ def open_results(
     columns: Sequence[str] = (),
     width: int = 0,
 ) -> Iterator[Results]:
-    """Gives what takes the results of recordings; makes the file of them, if any, at the end.
-
-    ``settings`` decide the results; tables have ``columns``, vectors a ``width``.
-    """
+    """What takes results of recordings, and makes their file, if any, at the end; ``settings``
+    decide the results, tables have ``columns``, vectors a ``width``."""
     path = where.output
     if path is None:
         yield Results(form, columns)
@@ -318,7 +313,6 @@ def open_results(
 
 
 def partial_path(output: Path) -> Path:
-    """The file of an output's unfinished results."""
     return output.with_name(f"{output.name}.partial.jsonl")
 
 

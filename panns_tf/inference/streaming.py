@@ -49,7 +49,6 @@ class StreamResampler:
         return samples if self._stream is None else self._stream.resample_chunk(samples)
 
     def finish(self) -> np.ndarray:
-        """Returns the remaining samples."""
         self._check_open()
         self._ended, nothing = True, np.zeros(0, np.float32)
         return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
@@ -62,26 +61,16 @@ class StreamResampler:
 class StreamingTagger:
     """Tags the last seconds of a stream again and again.
 
-    Results do not depend on how the stream is cut into blocks, but for TensorFlow's rounding, some
-    1e-7.
+    Results do not depend on how it is cut into blocks, but for rounding (some 1e-7). ``rate`` is
+    samples a second of the stream, None for the network's; ``window`` seconds of its input, ``hop``
+    seconds from one result to the next; ``top`` and ``threshold`` are as for `AudioTagger.tag`.
 
-    Args:
-        tagger: the network.
-        rate: samples a second of the stream; None for the network's.
-        window: seconds of the network's input.
-        hop: seconds from one result to the next.
-        top, threshold: as for `AudioTagger.tag`.
-
-    Attributes:
-        latency: seconds of audio, at most, from a sample to the first result that depends on it:
-            the hop and the resampler's delay. The time that the network takes comes on top.
-
-    Example:
+    ``latency`` is seconds of audio, at most, from a sample to the first result that depends on it:
+    the hop and the resampler's delay. The time that the network takes comes on top.
 
     >>> stream = StreamingTagger(AudioTagger("Cnn14"), rate=44100, window=2.0, hop=0.5)
     >>> for block in microphone:
-    ...     for tagging in stream.feed(block):
-    ...         print(tagging.start, tagging.tags[0])
+    ...     print([tagging.tags[0] for tagging in stream.feed(block)])
     """
 
     def __init__(
@@ -105,11 +94,9 @@ class StreamingTagger:
         self.latency = hop / tagger.sample_rate + self._resampler.delay
 
     def feed(self, block: np.ndarray) -> list[Tagging]:
-        """Takes a block, (n,) or (n, channels), int16 or floats in [-1, 1], any n; returns results.
-
-        There is one for every window that the block completed. A block of values that are not
-        finite, or of a type that is no sound, raises AudioError and is left out.
-        """
+        """Takes a block, (n,) or (n, channels), int16 or floats in [-1, 1], any n; returns a result
+        for every window that it completed. Values that are not finite, or no sound by their type,
+        raise AudioError, and the block is left out."""
         return self._tagged(self._windows.feed(self._resampler.feed(block)))
 
     def finish(self) -> list[Tagging]:
@@ -128,20 +115,13 @@ class StreamingTagger:
 
 
 class StreamingDetector:
-    """Finds events in a stream.
+    """Finds the events of a stream, those of the whole at once, however it is cut into blocks.
 
-    The events are those of the whole stream at once, however it is cut into blocks.
+    ``rate`` is samples a second of the stream, None for the network's; ``latency`` is wanted, in
+    seconds: less costs more work, and the network's receptive field may ask for more.
 
-    Args:
-        detector: the network.
-        rate: samples a second of the stream; None for the network's.
-        settings: what counts as an event.
-        latency: wanted, in seconds; the network's receptive field may ask for more. Less costs
-            more work.
-
-    Attributes:
-        latency: seconds of audio, at most, from a sample to the probabilities of its step. An event
-            comes out once it is over, and no smoothing or joining can change it.
+    The attribute ``latency`` is seconds of audio, at most, from a sample to the probabilities of
+    its step. An event comes out once it is over, and no smoothing or joining can change it.
     """
 
     def __init__(

@@ -31,8 +31,8 @@ class AudioTagger:
     """Predicts the classes of recordings, and gives their embeddings.
 
     A recording of any length is predicted as a whole, as the networks were trained and evaluated;
-    those of more than half a minute in overlapping windows, in constant memory, with the same
-    result but for rounding (some 1e-6).
+    one of more than 30 s in overlapping windows, in constant memory, with the same result but for
+    rounding (some 1e-6). It is resampled to the network's ``sample_rate``, in Hz.
 
     Args:
         model: the name of a network, a ``.keras`` or ``.pth`` file, a run directory, or a network
@@ -41,19 +41,9 @@ class AudioTagger:
         precision: ``"float32"``, or ``"bfloat16"`` where the processor has it.
         batch_size: clips of 10 s at a time, or as much audio in others.
 
-    Attributes:
-        labels: of the classes, in order.
-        sample_rate: that of the network, in Hz; recordings are resampled to it.
-        model: the `InferenceModel`.
+    Raises ValueError if there is no such network or file, OSError if a download fails.
 
-    Raises:
-        ValueError: if there is no such network or file.
-        OSError: if published weights cannot be downloaded.
-
-    Example:
-
-    >>> tagger = AudioTagger("Cnn14", weights="Cnn14_mAP=0.431.pth")
-    >>> tagger.tag("R9_ZSCveAHg_7s.wav").tags[0]
+    >>> AudioTagger("Cnn14", weights="Cnn14_mAP=0.431.pth").tag("R9_ZSCveAHg_7s.wav").tags[0]
     Tag(label='Speech', score=0.893, index=0)
     """
 
@@ -78,26 +68,19 @@ class AudioTagger:
         window: float | None = None,
         hop: float | None = None,
     ):
-        """Returns the classes of recordings.
+        """Returns a `Tagging`, with ``window`` a list of them; of a folder or list a list of such.
 
         Args:
-            source: a path; a folder, whose audio files are taken; the content of a file (bytes); an
-                array (samples,) or (samples, channels), int16 or floats in [-1, 1]; or a list of
-                such.
+            source: a path; a folder of audio files; the content of a file (bytes); an array
+                (samples,) or (samples, channels), int16 or floats in [-1, 1]; or a list of such.
             rate: samples a second of arrays.
             top: tags at most; None for all.
             threshold: the lowest score of a tag.
-            window: seconds; a result for every window rather than for the whole recording. One
-                shorter than the window is padded with zeros.
+            window: seconds; a recording shorter than one is padded with zeros.
             hop: seconds from one window to the next; None for ``window``.
 
-        Returns:
-            A `Tagging`; of a folder or list a list of them. With ``window`` each is a list, a
-            `Tagging` for each window.
-
-        Raises:
-            AudioError: if one cannot be read; `predict_each` goes on after it.
-            ValueError: for settings out of range.
+        Raises AudioError if one cannot be read (`predict_each` goes on), ValueError for settings
+        out of range.
         """
         settings = TagSettings(top, threshold)
 
@@ -117,10 +100,8 @@ class AudioTagger:
         window: float | None = None,
         hop: float | None = None,
     ):
-        """Returns the `Embedding` of a recording, or a list of those of a folder or list.
-
-        Arguments and errors as for `tag`. With ``window`` there is a vector for every window.
-        """
+        """Returns the `Embedding` of a recording, with ``window`` a vector for each, or a list of
+        those of a folder or list; arguments and errors are as for `tag`."""
         windows = Windows(window, hop).samples(self.sample_rate)
         predict = functools.partial(self.predict_each, rate=rate, windows=windows)
         return results_of(source, predict, embedding)
@@ -133,10 +114,8 @@ class AudioTagger:
         workers: int = 2,
         windows: tuple[int, int] | None = None,
     ) -> Iterator["Recording"]:
-        """Yields recordings with the network's outputs, in order, or with their error.
-
-        ``windows`` are size and hop in samples, for outputs of every window.
-        """
+        """Yields recordings, in order, with the network's outputs or their error; ``windows``, size
+        and hop in samples, ask for outputs of every window."""
         waiting: collections.deque[Recording] = collections.deque()
         most = MOST_WAITING if windows is None else 0  # windows fill batches by themselves
         most_samples = MOST_SECONDS * self.sample_rate
@@ -193,7 +172,6 @@ class Recording:
 
     @property
     def file(self) -> str:
-        """Its name in results."""
         return file_of(self.source)
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -235,10 +213,8 @@ def _read(sample_rate: int, rate: int | None, source) -> Recording:
 
 
 def results_of(source, predict: Callable, result: Callable):
-    """The result of a recording, or a list of those of a folder or list; the first error is raised.
-
-    ``predict`` makes `Recording` objects of sources; their notes become warnings.
-    """
+    """The result of a recording, or a list of those of a folder or list; ``predict`` makes
+    `Recording` objects, whose first error is raised, and whose notes become warnings."""
     sources, many, results = [source], False, []
     if isinstance(source, list | tuple):
         sources, many = source, True

@@ -20,10 +20,8 @@ _NO_NORM = -1.0
 
 
 class StepLogger:
-    """Turns sums that `TrainStep.flush` returns into logs, with ``lag`` one interval late.
-
-    Where devices work ahead of the host, as GPUs do, reading that stops neither.
-    """
+    """Turns sums that `TrainStep.flush` returns into logs; with ``lag`` one interval late, so that
+    reading stops neither the host nor devices that work ahead of it, as GPUs do."""
 
     def __init__(self, flush: Callable[[], dict], clips_per_step: int, step: int, lag: bool):
         self._flush, self._clips_per_step, self._lag = flush, clips_per_step, lag
@@ -59,11 +57,8 @@ class StepLogger:
 
 
 class MetricsLogger(keras.callbacks.Callback):
-    """Appends logs to ``metrics.jsonl`` and to TensorBoard.
-
-    Lines after ``step``, of a run that was killed after its last checkpoint, are removed: these
-    steps are taken again. What cannot be written is reported once; training goes on.
-    """
+    """Appends logs to ``metrics.jsonl``, whose lines after ``step`` it removes (a killed run takes
+    these steps again), and to TensorBoard; what cannot be written is reported once."""
 
     def __init__(self, run_dir: Path, step: int = 0):
         super().__init__()
@@ -136,7 +131,6 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 def describe(step: float, values: dict) -> str:
-    """One line of held-out metrics."""
     return (
         f"step {step:.0f}: held-out mAP {values['mAP']:.4f} (chance {values['chance_mAP']:.4f}), "
         f"mAUC {values['mAUC']:.4f}, d-prime {values['d_prime']:.3f}, "

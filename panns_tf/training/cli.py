@@ -34,7 +34,6 @@ def add_train_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_train(args: argparse.Namespace) -> int | None:
-    """Trains; returns the exit status, None for 0."""
     if args.cache is not None:
         raise ValueError("--cache is gone: mount the bucket by a tool that caches, such as gcsfuse")
     from tfrecords.commands import import_tensorflow_quietly

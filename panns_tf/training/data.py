@@ -23,15 +23,12 @@ DEMO_SECONDS, DEMO_CLIPS = 0.5, {"train": 600, "eval": 160}
 
 
 class TrainingData:
-    """What `panns_tf.training.trainer.Trainer` reads; a base class.
-
-    ``damaged_clips`` is how many clips were skipped, None where none ever are.
-    """
+    """What a `Trainer` reads; ``damaged_clips`` were skipped, None where none ever are."""
 
     damaged_clips: int | None = None
 
     def batches(self, step: int) -> Iterator:
-        """The batches of all updates after ``step``, for `panns_tf.training.step.TrainStep`."""
+        """The batches of all updates after ``step``, as `TrainStep.run` takes them."""
         raise NotImplementedError
 
     def clip_ids(self, step: int) -> list[str]:
@@ -40,10 +37,8 @@ class TrainingData:
 
 
 class RecordData(TrainingData):
-    """Batches of a packed directory, of which each device takes one of the consecutive parts.
-
-    All of them together read what one would (but for `streamed`, whose windows workers share).
-    """
+    """Batches of a packed directory, of which each device takes one of the consecutive parts; all
+    together read what one would (but for `streamed`, whose windows workers share)."""
 
     def __init__(self, config: TrainConfig, sample_rate: int, distribution: Distribution):
         self._config, self._sample_rate, self._distribution = config, sample_rate, distribution
@@ -108,7 +103,6 @@ def selection(config: TrainConfig) -> dict:
 
 
 def decoded(clip_ids: Iterable[bytes]) -> list[str]:
-    """Ids of clips as text."""
     return [clip_id.decode(errors="replace") for clip_id in clip_ids]
 
 
@@ -120,10 +114,8 @@ def add_mixup(
     workers: int = 1,
     worker: int = 0,
 ) -> tf.data.Dataset:
-    """Adds ``mixup_lambda``, float32 (clips,), to batches, unless nothing is mixed.
-
-    ``step`` updates are done; of each round of batches, one a worker, this one takes its own.
-    """
+    """Adds ``mixup_lambda``, float32 (clips,), to batches after ``step`` updates, unless nothing is
+    mixed; of each round of batches, one a worker, this one takes its own."""
     if config.mixup == "none":
         return data
     clips = clips or config.clips_per_step
@@ -158,10 +150,8 @@ def to_float(waveform):
 
 
 def augment(waveform, seed, *, shift: int = 0, gain: float = 0.0):
-    """Rotates clips (clips, samples) by up to ``shift`` samples, and changes levels by ``gain`` dB.
-
-    ``seed``, (2,) int64, decides each clip's amounts; louder clips may leave [-1, 1].
-    """
+    """Rotates clips (clips, samples) by up to ``shift`` samples, and changes levels by ``gain`` dB,
+    beyond [-1, 1] too; ``seed``, (2,) int64, decides each clip's amounts."""
     clips, samples = tf.unstack(tf.shape(waveform))
 
     def uniform(purpose: int, shape, low, high, dtype):

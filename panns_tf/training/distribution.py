@@ -36,11 +36,9 @@ class Distribution:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes."""
         return self.worker == 0
 
     def describe(self) -> str:
-        """The devices in a phrase."""
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         devices = kind if self.local_replicas == 1 else f"{self.local_replicas} {kind} devices"
         return devices + (f", worker {self.worker} of {self.workers}" if self.workers > 1 else "")
@@ -94,10 +92,8 @@ def _all_rows(strategy: tf.distribute.Strategy, rows):
 
 @contextlib.contextmanager
 def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
-    """Sets the precision of networks made and trained within, and puts the earlier one back.
-
-    Sets also the ``seed`` of Python, NumPy and Keras, unless it is None.
-    """
+    """Sets the precision of networks made and trained within, and puts the earlier one back; sets
+    the ``seed`` of Python, NumPy and Keras, too, unless it is None."""
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
     if seed is not None:
@@ -110,11 +106,9 @@ def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
 
 
 def distribute(devices: int | None = None) -> Distribution:
-    """The devices of this machine, and of the others that ``TF_CONFIG`` names.
-
-    Must be called before TensorFlow runs anything. ``devices`` counts this machine's GPUs, None for
-    all; without any GPU the CPU is divided into so many, for tests.
-    """
+    """The devices of this machine, and of the others that ``TF_CONFIG`` names; to be called before
+    TensorFlow runs anything. ``devices`` counts this machine's GPUs, None for all; without any GPU
+    the CPU is divided into so many, for tests."""
     workers, worker = read_cluster(os.environ.get("TF_CONFIG"))
     gpus = tf.config.list_physical_devices("GPU")
     if devices is not None and not 1 <= devices <= (len(gpus) or devices):

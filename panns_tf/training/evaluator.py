@@ -28,11 +28,9 @@ class Predictions:
 
 
 class RecordEvaluator:
-    """Evaluates the network of a run on its held-out records, and on some training records.
-
-    Each worker must do so at the same time. ``predictions`` and their ``summary`` are those of the
-    last evaluation, for held-out clips; ``eval_steps`` the updates between two evaluations.
-    """
+    """Evaluates a run's network on its held-out and some training records, all workers at once;
+    ``predictions`` and ``summary`` are the last ones, of held-out clips, ``eval_steps`` the updates
+    between two evaluations."""
 
     def __init__(
         self,
@@ -104,11 +102,9 @@ def predict(
     distribution: Distribution | None = None,
     **options,
 ) -> Predictions:
-    """Runs a predictor, as `compiled_predictor` makes it, over all clips of a packed directory.
-
-    Workers share the clips; each must call this, and has the predictions of all. Only these are
-    kept, and fetched from the device at the end. ``options`` are those of ``tfrecords.dataset``.
-    """
+    """Runs a `compiled_predictor` over all clips of a packed directory; ``options`` are those of
+    ``tfrecords.dataset``. Workers share the clips; each must call this, and has all predictions,
+    which stay on the device until the end."""
     devices = distribution or Distribution(tf.distribute.get_strategy())
     index = load_index(data)
     clips = len(index.select(options.get("exclude", ()), options.get("fraction", 1.0)))
@@ -161,10 +157,8 @@ def write_report(
     extra: dict,
     columns: dict[str, Sequence] | None = None,
 ) -> None:
-    """Writes ``metrics.json``, with ``extra`` entries, and ``per_class.csv``, best classes first.
-
-    ``columns`` of the table hold a value for each class; what is None or NaN is an empty cell.
-    """
+    """Writes ``metrics.json``, with ``extra`` entries, and ``per_class.csv``, best classes first;
+    ``columns`` of it hold a value for each class, None or NaN for an empty cell."""
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "metrics.json", {**summary.as_dict(), **extra})
     table = {

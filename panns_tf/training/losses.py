@@ -13,21 +13,16 @@ SMALLEST_VARIANCE = 1e-12
 
 
 def loss_for(activation: str, class_weights: Sequence[float] | None = None) -> Callable:
-    """The loss for an activation, ``"sigmoid"`` or ``"softmax"``.
-
-    It takes targets (batch, classes) and a head's outputs to a float32 scalar. ``class_weights``
-    with a mean of about 1 leave the learning rate as it is.
-    """
+    """The loss for ``"sigmoid"`` or ``"softmax"``: from targets (batch, classes) and a head's
+    outputs to a float32 scalar. ``class_weights`` of about 1 on average keep the learning rate."""
     weights = None if class_weights is None else np.asarray(class_weights, np.float32)
     loss = cross_entropy if activation == "softmax" else binary_cross_entropy
     return lambda target, outputs: loss(target, outputs, weights)
 
 
 def cross_entropy(target, outputs: dict, class_weights=None):
-    """The mean cross-entropy from a head's ``logits``; a clip's targets add up to 1.
-
-    Source: ``torch.nn.functional.cross_entropy``; the paper's section VI.
-    """
+    """The mean of ``torch.nn.functional.cross_entropy`` from a head's ``logits``, as in the paper's
+    section VI; a clip's targets add up to 1."""
     target = ops.cast(target, "float32")
     if class_weights is not None:
         target *= class_weights
@@ -36,11 +31,9 @@ def cross_entropy(target, outputs: dict, class_weights=None):
 
 
 def binary_cross_entropy(target, outputs: dict, class_weights=None):
-    """The mean binary cross-entropy; ``class_weights`` weigh the clips that have a class.
-
-    From ``logits``, which most heads have, the loss keeps its gradient where a probability rounds
-    to 0 or 1 and the reference's output is stuck; elsewhere the two are equal.
-    """
+    """The mean binary cross-entropy; ``class_weights`` weigh the clips that have a class. From
+    ``logits``, which most heads have, it keeps its gradient where a probability rounds to 0 or 1
+    and the reference's output is stuck; elsewhere the two are equal."""
     target = ops.cast(target, "float32")
     if "logits" in outputs:
         logits = ops.cast(outputs["logits"], "float32")
@@ -56,10 +49,7 @@ def binary_cross_entropy(target, outputs: dict, class_weights=None):
 
 
 def cross_entropy_of_probability(target, probability):
-    """The element-wise binary cross-entropy of probabilities, with PyTorch's limits.
-
-    Source: ``torch.nn.functional.binary_cross_entropy``.
-    """
+    """``torch.nn.functional.binary_cross_entropy`` by element, with PyTorch's limits."""
     p, t = ops.convert_to_tensor(probability), ops.convert_to_tensor(target)
     log_p = ops.maximum(ops.log(p), SMALLEST_LOG)
     log_not_p = ops.maximum(ops.log1p(-p), SMALLEST_LOG)
@@ -72,22 +62,15 @@ def cross_entropy_of_probability(target, probability):
 
 
 def smooth(target, amount: float, uniform: float = 0.5):
-    """Label smoothing: moves targets by ``amount`` of the way to ``uniform``.
-
-    Source: Szegedy et al. 2016, as ``keras.losses.BinaryCrossentropy`` (uniform 1 / 2) and
-    ``CategoricalCrossentropy`` (uniform 1 / classes) have it.
-    """
+    """Label smoothing (Szegedy et al. 2016): moves targets by ``amount`` of the way to ``uniform``,
+    1 / 2 for binary targets and 1 / classes for categorical ones, as Keras' losses do."""
     return target * (1 - amount) + amount * uniform if amount else target
 
 
 class Teacher:
-    """A trained model whose predictions become targets, ``weight`` the part that they are.
-
-    Cross-entropy is linear in its target, so the loss against a blend of labels and probabilities
-    is the blend of the losses against each.
-
-    Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network".
-    """
+    """A trained model whose predictions become the part ``weight`` of targets: cross-entropy is
+    linear in its target, so this blends the two losses (Hinton et al. 2015, "Distilling the
+    Knowledge in a Neural Network")."""
 
     def __init__(self, path: str, weight: float, labels: Sequence[str], sample_rate: int):
         self._model, described = load_any(path)

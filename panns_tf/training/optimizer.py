@@ -23,16 +23,14 @@ class _Slot:  # no tuple, or Keras would count the variable among the optimizer'
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Adam(keras.optimizers.Optimizer):
-    """Adam with the largest second moment (amsgrad), as PyTorch computes it.
+    """``torch.optim.Adam(amsgrad=True)``, and with ``weight_decay`` ``torch.optim.AdamW``.
 
     Keras' own adds epsilon to the square root of the uncorrected second moment, which makes it 30
     times as large at the first step and moves the loss after five steps by up to 7e-4 of itself.
 
-    With ``weight_decay`` it is AdamW; biases and batch normalisation do not decay. ``factors`` of
-    the learning rate are one for each variable of `build`, or None for 1 each. Under a strategy
-    gradients must have been summed over the replicas, each of which updates its own copy.
-
-    Source: ``torch.optim.Adam(amsgrad=True)`` and ``torch.optim.AdamW``.
+    Biases and batch normalisation do not decay. ``factors`` of the learning rate are one for each
+    variable of `build`, or None for 1 each. Under a strategy gradients must have been summed over
+    the replicas, each of which updates its own copy.
     """
 
     def __init__(
@@ -49,7 +47,6 @@ class Adam(keras.optimizers.Optimizer):
         self.factors: Sequence[float] | None = None
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Makes the moments of variables, at 0."""
         if self.built:
             return
         super().build(variables)
@@ -65,10 +62,8 @@ class Adam(keras.optimizers.Optimizer):
             self._update = tf.function(self._update, autograph=False, jit_compile=True)
 
     def apply(self, grads, trainable_variables=None, finite=None) -> None:
-        """Takes one step with gradients of some variables of `build`, None for all of them.
-
-        Where the scalar ``finite`` is 0, all stays as it was; a branch would copy the weights.
-        """
+        """Takes a step with gradients of some variables of `build`, None for all of them; where the
+        scalar ``finite`` is 0 all stays as it was (a branch would copy the weights)."""
         if not self.built:
             self.build(list(trainable_variables))
         places = {id(slot.variable): place for place, slot in enumerate(self._slots)}
@@ -113,10 +108,8 @@ class Adam(keras.optimizers.Optimizer):
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly, then stays or falls along half a cosine to zero at the last step.
-
-    Source: Loshchilov and Hutter 2017 (cosine); Goyal et al. 2017 (warm-up).
-    """
+    """Rises linearly (Goyal et al. 2017), then stays or falls along half a cosine to zero at the
+    last step (Loshchilov and Hutter 2017)."""
 
     def __init__(self, rate: float, steps: int, warmup_steps: int = 0, cosine: bool = True):
         self.rate, self.steps = rate, steps
@@ -145,13 +138,9 @@ def learning_rate(settings, steps: int) -> float | WarmupCosine:
 
 
 class WeightAverage:
-    """An exponential moving average of all floating point weights, running statistics too.
-
-    After n steps ``decay``, the part that stays, is (1 + n) / (10 + n) at most: the first, random
-    weights are soon forgotten.
-
-    Source: Polyak and Juditsky 1992; the short start is ``tf.train.ExponentialMovingAverage``'s.
-    """
+    """An exponential moving average of all floating point weights, running statistics too (Polyak
+    and Juditsky 1992). After n steps ``decay``, the part that stays, is (1 + n) / (10 + n) at most,
+    as in ``tf.train.ExponentialMovingAverage``: the first, random weights are soon forgotten."""
 
     def __init__(self, model: keras.Model, decay: float):
         self._decay = decay
@@ -186,14 +175,9 @@ class WeightAverage:
 
 
 class LossScale:
-    """Factor of the loss in float16, without which small gradients vanish.
-
-    It is halved at an overflow and doubled after 2000 steps without one. It starts where the
-    gradient of one of the ``outputs``, clips times classes, is about 1, so that a network with few
-    classes skips no first updates.
-
-    Source: Micikevicius et al. 2018, "Mixed Precision Training".
-    """
+    """Factor of the loss in float16, without which small gradients vanish (Micikevicius et al.
+    2018); halved at an overflow, doubled after 2000 steps without one. The gradient of one of the
+    ``outputs``, clips times classes, is about 1 at first, so that few classes skip no updates."""
 
     LARGEST_FIRST = 2.0**15
     PATIENCE = 2000

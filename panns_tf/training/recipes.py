@@ -21,12 +21,11 @@ RESUMABLE = ("steps", "damaged", *(name for name in NON_LEARNING_SETTINGS if nam
 
 
 def recipe_names() -> list[str]:
-    """The names of the recipes that come with the package."""
+    """The recipes that come with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe, by its name or its path."""
     path = Path(name) if "/" in name or name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
         raise ValueError(

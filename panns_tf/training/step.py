@@ -22,12 +22,11 @@ _REPLICA_SALT = 7_368_787
 
 
 class TrainStep:
-    """The updates of a training; arguments as `panns_tf.training.trainer.Trainer` has them.
+    """The updates of a training; arguments as `Trainer` has them, ``factors`` as `Adam`.
 
     Nothing here waits for the host: losses are summed on the device until `flush` reads the sum.
-    No layer of the network is frozen yet; ``factors`` of the learning rate are one for each
-    trainable variable. ``variables`` is what a checkpoint holds besides the network's, by group;
-    ``steps`` counts the updates done, ``first_bad`` is the first whose loss was not finite, or 0.
+    No layer may be frozen yet. ``variables``, by group, are what a checkpoint holds besides the
+    network's; ``steps`` counts updates; ``first_bad`` is the first without a finite loss, or 0.
     """
 
     def __init__(
@@ -74,19 +73,13 @@ class TrainStep:
         self._run = tf.function(self._take, autograph=False)
 
     def run(self, batches: Iterator, count: int) -> None:
-        """Takes ``count`` updates with the next batches.
-
-        A batch holds ``waveform`` int16 (clips, samples), ``target`` (clips, classes) and, under
-        mixup, ``mixup_lambda`` (clips,).
-        """
+        """Takes ``count`` updates with batches of ``waveform`` int16 (clips, samples), ``target``
+        (clips, classes) and, under mixup, ``mixup_lambda`` (clips,)."""
         self._waits.append(self._run(batches, tf.constant(count, tf.int32)))
 
     def flush(self) -> dict[str, tf.Tensor]:
-        """Returns sums since the last call, on the device, and starts others.
-
-        ``gradient_norm`` is that of the last update that is a multiple of ``log_steps``, or -1;
-        ``waited`` the seconds that batches were waited for.
-        """
+        """Sums since the last call, on the device; ``gradient_norm`` is of the last multiple of
+        ``log_steps``, or -1; ``waited`` are the seconds that batches were waited for."""
         weights = [tf.identity(v.value) for v in self._network.trainable_variables]
         values = {
             "loss": tf.identity(self._loss_sum),
@@ -158,10 +151,7 @@ class TrainStep:
         self.first_bad.assign(tf.where(bad, step, self.first_bad))
 
     def gradients(self, batch: dict, replica, step) -> tuple[list, tf.Tensor]:
-        """Gradients of the (scaled) mean loss over a replica's batch, and the loss.
-
-        ``replica`` and ``step``, counted from 1, are int64.
-        """
+        """Gradients of a replica's (scaled) mean loss, and the loss; int64 ``step``, from 1."""
         parts = self.config.accumulate
         variables = [v.value for v in self._network.trainable_variables]
 
@@ -226,10 +216,8 @@ def _clock():
 
 
 def compiles(config: TrainConfig, distribution: Distribution) -> bool:
-    """Whether XLA compiles the gradients: on a GPU unless set; on a CPU it is several times slower.
-
-    Statistics that are shared by devices cannot be compiled.
-    """
+    """Whether XLA compiles the gradients: unless set, on a GPU alone (it makes CPUs several times
+    slower), and not where devices share statistics, which it cannot compile."""
     shared = config.sync_batchnorm and distribution.replicas > 1
     if shared and (config.xla == "on" or config.accumulate > 1):
         raise ValueError(

@@ -148,10 +148,8 @@ def hardest(predictions: Predictions, count: int) -> np.ndarray:
 
 
 def front_end(network: Network) -> keras.Model | None:
-    """A network's layers up to its features, None if it has none.
-
-    ``log_mel`` (batch, frames, mel_bins), and ``wavegram`` (batch, steps, frequencies, channels).
-    """
+    """Layers up to the features: ``log_mel`` (batch, frames, mel_bins) and ``wavegram`` (batch,
+    steps, frequencies, channels); None if a network has neither."""
     last = {"log_mel": "bn0", "wavegram": "pre_block4.pool"}
     names = [name for name in last if name in network.arch.inputs]
     outputs = {name: network.get_layer(last[name]).output for name in names}
@@ -163,10 +161,8 @@ Row = list[tuple[np.ndarray, str]]
 
 
 def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], float]:
-    """Log-mels of the first clips of a run before and after SpecAugment and mixup, as rows.
-
-    Returns also the seconds of a clip. The run's random states stay as they are.
-    """
+    """Rows of log-mels of a run's first clips before and after SpecAugment and mixup, and the
+    seconds of a clip; the run's random states stay as they are."""
     arch, model = network.arch, front_end(network)
     rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS
     (batch,) = add_mixup(data.records(0, clips), config, clips=clips).take(1)
@@ -210,7 +206,6 @@ def feature_rows(network: Network, waveform: np.ndarray, names: Sequence[str]) -
 
 
 def image(tag: str, figure: Figure) -> None:
-    """Writes a figure as a picture."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     tf.summary.image(tag, np.asarray(canvas.buffer_rgba())[None, ..., :3])

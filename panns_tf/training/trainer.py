@@ -38,10 +38,8 @@ _LOST = (
 
 @dataclasses.dataclass(frozen=True)
 class LayerGroup:
-    """Layers whose learning rate is a multiple of the run's.
-
-    They are frozen, batch statistics too, before update ``unfreeze_step``; for good if it is None.
-    """
+    """Layers whose learning rate is a multiple of the run's, frozen, batch statistics too, before
+    update ``unfreeze_step``; for good if it is None."""
 
     layers: Sequence[keras.layers.Layer]
     learning_rate_factor: float = 1.0
@@ -50,10 +48,8 @@ class LayerGroup:
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-    """Ends a training after ``patience`` evaluations without a better score, with the best weights.
-
-    Not before ``min_steps`` updates: while running statistics have not settled, scores mean little.
-    """
+    """Ends a training after ``patience`` evaluations without a better score, with the best weights;
+    not before ``min_steps`` updates: until running statistics settle, scores mean little."""
 
     patience: int
     min_steps: int = 0
@@ -64,25 +60,21 @@ class Trainer:
 
     Args:
         config: of the training. Without a ``run_dir`` nothing is written.
-        network: a new network, made under the run's precision, seed and strategy.
-        data: the batches.
+        network: a new one, made under the run's precision, seed and strategy.
         evaluate: returns metrics by name; called by each worker every ``eval_steps`` updates and
             after the last one.
-        monitor: metrics by which weights are the best: the highest of the first, among equals the
-            highest of the next.
-        groups: layers with learning rates of their own.
+        monitor: metrics, the highest of which is best; among equals the next one decides.
         loss: of targets and a head's outputs; None for that of the network's activation.
         early_stopping: None trains for all steps and takes the last weights.
         distribution: the devices; one by default.
-        teacher: whose predictions become part of the targets, or None.
-        callbacks: ordinary Keras callbacks; ``self.model`` is the network, with an ``optimizer``.
-            A "batch" is a call of the compiled step, numbered by its last update from 0, whose
-            ``logs`` are filled every ``log_steps`` updates; an "epoch" ends with an evaluation,
-            and its logs are the metrics.
+        teacher: whose predictions become part of the targets.
+        callbacks: of Keras; ``self.model`` is the network, with an ``optimizer``. A "batch" is a
+            call of the compiled step, numbered by its last update from 0, with ``logs`` every
+            ``log_steps`` updates; an "epoch" ends with an evaluation, whose metrics are its logs.
 
     ``step`` counts the updates done. ``history`` holds step, loss and metrics of each evaluation,
-    without such step and loss of each log; ``best`` the monitored metrics of the best evaluation,
-    that of ``best_step``. ``stops`` are steps at which the devices must halt, for callbacks.
+    without such step and loss of each log; ``best`` the monitored metrics of the evaluation at
+    ``best_step``. ``stops`` are steps at which the devices must halt, for callbacks.
     """
 
     def __init__(
@@ -137,7 +129,6 @@ class Trainer:
 
     @property
     def _last_checkpoint(self) -> str:
-        """A phrase for messages."""
         paths = self._checkpoints
         return f"the last checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
 
@@ -294,7 +285,6 @@ class Trainer:
         return values
 
     def _finish(self) -> None:
-        """Takes the final weights, and writes them."""
         if self._evaluate and not self.history:  # resumed at its last step
             self.evaluate()
         if self.update.average:
