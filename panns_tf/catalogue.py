@@ -16,7 +16,6 @@ NOTE = (
 
 
 def add_models_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of ``panns-tf models``."""
     parser.description = "Print the table of networks: their size, work, inputs and checkpoints."
     parser.add_argument("pattern", nargs="?", default="*", help="such as 'wavegram*'; default: all")
     form = parser.add_mutually_exclusive_group()
@@ -25,7 +24,6 @@ def add_models_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_models(args: argparse.Namespace) -> None:
-    """Prints the table."""
     table = entries(args.pattern)
     if args.json:
         print(json.dumps(table, indent=2))

@@ -41,10 +41,8 @@ def run_command(name: str, arguments: Sequence[str] | None, program: str) -> int
 
 
 def run(command: Callable[[], int | None]) -> None:
-    """Runs a command and exits; see `tfrecords.commands.run`."""
     commands.run(command, (RunError,))
 
 
 def panns_tf() -> None:
-    """The console script."""
     run(main)

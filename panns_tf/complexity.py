@@ -16,14 +16,12 @@ class Complexity:
     """The size of a network and its work on one clip.
 
     Attributes:
-        parameters: trainable ones, those that the reference holds and never uses included, as
-            the paper's Table XII counts them.
-        operations: what Table XII prints as "multi-adds": a multiplication and an addition are
-            two. Convolutions (the reference's Fourier transform is two of them), fully connected
-            layers (once, also where they see many segments), batch normalisations, and the
-            rectifiers and average pools that the reference has as layer objects.
-        multiply_adds: of the convolutions and fully connected layers, a multiplication and its
-            addition being one: "MACs".
+        parameters: trainable ones, those that the reference holds and never uses included.
+        operations: what the paper's Table XII prints as "multi-adds": a multiplication and an
+            addition are two. Convolutions (the reference's Fourier transform is two of them), fully
+            connected layers (once, also where they see many segments), batch normalisations, and
+            the rectifiers and average pools that the reference has as layer objects.
+        multiply_adds: "MACs", of the convolutions and fully connected layers alone.
     """
 
     parameters: int
@@ -32,16 +30,13 @@ class Complexity:
 
 
 def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overrides) -> Complexity:
-    """Returns the parameters and operations of a network on a clip; nothing is computed.
+    """Parameters and operations of a network on a clip; nothing is computed.
 
-    ``num_classes``, ``overrides`` and errors are those of `panns_tf.create_model`.
-
-    Example:
+    ``num_classes``, ``overrides`` and errors are those of `panns_tf.create_model`. Source:
+    ``utils/utilities.py`` and ``pytorch/pytorch_utils.py`` of the reference; Table XII.
 
     >>> complexity("Cnn14").operations
     42219593359
-
-    Source: ``utils/utilities.py`` and ``pytorch/pytorch_utils.py`` of the reference; Table XII.
     """
     arch = find(name).override(**overrides)
     if arch == find(name) and (seconds, num_classes) == (10.0, 527) and arch.parameters:
@@ -50,7 +45,6 @@ def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overr
 
 
 def count(arch: Architecture, seconds: float = 10.0, num_classes: int = 527) -> Complexity:
-    """Counts the parameters and operations of an architecture, layer by layer."""
     import keras
 
     from panns_tf.models.blocks import LayerFactory

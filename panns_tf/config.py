@@ -20,8 +20,8 @@ _saving = partial(setting, group="evaluation, logs and checkpoints", changes_tra
 class Frontend(CheckedSettings):
     """How a waveform becomes a log-mel spectrogram; the defaults are those of the 32 kHz networks.
 
-    ``window`` is ``"hann"`` (the published weights) or ``"hamming"`` (the paper's text), periodic.
-    A combination that has no spectrogram is a ValueError.
+    ``window`` is ``"hann"`` (published weights) or ``"hamming"`` (the paper's text), periodic.
+    ValueError for settings that have no spectrogram.
     """
 
     sample_rate: int = _network(32000, "sample rate, in Hz", minimum=1)
@@ -62,7 +62,6 @@ class NetworkOverrides:
 
     @property
     def overrides(self) -> dict:
-        """The settings that were given, by name."""
         values = {name: getattr(self, name) for name in settings_of(NetworkOverrides)}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -101,12 +100,10 @@ class FitSettings(CheckedSettings):
 
     @property
     def clips_per_step(self) -> int:
-        """Clips read for one update."""
         return self.batch_size * (1 if self.mixup == "none" else 2)
 
     @property
     def policy(self) -> str:
-        """The Keras dtype policy of the precision."""
         return "float32" if self.precision == "tf32" else self.precision
 
 

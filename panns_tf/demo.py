@@ -33,8 +33,6 @@ are run on windows.
 
 @dataclasses.dataclass(frozen=True)
 class DemoSettings(CheckedSettings):
-    """Which network is shown, where, and what recordings are taken."""
-
     # Of the decision-level networks the one with the highest published mAP.
     model: str = setting("Cnn14_DecisionLevelAtt", "network, run directory or file")
     weights: str = setting("audioset", "for a network's name: a file", shown="the published ones")
@@ -45,13 +43,11 @@ class DemoSettings(CheckedSettings):
 
 
 def add_demo_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `demo`."""
     parser.description = _DESCRIPTION
     add_flags(parser, DemoSettings)
 
 
 def run_demo(args: argparse.Namespace) -> None:
-    """Serves the page until it is interrupted."""
     options = DemoSettings.given(args)
 
     import_tensorflow_quietly()

@@ -19,8 +19,6 @@ class RunError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """One evaluation of a run."""
-
     name: str  # of its folder in evaluation/; empty for that of training itself
     metrics: Mapping  # of metrics.json; empty if there is none
     classes: Mapping[str, Mapping[str, float | None]]  # rows of per_class.csv by label
@@ -28,8 +26,6 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training run, finished or not."""
-
     path: Path
     name: str  # the last parts of the path, enough to tell it from the other runs read with it
     config: Mapping  # settings by name, as `TrainConfig` had them then
@@ -41,7 +37,6 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training came to its end."""
         return is_finished(self.path)
 
     @property
@@ -51,7 +46,6 @@ class Run:
 
     @property
     def progress(self) -> str:
-        """How far the run is, in words."""
         if self.finished:
             return "finished"
         return f"unfinished: step {self.step} of {self.config.get('steps', 'unknown')}"
@@ -78,12 +72,10 @@ class Run:
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether a folder holds a run."""
     return (Path(path) / CONFIG).is_file()
 
 
 def is_finished(path: str | Path) -> bool:
-    """Whether a run came to its end."""
     return (Path(path) / FINAL).is_file()
 
 
@@ -143,11 +135,7 @@ def read_run(path: str | Path, name: str | None = None) -> Run:
 
 
 def read_log(path: str | Path) -> tuple[list[dict], list[int]]:
-    """Reads ``metrics.jsonl``, of which a kill may have cut off the last line.
-
-    Returns its whole lines, of numbers and null with a ``step``, and the numbers, from 1, of
-    damaged ones; both are empty where there is no such file.
-    """
+    """The whole lines of ``metrics.jsonl``, if there, and the numbers, from 1, of damaged ones."""
     file = Path(path) / LOG
     texts = file.read_text(errors="replace").splitlines() if file.is_file() else []
     lines, damaged = [], []
@@ -185,10 +173,7 @@ def _read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:
 
 
 def read_per_class(path: str | Path) -> dict[str, dict[str, float | None]]:
-    """Reads ``per_class.csv``: by label, in the order of ``index``, numbers by column.
-
-    Cells that are empty or no number are None.
-    """
+    """Numbers of ``per_class.csv`` by label and column; None for cells without a number."""
     rows = read_csv(path, required=("label", "average_precision"))
     parsed = [(row["label"], {key: _number(value) for key, value in row.items()}) for row in rows]
     return dict(sorted(parsed, key=lambda item: item[1].get("index") or 0))
@@ -203,11 +188,7 @@ def _number(text: str) -> float | None:
 
 
 def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
-    """Reads run directories, and folders that hold some at any depth.
-
-    Returns the runs, in the order of their paths, at least one, and a line for each that cannot
-    be read.
-    """
+    """The runs in folders at any depth, at least one, and a line for each that cannot be read."""
     paths = [Path(path) for path in paths]
     folders: dict[Path, None] = {}
     for path in paths:

@@ -17,11 +17,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 @dataclasses.dataclass(frozen=True)
 class Theme:
-    """Colours of a figure, as lower-case ``#rrggbb``.
-
-    Text and series have a contrast of at least 4.5 with the background, bars of at least 3 (WCAG
-    2); the grid alone is fainter.
-    """
+    """Colours as ``#rrggbb``; contrast is at least 4.5 for text and series, 3 for bars (WCAG 2)."""
 
     background: str
     text: str  # titles and class names
@@ -108,7 +104,7 @@ def styled(theme: Theme) -> Iterator[None]:
 
 
 def adaptive_svg(figure) -> str:
-    """Returns a figure drawn in `LIGHT` as SVG that follows the reader's light or dark system.
+    """A figure drawn in `LIGHT` as SVG that follows the reader's light or dark system.
 
     Text stays text. Programs without media queries, such as converters to PDF, use the light one.
     """

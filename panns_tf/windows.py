@@ -1,7 +1,7 @@
 """The one policy of windows: how a clip is cut, and its windows' predictions become one.
 
-Windows follow each other by the hop. The last one ends where the clip ends, so every sample
-counts. A clip shorter than the window is padded with zeros at its end.
+Windows follow each other by the hop; the last ends with the clip, so every sample counts. A clip
+shorter than the window is padded with zeros at its end.
 """
 
 import dataclasses

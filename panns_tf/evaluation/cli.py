@@ -25,7 +25,6 @@ that hold scores.npz. Scores of the same model for the same records are used aga
 
 
 def add_evaluate_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of ``evaluate``."""
     parser.description = _DESCRIPTION
     first = ("model", "data", "compare", "output")
     groups = add_flags(parser, EvaluateSettings, first)
@@ -33,7 +32,6 @@ def add_evaluate_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    """Runs ``evaluate``."""
     settings, given = EvaluateSettings.given(args), given_settings(args, EvaluateSettings)
     if "aggregate" in given and "window" not in given:
         raise ValueError(f"--aggregate {settings.aggregate} needs a --window")

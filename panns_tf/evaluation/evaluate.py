@@ -153,7 +153,6 @@ class Measures:
 
 
 def evaluation_sections(scores: Scores, measures: Measures) -> list[Section]:
-    """The sections that show metrics."""
     curves = [_curves(*row) for row in class_rows(scores.target, scores.score)]
     mean = np.nanmean(curves, axis=0)
     micro = _curves(scores.target.ravel(), scores.score.ravel())
@@ -171,7 +170,6 @@ def evaluation_sections(scores: Scores, measures: Measures) -> list[Section]:
 
 
 def tiles(measures: Measures) -> list[Tile]:
-    """The metrics in the order of their table, with what they mean."""
     known, found = measures.summary.as_dict(), measures.estimates
     return [
         Tile(m.name, found[m.key], m.meaning.format(**known), m.digits, m.share, m.key)

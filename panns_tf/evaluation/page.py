@@ -1,8 +1,4 @@
-"""A report in one HTML file: sections of tiles, tables, charts and settings.
-
-Evaluation, comparison and transfer learning give plain values; one template makes the page. It
-loads nothing from elsewhere, follows the reader's light or dark theme and prints.
-"""
+"""A report in one HTML file that loads nothing from elsewhere and follows the reader's theme."""
 
 import base64
 import dataclasses
@@ -92,7 +88,6 @@ class Table:
 
     @property
     def cells(self) -> list[list[Cell]]:
-        """What the rows show."""
         return [
             [cell(c.kind, value, c.digits) for c, value in zip(self.columns, row, strict=True)]
             for row in self.rows

@@ -76,8 +76,6 @@ class EvaluateSettings(Windows):
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Scores of a model for clips."""
-
     clip_ids: np.ndarray  # (clips,)
     target: np.ndarray  # (clips, classes)
     score: np.ndarray  # the same
@@ -179,7 +177,6 @@ def model_sha256(path: Path) -> str:
 
 
 def save_scores(directory: Path, scores: Scores) -> Path:
-    """Writes ``scores.npz`` into a directory; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
     arrays = {"clip_id": scores.clip_ids, "target": scores.target, "score": scores.score}
     with atomic(directory / FILE_NAME) as file:

@@ -43,10 +43,7 @@ LEAST_AGREEMENT = 0.5
 
 
 def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict]:
-    """Opens an export in its runtime: a function as of `load_any`, and the file's description.
-
-    That is what `describe` gave, with the ``runtime`` and the ``precision``.
-    """
+    """As `load_any`, an export in its runtime; it describes ``runtime`` and ``precision`` too."""
     path = Path(path)
     if not path.exists():
         raise ValueError(f"no such file: {path}")
@@ -142,7 +139,6 @@ def describe(network: Network) -> dict:
 
 
 def arrays(outputs: Mapping) -> dict[str, np.ndarray]:
-    """Outputs by name as NumPy arrays."""
     return {name: np.asarray(value) for name, value in outputs.items()}
 
 
@@ -155,8 +151,7 @@ def check_export(
     """Compares an exported file in its runtime with its network; refuses what is too far from it.
 
     It is tried on pairs of made-up clips of so many samples, and on real ``clips``, (samples,) or
-    (1, samples) each; if it is for one length, on that alone. ``largest`` and ``mean`` are
-    absolute differences of each output.
+    (1, samples). ``largest`` and ``mean`` are absolute differences of each output.
     """
     call, description = open_exported(path)
     for name, value in describe(network).items():
@@ -272,6 +267,5 @@ def noisy_tones(clips: int, samples: int) -> np.ndarray:
 
 
 def size_of(path: Path) -> int:
-    """The bytes of a file, or of all files in a folder."""
     files = [path] if path.is_file() else path.rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file())

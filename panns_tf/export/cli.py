@@ -32,7 +32,6 @@ examples:
 
 
 def add_export_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `export`."""
     parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
     add_flags(parser, ExportSettings)
 

@@ -33,11 +33,10 @@ def export_file(
     """Writes a network as an ``.onnx`` or ``.tflite`` file; returns what `check_export` measured.
 
     From ``waveform``, float32 (batch, samples) in [-1, 1], it gives the network's outputs by name,
-    in float32. The front end is float32 in every precision. `describe` is JSON in the entry
-    ``panns_tf`` of an ONNX file's metadata; a LiteRT file is a zip archive too, of
-    ``panns_tf.json`` and ``labels.txt``. Calibration clips are waveforms (samples,) at the
-    network's rate. A file of ``clip_seconds``, which some phones' accelerators need, takes one such
-    clip at a time.
+    in float32; so is the front end in every precision. `describe` is JSON in ``panns_tf`` of an
+    ONNX file's metadata; a LiteRT file is a zip archive too, of ``panns_tf.json`` and
+    ``labels.txt``. Calibration clips are waveforms (samples,) at the network's rate. A file of
+    ``clip_seconds``, which some phones' accelerators need, takes one such clip at a time.
     """
     path = Path(path)
     check_output_file(path, "path", force=True, suffixes=tuple(WRITERS))

@@ -25,7 +25,6 @@ ROUNDED += ("AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "RESHAPE")
 
 
 def write(network: Network, path: Path, described: dict, clips: list[np.ndarray]) -> None:
-    """Writes a network with its description, which says precision and length."""
     precision, samples = described["precision"], described.get("clip_samples")
     shape = (None, None) if samples is None else (1, samples)
     signature = [tf.TensorSpec(shape, tf.float32, name="waveform")]

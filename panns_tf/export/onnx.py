@@ -30,7 +30,6 @@ ROUNDED += ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Pad")
 
 
 def write(network: Network, path: Path, described: dict, clips: list[np.ndarray]) -> None:
-    """Writes a network with its description, which says the precision."""
     import onnx
 
     precision = described["precision"]

@@ -20,10 +20,7 @@ def portable(network: Network) -> keras.Model:
 
 
 def front_layers(network: Network) -> set[str]:
-    """The names of a network's first layers: neither float16 nor 8 bits hold decibels.
-
-    They are those that stay float32 in mixed precision, before the last that does not.
-    """
+    """The layers that stay float32 in mixed precision: decibels fit neither float16 nor 8 bits."""
     found = copy_network(network, "mixed_float16").layers  # from the input to the outputs
     half = [i for i, x in enumerate(found) if x.weights and x.compute_dtype == "float16"]
     return {layer.name for layer in found[: max(half)] if layer.compute_dtype == "float32"}
@@ -42,11 +39,11 @@ class PortableLayers(FoldedLayers):
 
 
 class ConvolvedLogMel(LogMel):
-    """`LogMel` whose Fourier transform is a convolution.
+    """`LogMel` whose Fourier transform is a convolution; one step is one frame.
 
-    Its filters are the real and the imaginary parts of the frequencies that some mel filter
-    takes, times the window; one step is one frame. Samples that every frame has or lacks together
-    are channels of one place, since runtimes have no fast code for a single channel.
+    Its filters are the real and imaginary parts of the frequencies that some mel filter takes,
+    times the window. Samples that every frame has or lacks together are channels of one place,
+    since runtimes have no fast code for a single channel.
     """
 
     def __init__(self, frontend: Frontend, **kwargs):
@@ -81,7 +78,6 @@ class DilatedConv1D(layers.Conv1D):
 
     @classmethod
     def like(cls, layer: layers.Conv1D) -> "DilatedConv1D":
-        """A layer with the settings and the weights of another."""
         copy = cls.from_config(layer.get_config())
         copy.build((None, None, layer.kernel.shape[1]))
         copy.set_weights(layer.get_weights())

@@ -29,9 +29,9 @@ CHECKS = ((1, 0.005), (2, 1.0), (1, 2.34))
 def export_saved_model(network: Network, path: str | Path, top_k: int = TOP_K) -> Path:
     """Writes a network as a SavedModel with the `signatures`; returns its path.
 
-    It runs in float32 whatever the training policy, without XLA, so that clips of ever new lengths
-    compile nothing, and with batch normalisations folded unless their rounding shows. It replaces
-    an earlier SavedModel once it was compared with the network.
+    It runs in float32, without XLA, so that clips of ever new lengths compile nothing, and with
+    batch normalisations folded unless their rounding shows. It replaces an earlier SavedModel once
+    it was compared with the network.
     """
     path = Path(path)
     if path.exists() and not (path / "saved_model.pb").exists():
@@ -109,8 +109,8 @@ def signatures(
 def difference(network: Network, path: Path) -> tuple[float, float]:
     """How far a SavedModel is from its network, at three lengths and in all signatures.
 
-    It is the largest distance between two values, of outputs with values beyond 1, such as
-    embeddings, as a part of the largest; and the largest `excess`.
+    It is the largest distance between two values, beyond 1 as a part of the output's largest; and
+    the largest `excess`.
     """
     labels = np.array((path / LABELS).read_bytes().split(b"\n")[:-1], object)
     rng = np.random.default_rng(0)

@@ -40,8 +40,6 @@ CALIBRATION_SECONDS = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings(CheckedSettings):
-    """What is exported, and how."""
-
     model: str = setting(help="what to export", metavar="MODEL")
     output: Path = setting(help="a folder, .onnx or .tflite", metavar="PATH")
     weights: str = setting(

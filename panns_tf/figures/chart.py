@@ -13,11 +13,9 @@ from tfrecords.text import text_table
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """What a figure shows, and how it is drawn.
+    """What a figure shows; ``draw`` makes a ``matplotlib.figure.Figure`` of a theme.
 
-    ``rows`` are the numbers drawn, each with the same keys, None where there is no number; of them
-    a summary prints ``printed``, or all. ``draw`` makes a ``matplotlib.figure.Figure`` of a theme.
-    ``notes`` are what a reader must know, one line each.
+    ``rows`` are the numbers drawn, of the same keys; a summary prints ``printed``, or all.
     """
 
     name: str
@@ -27,7 +25,6 @@ class Chart:
     printed: Sequence[dict] = ()
 
     def summary(self) -> str:
-        """The rows in short, as a text table."""
         rows = self.printed or self.rows
         return text_table([list(rows[0]), *(list(row.values()) for row in rows)], most=40)
 
@@ -55,7 +52,6 @@ def _rounded(value):
 
 
 def mean_range(values: Sequence[float]) -> dict[str, float]:
-    """Mean and range of a metric over seeds."""
     return {"mean": statistics.fmean(values), "low": min(values), "high": max(values)}
 
 

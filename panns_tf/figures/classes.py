@@ -34,8 +34,8 @@ def classes(
     """Draws the AP of every class; runs that differ in their seed alone are one system.
 
     Of many classes two charts: the ends of their order, as Figure 3 has them, and all, as Figure
-    12. Label quality is of ``per_class.csv`` unless AudioSet's file of it is given. The order is by
-    clips where they are known, else by AP of the first system.
+    12. The order is by clips where they are known, else by AP of the first system. AudioSet's file
+    of label quality, if given, stands in for ``per_class.csv``.
     """
     evaluations = _evaluations(runs)
     used = [run for run in runs if run.path in evaluations]

@@ -49,7 +49,6 @@ _FIGURES = {
 
 
 def add_plot_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds a command for each figure."""
     raw = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog, parser.formatter_class = _DESCRIPTION, _EXAMPLES, raw
     commands = parser.add_subparsers(dest="figure", required=True, metavar="FIGURE")
@@ -72,7 +71,6 @@ def add_plot_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_plot(args: argparse.Namespace) -> None:
-    """Draws the figures, writes them, and prints a summary of their numbers."""
     check_output_folder(args.output)
     notes, written = set(), []
     for chart in _charts(args):

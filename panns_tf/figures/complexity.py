@@ -35,8 +35,8 @@ _PUBLISHED = {
 def complexity(runs: Sequence[Run] = (), name: str = "complexity") -> list[Chart]:
     """Draws the mAP of the paper's networks against their operations, and that of own runs.
 
-    Runs evaluated on AudioSet's evaluation set stand among the published networks; other data
-    have a panel each. mAP are of Tables IV and XI, operations as Table XII counts them.
+    Runs on other data than AudioSet's evaluation set have a panel each. mAP are of Tables IV and
+    XI, operations as Table XII counts them.
     """
     if runs:  # their operations are counted by Keras
         import_tensorflow_quietly()

@@ -30,9 +30,6 @@ def curves(
     """Draws a metric by step, a line for each setting with the mean and range of its seeds.
 
     Runs that differ in other settings than ``by``, joined by ``+``, are left out, and named.
-
-    Raises:
-        ValueError: if runs were evaluated on different clips or classes, or none has the metric.
     """
     evaluated, notes = metric != "loss", run_notes(runs)
     what = f"{METRICS[metric]} on held-out data" if evaluated else METRICS[metric]
@@ -64,7 +61,6 @@ def curves(
 
 
 def run_notes(runs: Sequence[Run]) -> list[str]:
-    """What was damaged or is unfinished, a line each."""
     notes = [f"{run.name}: {note}" for run in runs for note in run.notes]
     return notes + [f"{run.name}: {run.progress}" for run in runs if not run.finished]
 
@@ -75,7 +71,7 @@ def choose_panels(
     """The groups of each panel by its title, and a line for each group that is in none.
 
     Panels are around the group from which most others depart in one way: in the settings ``by``, or
-    without them in the settings of one panel of Figure 4. If these leave out groups, all share one.
+    without them in those of one panel of Figure 4. If these leave out groups, all share one.
     """
     names = differing(groups)
     for name in by:

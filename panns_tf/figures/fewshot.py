@@ -27,11 +27,7 @@ _TASKS = {task.name: task for task in TASKS}
 def fewshot(
     paths: Iterable[str | Path], name: str = "fewshot", with_paper: bool = True
 ) -> list[Chart]:
-    """Draws how well each strategy does with a growing number of clips: a panel for each task.
-
-    Results are CSV with `COLUMNS` and a row for each training. The paper's, which are of its own
-    clips and folds, are drawn beside unless told otherwise.
-    """
+    """Draws each strategy by its number of clips, a panel for each task, of CSV with `COLUMNS`."""
     metrics, results, notes = _read(paths)
     for task in metrics if with_paper else ():
         known = _TASKS.get(task)

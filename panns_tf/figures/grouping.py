@@ -51,7 +51,6 @@ class Group:
 
     @property
     def finished(self) -> bool:
-        """Whether what is counted is finished."""
         return self.counted[0].finished
 
     @property

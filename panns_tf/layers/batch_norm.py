@@ -17,15 +17,10 @@ class BatchNorm(keras.layers.BatchNormalization):
     """Keras' BatchNormalization with PyTorch's constants and its unbiased running variance.
 
     Both frameworks normalise a training batch by its biased variance (divide by n), but what
-    PyTorch adds to the *running* variance is the unbiased one, n / (n - 1) times as large: 20 %
-    more where a channel sees six values. One value per channel, which PyTorch refuses, counts
-    as its biased variance, zero.
+    PyTorch adds to the *running* variance is n / (n - 1) times as large: 20 % more where a channel
+    sees six values. One value per channel, which PyTorch refuses, counts as zero.
 
-    Args:
-        **kwargs: as Keras' layer; ``epsilon`` is 1e-5 and ``momentum`` 0.9 (PyTorch's 0.1).
-
-    Input shape: (..., channels). Output shape: the same.
-
+    Input and output shape: (..., channels). ``epsilon`` is 1e-5, ``momentum`` 0.9 (PyTorch's 0.1).
     Source: ``torch.nn.BatchNorm1d`` and ``BatchNorm2d``.
     """
 
@@ -68,9 +63,8 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def fused(x, gamma, beta, epsilon: float):
-    """Normalises a training batch by TensorFlow's own operation.
+    """Normalises a training batch by TensorFlow's own operation; single ones pass maps ten times.
 
-    Single operations, which XLA would join, pass over all maps ten times, with a copy at each.
     Returns mean and unbiased variance, float32 (channels,), too.
     """
     import tensorflow as tf
@@ -103,7 +97,6 @@ def shared_moments(x, axes):
 
 
 def replicas() -> int:
-    """The number of devices that share a batch."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf

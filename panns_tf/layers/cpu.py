@@ -1,8 +1,4 @@
-"""Ways to compute that are fast on a CPU, and the one switch that chooses among them.
-
-What is fast differs between TensorFlow's own operations, which oneDNN computes, and XLA's code. A
-function is traced for one of them, and whoever traces says so by `traced_for`.
-"""
+"""Ways to compute that are fast on a CPU, by oneDNN or by XLA, and the switch between them."""
 
 import contextlib
 import contextvars
@@ -84,8 +80,7 @@ def _on_cpu() -> bool:
 def compiled(function: Callable) -> Callable:
     """A tensor function that compiles itself by XLA unless it is traced for TensorFlow alone.
 
-    It takes and returns one tensor, whose items along the first axis are independent. It is
-    compiled once for each shape.
+    It takes and returns one tensor, whose items along the first axis are independent.
     """
     if keras.backend.backend() != "tensorflow":
         return function
@@ -114,7 +109,6 @@ class Conv2D(keras.layers.Conv2D):
     XLA those of many channels are a matrix product. Rounding differs by 1e-6 of the outputs.
 
     Input shape: (batch, frames, mel_bins, channels). Output shape: (..., filters).
-
     Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
     """
 
@@ -146,11 +140,10 @@ class Conv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class DepthwiseConv(keras.layers.DepthwiseConv2D):
-    """Keras' DepthwiseConv2D of stride 1 and "same" padding.
+    """Keras' DepthwiseConv2D of stride 1 and "same" padding, by default without bias.
 
-    XLA has no good code for it on a CPU, where it takes some thirty times as long as TensorFlow's
-    own operation. There it is written as what it is, a sum of shifted and scaled copies, which
-    XLA makes one loop of, as fast as that operation. There is no bias unless ``use_bias`` is set.
+    On a CPU XLA takes some thirty times as long for it as TensorFlow's own operation. So there it
+    is a sum of shifted and scaled copies, which XLA makes one loop of, as fast as that operation.
 
     Input and output shape: (batch, frames, mel_bins, channels).
     """
@@ -188,10 +181,10 @@ def product_of_patches(x, kernel):
 
 
 def shifted_sum(x, kernel):
-    """Convolves a single channel, or every channel by itself.
+    """Convolves a single channel, or every channel by itself; returns (batch, frames, bins, n).
 
     Takes (batch, frames, bins, 1) and a kernel (height, width, 1, n), or (batch, frames, bins, n)
-    and (height, width, n, 1); returns (batch, frames, bins, n).
+    and (height, width, n, 1).
     """
     factors = ops.reshape(kernel, (math.prod(kernel.shape[:2]), -1))
     return sum(shifted * factors[place] for place, shifted in enumerate(_shifted(x, kernel)))

@@ -28,11 +28,10 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 
 def mel_matrix(frontend: Frontend) -> np.ndarray:
-    """The mel filters: float64, shape (window_size // 2 + 1, mel_bins).
+    """The mel filters: float64 (window_size // 2 + 1, mel_bins), triangles of area 1 (Slaney).
 
-    Triangles on the Slaney scale, each of area 1 (Slaney's normalisation); equal to
-    ``librosa.filters.mel(...).T``. Written out because importing librosa at inference would
-    bring numba and LLVM along for these ten lines; the tests compare the two.
+    Equal to ``librosa.filters.mel(...).T``, written out because importing librosa at inference
+    would bring numba and LLVM along.
     """
     bins = np.arange(frontend.window_size // 2 + 1) * frontend.sample_rate / frontend.window_size
     low, high = _hz_to_mel([frontend.fmin, frontend.fmax])
@@ -44,7 +43,6 @@ def mel_matrix(frontend: Frontend) -> np.ndarray:
 
 
 def analysis_window(frontend: Frontend) -> np.ndarray:
-    """The periodic window: float64, shape (window_size,)."""
     offset = {"hann": 0.5, "hamming": 0.54}[frontend.window]
     phase = 2 * np.pi * np.arange(frontend.window_size) / frontend.window_size
     return offset - (1 - offset) * np.cos(phase)
@@ -55,25 +53,16 @@ class LogMel(keras.layers.Layer):
     """Log-mel spectrogram in decibels, always in float32, compiled by XLA.
 
     Equal to torchlibrosa's ``Spectrogram`` and ``LogmelFilterBank`` as the PANNs use them
-    (reference level 1, no ``top_db``): frames are centred, the signal is reflected at both
-    ends, silence is -100 dB. There is nothing to train.
+    (reference level 1, no ``top_db``): frames are centred, the signal is reflected at both ends,
+    silence is -100 dB. A signal of ``window_size // 2`` samples or fewer is first extended by
+    zeros. Settings are those of `panns_tf.config.Frontend`; ValueError if they have no spectrogram,
+    or for input that is not of rank 2.
 
-    A signal too short for the reflection (``window_size // 2`` samples or fewer) is first
-    extended by zeros; the number of frames stays ``1 + samples // hop_size``.
-
-    Args:
-        sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window: see
-            `panns_tf.config.Frontend`.
-        jit_compile: whether the layer compiles itself. A new input shape costs a compilation
-            of about 0.3 s; switch it off for a stream of ever new lengths.
+    A new input shape costs a compilation of about 0.3 s; for a stream of ever new lengths switch it
+    off with ``jit_compile=False``.
 
     Input shape: (batch, samples), floating point, amplitudes in [-1, 1]; at least one sample.
     Output shape: (batch, 1 + samples // hop_size, mel_bins), float32, dB.
-
-    Raises:
-        ValueError: if the settings have no spectrogram, or the input is not of rank 2.
-
-    Example:
 
     >>> LogMel(32000, 1024, 320, 64, 50, 14000)(np.zeros((1, 32000), "float32")).shape
     TensorShape([1, 101, 64])

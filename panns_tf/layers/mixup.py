@@ -8,12 +8,8 @@ from keras import ops
 def mix(x, mixup_lambda):
     """Mixes items 2i and 2i + 1 into item i: ``x[2i] * l[2i] + x[2i + 1] * l[2i + 1]``.
 
-    Args:
-        x: (2N, ...), a floating point tensor: waveforms, feature maps or targets.
-        mixup_lambda: (2N,), the weight of each item; those of a pair sum to 1.
-
-    Returns:
-        (N, ...), of the dtype of ``x``.
+    ``x`` is (2N, ...), waveforms, feature maps or targets; ``mixup_lambda`` (2N,) the weight of
+    each item, those of a pair summing to 1. Gives (N, ...) of the dtype of ``x``.
     """
     items, weights = x.shape[0], mixup_lambda.shape[0]
     if (items or 0) % 2 or (items and weights and items != weights):
@@ -30,9 +26,7 @@ def mix(x, mixup_lambda):
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Mixup(keras.layers.Layer):
-    """`mix` as a layer.
-
-    Input: a list of ``x`` (2N, ...) and ``mixup_lambda`` (2N,). Output shape: (N, ...).
+    """`mix` as a layer: a list of ``x`` (2N, ...) and ``mixup_lambda`` (2N,) to (N, ...).
 
     Source: ``do_mixup`` of the reference; Zhang et al. 2018.
     """
@@ -42,18 +36,11 @@ class Mixup(keras.layers.Layer):
 
 
 class MixupLambda:
-    """The endless sequence of mixup weights: l, 1 - l, l, 1 - l, ...
+    """The endless sequence of mixup weights: l, 1 - l, l, 1 - l, ...; l is of Beta(alpha, alpha).
 
-    ``l`` is drawn from Beta(alpha, alpha) by NumPy's legacy generator, whose stream never
-    changes: with ``alpha=1`` and ``seed=1234`` these are the reference's own numbers. The sequence
-    depends on nothing but the seed, so ``start`` continues it anywhere without saved state.
-
-    Args:
-        seed: of the generator, 0 to 2**32 - 1.
-        alpha: both parameters of the Beta distribution; 1 is the uniform one.
-        start: number of pairs already drawn.
-
-    Example:
+    NumPy's legacy generator draws them, whose stream never changes: with ``alpha=1`` and
+    ``seed=1234`` these are the reference's own numbers. ``start``, the number of pairs already
+    drawn, continues the sequence anywhere. ``seed`` is 0 to 2**32 - 1.
 
     >>> MixupLambda(seed=1234).draw(1)
     array([0.23538939, 0.7646106 ], dtype=float32)

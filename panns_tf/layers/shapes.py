@@ -18,12 +18,10 @@ def smaller(a, b):
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class PadToMinimum(keras.layers.Layer):
-    """Extends waveforms by zeros at their end to at least ``minimum`` samples.
+    """Extends (batch, samples) by zeros at their end to at least ``minimum`` samples.
 
     A network that halves its time axis five times needs that many frames to have one left; the
-    reference fails on shorter clips. Longer ones pass unchanged.
-
-    Input shape: (batch, samples). Output shape: (batch, max(samples, minimum)).
+    reference fails on shorter clips.
     """
 
     def __init__(self, minimum: int, **kwargs):
@@ -37,13 +35,10 @@ class PadToMinimum(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class ConcatenateInTime(keras.layers.Layer):
-    """Joins feature maps along their channels, after cropping all to the shortest.
+    """Joins (batch, frames, mel_bins, channels) along channels, after cropping all to the shortest.
 
-    The wavegram and the log-mel branch round their frame counts differently: for about half of
-    all lengths one is a frame longer, at its end, and the reference fails.
-
-    Input: a list of (batch, frames, mel_bins, channels).
-    Output shape: (batch, smallest frames, mel_bins, all channels).
+    The wavegram and the log-mel branch round their frame counts differently: for about half of all
+    lengths one is a frame longer, at its end, and the reference fails.
     """
 
     def call(self, inputs):
@@ -57,7 +52,6 @@ class RepeatSegments(keras.layers.Layer):
 
     Input: a list of ``segments`` (batch, segments, classes) and ``waveform`` (batch, samples).
     Output shape: (batch, 1 + samples // hop_size, classes).
-
     Source: ``interpolate`` and ``pad_framewise_output`` of the reference.
     """
 
@@ -77,8 +71,7 @@ class RepeatSegments(keras.layers.Layer):
 class CutPatches(keras.layers.Layer):
     """Cuts clips into patches of ``frames`` frames; those that fill no patch are dropped.
 
-    Input shape: (batch, frames of the clip, ...), at least ``frames``.
-    Output shape: (batch * patches, frames, ...), patches of a clip in order.
+    Input shape: (batch, at least ``frames``, ...). Output shape: (batch * patches, frames, ...).
     """
 
     def __init__(self, frames: int, **kwargs):

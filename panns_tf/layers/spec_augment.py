@@ -8,21 +8,16 @@ from keras import ops
 class SpecAugment(keras.layers.Layer):
     """Sets random stripes of every clip to zero; the identity at inference.
 
-    In each of the two directions every clip gets ``stripes`` stripes of its own. As in the
-    reference, a width is uniform over ``0 .. maximum - 1``, its start uniform over
-    ``0 .. total - width - 1``, and stripes may overlap. Zero is near the mean, since the layer
-    follows bn0. Inputs too short for the widest stripe, where the reference fails at random,
-    are masked from their start.
+    In each direction every clip gets ``stripes`` stripes of its own, which may overlap. As in the
+    reference, a width is uniform over ``0 .. maximum - 1``, where the maximum is ``time_width``
+    frames or ``frequency_width`` mel bins, and its start over ``0 .. total - width - 1``. Zero is
+    near the mean, since the layer follows bn0. Inputs too short for the widest stripe, where the
+    reference fails at random, are masked from their start.
 
-    Args:
-        time_width: exclusive upper bound of a stripe's width, in frames.
-        frequency_width: the same in mel bins.
-        stripes: stripes per clip and direction.
-        seed: of the layer's own random state, an entry of ``variables``: saving that resumes
-            the sequence exactly.
+    ``seed`` is of the layer's own random state, an entry of ``variables``: saving that resumes the
+    sequence exactly.
 
-    Input shape: (batch, frames, mel_bins). Output shape: the same.
-
+    Input and output shape: (batch, frames, mel_bins).
     Source: ``torchlibrosa.augmentation.SpecAugmentation``; Park et al. 2019.
     """
 

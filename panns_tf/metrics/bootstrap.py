@@ -1,9 +1,8 @@
 """Uncertainty of figures: estimates with intervals, and the bootstrap over clips or clusters.
 
 A replicate draws as many clips as there are, with replacement (Efron 1979). Clips of a cluster,
-such as pieces of one recording, are drawn together: they succeed and fail together (the cluster
-bootstrap; Davison and Hinkley 1997, section 3.8). Every class is sorted once; a replicate is then
-the number of times each clip was drawn, summed between the scores of positives.
+such as pieces of one recording, are drawn together, as they succeed and fail together (Davison and
+Hinkley 1997, section 3.8). Every class is sorted once, for all replicates.
 """
 
 import dataclasses
@@ -73,10 +72,9 @@ def share_estimate(hits: int, trials: int) -> Estimate:
 
 
 def around(estimate: float, replicates: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The middle ``level`` of replicates, (n,), moved so that their mean is the estimate.
+    """The middle ``level`` of replicates (n,), moved so that their mean is the estimate.
 
-    Replicates hold clips twice, which lifts their average precision above that of the clips
-    themselves; so only their spread counts. The ends are NaN where anything is infinite.
+    Clips drawn twice lift average precision, so only the spread counts. NaN if any is infinite.
     """
     values = np.asarray(replicates, np.float64)
     values = values[~np.isnan(values)]
@@ -150,10 +148,10 @@ def class_replicates(
 
 
 def _sorter(hits: np.ndarray, values: np.ndarray, ones: np.ndarray) -> sparse.csr_array | None:
-    """A matrix that sums what is drawn of a class, from clips to 3 rows a threshold.
+    """A matrix from clips to 3 sums a threshold, lowest first; None for a class without positives.
 
-    Of thresholds lowest first: positives there; negatives there; negatives between it and the next.
-    Negatives below all positives count in no row. None for a class without positives.
+    They are of positives there, of negatives there, and of negatives between it and the next
+    threshold; negatives below all positives count in none.
     """
     threshold, index = np.unique(values[hits], return_inverse=True)
     if not threshold.size:

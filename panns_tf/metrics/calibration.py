@@ -20,15 +20,10 @@ class Calibration:
 
 
 def calibration(target, score, bins: int = 15) -> Calibration:
-    """Compares probabilities with how often they come true, in bins of equal width.
+    """How often probabilities come true, in bins of equal width.
 
-    Targets and scores are as of `average_precision`, the scores probabilities.
-
-    Raises:
-        ValueError: if a score lies outside [0, 1], or there are no scores or bins.
-
-    Source: the expected calibration error of Guo et al. 2017; bins as scikit-learn's
-    ``calibration_curve``.
+    Targets and scores are as of `average_precision`; ValueError for scores outside [0, 1], or no
+    scores or bins. Source: expected calibration error, Guo et al. 2017; bins as scikit-learn's.
     """
     if not isinstance(bins, int | np.integer) or not 1 <= bins <= 255:
         raise ValueError(f"expected 1 to 255 bins; received {bins!r}")

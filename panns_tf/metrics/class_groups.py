@@ -51,8 +51,8 @@ def _read_counts(path: Path, labels: Sequence[str]) -> np.ndarray:
 def read_label_quality(path: str | Path, num_classes: int) -> np.ndarray:
     """The share of each class's labels found right, NaN unrated, of a ``qa_true_counts.csv``.
 
-    It has a header line and a line a class: anything, clips rated, clips found true. Lines are in
-    the order of the classes, or begin with the machine ids of AudioSet's 527.
+    After a header it has a line a class: anything, clips rated, clips found true. Lines are in the
+    order of the classes, or begin with the machine ids of AudioSet's 527.
     """
     rows = [list(row.values()) for row in read_csv(path)]
     ids, by_id = audioset_classes().ids, {row[0]: row for row in rows}
@@ -85,7 +85,6 @@ def by_label_quality(quality: np.ndarray) -> list[ClassGroup]:
 
 
 def _groups(kind: str, names: Sequence[str], index: np.ndarray) -> list[ClassGroup]:
-    """Groups by the number of its name that each class has."""
     return [
         ClassGroup(kind, names[number], np.flatnonzero(index == number))
         for number in np.unique(index).tolist()
@@ -95,7 +94,7 @@ def _groups(kind: str, names: Sequence[str], index: np.ndarray) -> list[ClassGro
 def branches(labels: Sequence[str], ontology: str | Path | None = None) -> list[tuple[str, ...]]:
     """The top categories, no other's children, that each label lies under, in the file's order.
 
-    Labels are display names of AudioSet's classes, or those of a file like its ``ontology.json``.
+    Labels are display names of AudioSet's classes, or of a file like its ``ontology.json``.
     """
     members = _branch_members(labels, ontology).items()
     return [tuple(name for name, inside in members if inside[n]) for n in range(len(labels))]

@@ -1,7 +1,7 @@
 """Exact metrics of the ranking: average precision, ROC AUC, d-prime, best F1, curves.
 
-All follow from a class's positives alone: how many positives, and how many clips, lie at or above
-each score that a positive has. So values are sorted, never their places, and ties are exact.
+All follow from how many positives, and how many clips, lie at or above each score that a positive
+has. So values are sorted, never their places, and ties are exact.
 """
 
 from collections.abc import Iterator
@@ -86,32 +86,24 @@ def by_class(target, score) -> np.ndarray | list[float]:
 def average_precision(target, score):
     """Average precision: the mean precision at the positives, ties in one threshold.
 
-    Args:
-        target: (clips,) or (clips, classes), of 0 and 1 or bool.
-        score: the same shape, finite; higher means more likely.
-
-    Returns:
-        A float, or float64 (classes,). NaN for a class without positives.
-
-    Source: paper, section V-A; equal to scikit-learn's ``average_precision_score``.
+    Targets are 0 and 1 or bool, scores finite, both (clips,) or (clips, classes). Gives a float or
+    float64 (classes,), NaN for a class without positives. Source: paper, section V-A; equal to
+    scikit-learn's ``average_precision_score``.
     """
     return by_class(target, score)[0]
 
 
 def roc_auc(target, score):
-    """Area under the ROC curve; ties count half.
-
-    Args and returns as `average_precision`. NaN for a class without positives or negatives.
-    """
+    """ROC AUC, ties counting half; else as `average_precision`, but NaN without negatives too."""
     return by_class(target, score)[1]
 
 
 def best_f1(target, score):
     """Threshold and value of the highest F1, each a float or float64 (classes,).
 
-    Args as `average_precision`. Clips of at least the threshold are called positive; it is the
-    highest of those that do equally well. NaN for a class without positives. Chosen on the clips
-    it is measured on, the F1 is an upper bound.
+    Takes what `average_precision` takes. Clips of at least the threshold are called positive; it is
+    the highest of those that do equally well. NaN for a class without positives. Chosen on the
+    clips it is measured on, the F1 is an upper bound.
     """
     return tuple(by_class(target, score)[2:])
 
@@ -135,11 +127,7 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def d_prime(auc):
-    """Sensitivity index of a ROC AUC: ``sqrt(2) * inverse normal CDF``; infinite at 1.
-
-    Args:
-        auc: a float or an array, in [0, 1]; NaN stays NaN.
-    """
+    """Sensitivity index of AUCs in [0, 1]: ``sqrt(2) * inverse normal CDF``; infinite at 1."""
     auc = np.asarray(auc, np.float64)
     if ((auc < 0) | (auc > 1)).any():
         raise ValueError(f"expected areas in [0, 1]; received {auc}")

@@ -168,11 +168,7 @@ def _class_metric(key: str) -> Metric:
 
 
 def summarise(target, score) -> Summary:
-    """Evaluates (clips, classes) scores.
-
-    Raises:
-        ValueError: if no class has both positive and negative clips; as `ranking.checked`.
-    """
+    """Evaluates (clips, classes); ValueError if no class has both positive and negative clips."""
     target, score = checked(target, score, ndims=(2,))
     ap, auc, *_ = by_class(target, score)
     summary = Summary(ap, auc, target.sum(axis=0), len(target))
@@ -216,10 +212,9 @@ class Bootstrap(Summary):
     def class_interval(self, name: str, level: float = LEVEL) -> np.ndarray:
         """Intervals of each class's ``average_precision`` or ``auc``: float64 (classes, 2).
 
-        Normal on the scale of log odds, as single classes lie near an end of the scale. With few
-        positive clips those of the AUC are too narrow: in simulations 83 % rather than 95 % held
-        the mean of other evaluations with 4 to 9 of them, 88 to 91 % with 10 to 26. NaN for fewer
-        than two, and where replicates do not differ.
+        Normal on the scale of log odds. With few positive clips those of the AUC are too narrow: in
+        simulations 83 % rather than 95 % held the mean of other evaluations with 4 to 9 of them, 88
+        to 91 % with 10 to 26. NaN for fewer than two, and where replicates do not differ.
         """
         estimate, positives = getattr(self.summary, name), self.summary.positives
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
@@ -270,13 +265,11 @@ class Difference:
 def bootstrap(
     target, score, replicates: int = 1000, seed: Seed = 0, clusters: np.ndarray | None = None
 ) -> Bootstrap:
-    """Evaluates resamples of the clips.
+    """Evaluates resamples of the clips, (clips, classes); with 0 replicates every interval is NaN.
 
-    Args:
-        target, score: (clips, classes), as `summarise` takes them.
-        replicates: how many, at least two, or 0: then every interval is NaN.
-        seed: of the draws, which depend on it and the number of clips or clusters alone.
-        clusters: int (clips,), numbers from 0 of what is drawn together; None for single clips.
+    ``replicates`` is 0 or at least two; ``clusters``, int (clips,), are numbers from 0 of what is
+    drawn together, None for single clips. The draws depend on the seed and the number of clips or
+    clusters alone.
     """
     summary = summarise(target, score)
     drawn = class_replicates(target, score, replicates, seed, clusters)

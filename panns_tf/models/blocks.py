@@ -12,9 +12,8 @@ class LayerFactory:
     """Gives the layer of a name, making it when it is asked for the first time.
 
     A graph built from another model's layers, ``existing`` ones, shares all of them with it. With
-    ``zeros`` new kernels start as such, which takes less time and memory than drawing them.
-    ``convolution_of`` has by the name of a batch normalisation that follows a convolution, with an
-    average pool between them at most, the name of that convolution.
+    ``zeros`` new kernels start as such, which is faster than drawing them. ``convolution_of`` maps
+    a batch normalisation to the convolution before it, with an average pool between them at most.
     """
 
     def __init__(self, existing: Iterable[layers.Layer] = (), zeros: bool = False):
@@ -32,7 +31,6 @@ class LayerFactory:
 
 
 def dropout(layer: LayerFactory, name: str, x, rate: float):
-    """Element-wise dropout in training; no layer at all if the rate is 0."""
     return layer(layers.Dropout, name, rate=rate)(x) if rate else x
 
 
@@ -53,7 +51,6 @@ def normalize(layer: LayerFactory, name: str, x, convolution: str, last: bool = 
 def convolve_normalize(
     layer: LayerFactory, name: str, norm: str, x, filters: int, size: int, last=False, **settings
 ):
-    """`convolve` as ``name`` and `normalize` as ``norm``."""
     x = convolve(layer, name, x, filters, size, **settings)
     return normalize(layer, norm, x, name, last)
 
@@ -68,7 +65,6 @@ def convolution(
 
 
 def add_shortcut(layer: LayerFactory, name: str, x, shortcut):
-    """The end of a residual block: the sum of branch and shortcut, rectified."""
     return layer(layers.ReLU, f"{name}.relu")(layer(layers.Add, f"{name}.add")([x, shortcut]))
 
 

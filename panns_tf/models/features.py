@@ -41,8 +41,7 @@ def log_mel(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 def wavegram(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """Waveform (batch, samples) to mixed wavegram (items, samples // 640, mel_bins // 2, 64).
 
-    A learned spectrogram: convolutions over time whose channels then become frequencies, as
-    many as the log-mel branch has after its first pooling. Paper, section III-C.
+    Convolutions over time whose channels then become frequencies; paper, section III-C.
     """
     frequencies, odd = divmod(arch.frontend.mel_bins, 2)
     if odd:

@@ -86,9 +86,9 @@ def step_scores(arch: Architecture, layer: LayerFactory, x, num_classes: int) ->
 def step_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes: int) -> dict:
     """One prediction for every segment of 2**n frames, or patch, pooled to one for the clip.
 
-    As `clip_head`, but ``logits`` only where the clip is the maximum of its segments. Segments
-    give ``segmentwise_output`` (batch, segments, K) and ``framewise_output`` (batch, frames, K)
-    too. Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
+    As `clip_head`, but ``logits`` only where the clip is the maximum of its segments. Segments give
+    ``segmentwise_output`` (batch, segments, K) and ``framewise_output`` (batch, frames, K) too.
+    Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
     """
     scores = step_scores(arch, layer, x, num_classes)
     segments = scores["segments"]
@@ -109,7 +109,6 @@ def step_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes:
 
 
 def frames_per_segment(arch: Architecture) -> int:
-    """The frames that a decision-level network joins to one segment."""
     return 2 ** (len(arch.widths) - 1)
 
 

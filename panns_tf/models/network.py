@@ -16,8 +16,6 @@ from panns_tf.models.registry import Architecture, find
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """What makes feature maps of waveforms."""
-
     #: Takes the architecture; its layers; the waveform, symbolic (batch, samples) in [-1, 1]; and
     #: mixup_lambda, symbolic (batch,), or None for no mixup. Returns feature maps, (items, frames,
     #: bins, channels) or (items, steps, channels).
@@ -77,7 +75,6 @@ def feature_maps(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda
 def all_outputs(
     arch: Architecture, layer: LayerFactory, waveform, num_classes: int, mixup_lambda=None
 ) -> dict:
-    """Builds a whole network; returns its head's outputs by name."""
     x = feature_maps(arch, layer, waveform, mixup_lambda)
     if arch.head == "clip":
         return clip_head(arch, layer, x, num_classes)
@@ -85,14 +82,12 @@ def all_outputs(
 
 
 def checked_classes(num_classes: int) -> int:
-    """The number of classes; raises ValueError if it is none."""
     if int(num_classes) != num_classes or num_classes < 1:
         raise ValueError(f"num_classes must be a whole number above 0; received {num_classes}")
     return int(num_classes)
 
 
 def check_waveform(name: str, waveform) -> None:
-    """Raises ValueError unless this can be a batch of clips."""
     dtype = keras.backend.standardize_dtype(waveform.dtype)
     if not keras.backend.is_float_dtype(dtype):
         raise ValueError(
@@ -108,9 +103,8 @@ def check_waveform(name: str, waveform) -> None:
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Network(keras.Model):
-    """A functional model that knows its architecture.
+    """A functional model that knows its architecture; its saved form is rebuilt from that.
 
-    Its saved form states the architecture's name and the overrides, and is rebuilt from them.
     ``zeros`` and ``convolution_of`` are as in `LayerFactory`; ``labels`` are the names of the
     classes in order, or None if unknown.
     """
@@ -153,8 +147,6 @@ class Network(keras.Model):
 
 
 class TrainingModel(keras.Model):
-    """See `training_model`."""
-
     def __init__(self, network: Network):
         super().__init__(name=f"{network.name}.training")
         self.network = network
@@ -186,15 +178,13 @@ class TrainingModel(keras.Model):
 
 
 def training_model(model: keras.Model) -> keras.Model:
-    """Returns the training form of a network, which shares every layer with it.
+    """The training form of a network, which shares every layer with it.
 
-    Called with ``{"waveform": (2N, samples), "mixup_lambda": (2N,)}`` it mixes items 2i and
-    2i + 1 where the architecture says, so that only N items pass the backbone; called with
-    ``{"waveform": (N, samples)}`` it mixes nothing. Its output is the clipwise probabilities
-    (N, K). Call it with ``training=True`` for dropout, SpecAugment and batch statistics.
-
-    Raises:
-        TypeError: if ``model`` is not from `create_model`.
+    Called with ``{"waveform": (2N, samples), "mixup_lambda": (2N,)}`` it mixes items 2i and 2i + 1
+    where the architecture says, so that only N items pass the backbone; called with ``{"waveform":
+    (N, samples)}`` it mixes nothing. Its output is the clipwise probabilities (N, K). Call it with
+    ``training=True`` for dropout, SpecAugment and batch statistics. Raises TypeError if ``model``
+    is not from `create_model`.
     """
     if not isinstance(model, Network):
         raise TypeError(
@@ -215,7 +205,6 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 
 def copy_network(network: Network, policy: str) -> Network:
-    """A copy of a network that computes by a dtype policy of Keras."""
     with dtype_policy(policy):
         copy = Network.from_config(network.get_config())
     copy.set_weights(network.get_weights())

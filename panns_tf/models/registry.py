@@ -214,9 +214,7 @@ ARCHITECTURES = {arch.name: arch for arch in (
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Returns the names of the networks that match a shell pattern, ignoring case.
-
-    Example:
+    """Names of the networks that match a shell pattern, ignoring case.
 
     >>> list_models("wavegram_logmel*")
     ['Wavegram_Logmel_Cnn14', 'Wavegram_Logmel128_Cnn14']
@@ -227,8 +225,7 @@ def list_models(pattern: str = "*") -> list[str]:
 def find(name: str) -> Architecture:
     """The architecture of a network, or a ValueError that names the nearest ones.
 
-    Case, ``_`` and ``-`` do not matter, and the ending ``_Cnn14`` may be left out:
-    ``wavegram_logmel`` is ``Wavegram_Logmel_Cnn14``.
+    Case, ``_``, ``-`` and the ending ``_Cnn14`` do not matter: ``wavegram_logmel`` is known.
     """
     known = {}
     for arch in ARCHITECTURES.values():

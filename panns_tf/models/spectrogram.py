@@ -57,10 +57,7 @@ def cnn(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
 
 def vggish(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """VGGish on each patch by itself: (items, patches, features).
-
-    Source: Hershey et al. 2017, with the log-mel and bn0 of the other networks; paper, Table I.
-    """
+    """VGGish on each patch by itself: (items, patches, features); Hershey et al. 2017, Table I."""
     clips = log_mel(arch, layer, waveform, mixup_lambda)  # (items, frames, mel_bins, 1)
     x = layer(CutPatches, "patches", frames=PATCH_FRAMES)(clips)
     # (items * patches, 96, mel_bins, 1)

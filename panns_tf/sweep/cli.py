@@ -27,7 +27,6 @@ examples:
 
 
 def add_ablate_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `ablate`."""
     parser.description, parser.epilog = _HELP, _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
@@ -43,7 +42,6 @@ def add_ablate_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_ablate(args: argparse.Namespace) -> int:
-    """Runs the grid and prints its table; returns 1 if a run failed."""
     from panns_tf.sweep.grid import grid_names, read_grid
     from panns_tf.sweep.runner import Plan, run_cells, train_command
     from panns_tf.sweep.table import write_table

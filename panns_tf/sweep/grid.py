@@ -27,11 +27,10 @@ _ROW_KEYS = {"label": str, "data": str, "published": dict, "reference": bool}
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of a table.
+    """A line of a table, whose settings are of `TrainConfig`, those of all rows included.
 
-    ``settings`` are of `TrainConfig`, those of all rows included, ``data`` is the name of the
-    training set or None for the only one, in a plan its path. ``published`` are results of the
-    paper by the names in `METRICS`. The other rows are compared with the ``reference``.
+    ``data`` is the name of the training set or None for the only one, in a plan its path.
+    ``published`` are results of the paper by the names in `METRICS`.
     """
 
     label: str
@@ -42,16 +41,12 @@ class Row:
 
     @property
     def slug(self) -> str:
-        """The label as the name of a folder."""
         return re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")[:80].strip("-.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """A table to be made, with its published source and what it is to show.
-
-    ``factors`` are settings of which the rows are all combinations, or nothing.
-    """
+    """A table to be made; the rows are all combinations of ``factors``, if there are any."""
 
     name: str
     title: str
@@ -86,15 +81,11 @@ class Grid:
 
 
 def grid_names() -> list[str]:
-    """The names of the grids that come with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read_grid(name: str, common: Mapping | None = None) -> Grid:
-    """Reads a grid, one of `grid_names` or the path of a TOML file, and checks every row of it.
-
-    Settings in ``common`` are of all rows, and override the file's.
-    """
+    """Reads a grid of `grid_names` or a TOML file, and checks it; ``common`` overrides settings."""
     path = Path(name) if "/" in name or name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
         raise ValueError(

@@ -64,14 +64,12 @@ class Cell:
         }
 
     def progress(self) -> str:
-        """The state in words."""
         state = self.state()
         step = f"step {state['step']} of {state['steps']}"
         words = {"failed": f"failed at {step}: {state['said']}", "unfinished": step}
         return words.get(state["status"], state["status"])
 
     def flags(self) -> list[str]:
-        """The flags of `panns-tf train` for the run."""
         words = []
         for name, value in self.settings.items():
             flag = name.replace("_", "-")
@@ -133,7 +131,6 @@ class Plan:
         return plan
 
     def save(self) -> None:
-        """Writes grid.json."""
         content = {"grid": dataclasses.asdict(self.grid), "eval_data": self.eval_data}
         write_json(self.output / SNAPSHOT, {**content, "seeds": self.seeds})
 
@@ -167,7 +164,7 @@ def train_command() -> list[str]:
 def run_cells(cells: Sequence[Cell], command: Sequence[str]) -> None:
     """Runs what is not finished, in order; a run that fails does not keep the others back.
 
-    SIGINT and SIGTERM reach the current run, which writes a checkpoint, and end the whole with
+    SIGINT and SIGTERM reach the current run, which writes a checkpoint, and raise
     KeyboardInterrupt.
     """
     remaining = [cell for cell in cells if cell.state()["status"] != "finished"]

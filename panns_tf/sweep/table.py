@@ -82,7 +82,6 @@ def _rows(plan: Plan, runs: Sequence[dict], values: Mapping) -> tuple[list, list
 
 
 def known(values: np.ndarray) -> np.ndarray:
-    """The values of the seeds that have one."""
     return values[~np.isnan(values)]
 
 
@@ -197,7 +196,7 @@ def effects(grid: Grid, values: np.ndarray) -> dict[str, np.ndarray]:
 
     The effect of a level is how much more it gives than the first row's level, averaged over the
     levels of the other factors. The interaction of two is how much more the effect of one is with
-    the other than without it. Where a seed lacks a row they are NaN.
+    the other than without it. NaN where a seed lacks a row.
     """
 
     def mean(**levels) -> np.ndarray:

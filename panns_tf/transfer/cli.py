@@ -30,14 +30,12 @@ examples:
 
 
 def add_finetune_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `finetune`."""
     parser.description, parser.epilog = _FINETUNE, _FINETUNE_EXAMPLES
     for settings in (Options, FinetuneConfig, NetworkOverrides):
         add_flags(parser, settings)
 
 
 def run_finetune(args: argparse.Namespace) -> None:
-    """Trains, tests, writes and prints."""
     # What needs no TensorFlow is checked before it is imported.
     options, config = finetune_options(args), finetune_config(args)
     overrides = NetworkOverrides(**given_settings(args, NetworkOverrides)).overrides

@@ -44,14 +44,11 @@ class Split:
     validation: tuple[int, ...] = ()
 
     def parts(self) -> dict[str, tuple[int, ...]]:
-        """The parts by the words for them."""
         return {"training": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A labelled data set."""
-
     name: str
     classes: tuple[str, ...]  # in the order of the outputs
     clips: tuple[LabelledClip, ...]
@@ -68,7 +65,6 @@ class Dataset:
         return target
 
     def with_notes(self, *notes: str) -> "Dataset":
-        """The same data set with more notes."""
         return dataclasses.replace(self, notes=(*self.notes, *notes))
 
     def keep(self, numbers: Sequence[int]) -> "Dataset":
@@ -153,7 +149,6 @@ def fold_splits(folds: np.ndarray) -> tuple[Split, ...]:
 
 
 def _split(name: str, parts: np.ndarray) -> Split:
-    """A split of which each clip's part is known."""
     names = ("train", "test", "validation")
     return Split(name, *(tuple(np.flatnonzero(parts == part).tolist()) for part in names))
 
@@ -213,7 +208,6 @@ def check_splits(dataset: Dataset) -> None:
 
 
 def _absent_classes(dataset: Dataset, clips: Sequence[int]) -> str:
-    """The names of the classes of a data set that none of some clips has."""
     target = dataset.target() > 0
     absent = target.any(axis=0) & ~target[list(clips)].any(axis=0)
     return some([dataset.classes[label] for label in np.flatnonzero(absent)])
@@ -275,14 +269,13 @@ def subset(
 ) -> tuple[Split, list[str]]:
     """Keeps some training clips of each class, or all; notes name classes with fewer ones.
 
-    They are of different groups as far as there are, and those of a smaller number among those of
-    a larger one; clips of validation may be chosen, as few clips give nothing to stop by.
+    They are of different groups as far as there are, and a smaller number's among a larger one's;
+    clips of validation may be chosen, as few clips give nothing to stop by.
     """
     target, available = dataset.target() > 0, {*split.train, *split.validation}
     counts = target[list(available)].sum(axis=0)
 
     def order(label: int) -> Iterator[int]:
-        """The training clips of a class at random, the first ones of different groups."""
         rng = np.random.default_rng([seed, label])
         clips = rng.permutation(np.flatnonzero(target[:, label])).tolist()
         seen: collections.Counter = collections.Counter()

@@ -24,12 +24,10 @@ class Experiment:
 
     @property
     def title(self) -> str:
-        """The data set's name, for a person."""
         return self.task.title if self.task else self.dataset.name
 
     @property
     def strategy(self) -> str:
-        """That of the trainings."""
         return self.config.strategy
 
     @property
@@ -39,13 +37,11 @@ class Experiment:
 
     @property
     def metric(self) -> str:
-        """``accuracy``, ``mAP@3`` or ``mAP``."""
         default = "mAP" if self.dataset.multi_label else "accuracy"
         return self.options.metric or (self.task.metric if self.task else default)
 
     @property
     def settings(self) -> dict:
-        """The settings that change something, by name."""
         used = used_settings(self.strategy) - {"strategy"}
         found = {name: value for name, value in vars(self.config).items() if name in used}
         return found | {"clip seconds": self.clip_seconds, **self.overrides}

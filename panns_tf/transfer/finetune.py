@@ -121,7 +121,6 @@ class Finetuner:
 
     @functools.cached_property
     def _embeddings(self) -> list[np.ndarray]:
-        """Embeddings of the windows of each clip."""
         places, owner = self._store.windows(range(len(self._store)), self._size)
         embedded = embed_windows(self._pretrained, self._store, places, self._size, self._cache)
         return np.split(embedded, np.flatnonzero(np.diff(owner)) + 1)
@@ -162,11 +161,9 @@ class RandomCrops(TrainingData):
     size: int  # in samples
 
     def clip_ids(self, step: int) -> list[str]:
-        """See `TrainingData`."""
         return [str(number) for number in self.order[step - 1]]
 
     def batches(self, step: int) -> Iterator:
-        """See `TrainingData`."""
         clips, classes = self.config.clips_per_step, self.target.shape[1]
         signature = {
             "waveform": tf.TensorSpec((clips, self.size), tf.int16),

@@ -34,8 +34,6 @@ examples:
 
 @dataclasses.dataclass(frozen=True)
 class PredictSettings(CheckedSettings):
-    """Which classes are shown."""
-
     model: str = setting(help="run directory or .keras file of a network trained on the task")
     top: int | None = setting(
         None, "classes at most", minimum=1, shown="1, or all above --threshold of several labels"
@@ -44,7 +42,6 @@ class PredictSettings(CheckedSettings):
 
 
 def add_predict_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `predict`."""
     parser.description, parser.epilog = _PREDICT, _EXAMPLES
     add_flags(parser, PredictSettings)
     add_paths(parser)

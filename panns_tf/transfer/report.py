@@ -92,7 +92,6 @@ class Report:
         yield from (f"note: {note}" for note in self._notes)
 
     def write_page(self, path: Path, predictions: Sequence[dict]) -> None:
-        """Writes ``report.html``."""
         run, classes, several = self._run, self._run.dataset.classes, self._run.dataset.multi_label
         seed, folds = self._last[0].seed, some([result.fold for result in self._last], 20)
         scope = f"Fold {folds}; seed {seed}; {self._count} training clips of each class."

@@ -55,7 +55,6 @@ class ResultStore:
         return FoldResult(**said, **arrays) if said["clip_ids"] == list(clip_ids) else None
 
     def put(self, name: str, result: FoldResult) -> None:
-        """Writes a result."""
         said = dict(vars(result))
         arrays = {key: said.pop(key) for key in _ARRAYS}
         with files.atomic(self._folder / f"{name}.npz") as file:
@@ -63,7 +62,6 @@ class ResultStore:
 
 
 def _check_same(output: Path, known: dict, identity: dict) -> None:
-    """Raises ValueError for results that something else decided."""
     changed = [
         _DIGESTED.get(name, f"{name} was {known.get(name)!r}, now {identity.get(name)!r}")
         for name in {**identity, **known}

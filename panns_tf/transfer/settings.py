@@ -93,8 +93,6 @@ class FinetuneConfig(FitSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Options(CheckedSettings):
-    """What `panns-tf finetune` is to do, besides the settings of learning."""
-
     data: Path = _data(help="a data set's folder, or a CSV")
     task: str | None = _data(None, ", ".join(task.name for task in TASKS), shown="user data")
     audio: Path | None = _user(None, "folder of the files that a CSV names")

@@ -47,7 +47,6 @@ class AudioStore:
         return len(self.lengths)
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """A recording, int16 (samples,)."""
         start = self._starts[number]
         return self._samples[start : start + self.lengths[number]]
 

@@ -44,8 +44,6 @@ CLASSES = {
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """A table of a published data set."""
-
     names: tuple[str, ...]  # of its file in small letters, the preferred first
     fold: str | None = None  # of its clips; None where a column has it
     inside: str = ""  # end of the name of its files' folder, where others hold such files too

@@ -25,7 +25,6 @@ examples:
 
 
 def add_convert_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `convert`."""
     parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument(
@@ -44,7 +43,6 @@ def add_convert_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_convert(options: argparse.Namespace) -> None:
-    """Converts, and prints a line."""
     print(convert(options.source, options.output, options.arch, options.force))
 
 

@@ -37,11 +37,10 @@ def create_model(
     """Creates a network of the paper, ready for inference.
 
     Args:
-        name: of the network; see `list_models`. Case is ignored and short forms are understood.
+        name: see `list_models`; case is ignored and short forms are understood.
         num_classes: K; 527 is AudioSet.
-        weights: None for random ones; ``"audioset"`` for the published ones, downloaded (once,
-            see `panns_tf.weights.zoo`) and verified; or the path of a ``.pth`` (PyTorch's, read
-            without it), ``.safetensors``, ``.keras`` or ``.weights.h5`` file of the same network.
+        weights: None for random ones; ``"audioset"`` for the published ones, downloaded once and
+            verified; or a ``.pth``, ``.safetensors``, ``.keras`` or ``.weights.h5`` file.
         **overrides: ``sample_rate, window_size, hop_size, mel_bins, fmin, fmax, window,
             embedding_size``; ``hidden``, widths of layers before the classifier, and
             ``activation="softmax"`` for clips of one class each; and ``dropout=False``,
@@ -49,9 +48,9 @@ def create_model(
 
     Returns:
         A functional model. Input ``waveform``: (batch, samples) float32 in [-1, 1], both axes of
-        any size; clips shorter than the network's minimum are extended by zeros. Output: a dict
-        of ``clipwise_output`` (batch, K) in [0, 1] and ``embedding`` (batch, width); decision-level
-        networks add ``framewise_output`` (batch, frames, K) and ``segmentwise_output``.
+        any size; too short clips are extended by zeros. Output: a dict of ``clipwise_output``
+        (batch, K) in [0, 1] and ``embedding`` (batch, width); decision-level networks add
+        ``framewise_output`` (batch, frames, K) and ``segmentwise_output``.
 
     Raises:
         ValueError: unknown network or override, impossible setting, weights of another network.
@@ -103,8 +102,7 @@ def load_weights(network: Network, weights: str | Path) -> None:
 def read_network(path: str | Path, arch: str | None = None) -> Network:
     """Reads a network from a ``.keras`` or a state dict's file, with its labels if they are known.
 
-    ``arch`` is the network that a state dict is of; None where the file says it, in itself or by
-    its name.
+    ``arch`` is the network that a state dict is of; None where the file or its name says it.
     """
     path = Path(path)
     if not path.is_file():
@@ -136,7 +134,6 @@ def _arch_of(path: Path) -> str:
 
 
 def write_network(network: Network, path: Path) -> None:
-    """Writes a network to a file of the kind that its ending says."""
     if path.suffix not in STATE_FILES:
         (network.save if path.suffix == ".keras" else network.save_weights)(path)
         return

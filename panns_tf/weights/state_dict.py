@@ -69,15 +69,10 @@ def unused_entries(model: Network) -> dict[str, np.ndarray]:
 def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
     """Loads a state dict of the PyTorch reference into a network, all of it or nothing.
 
-    Every entry is looked at twice, first to check and then to load, and none is kept: of a
-    mapping as `read_torch_state` gives only one is in memory.
-
-    Args:
-        model: a network from `panns_tf.create_model`.
-        state: from reference names to arrays (NumPy, or anything ``numpy.asarray`` takes).
-            The constants of the front end may be left out; where they are given, they must
-            be those of this network. Batch counters and the modules that the network's row
-            declares unused may be there or not.
+    ``state`` maps reference names to arrays, or anything ``numpy.asarray`` takes. Each is looked at
+    twice, first to check and then to load, and none is kept. The constants of the front end may be
+    left out, else they must be those of this network; batch counters and modules that the network's
+    row declares unused may be there or not.
 
     Raises:
         ValueError: lists every missing, unknown, misshapen and contradicting entry. The
@@ -117,17 +112,13 @@ def _faults(name: str, array: np.ndarray, shape: tuple, constant: np.ndarray | N
 
 
 def to_torch_state(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns the state dict of a network as the PyTorch reference has it.
+    """The state dict of a network for the reference's ``load_state_dict(strict=True)``.
 
-    It holds everything that the reference's ``load_state_dict(strict=True)`` asks for: the
-    constants of the front end, batch counters (0), and the unused modules of three networks
-    (untrained; see `unused_entries`)::
+    By reference name it has arrays in PyTorch's layouts: float32, int64 scalars for batch counters
+    (0). Unused modules of three networks are untrained; see `unused_entries`::
 
         state = {name: torch.from_numpy(a) for name, a in to_torch_state(model).items()}
         torch.save({"model": state}, "Cnn14.pth")
-
-    Returns:
-        From reference names to arrays in PyTorch's layouts, float32; int64 scalars for counters.
     """
     _check_network(model)
     state = {name: np.asarray(array, "float32") for name, array in frozen_entries(model).items()}

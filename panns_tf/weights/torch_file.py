@@ -34,9 +34,7 @@ MAX_CONTENTS = 2**22
 class TorchState(collections.UserDict):
     """The state dict of a checkpoint: names to arrays, each read from the file when asked for.
 
-    Attributes:
-        extra: the plain scalars that the checkpoint holds beside the model, such as
-            ``iteration``.
+    ``extra`` are the plain scalars beside the model, such as ``iteration``.
     """
 
     def __init__(self, path: Path, starts: dict[str, int], tensors: dict[str, Tensor], extra: dict):
@@ -45,7 +43,6 @@ class TorchState(collections.UserDict):
         self._path, self._modified, self._starts = path, path.stat().st_mtime_ns, starts
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """A tensor of the file, as an array of its own."""
         tensor: Tensor = self.data[name]
         storage = tensor.storage
         start = self._starts[storage.key] + tensor.offset * storage.itemsize
@@ -80,21 +77,14 @@ def _explained(path: Path) -> Iterator[None]:
 def read_torch_state(path: str | os.PathLike) -> TorchState:
     """Reads the table of a PyTorch checkpoint, and the tensors of it as they are asked for.
 
-    Nothing the file names is imported or called: a fixed table of names is understood, any
-    other is refused. Neither is anything unpacked: no tensor is larger than its part of the file.
-
-    Args:
-        path: a file of ``torch.save``, a zip archive or of the layout before PyTorch 1.6, with a
-            state dict, by itself or as ``model`` (as the published PANNs have) or ``state_dict``.
-
-    Returns:
-        A mapping from names, without the prefix of ``DataParallel``, to arrays. bfloat16, which
-        NumPy does not have, comes as float32.
+    The file is of ``torch.save``, a zip archive or of the layout before PyTorch 1.6, with a state
+    dict, by itself or as ``model`` or ``state_dict``. Nothing it names is imported or called: names
+    outside a fixed table are refused. The result's names are without the prefix of
+    ``DataParallel``; bfloat16, which NumPy does not have, comes as float32.
 
     Raises:
         ValueError: in one line, why the file is refused: it asks for something no state dict
-            needs, is truncated or corrupt, or is no checkpoint with a state dict. Reading a
-            tensor raises it too, if the file has changed meanwhile.
+            needs, is corrupt, or has no state dict; from a tensor, if it has changed meanwhile.
         OSError: if the file cannot be opened or read.
     """
     path = Path(path)
@@ -202,8 +192,7 @@ def _state_of(checkpoint: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def write_torch_state(path: str | os.PathLike, checkpoint: Mapping) -> None:
     """Writes a checkpoint in the zip layout of ``torch.save``; equal ones make equal files.
 
-    ``torch.load(path, weights_only=True)`` reads it. It maps strings to numbers, or to state
-    dicts: mappings from names to arrays, float32 or int64. Raises ValueError for anything else.
+    It maps strings to numbers, or to mappings from names to arrays, of float32 or int64 alone.
     """
     arrays: list[np.ndarray] = []
     content = b"\x80\x02" + _opcodes(checkpoint, arrays) + b"."

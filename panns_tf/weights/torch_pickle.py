@@ -155,10 +155,7 @@ def _are_counts(*values: Any) -> bool:
 
 
 def _rebuild_tensor(storage, offset, shape, strides, requires_grad=False, hooks=None) -> Tensor:
-    """A tensor that lies within its storage and has no more elements than it.
-
-    PyTorch adds a seventh argument for what NumPy cannot tell, such as conjugation.
-    """
+    """A tensor within its storage; PyTorch's seventh argument is of what NumPy cannot tell."""
     tuples = type(storage) is Storage and type(shape) is type(strides) is tuple
     numbers = tuples and len(shape) == len(strides) <= 32 and _are_counts(offset, *shape, *strides)
     if not numbers or math.prod(filter(None, shape)) > MAX_ELEMENTS:

@@ -1,7 +1,4 @@
-"""The published checkpoints of the paper: files, checksums, and how one is downloaded.
-
-Source: Zenodo record 3987831, Kong et al., licence CC BY 4.0.
-"""
+"""The published checkpoints of the paper: Zenodo record 3987831, Kong et al., CC BY 4.0."""
 
 import dataclasses
 import logging
