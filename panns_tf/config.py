@@ -35,8 +35,9 @@ class Frontend(CheckedSettings):
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window_size", "hop_size", "mel_bins"):
             value = getattr(self, name)
-            if not isinstance(value, bool) and int(value) == value:
-                object.__setattr__(self, name, int(value))
+            if isinstance(value, bool) or int(value) != value or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1; received {value}")
+            object.__setattr__(self, name, int(value))
         super().__post_init__()
         if self.window_size % 2:
             raise ValueError(f"window_size must be even; received {self.window_size}")

@@ -26,7 +26,8 @@ class AudioStream:
     """Audio read block by block, in memory that does not grow with its length; see `open_audio`. A
     context manager, and an iterator of blocks, (n,) float32, as the decoder gives them. `rate` and
     `channels` are the source's, `sample_rate` is the blocks', `seconds` the length by the header,
-    if it says, `notes` what is odd about the source, in lines for a user; complete at the end."""
+    if it says, `notes` what is odd about the source, in lines for a user; complete at the end.
+    """
 
     def __init__(
         self,
@@ -66,7 +67,8 @@ class AudioStream:
 
     def read(self, samples: int | None = None) -> np.ndarray:
         """The next ``samples``, fewer at the end, or all: (n,) float32, n = 0 after it. AudioError
-        for samples that are not finite or absurd; at the end, if there was none."""
+        for samples that are not finite or absurd; at the end, if there was none.
+        """
         wanted = math.inf if samples is None else samples
         parts, count = [np.zeros(0, np.float32)], 0
         while count < wanted and (block := next(self, None)) is not None:
@@ -86,7 +88,8 @@ class AudioStream:
 
     def read_int16(self, samples: int) -> np.ndarray:
         """The start as packed records hold it: (n,) int16, n <= samples, 1.0 is 32767. AudioError
-        as for `read`, and for a file that ends too early."""
+        as for `read`, and for a file that ends too early.
+        """
         source = self._source
         if source.read_int16 is not None and source.rate == self.sample_rate:
             values = source.read_int16(samples)
@@ -194,7 +197,8 @@ def read_audio(
 ) -> np.ndarray:
     """Audio whole, (samples,) float32, mono; arguments and errors as for `open_audio`. Channels are
     averaged, then resampled (band-limited). A file that ends before its header says is used as far
-    as it goes, samples beyond [-1, 1] as they are; both with a warning."""
+    as it goes, samples beyond [-1, 1] as they are; both with a warning.
+    """
     with open_audio(source, sample_rate, rate, limit_seconds=limit_seconds) as stream:
         samples = stream.read()
     for note in stream.notes:

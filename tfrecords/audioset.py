@@ -29,7 +29,8 @@ _LISTED = re.compile(rf"Y?({CLIP_ID}){_TIMES}(?:\.\w+)?")
 
 def find_clips(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
     """Each clip's audio file, at any depth of the folder; clips without one are absent. A file
-    named with another start (s) than `starts` has, if known, is another clip's."""
+    named with another start (s) than `starts` has, if known, is another clip's.
+    """
     found: dict[str, tuple[int, str]] = {}
     for path in walk(str(folder), AUDIO_EXTENSIONS, set(), strict=True):
         # No Path objects: those of two million files would take half a minute.

@@ -23,7 +23,8 @@ class ClassList:
 
 def read_class_list(path: str | Path) -> ClassList:
     """The classes in order: of a CSV with `display_name` (and `mid`, and `index`, which then gives
-    the order), or of a text with one name a line."""
+    the order), or of a text with one name a line.
+    """
     lines = read_lines(path, "the class list")
     names, ids = lines, []
     if lines and "display_name" in lines[0]:

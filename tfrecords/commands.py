@@ -15,7 +15,8 @@ from tfrecords.text import did_you_mean, one_line
 class Command:
     """Where a command is, and what it is for, in a phrase. Its module, imported when the command is
     called, has ``add_NAME_flags(parser)``, which also sets the description, and ``run_NAME(args)``,
-    which returns an exit status, None for 0."""
+    which returns an exit status, None for 0.
+    """
 
     module: str
     help: str
@@ -75,7 +76,8 @@ def run_command(command: Command, name: str, arguments: Sequence[str] | None, pr
 
 def run(command: Callable[[], int | None], mistakes: tuple[type[Exception], ...] = ()) -> None:
     """Runs a command and exits: 0 on success, 2 with one line for a user's mistake: ValueError,
-    OSError and those named."""
+    OSError and those named.
+    """
     for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot show are no error
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -97,7 +99,8 @@ def run(command: Callable[[], int | None], mistakes: tuple[type[Exception], ...]
 
 def import_tensorflow_quietly() -> None:
     """Imports TensorFlow, before anything else does, without notes that would bury an error's line.
-    Some no log level stops; ``TF_CPP_MIN_LOG_LEVEL`` brings the later ones back."""
+    Some no log level stops; ``TF_CPP_MIN_LOG_LEVEL`` brings the later ones back.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

@@ -22,7 +22,8 @@ class TFRecordsError(ValueError):
 @contextlib.contextmanager
 def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO]:
     """Opens a temporary file ("w": text in UTF-8), synced and renamed to ``path`` on success. After
-    an exception nothing is left, and an older file of that name stays as it was."""
+    an exception nothing is left, and an older file of that name stays as it was.
+    """
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     with atomic_path(path) as temporary, temporary.open(mode, **text) as file:
         yield file
@@ -33,7 +34,8 @@ def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO]:
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path, for a library that writes by name, renamed to ``path`` after the block. It
-    keeps the suffixes, which tell the format; a folder replaces a folder of that name."""
+    keeps the suffixes, which tell the format; a folder replaces a folder of that name.
+    """
     path = Path(path)
     endings = "".join(path.suffixes)  # Keras asks for both of .weights.h5
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{endings}")
@@ -62,7 +64,8 @@ def write_atomic(path: str | Path, content: bytes | memoryview | str) -> None:
 @contextlib.contextmanager
 def lock(path: str | Path, busy: str) -> Iterator[None]:
     """Holds a lock file, which the system releases however the process ends; makes its folder.
-    ValueError, with the text ``busy``, if another process holds it."""
+    ValueError, with the text ``busy``, if another process holds it.
+    """
     import filelock  # which imports much; the processes that pack need no lock
 
     path = Path(path)
@@ -107,7 +110,8 @@ def finite(value: Any) -> Any:
 class Table:
     """A text table, read row by row: (place in the file, for messages; cells by column, stripped).
     Tabs, commas or semicolons stand between columns. The header may be a comment that begins with
-    the column ``commented``; other lines with ``#`` are comments then."""
+    the column ``commented``; other lines with ``#`` are comments then.
+    """
 
     def __init__(self, path: str | Path, required: Iterable[str] = (), commented: str = ""):
         self.path, self._commented = Path(path), commented

@@ -113,7 +113,8 @@ def add_flags(
 ) -> dict:
     """Adds a flag for each setting of a dataclass, or for those named; see `given_settings`. Flags
     not given are absent from the namespace, so that a file of settings may stand for them.
-    ``defaults`` replace the fields' in ``--help``; ``groups`` are those that a call returned."""
+    ``defaults`` replace the fields' in ``--help``; ``groups`` are those that a call returned.
+    """
     groups = {} if groups is None else groups
     for name, (field, about, kinds) in settings_of(cls).items():
         if about.flag == "" or name in skip or (names is not None and name not in names):

@@ -51,7 +51,8 @@ def read_manifest(
     exclude: Iterable[str] = (),
 ) -> Manifest:
     """A metadata file's clips, their files relative to the folder `audio`, AudioSet's at any depth.
-    Any mistake in the files or the arguments is a TFRecordsError. No `folds` (ESC-50) are all."""
+    Any mistake in the files or the arguments is a TFRecordsError. No `folds` (ESC-50) are all.
+    """
     table = Table(metadata, commented="YTID")
     formats = [name for name in _COLUMNS if format in ("auto", name)]
     fitting = [name for name in formats if set(_COLUMNS[name]) <= set(table.columns)]
@@ -106,7 +107,8 @@ def read_manifest(
 
 def _classes(format: str, table: Table, labels: str | Path | None) -> ClassList:
     """From `labels`, else packaged (AudioSet), else from the WHOLE file, so that training and
-    evaluation data of one metadata file, such as other folds, have the same classes."""
+    evaluation data of one metadata file, such as other folds, have the same classes.
+    """
     if labels is not None:
         return read_class_list(labels)
     if format == "audioset":

@@ -105,7 +105,8 @@ class PackSettings(CheckedSettings):
 @dataclass(frozen=True)
 class Plan:
     """The clips in the order of their records, cut into shards; `info` lacks what the end tells.
-    `described` decides every byte of the packed directory, apart from the audio files."""
+    `described` decides every byte of the packed directory, apart from the audio files.
+    """
 
     settings: PackSettings
     manifest: Manifest

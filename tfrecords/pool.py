@@ -29,7 +29,8 @@ def pack_shards(
 ) -> Iterator[tuple[ShardTask, Outcomes]]:
     """Packs shards; yields each with its outcomes when it is written, OSError if it cannot be.
     `workers` clips at a time, 0: in this process, unprotected; `timeout` in s; `done` gets changes
-    in the clips done, negative when the shard of a process that died is begun again."""
+    in the clips done, negative when the shard of a process that died is begun again.
+    """
     if not workers:
         for task in tasks:
             yield task, pack_shard(task, report=lambda event: done(event == "decoded"))
@@ -54,7 +55,8 @@ def pack_shards(
 
 class _Packer:
     """A process that packs one shard at a time, again until the clips that crash it are found. A
-    clip is refused when a process died over it twice: once may be a lack of memory."""
+    clip is refused when a process died over it twice: once may be a lack of memory.
+    """
 
     def __init__(self, threads: int, timeout: float, done: Callable[[int], None]):
         self._most_threads, self._timeout, self._done = threads, timeout, done
@@ -163,7 +165,8 @@ def _end_with_parent() -> None:
 
 def beam_runner(name: str, options: str = "") -> Runner:
     """A runner for `pack_clips`, such as DataflowRunner; `options` as `--project=p --region=r`.
-    Audio and output must have the same paths on every machine."""
+    Audio and output must have the same paths on every machine.
+    """
     try:
         import apache_beam
         from apache_beam.options.pipeline_options import PipelineOptions

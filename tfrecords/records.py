@@ -48,7 +48,8 @@ class Damage:
 
 class RecordReader:
     """Reads clips of one packed directory by number, (n,); thread-safe. Damages are given by place
-    in the numbers; what else is given in those places may be anything."""
+    in the numbers; what else is given in those places may be anything.
+    """
 
     def __init__(self, index: Index):
         self.index = index

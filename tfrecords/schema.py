@@ -24,7 +24,8 @@ _BYTES_LIST, _INT64_LIST = 1, 3
 
 def front(clip_id: bytes, audio_bytes: int, labels: Sequence[int]) -> bytes:
     """The bytes of a record before its audio, as `Example.SerializeToString(deterministic=True)`.
-    Apart, since copying the audio takes longest."""
+    Apart, since copying the audio takes longest.
+    """
     numbers = b"".join(_varint(label) for label in sorted(labels))
     small = (
         (b"clip_id", _field(_BYTES_LIST, _field(1, clip_id))),

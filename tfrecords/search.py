@@ -19,7 +19,8 @@ def find_audio(
     """The audio files that paths name, each once; ValueError for none, or an empty path. A folder
     stands for the files below it with an extension of audio, in order of name, without hidden ones;
     a pattern that is no file for its matches; a named file for itself. What does not exist or
-    cannot be searched is given too: reading it gives the reason, and the rest goes on."""
+    cannot be searched is given too: reading it gives the reason, and the rest goes on.
+    """
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if "" in map(os.fspath, paths):
         raise ValueError("an empty path; name a file or a folder, . for this one")
@@ -54,7 +55,8 @@ def walk(
 ) -> Iterator[str]:
     """The files below a folder, in order of name, as text: objects of two million would take 30 s.
     Folders in ``folders`` (device, number) were searched: links may lead there again. One that
-    cannot be searched is yielded itself or, with ``strict``, an OSError."""
+    cannot be searched is yielded itself or, with ``strict``, an OSError.
+    """
     try:
         status = os.stat(folder)  # noqa: PTH116
         if (status.st_dev, status.st_ino) in folders:

@@ -67,7 +67,8 @@ def pack_shard(
 ) -> Outcomes:
     """Decodes the clips of one shard, `threads` at a time, and writes it, whole or not at all.
     `report` gets "begun" before a clip's file is touched, with 1 thread in the task's order, and
-    "decoded" when it was decoded or refused."""
+    "decoded" when it was decoded or refused.
+    """
 
     def encode(clip: Clip) -> memoryview | str:
         report("begun")

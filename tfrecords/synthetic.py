@@ -89,7 +89,8 @@ def synthesize_clips(
 
 def class_counts(clips: int, num_classes: int) -> np.ndarray:
     """Clips of each class, (num_classes,) int, geometric: the first has 20 times the last's. Each
-    has 1 to `clips`, all together `clips` to 3 * `clips`: 1 to 3 classes a clip."""
+    has 1 to `clips`, all together `clips` to 3 * `clips`: 1 to 3 classes a clip.
+    """
     shape = np.geomspace(IMBALANCE, 1, num_classes) if num_classes > 1 else np.ones(1)
     labels = min(_LABELS_PER_CLIP, num_classes) * clips
     rarest = max(1, min(round(labels / shape.sum()), clips // IMBALANCE))

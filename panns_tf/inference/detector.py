@@ -88,7 +88,8 @@ class SoundEventDetector:
         workers: int = 2,
     ) -> Iterator[Recording]:
         """Yields recordings with their ``detection`` or error; those ``for_pictures`` also with a
-        ``spectrogram`` and the output ``scores`` (steps, classes)."""
+        ``spectrogram`` and the output ``scores`` (steps, classes).
+        """
         settings = settings or EventSettings()
         EventFinder(self.labels, settings, self.step_seconds)  # checks the classes
         for recording in read_ahead(sources, self.sample_rate, rate=rate, workers=workers):
@@ -137,7 +138,8 @@ class SoundEventDetector:
 class StepScores:
     """Probabilities over time, the output ``name``, while the samples of a recording come in. A
     window stands for the hop in its middle, ``lead`` hops after its start; the first and the last
-    stand for what is before and after them, too."""
+    stand for what is before and after them, too.
+    """
 
     def __init__(
         self, engine: StreamingEncoder | WindowPredictor, name: str, classes: int, lead: int = 0

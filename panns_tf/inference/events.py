@@ -102,7 +102,8 @@ class Detection(Result):
 class EventFinder:
     """Finds the events of one recording while its probabilities come in, however they are split;
     memory does not grow with it: kept are the steps under the median filter, and of each class the
-    event that goes on and the one before, which may yet be joined."""
+    event that goes on and the one before, which may yet be joined.
+    """
 
     def __init__(self, labels: Sequence[str], settings: EventSettings, step_seconds: float):
         self.settings, self._step = settings, step_seconds

@@ -26,7 +26,8 @@ def split_network(
     arch: Architecture, layer: LayerFactory, num_classes: int
 ) -> tuple[keras.Model, keras.Model | None]:
     """Encoder and head of a network, split at its pooling over time, which share its layers; no
-    head (pooled features to outputs) where steps have outputs themselves."""
+    head (pooled features to outputs) where steps have outputs themselves.
+    """
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     steps = step_outputs(arch, layer, feature_maps(arch, layer, waveform), num_classes)
     head = None
@@ -40,7 +41,8 @@ def split_network(
 
 def pool_steps(kind: str, head: Callable | None, parts: Iterable[dict]) -> dict[str, np.ndarray]:
     """Pools steps as a network's `Architecture.head` of a ``kind`` does, in the memory of one of
-    ``parts``, the encoder's outputs (steps, n) by name."""
+    ``parts``, the encoder's outputs (steps, n) by name.
+    """
     count, most, sums = 0, -np.inf, {}
     for part in parts:
         values = {name: rows.astype(np.float64) for name, rows in part.items()}

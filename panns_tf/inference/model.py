@@ -46,7 +46,8 @@ MOST_COMPILED = 16
 
 def load_network(model: str | Path | Network, weights: str | Path | None = AUDIOSET) -> Network:
     """A network with its weights; arguments and errors of `AudioTagger`. Its labels are those it
-    was saved with, AudioSet's where the reference's file has 527 classes, else ``class 0`` ..."""
+    was saved with, AudioSet's where the reference's file has 527 classes, else ``class 0`` ...
+    """
     if isinstance(model, Network):
         return model
     path = find_model(model)
@@ -76,7 +77,8 @@ def load_network(model: str | Path | Network, weights: str | Path | None = AUDIO
 
 class InferenceModel:
     """A network whose ``predict`` maps waveforms (batch, samples) to outputs by name; a batch is
-    ``batch_size`` clips of 10 s, or as much audio in others."""
+    ``batch_size`` clips of 10 s, or as much audio in others.
+    """
 
     def __init__(self, network: Network, precision: str = "float32", batch_size: int = 8):
         if batch_size < 1:
@@ -142,7 +144,8 @@ class CompiledModel:
 
 def in_precision(network: Network, precision: str = "float32") -> Network:
     """The network itself if it computes in a precision, else a copy that does; in bfloat16 the
-    log-mel, ``bn0``, the first convolution on waveforms and the last layer stay float32."""
+    log-mel, ``bn0``, the first convolution on waveforms and the last layer stay float32.
+    """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {tuple(PRECISIONS)}; received {precision!r}")
     if precision == "bfloat16" and not has_bfloat16():  # which would be imitated, slowly
@@ -171,7 +174,8 @@ def folded(
     network: Network, layer: LayerFactory | None = None, names: Iterable[str] | None = None
 ) -> keras.Model:
     """A network with each batch normalisation, as it is now, in the convolution before it, and the
-    others shared; ``layer`` makes them, `FoldedLayers` by default, ``names`` are of outputs."""
+    others shared; ``layer`` makes them, `FoldedLayers` by default, ``names`` are of outputs.
+    """
     layer = layer or FoldedLayers(network)
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     outputs = all_outputs(network.arch, layer, waveform, network.num_classes)
@@ -196,7 +200,8 @@ class FoldedLayers(LayerFactory):
 
 def folded_layer(convolution: layers.Layer, norm: BatchNorm) -> layers.Layer:
     """A convolution and a batch normalisation in one: ``(w * x + b - mean) * scale + beta``, with
-    ``scale`` gamma over the standard deviation; products are in double precision."""
+    ``scale`` gamma over the standard deviation; products are in double precision.
+    """
     gamma, beta, mean, variance = (array.astype("float64") for array in norm.get_weights())
     kernel, *bias = convolution.get_weights()
     scale = gamma / np.sqrt(variance + norm.epsilon)

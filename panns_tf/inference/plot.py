@@ -24,7 +24,8 @@ _MOST_CLASSES, _LONGEST_NAME = 20, 64
 
 class Spectrogram:
     """The log-mel of a recording, block by block, 92 MB an hour: 64 mel bins, and windows of 32 ms
-    every 10 ms, as in the paper."""
+    every 10 ms, as in the paper.
+    """
 
     def __init__(self, sample_rate: int):
         size, hop = round(0.032 * sample_rate), round(0.01 * sample_rate)
@@ -70,7 +71,8 @@ def draw_recording(
     recording, detector, *, top: int = 10, title: str = "", dark: bool = False
 ) -> bytes:
     """The picture, PNG, of a recording detected ``for_pictures``: spectrogram, the ``top`` classes
-    with their peaks, and events of the 20 classes with the highest scores, over one time axis."""
+    with their peaks, and events of the 20 classes with the highest scores, over one time axis.
+    """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 

@@ -282,7 +282,8 @@ def open_results(
     width: int = 0,
 ) -> Iterator[Results]:
     """What takes results of recordings, and makes their file, if any, at the end; ``settings``
-    decide the results, tables have ``columns``, vectors a ``width``."""
+    decide the results, tables have ``columns``, vectors a ``width``.
+    """
     path = where.output
     if path is None:
         yield Results(form, columns)

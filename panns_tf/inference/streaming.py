@@ -96,7 +96,8 @@ class StreamingTagger:
     def feed(self, block: np.ndarray) -> list[Tagging]:
         """Takes a block, (n,) or (n, channels), int16 or floats in [-1, 1], any n; returns a result
         for every window that it completed. Values that are not finite, or no sound by their type,
-        raise AudioError, and the block is left out."""
+        raise AudioError, and the block is left out.
+        """
         return self._tagged(self._windows.feed(self._resampler.feed(block)))
 
     def finish(self) -> list[Tagging]:

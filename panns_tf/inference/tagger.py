@@ -101,7 +101,8 @@ class AudioTagger:
         hop: float | None = None,
     ):
         """Returns the `Embedding` of a recording, with ``window`` a vector for each, or a list of
-        those of a folder or list; arguments and errors are as for `tag`."""
+        those of a folder or list; arguments and errors are as for `tag`.
+        """
         windows = Windows(window, hop).samples(self.sample_rate)
         predict = functools.partial(self.predict_each, rate=rate, windows=windows)
         return results_of(source, predict, embedding)
@@ -115,7 +116,8 @@ class AudioTagger:
         windows: tuple[int, int] | None = None,
     ) -> Iterator["Recording"]:
         """Yields recordings, in order, with the network's outputs or their error; ``windows``, size
-        and hop in samples, ask for outputs of every window."""
+        and hop in samples, ask for outputs of every window.
+        """
         waiting: collections.deque[Recording] = collections.deque()
         most = MOST_WAITING if windows is None else 0  # windows fill batches by themselves
         most_samples = MOST_SECONDS * self.sample_rate
@@ -214,7 +216,8 @@ def _read(sample_rate: int, rate: int | None, source) -> Recording:
 
 def results_of(source, predict: Callable, result: Callable):
     """The result of a recording, or a list of those of a folder or list; ``predict`` makes
-    `Recording` objects, whose first error is raised, and whose notes become warnings."""
+    `Recording` objects, whose first error is raised, and whose notes become warnings.
+    """
     sources, many, results = [source], False, []
     if isinstance(source, list | tuple):
         sources, many = source, True

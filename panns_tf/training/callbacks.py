@@ -21,7 +21,8 @@ _NO_NORM = -1.0
 
 class StepLogger:
     """Turns sums that `TrainStep.flush` returns into logs; with ``lag`` one interval late, so that
-    reading stops neither the host nor devices that work ahead of it, as GPUs do."""
+    reading stops neither the host nor devices that work ahead of it, as GPUs do.
+    """
 
     def __init__(self, flush: Callable[[], dict], clips_per_step: int, step: int, lag: bool):
         self._flush, self._clips_per_step, self._lag = flush, clips_per_step, lag
@@ -58,7 +59,8 @@ class StepLogger:
 
 class MetricsLogger(keras.callbacks.Callback):
     """Appends logs to ``metrics.jsonl``, whose lines after ``step`` it removes (a killed run takes
-    these steps again), and to TensorBoard; what cannot be written is reported once."""
+    these steps again), and to TensorBoard; what cannot be written is reported once.
+    """
 
     def __init__(self, run_dir: Path, step: int = 0):
         super().__init__()

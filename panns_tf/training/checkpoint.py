@@ -36,7 +36,8 @@ def save_checkpoint(
     directory: Path, step: int, variables: dict[str, keras.Variable], meta: dict, keep: int
 ) -> Path:
     """Writes one, whole or not at all, and removes the oldest beyond ``keep``; NaN or infinity in a
-    variable is a NotFiniteError, after which all is as it was."""
+    variable is a NotFiniteError, after which all is as it was.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:09d}.npz"
     for stale in directory.glob(".step-*.tmp*"):  # of runs that were killed while they wrote
@@ -100,7 +101,8 @@ def save_keras(network: keras.Model, path: Path) -> None:
 def deferred_signals() -> Iterator[list[int]]:
     """Lists the first SIGINT or SIGTERM, which the training loop obeys between two steps; a second
     acts as ever. An exception within a step could leave weights ahead of the step counter, and a
-    checkpoint of them would not resume to the same bits."""
+    checkpoint of them would not resume to the same bits.
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received  # only the main thread may set handlers

@@ -30,7 +30,8 @@ from tfrecords.progress import logger, show_messages
 
 def train(given: dict, resume: str | None, devices: int | None, quiet: bool = False) -> None:
     """Trains a new run, or with ``resume`` ("always", or "auto": if there is one) continues it;
-    ``given`` are settings by name, ``devices`` counts GPUs of this machine."""
+    ``given`` are settings by name, ``devices`` counts GPUs of this machine.
+    """
     began = time.monotonic()
     distribution = distribute(devices)
     show_messages(quiet or not distribution.is_chief)

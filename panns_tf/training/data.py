@@ -38,7 +38,8 @@ class TrainingData:
 
 class RecordData(TrainingData):
     """Batches of a packed directory, of which each device takes one of the consecutive parts; all
-    together read what one would (but for `streamed`, whose windows workers share)."""
+    together read what one would (but for `streamed`, whose windows workers share).
+    """
 
     def __init__(self, config: TrainConfig, sample_rate: int, distribution: Distribution):
         self._config, self._sample_rate, self._distribution = config, sample_rate, distribution
@@ -115,7 +116,8 @@ def add_mixup(
     worker: int = 0,
 ) -> tf.data.Dataset:
     """Adds ``mixup_lambda``, float32 (clips,), to batches after ``step`` updates, unless nothing is
-    mixed; of each round of batches, one a worker, this one takes its own."""
+    mixed; of each round of batches, one a worker, this one takes its own.
+    """
     if config.mixup == "none":
         return data
     clips = clips or config.clips_per_step
@@ -151,7 +153,8 @@ def to_float(waveform):
 
 def augment(waveform, seed, *, shift: int = 0, gain: float = 0.0):
     """Rotates clips (clips, samples) by up to ``shift`` samples, and changes levels by ``gain`` dB,
-    beyond [-1, 1] too; ``seed``, (2,) int64, decides each clip's amounts."""
+    beyond [-1, 1] too; ``seed``, (2,) int64, decides each clip's amounts.
+    """
     clips, samples = tf.unstack(tf.shape(waveform))
 
     def uniform(purpose: int, shape, low, high, dtype):

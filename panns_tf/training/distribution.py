@@ -93,7 +93,8 @@ def _all_rows(strategy: tf.distribute.Strategy, rows):
 @contextlib.contextmanager
 def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
     """Sets the precision of networks made and trained within, and puts the earlier one back; sets
-    the ``seed`` of Python, NumPy and Keras, too, unless it is None."""
+    the ``seed`` of Python, NumPy and Keras, too, unless it is None.
+    """
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
     if seed is not None:
@@ -108,7 +109,8 @@ def numerics(precision: str, seed: int | None = None) -> Iterator[None]:
 def distribute(devices: int | None = None) -> Distribution:
     """The devices of this machine, and of the others that ``TF_CONFIG`` names; to be called before
     TensorFlow runs anything. ``devices`` counts this machine's GPUs, None for all; without any GPU
-    the CPU is divided into so many, for tests."""
+    the CPU is divided into so many, for tests.
+    """
     workers, worker = read_cluster(os.environ.get("TF_CONFIG"))
     gpus = tf.config.list_physical_devices("GPU")
     if devices is not None and not 1 <= devices <= (len(gpus) or devices):

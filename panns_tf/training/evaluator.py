@@ -30,7 +30,8 @@ class Predictions:
 class RecordEvaluator:
     """Evaluates a run's network on its held-out and some training records, all workers at once;
     ``predictions`` and ``summary`` are the last ones, of held-out clips, ``eval_steps`` the updates
-    between two evaluations."""
+    between two evaluations.
+    """
 
     def __init__(
         self,
@@ -104,7 +105,8 @@ def predict(
 ) -> Predictions:
     """Runs a `compiled_predictor` over all clips of a packed directory; ``options`` are those of
     ``tfrecords.dataset``. Workers share the clips; each must call this, and has all predictions,
-    which stay on the device until the end."""
+    which stay on the device until the end.
+    """
     devices = distribution or Distribution(tf.distribute.get_strategy())
     index = load_index(data)
     clips = len(index.select(options.get("exclude", ()), options.get("fraction", 1.0)))
@@ -158,7 +160,8 @@ def write_report(
     columns: dict[str, Sequence] | None = None,
 ) -> None:
     """Writes ``metrics.json``, with ``extra`` entries, and ``per_class.csv``, best classes first;
-    ``columns`` of it hold a value for each class, None or NaN for an empty cell."""
+    ``columns`` of it hold a value for each class, None or NaN for an empty cell.
+    """
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "metrics.json", {**summary.as_dict(), **extra})
     table = {

@@ -14,7 +14,8 @@ SMALLEST_VARIANCE = 1e-12
 
 def loss_for(activation: str, class_weights: Sequence[float] | None = None) -> Callable:
     """The loss for ``"sigmoid"`` or ``"softmax"``: from targets (batch, classes) and a head's
-    outputs to a float32 scalar. ``class_weights`` of about 1 on average keep the learning rate."""
+    outputs to a float32 scalar. ``class_weights`` of about 1 on average keep the learning rate.
+    """
     weights = None if class_weights is None else np.asarray(class_weights, np.float32)
     loss = cross_entropy if activation == "softmax" else binary_cross_entropy
     return lambda target, outputs: loss(target, outputs, weights)
@@ -22,7 +23,8 @@ def loss_for(activation: str, class_weights: Sequence[float] | None = None) -> C
 
 def cross_entropy(target, outputs: dict, class_weights=None):
     """The mean of ``torch.nn.functional.cross_entropy`` from a head's ``logits``, as in the paper's
-    section VI; a clip's targets add up to 1."""
+    section VI; a clip's targets add up to 1.
+    """
     target = ops.cast(target, "float32")
     if class_weights is not None:
         target *= class_weights
@@ -33,7 +35,8 @@ def cross_entropy(target, outputs: dict, class_weights=None):
 def binary_cross_entropy(target, outputs: dict, class_weights=None):
     """The mean binary cross-entropy; ``class_weights`` weigh the clips that have a class. From
     ``logits``, which most heads have, it keeps its gradient where a probability rounds to 0 or 1
-    and the reference's output is stuck; elsewhere the two are equal."""
+    and the reference's output is stuck; elsewhere the two are equal.
+    """
     target = ops.cast(target, "float32")
     if "logits" in outputs:
         logits = ops.cast(outputs["logits"], "float32")
@@ -63,14 +66,16 @@ def cross_entropy_of_probability(target, probability):
 
 def smooth(target, amount: float, uniform: float = 0.5):
     """Label smoothing (Szegedy et al. 2016): moves targets by ``amount`` of the way to ``uniform``,
-    1 / 2 for binary targets and 1 / classes for categorical ones, as Keras' losses do."""
+    1 / 2 for binary targets and 1 / classes for categorical ones, as Keras' losses do.
+    """
     return target * (1 - amount) + amount * uniform if amount else target
 
 
 class Teacher:
     """A trained model whose predictions become the part ``weight`` of targets: cross-entropy is
     linear in its target, so this blends the two losses (Hinton et al. 2015, "Distilling the
-    Knowledge in a Neural Network")."""
+    Knowledge in a Neural Network").
+    """
 
     def __init__(self, path: str, weight: float, labels: Sequence[str], sample_rate: int):
         self._model, described = load_any(path)

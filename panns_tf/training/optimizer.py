@@ -63,7 +63,8 @@ class Adam(keras.optimizers.Optimizer):
 
     def apply(self, grads, trainable_variables=None, finite=None) -> None:
         """Takes a step with gradients of some variables of `build`, None for all of them; where the
-        scalar ``finite`` is 0 all stays as it was (a branch would copy the weights)."""
+        scalar ``finite`` is 0 all stays as it was (a branch would copy the weights).
+        """
         if not self.built:
             self.build(list(trainable_variables))
         places = {id(slot.variable): place for place, slot in enumerate(self._slots)}
@@ -109,7 +110,8 @@ class Adam(keras.optimizers.Optimizer):
 @keras.saving.register_keras_serializable(package="panns_tf")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     """Rises linearly (Goyal et al. 2017), then stays or falls along half a cosine to zero at the
-    last step (Loshchilov and Hutter 2017)."""
+    last step (Loshchilov and Hutter 2017).
+    """
 
     def __init__(self, rate: float, steps: int, warmup_steps: int = 0, cosine: bool = True):
         self.rate, self.steps = rate, steps
@@ -140,7 +142,8 @@ def learning_rate(settings, steps: int) -> float | WarmupCosine:
 class WeightAverage:
     """An exponential moving average of all floating point weights, running statistics too (Polyak
     and Juditsky 1992). After n steps ``decay``, the part that stays, is (1 + n) / (10 + n) at most,
-    as in ``tf.train.ExponentialMovingAverage``: the first, random weights are soon forgotten."""
+    as in ``tf.train.ExponentialMovingAverage``: the first, random weights are soon forgotten.
+    """
 
     def __init__(self, model: keras.Model, decay: float):
         self._decay = decay
@@ -177,7 +180,8 @@ class WeightAverage:
 class LossScale:
     """Factor of the loss in float16, without which small gradients vanish (Micikevicius et al.
     2018); halved at an overflow, doubled after 2000 steps without one. The gradient of one of the
-    ``outputs``, clips times classes, is about 1 at first, so that few classes skip no updates."""
+    ``outputs``, clips times classes, is about 1 at first, so that few classes skip no updates.
+    """
 
     LARGEST_FIRST = 2.0**15
     PATIENCE = 2000

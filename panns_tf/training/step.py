@@ -74,12 +74,14 @@ class TrainStep:
 
     def run(self, batches: Iterator, count: int) -> None:
         """Takes ``count`` updates with batches of ``waveform`` int16 (clips, samples), ``target``
-        (clips, classes) and, under mixup, ``mixup_lambda`` (clips,)."""
+        (clips, classes) and, under mixup, ``mixup_lambda`` (clips,).
+        """
         self._waits.append(self._run(batches, tf.constant(count, tf.int32)))
 
     def flush(self) -> dict[str, tf.Tensor]:
         """Sums since the last call, on the device; ``gradient_norm`` is of the last multiple of
-        ``log_steps``, or -1; ``waited`` are the seconds that batches were waited for."""
+        ``log_steps``, or -1; ``waited`` are the seconds that batches were waited for.
+        """
         weights = [tf.identity(v.value) for v in self._network.trainable_variables]
         values = {
             "loss": tf.identity(self._loss_sum),
@@ -217,7 +219,8 @@ def _clock():
 
 def compiles(config: TrainConfig, distribution: Distribution) -> bool:
     """Whether XLA compiles the gradients: unless set, on a GPU alone (it makes CPUs several times
-    slower), and not where devices share statistics, which it cannot compile."""
+    slower), and not where devices share statistics, which it cannot compile.
+    """
     shared = config.sync_batchnorm and distribution.replicas > 1
     if shared and (config.xla == "on" or config.accumulate > 1):
         raise ValueError(

@@ -149,7 +149,8 @@ def hardest(predictions: Predictions, count: int) -> np.ndarray:
 
 def front_end(network: Network) -> keras.Model | None:
     """Layers up to the features: ``log_mel`` (batch, frames, mel_bins) and ``wavegram`` (batch,
-    steps, frequencies, channels); None if a network has neither."""
+    steps, frequencies, channels); None if a network has neither.
+    """
     last = {"log_mel": "bn0", "wavegram": "pre_block4.pool"}
     names = [name for name in last if name in network.arch.inputs]
     outputs = {name: network.get_layer(last[name]).output for name in names}
@@ -162,7 +163,8 @@ Row = list[tuple[np.ndarray, str]]
 
 def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], float]:
     """Rows of log-mels of a run's first clips before and after SpecAugment and mixup, and the
-    seconds of a clip; the run's random states stay as they are."""
+    seconds of a clip; the run's random states stay as they are.
+    """
     arch, model = network.arch, front_end(network)
     rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS
     (batch,) = add_mixup(data.records(0, clips), config, clips=clips).take(1)

@@ -39,7 +39,8 @@ _LOST = (
 @dataclasses.dataclass(frozen=True)
 class LayerGroup:
     """Layers whose learning rate is a multiple of the run's, frozen, batch statistics too, before
-    update ``unfreeze_step``; for good if it is None."""
+    update ``unfreeze_step``; for good if it is None.
+    """
 
     layers: Sequence[keras.layers.Layer]
     learning_rate_factor: float = 1.0
@@ -49,7 +50,8 @@ class LayerGroup:
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
     """Ends a training after ``patience`` evaluations without a better score, with the best weights;
-    not before ``min_steps`` updates: until running statistics settle, scores mean little."""
+    not before ``min_steps`` updates: until running statistics settle, scores mean little.
+    """
 
     patience: int
     min_steps: int = 0

@@ -17,7 +17,7 @@ def test_defaults_are_the_papers_recipe():
 def test_the_front_end_checks_its_settings():
     assert Frontend(sample_rate=32000.0).sample_rate == 32000
     for settings, message in (
-        ({"mel_bins": 0}, "mel_bins must be at least 1; received 0"),
+        ({"mel_bins": 0}, "mel_bins must be a whole number of at least 1; received 0"),
         ({"hop_size": 1.5}, "hop_size must be a whole number"),
         ({"window_size": 1023}, "window_size must be even"),
         ({"window": "boxcar"}, "window must be one of"),
