@@ -1,7 +1,10 @@
-"""Synthetic sounds, NOT AudioSet, for trying programs and for tests: audio, metadata, records."""
+"""A small data set of synthetic sounds: real audio files, their metadata, and the packed records.
+
+For trying programs and for tests: these are sounds computed from formulas, NOT AudioSet.
+"""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,8 @@ from tfrecords.plan import PackSettings
 from tfrecords.progress import progress as shown
 from tfrecords.storage import TFRecordsError
 
-#: Methods of `Synthesizer`, from the most frequent class of a data set to the rarest.
-SOUNDS = ("sine_tone", "click_train", "hiss", "siren", "rumble", "rising_chirp")
-SOUNDS += ("bird", "buzz", "tremolo_noise", "bell", "falling_chirp", "knock")
+#: Fills an array of a length with a sound at a sample rate; its parameters vary modestly.
+Sound = Callable[[np.random.Generator, int, int], np.ndarray]
 
 IMBALANCE = 20  # clips of the most frequent class for each of the rarest
 _LABELS_PER_CLIP = 1.9  # about AudioSet's
@@ -38,12 +40,21 @@ def synthesize_clips(
 ) -> PackReport:
     """Writes `audio/*.wav`, `metadata.csv` and `labels.csv` into `output`, and packs them there.
 
-    Each clip holds 1 to 3 of the first `num_classes` (default: all 12) sounds over noise, the first
-    20 times as frequent as the last, from about 30 clips on. The same arguments write the same
-    bytes; another `split` has other sounds. TFRecordsError for clips under 0.25 s, a rate under
-    8000 Hz, another wrong argument, or an `output` that already holds records.
+    Each clip holds 1 to 3 different sounds over noise. Classes are geometrically less frequent,
+    20 to 1 from the first to the last. A clip is a function of seed, split, its number and the
+    number of clips and classes: the same arguments write the same bytes.
+
+    Args:
+        clips: how many; below about 30 the ratio of 20 to 1 is only approximate.
+        clip_seconds: at least 0.25 s.
+        sample_rate: Hz, at least 8000.
+        split: its name; another split with the same seed has other sounds.
+        num_classes: take only the first so many of the 12 classes; None for all.
+
+    Raises:
+        TFRecordsError: a wrong argument, or `output` already holds records.
     """
-    names = SOUNDS[:num_classes]
+    names = list(SOUNDS)[:num_classes]
     is_possible = clips > 0 and sample_rate >= 8000 and clip_seconds >= 0.25
     if not is_possible or num_classes not in (None, *range(1, len(SOUNDS) + 1)):
         raise TFRecordsError(
@@ -73,13 +84,11 @@ def synthesize_clips(
     root = (seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(split.encode()))
     labels = assign_labels(np.random.default_rng(root), clips, len(names))
     write_csv(settings.labels, ("display_name",), ([name] for name in names))
-    clips_of = {
-        f"{split}_{number:05d}.wav": [names[label] for label in clip]
-        for number, clip in enumerate(labels)
-    }
-    rows = ((file, ";".join(kinds)) for file, kinds in clips_of.items())
+    files = [f"{split}_{number:05d}.wav" for number in range(clips)]
+    sounds = [[names[label] for label in clip] for clip in labels]
+    rows = [(file, ";".join(kinds)) for file, kinds in zip(files, sounds, strict=True)]
     write_csv(settings.metadata, ("filename", "labels"), rows)
-    numbered = list(enumerate(clips_of.items()))
+    numbered = list(enumerate(zip(files, sounds, strict=True)))
     for number, (file, kinds) in shown(numbered) if progress else numbered:
         rng = np.random.default_rng((*root, number))
         audio = render(rng, kinds, settings.clip_samples, sample_rate)
@@ -88,8 +97,10 @@ def synthesize_clips(
 
 
 def class_counts(clips: int, num_classes: int) -> np.ndarray:
-    """Clips of each class, (num_classes,) int, geometric: the first has 20 times the last's. Each
-    has 1 to `clips`, all together `clips` to 3 * `clips`: 1 to 3 classes a clip.
+    """Clips of each class, (num_classes,) int, geometric: the first has 20 times the last's.
+
+    Each has 1 to `clips`, all together `clips` to 3 * `clips` where that is possible, so that
+    every clip can have 1 to 3 classes.
     """
     shape = np.geomspace(IMBALANCE, 1, num_classes) if num_classes > 1 else np.ones(1)
     labels = min(_LABELS_PER_CLIP, num_classes) * clips
@@ -104,7 +115,7 @@ def class_counts(clips: int, num_classes: int) -> np.ndarray:
 
 
 def assign_labels(rng: np.random.Generator, clips: int, num_classes: int) -> list[tuple[int, ...]]:
-    """1 to 3 different classes for each clip, such that each class has exactly its count."""
+    """Gives each clip 1 to 3 different classes such that each class has exactly its count."""
     counts = class_counts(clips, num_classes)
     pool = rng.permutation(np.repeat(np.arange(num_classes), counts))
     # First every clip gets one of the shuffled labels, then what is left goes where it fits.
@@ -120,12 +131,12 @@ def render(
     rng: np.random.Generator, kinds: Iterable[str], samples: int, sample_rate: int
 ) -> np.ndarray:
     """One clip in [-0.9, 0.9]: sounds of 60 to 100 % of its length, 10 to 20 dB above a noise."""
-    clip = Synthesizer(rng, samples, sample_rate).background()
+    clip = background(rng, samples, sample_rate)
     fade = np.minimum(1, np.arange(1, samples + 1) / (0.01 * sample_rate))
     for kind in kinds:
         length = int(samples * rng.uniform(0.6, 1))
         start = rng.integers(samples - length + 1)
-        sound = getattr(Synthesizer(rng, length, sample_rate), kind)()
+        sound = SOUNDS[kind](rng, length, sample_rate)
         sound = sound * fade[:length] * fade[:length][::-1]
         level = np.sqrt(np.mean(sound**2)) + 1e-9
         gain = 10 ** (rng.uniform(10, 20) / 20) / level
@@ -134,115 +145,142 @@ def render(
     return clip * (rng.uniform(0.3, 0.9) / np.abs(clip).max())
 
 
-class Synthesizer:
-    """Sounds of a length at a sample rate, (samples,) float64, whose parameters vary modestly."""
+def sine_tone(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """One steady line, 400 to 600 Hz."""
+    return np.sin(_phase(np.full(samples, rng.uniform(400, 600)), sample_rate))
 
-    def __init__(self, rng: np.random.Generator, samples: int, sample_rate: int):
-        self.rng, self.samples, self.rate = rng, samples, sample_rate
-        self.top = min(14000, 0.45 * sample_rate)  # the highest frequency, in Hz
 
-    def sine_tone(self) -> np.ndarray:
-        return np.sin(self._phase(np.full(self.samples, self.rng.uniform(400, 600))))
+def rising_chirp(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """A line that climbs from about 300 Hz to about 3 kHz."""
+    return _sweep(rng.uniform(250, 350), rng.uniform(2500, 3200), samples, sample_rate)
 
-    def click_train(self) -> np.ndarray:
-        """Very short broad-band clicks, 12 to 16 a second."""
-        click = np.zeros(max(2, self.rate // 2000))
-        click[0], click[-1] = 1, -1
-        return self._repeat(click, self.rng.uniform(12, 16))
 
-    def hiss(self) -> np.ndarray:
-        return self._band(self.rng.uniform(0.45, 0.55) * self.top, self.top)
+def falling_chirp(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """A line that falls from about 3 kHz to about 300 Hz."""
+    return _sweep(rng.uniform(2500, 3200), rng.uniform(250, 350), samples, sample_rate)
 
-    def siren(self) -> np.ndarray:
-        """A line with harmonics that swings from 600 to 1400 Hz, 3 to 4 times a second."""
-        phase = self._phase(1000 + 400 * np.sin(self._swing(3, 4)))
-        return np.sin(phase) + 0.5 * np.sin(2 * phase)
 
-    def rumble(self) -> np.ndarray:
-        return self._band(60, self.rng.uniform(170, 220))
+def siren(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """A line with harmonics that swings between about 600 and 1400 Hz, 3 to 4 times a second."""
+    time = np.arange(samples) / sample_rate
+    swing = np.sin(2 * np.pi * (rng.uniform(3, 4) * time + rng.random()))
+    phase = _phase(1000 + 400 * swing, sample_rate)
+    return np.sin(phase) + 0.5 * np.sin(2 * phase)
 
-    def rising_chirp(self) -> np.ndarray:
-        first, last = self.rng.uniform(250, 350), self.rng.uniform(2500, 3200)
-        return self._sweep(first, last, self.samples)
 
-    def bird(self) -> np.ndarray:
-        """Short calls that drop from a high pitch, 7 to 9 a second."""
-        top = min(7000, 0.9 * self.top)
-        first, last = top * self.rng.uniform(0.9, 1), top * self.rng.uniform(0.55, 0.65)
-        length = int(0.07 * self.rate)
-        call = self._sweep(first, last, length) * np.hanning(length)
-        return self._repeat(call, self.rng.uniform(7, 9))
+def bell(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Strokes of inharmonic partials that ring out, about two a second."""
+    base = rng.uniform(700, 900)
+    partials = ((1.0, 1.0), (1.48, 0.7), (2.09, 0.6), (2.56, 0.5), (3.42, 0.3))
+    time = np.arange(int(0.8 * sample_rate)) / sample_rate
+    stroke = sum(
+        gain * np.exp(-time * 5 * ratio) * np.sin(2 * np.pi * ratio * base * time)
+        for ratio, gain in partials
+        if ratio * base < _top(sample_rate)
+    )
+    return _repeat(rng, stroke, rng.uniform(1.8, 2.4), samples, sample_rate)
 
-    def buzz(self) -> np.ndarray:
-        """A comb of all harmonics of 90 to 120 Hz, up to 6 kHz."""
-        base = self.rng.uniform(90, 120)
-        phase = self._phase(np.full(self.samples, base))
-        count = int(min(6000, self.top) / base)
-        # The closed form of sum(cos(k * phase)), k = 1 .. count.
-        half = np.sin(phase / 2 + 1e-9)
-        return np.sin((count + 0.5) * (phase + 2e-9)) / (2 * half) - 0.5
 
-    def tremolo_noise(self) -> np.ndarray:
-        """Noise of 800 to 2500 Hz whose level swings 5 to 7 times a second."""
-        swing = 0.5 - 0.5 * np.cos(self._swing(5, 7))
-        return self._band(800, 2500) * swing**2
+def click_train(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Very short broad-band clicks, 12 to 16 a second."""
+    click = np.zeros(max(2, sample_rate // 2000))
+    click[0], click[-1] = 1, -1
+    return _repeat(rng, click, rng.uniform(12, 16), samples, sample_rate)
 
-    def bell(self) -> np.ndarray:
-        """Strokes of inharmonic partials that ring out, about two a second."""
-        base = self.rng.uniform(700, 900)
-        partials = ((1.0, 1.0), (1.48, 0.7), (2.09, 0.6), (2.56, 0.5), (3.42, 0.3))
-        time = np.arange(int(0.8 * self.rate)) / self.rate
-        stroke = sum(
-            gain * np.exp(-time * 5 * ratio) * np.sin(2 * np.pi * ratio * base * time)
-            for ratio, gain in partials
-            if ratio * base < self.top
-        )
-        return self._repeat(stroke, self.rng.uniform(1.8, 2.4))
 
-    def falling_chirp(self) -> np.ndarray:
-        first, last = self.rng.uniform(2500, 3200), self.rng.uniform(250, 350)
-        return self._sweep(first, last, self.samples)
+def tremolo_noise(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Noise of 800 to 2500 Hz whose level swings 5 to 7 times a second."""
+    time = np.arange(samples) / sample_rate
+    swing = 0.5 - 0.5 * np.cos(2 * np.pi * (rng.uniform(5, 7) * time + rng.random()))
+    return _band(rng, samples, sample_rate, 800, 2500) * swing**2
 
-    def knock(self) -> np.ndarray:
-        time = np.arange(int(0.12 * self.rate)) / self.rate
-        thump = np.exp(-time * 40) * np.sin(2 * np.pi * self.rng.uniform(150, 200) * time)
-        thump += 0.5 * np.exp(-time * 80) * np.sin(2 * np.pi * self.rng.uniform(380, 450) * time)
-        return self._repeat(thump, self.rng.uniform(4, 5))
 
-    def background(self) -> np.ndarray:
-        """Noise whose power falls by 0 (white) to 1.5 powers of the frequency, of unit level."""
-        bins = self._bins()
-        bins[0] = bins[1] if len(bins) > 1 else 1
-        noise = np.fft.irfft(self._spectrum() * bins ** -self.rng.uniform(0, 0.75), self.samples)
-        return noise / np.sqrt(np.mean(noise**2) + 1e-12)
+def hiss(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Steady noise in the upper half of the band."""
+    top = _top(sample_rate)
+    return _band(rng, samples, sample_rate, rng.uniform(0.45, 0.55) * top, top)
 
-    def _bins(self) -> np.ndarray:
-        return np.fft.rfftfreq(self.samples, 1 / self.rate)
 
-    def _spectrum(self) -> np.ndarray:
-        real, imaginary = self.rng.standard_normal((2, self.samples // 2 + 1))
-        return real + 1j * imaginary
+def rumble(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Steady noise below 200 Hz."""
+    return _band(rng, samples, sample_rate, 60, rng.uniform(170, 220))
 
-    def _band(self, low: float, high: float) -> np.ndarray:
-        """Noise between two frequencies in Hz."""
-        inside = (self._bins() >= low) & (self._bins() <= high)
-        return np.fft.irfft(self._spectrum() * inside, self.samples) * np.sqrt(self.samples)
 
-    def _swing(self, slowest: float, fastest: float) -> np.ndarray:
-        """The phase of a swing, so many times a second, from a random moment."""
-        time = np.arange(self.samples) / self.rate
-        return 2 * np.pi * (self.rng.uniform(slowest, fastest) * time + self.rng.random())
+def buzz(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """A comb of all harmonics of 90 to 120 Hz, up to 6 kHz."""
+    base = rng.uniform(90, 120)
+    phase = _phase(np.full(samples, base), sample_rate)
+    count = int(min(6000, _top(sample_rate)) / base)
+    # The closed form of sum(cos(k * phase)), k = 1 .. count.
+    half = np.sin(phase / 2 + 1e-9)
+    return np.sin((count + 0.5) * (phase + 2e-9)) / (2 * half) - 0.5
 
-    def _phase(self, frequency: np.ndarray) -> np.ndarray:
-        return 2 * np.pi * np.cumsum(frequency) / self.rate
 
-    def _sweep(self, first: float, last: float, samples: int) -> np.ndarray:
-        return np.sin(self._phase(np.geomspace(first, last, samples)))
+def knock(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Low damped thumps, 4 to 5 a second."""
+    time = np.arange(int(0.12 * sample_rate)) / sample_rate
+    thump = np.exp(-time * 40) * np.sin(2 * np.pi * rng.uniform(150, 200) * time)
+    thump += 0.5 * np.exp(-time * 80) * np.sin(2 * np.pi * rng.uniform(380, 450) * time)
+    return _repeat(rng, thump, rng.uniform(4, 5), samples, sample_rate)
 
-    def _repeat(self, stroke: np.ndarray, rate: float) -> np.ndarray:
-        """A stroke over and over, `rate` times a second, from a random moment of the first."""
-        period = self.rate / rate
-        out = np.zeros(self.samples + len(stroke))
-        for start in np.arange(self.rng.random() * period * 0.5, self.samples, period).astype(int):
-            out[start : start + len(stroke)] += stroke
-        return out[: self.samples]
+
+def bird(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Short calls that drop from a high pitch, 7 to 9 a second."""
+    top = min(7000, 0.9 * _top(sample_rate))
+    length = int(0.07 * sample_rate)
+    call = _sweep(top * rng.uniform(0.9, 1), top * rng.uniform(0.55, 0.65), length, sample_rate)
+    return _repeat(rng, call * np.hanning(length), rng.uniform(7, 9), samples, sample_rate)
+
+
+# From the most frequent class of a synthetic data set to the rarest.
+SOUNDS: dict[str, Sound] = {
+    function.__name__: function
+    for function in (
+        *(sine_tone, click_train, hiss, siren, rumble, rising_chirp),
+        *(bird, buzz, tremolo_noise, bell, falling_chirp, knock),
+    )
+}
+
+
+def background(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """Noise whose power falls by 0 (white) to 1.5 powers of the frequency, of unit level."""
+    bins = np.fft.rfftfreq(samples, 1 / sample_rate)
+    bins[0] = bins[1] if len(bins) > 1 else 1
+    noise = np.fft.irfft(_spectrum(rng, len(bins)) * bins ** -rng.uniform(0, 0.75), samples)
+    return noise / np.sqrt(np.mean(noise**2) + 1e-12)
+
+
+def _top(sample_rate: int) -> float:
+    return min(14000, 0.45 * sample_rate)
+
+
+def _phase(frequency: np.ndarray, sample_rate: int) -> np.ndarray:
+    return 2 * np.pi * np.cumsum(frequency) / sample_rate
+
+
+def _sweep(first: float, last: float, samples: int, sample_rate: int) -> np.ndarray:
+    return np.sin(_phase(np.geomspace(first, last, samples), sample_rate))
+
+
+def _spectrum(rng: np.random.Generator, bins: int) -> np.ndarray:
+    return rng.standard_normal(bins) + 1j * rng.standard_normal(bins)
+
+
+def _band(
+    rng: np.random.Generator, samples: int, sample_rate: int, low: float, high: float
+) -> np.ndarray:
+    """Noise between two frequencies in Hz."""
+    bins = np.fft.rfftfreq(samples, 1 / sample_rate)
+    inside = (bins >= low) & (bins <= high)
+    return np.fft.irfft(_spectrum(rng, len(bins)) * inside, samples) * np.sqrt(samples)
+
+
+def _repeat(
+    rng: np.random.Generator, stroke: np.ndarray, rate: float, samples: int, sample_rate: int
+) -> np.ndarray:
+    """One stroke over and over, `rate` times a second, from a random moment of the first period."""
+    period = sample_rate / rate
+    out = np.zeros(samples + len(stroke))
+    for start in np.arange(rng.random() * period * 0.5, samples, period).astype(int):
+        out[start : start + len(stroke)] += stroke
+    return out[:samples]
