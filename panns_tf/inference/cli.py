@@ -65,21 +65,21 @@ status 1; the others are tagged."""
 
 
 def run_tag(args: argparse.Namespace) -> int:
-    shown, windows = TagSettings.given(args), Windows.given(args)
-    where, model = shared_settings(args, TABLES)
-    from panns_tf.inference.tagger import AudioTagger, taggings
+    settings, windows = TagSettings.given(args), Windows.given(args)
+    output, model = shared_settings(args, TABLES)
+    from panns_tf.inference.tagger import AudioTagger, tag_windows
 
     tagger = AudioTagger(**asdict(model))
     start = ("start",) if windows.window else ()
     columns = ("file", *start, "seconds", "label", "score")
-    how = {"workers": where.workers, "windows": windows.samples(tagger.sample_rate)}
-    with open_results(where, args.form, model.identity("tag", args), columns) as results:
-        for recording in results.each(recordings_of(args.paths), tagger.predict_each, **how):
-            found = taggings(recording, tagger.labels, shown, windows.window)
-            row = found[0].as_dict()
+    options = {"workers": output.workers, "windows": windows.samples(tagger.sample_rate)}
+    with open_results(output, args.form, model.identity("tag", args), columns) as results:
+        for recording in results.each(recordings_of(args.paths), tagger.predict_each, **options):
+            taggings = tag_windows(recording, tagger.labels, settings, windows.window)
+            row = taggings[0].as_dict()
             if windows.window:
-                row = {"file": row["file"], "windows": [part.window_dict() for part in found]}
-            results.add(row, _tag_text(recording, found))
+                row = {"file": row["file"], "windows": [each.window_dict() for each in taggings]}
+            results.add(row, _tag_text(recording, taggings))
     return results.status()
 
 
@@ -113,17 +113,17 @@ def run_embed(args: argparse.Namespace) -> int:
     if args.form != "json" and not hasattr(args, "output"):
         raise ValueError("embed needs --output FILE, .npy, .npz or .parquet; or --json")
     windows = Windows.given(args)
-    where, model = shared_settings(args, VECTORS)
-    from panns_tf.inference.tagger import AudioTagger, embedding
+    output, model = shared_settings(args, VECTORS)
+    from panns_tf.inference.tagger import AudioTagger, embedding_of
 
     tagger = AudioTagger(**asdict(model))
     settings, width = model.identity("embed", args), tagger.model.embedding_size
-    how = {"workers": where.workers, "windows": windows.samples(tagger.sample_rate)}
-    with open_results(where, args.form, settings, width=width) as results:
-        for recording in results.each(recordings_of(args.paths), tagger.predict_each, **how):
-            found = embedding(recording)
-            as_array = {"embedding": found.vector} if where.output else {}
-            results.add({**found.as_dict(), **as_array})
+    options = {"workers": output.workers, "windows": windows.samples(tagger.sample_rate)}
+    with open_results(output, args.form, settings, width=width) as results:
+        for recording in results.each(recordings_of(args.paths), tagger.predict_each, **options):
+            embedding = embedding_of(recording)
+            as_array = {"embedding": embedding.vector} if output.output else {}
+            results.add({**embedding.as_dict(), **as_array})
     return results.status()
 
 
@@ -162,7 +162,7 @@ def run_detect(args: argparse.Namespace) -> int:
     for flag, folder in (("--audacity", args.audacity), ("--plot", args.plot)):
         if folder is not None:
             check_output_folder(folder, flag)
-    where, model = shared_settings(args, TABLES)
+    output, model = shared_settings(args, TABLES)
     from panns_tf.inference.detector import SoundEventDetector
     from panns_tf.inference.plot import draw_recording
 
@@ -173,19 +173,20 @@ def run_detect(args: argparse.Namespace) -> int:
             f"{detector.window:g} s every {detector.hop:g} s (--window, --hop). Networks that have "
             "it: Cnn14_DecisionLevelMax, Cnn14_DecisionLevelAvg, Cnn14_DecisionLevelAtt"
         )
-    settings, drawn = model.identity("detect", args), args.plot is not None
-    how = {"settings": events, "for_pictures": drawn, "workers": where.workers}
-    with open_results(where, args.form, settings, Detection.columns) as results:
-        for recording in results.each(recordings_of(args.paths), detector.detect_each, **how):
-            found = recording.detection
+    settings, with_pictures = model.identity("detect", args), args.plot is not None
+    options = {"settings": events, "for_pictures": with_pictures, "workers": output.workers}
+    with open_results(output, args.form, settings, Detection.columns) as results:
+        for recording in results.each(recordings_of(args.paths), detector.detect_each, **options):
+            detection = recording.detection
             if args.audacity is not None:
-                place = place_of(recording.source, args.paths, args.audacity, ".txt")
-                _write_labels(place, found.to_audacity(), where.force)
-            if drawn:
-                place = place_of(recording.source, args.paths, args.plot, ".png")
-                look = {"title": Path(recording.name).name, "dark": args.dark}
-                write_atomic(place, draw_recording(recording, detector, **look))
-            results.add(found.as_dict(), _event_text(recording.name, found))
+                path = file_beside(recording.source, args.paths, args.audacity, ".txt")
+                _write_labels(path, detection.to_audacity(), output.force)
+            if with_pictures:
+                path = file_beside(recording.source, args.paths, args.plot, ".png")
+                title = Path(recording.name).name
+                picture = draw_recording(recording, detector, title=title, dark=args.dark)
+                write_atomic(path, picture)
+            results.add(detection.as_dict(), _event_text(recording.name, detection))
     return results.status()
 
 
@@ -198,16 +199,18 @@ def _event_text(name: str, detection) -> str:
     return "\n".join(lines if detection.events else [*lines, "  no events"])
 
 
-def _write_labels(place: Path, text: str, force: bool) -> None:
-    """Labels are what people edit, so no others are replaced."""
-    if place.exists() and not force and place.read_bytes() != text.encode():
-        logger.warning(f"note: {place} exists and is kept; --force replaces it")
+def _write_labels(path: Path, text: str, force: bool) -> None:
+    """Writes a label track, but not over another one, which a person may have edited."""
+    if path.exists() and not force and path.read_bytes() != text.encode():
+        logger.warning(f"note: {path} exists and is kept; --force replaces it")
         return
-    write_atomic(place, text)
+    write_atomic(path, text)
 
 
-def place_of(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
-    """The file of a recording in a folder, which stands for what all ``paths`` have in common."""
+def file_beside(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
+    """The file of a recording in an output folder, where it lies as the recording does below the
+    folder that all ``paths`` have in common.
+    """
     below = "stdin"
     if isinstance(source, str | os.PathLike):
         roots = []
@@ -217,9 +220,9 @@ def place_of(source, paths: Iterable[str], folder: Path, suffix: str) -> Path:
                 fixed = fixed.parent
             roots.append(os.path.normpath(fixed))
         below = os.path.relpath(os.path.abspath(source), os.path.commonpath(roots))  # noqa: PTH100
-    place = folder / f"{below}{suffix}"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+    path = folder / f"{below}{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _add_shared_flags(parser, suffixes: tuple[str, ...], **defaults: str) -> None:
@@ -252,16 +255,16 @@ def shared_settings(
     args: argparse.Namespace, suffixes: tuple[str, ...]
 ) -> tuple[OutputSettings, ModelSettings]:
     """The settings that commands share, checked before TensorFlow is imported."""
-    where, model = OutputSettings.given(args), ModelSettings.given(args)
-    where.check(suffixes)
+    output, model = OutputSettings.given(args), ModelSettings.given(args)
+    output.check(suffixes)
     quiet_tensorflow()
-    return where, model
+    return output, model
 
 
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without its start-up notes, before anything else does."""
     import_tensorflow_quietly()
-    # It warns of functions that are traced again, which clips of many lengths ask for.
+    # Clips of many lengths trace functions again, of which TensorFlow would warn.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 

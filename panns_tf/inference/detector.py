@@ -17,7 +17,8 @@ from panns_tf.models.network import Network
 from panns_tf.windows import Windows
 from tfrecords.audio import AudioError
 
-#: Seconds, of networks without framewise output; another window has a hop of a fifth of it.
+#: Seconds of the windows, and of the hop from one to the next, of networks without an output over
+#: time. With another window the hop is the same part of it.
 WINDOW, HOP = 2.5, 0.5
 
 
@@ -49,13 +50,14 @@ class SoundEventDetector:
         precision: str = "float32",
         batch_size: int = 8,
     ):
+        self.window = WINDOW if window is None else window
+        self.hop = self.window * HOP / WINDOW if hop is None else hop
+        self._windows = Windows(self.window, self.hop)  # checked before the network is loaded
         self.model = InferenceModel(load_network(model, weights), precision, batch_size)
         self.labels, self.sample_rate = self.model.labels, self.model.sample_rate
         self.windowed = window is not None or not self.model.arch.is_decision_level
-        if hop is not None and not self.windowed:
-            raise ValueError(f"--hop {hop:g} needs a --window that it moves")
-        self.window = WINDOW if window is None else window
-        self.hop = self.window * HOP / WINDOW if hop is None else hop
+        if not self.windowed:
+            Windows(None, hop)  # which refuses a hop
         self.step_seconds = self.new_scores().engine.step / self.sample_rate
 
     def detect(
@@ -107,7 +109,7 @@ class SoundEventDetector:
         classes = len(self.labels)
         if not self.windowed:
             return StepScores(self.model.streaming_encoder(latency), "segments", classes)
-        size, hop = Windows(self.window, self.hop).samples(self.sample_rate)
+        size, hop = self._windows.samples(self.sample_rate)
         # One by one in a stream, so that its blocks change nothing, not even rounding.
         windows = WindowPredictor(self.model, size, hop, None if latency is None else 1)
         return StepScores(windows, "clipwise_output", classes, round((size / hop - 1) / 2))
@@ -131,8 +133,9 @@ class SoundEventDetector:
             steps = np.arange(1 + samples // hop) // (step // hop)
             frames = frames[np.minimum(steps, len(frames) - 1)]
         frames = frames if keep_frames else None
-        found = tuple(in_order(events)), frames, hop / self.sample_rate
-        recording.detection = Detection(recording.file, seconds, *found)
+        recording.detection = Detection(
+            recording.file, seconds, tuple(in_order(events)), frames, hop / self.sample_rate
+        )
 
 
 class StepScores:
@@ -161,7 +164,7 @@ class StepScores:
         return np.concatenate([rows, np.repeat(self._last, missing, axis=0)])
 
     def _joined(self, outputs: Iterable[dict[str, np.ndarray]]) -> np.ndarray:
-        rows = np.concatenate([self._last[:0], *(part[self._name] for part in outputs)])
+        rows = np.concatenate([self._last[:0], *(output[self._name] for output in outputs)])
         if len(rows):
             if not self._count:
                 rows = np.concatenate([np.repeat(rows[:1], self._lead, axis=0), rows])

@@ -135,7 +135,7 @@ class EventFinder:
             going = self._start[index]
             if not self._is_joined(index, going if going >= 0 else self._searched):
                 self._certain.append(self._ended.pop(index))
-        return self._taken()
+        return self._long_enough()
 
     def finish(self, seconds: float = math.inf) -> list[Event]:
         """Returns the events that remain; they end with the recording, after ``seconds``."""
@@ -143,17 +143,17 @@ class EventFinder:
         for index in np.flatnonzero(self._start >= 0):
             self._end(index)
         self._certain += self._ended.values()
-        return self._taken(seconds)
+        return self._long_enough(seconds)
 
-    def _taken(self, seconds: float = math.inf) -> list[Event]:
-        """The certain events that are long enough."""
-        least, taken = self.settings.minimum - _ROUNDING, []
+    def _long_enough(self, seconds: float = math.inf) -> list[Event]:
+        """Takes the certain events, without those that are too short."""
+        least, events = self.settings.minimum - _ROUNDING, []
         for event in self._certain:
             offset = min(event.offset, seconds)
             if offset > event.onset and offset - event.onset >= least:
-                taken.append(dataclasses.replace(event, offset=offset))
+                events.append(dataclasses.replace(event, offset=offset))
         self._certain = []
-        return in_order(taken)
+        return in_order(events)
 
     def _smoothed(self, values: np.ndarray, last: bool = False) -> np.ndarray:
         """Medians of the steps whose neighbours are all there, (steps, classes)."""

@@ -39,13 +39,13 @@ def split_network(
     return keras.Model(waveform, steps), head
 
 
-def pool_steps(kind: str, head: Callable | None, parts: Iterable[dict]) -> dict[str, np.ndarray]:
+def pool_steps(kind: str, head: Callable | None, blocks: Iterable[dict]) -> dict[str, np.ndarray]:
     """Pools steps as a network's `Architecture.head` of a ``kind`` does, in the memory of one of
-    ``parts``, the encoder's outputs (steps, n) by name.
+    ``blocks``, the encoder's outputs (steps, n) by name.
     """
     count, most, sums = 0, -np.inf, {}
-    for part in parts:
-        values = {name: rows.astype(np.float64) for name, rows in part.items()}
+    for block in blocks:
+        values = {name: rows.astype(np.float64) for name, rows in block.items()}
         rows = values["segments" if head is None else "features"]
         if not len(rows):
             continue
@@ -80,13 +80,13 @@ class StreamingEncoder:
         self.sample_rate = arch.frontend.sample_rate
         self._encode = encode
         self._context = -(-before // self.step)  # steps
-        # Of a window of n steps the first n - lost see all that they would see.
+        # Of a window of n steps the first n - lost depend on nothing beyond the window.
         self._lost = -(-(after + 1) // self.step)
         wanted = round(window_seconds * self.sample_rate / self.step)
         self._steps = max(wanted, self._context + self._lost + 1)
         self._held = np.zeros(0, np.float32)
         self._start = 0  # the step at which the held samples begin
-        self._done = 0  # steps given so far
+        self._done = 0  # steps returned so far
         self.samples = 0
         # Seconds, at most, from a sample to the outputs of its step.
         self.latency = (self._steps - self._context) * self.step / self.sample_rate
@@ -111,11 +111,11 @@ class StreamingEncoder:
         yield self._certain(self._held, None)
 
     def _certain(self, window: np.ndarray, end: int | None) -> dict[str, np.ndarray]:
-        """Of a window's steps those from the first that was not given yet up to ``end``."""
+        """Of a window's steps the new ones up to ``end``."""
         new = slice(self._done - self._start, end)
-        part = {name: np.asarray(x)[0, new] for name, x in self._encode(window[None]).items()}
-        self._done += len(next(iter(part.values())))
-        return part
+        steps = {name: np.asarray(x)[0, new] for name, x in self._encode(window[None]).items()}
+        self._done += len(next(iter(steps.values())))
+        return steps
 
 
 class WindowPredictor:

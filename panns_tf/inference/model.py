@@ -37,7 +37,7 @@ WINDOW_SECONDS = 30.0
 #: Clips in a batch at most, however short.
 MOST_CLIPS = 64
 
-#: A shape is compiled by XLA once so many seconds of audio came in it. Compiling takes a few
+#: A shape is compiled by XLA once so many seconds of audio had it. Compiling takes a few
 #: seconds, and is paid back by about as many seconds of audio as this.
 COMPILED_AFTER = 60.0
 #: Shapes compiled at most, for the memory that each takes.
@@ -112,9 +112,9 @@ class InferenceModel:
             window = latency + (before + hop) / self.sample_rate
         return StreamingEncoder(self._encoder_and_head[0], self.arch, window)
 
-    def pool(self, parts: Iterable[dict]) -> dict[str, np.ndarray]:
+    def pool(self, blocks: Iterable[dict]) -> dict[str, np.ndarray]:
         """Outputs (n,) by name of a recording, from those of a `streaming_encoder`."""
-        return pool_steps(self.arch.head, self._encoder_and_head[1], parts)
+        return pool_steps(self.arch.head, self._encoder_and_head[1], blocks)
 
 
 class CompiledModel:

@@ -91,24 +91,24 @@ def draw_recording(
     theme, content = DARK if dark else LIGHT, io.BytesIO()
     with styled(theme):
         figure = Figure((_WIDTH, sum(heights) + 1.5), layout="constrained")
-        sound, classes, found = figure.subplots(3, 1, sharex=True, height_ratios=heights)
+        log_mel, classes, bars = figure.subplots(3, 1, sharex=True, height_ratios=heights)
         figure.suptitle(_plain(title, 100), x=0.01, ha="left", weight="bold", size=SMALL_SIZE + 2)
-        draw_log_mel(sound, *spectrogram.columns(), spectrogram.frontend)
+        draw_log_mel(log_mel, *spectrogram.columns(), spectrogram.frontend)
         columns, factor = reduced(scores[:, best])
         extent = (0, len(columns) * factor * step_seconds, len(best), 0)
         shades = LinearSegmentedColormap.from_list("", [theme.background, theme.series[0]])
-        look = {"aspect": "auto", "interpolation": "nearest", "vmin": 0, "vmax": 1}
-        classes.imshow(columns.T, extent=extent, cmap=shades, **look)
+        options = {"aspect": "auto", "interpolation": "nearest", "vmin": 0, "vmax": 1}
+        classes.imshow(columns.T, extent=extent, cmap=shades, **options)
         _name_rows(classes, "probability", [(labels[index], peaks[index]) for index in best])
         for row, each in enumerate(events.values()):
             spans = [(event.onset, event.offset - event.onset) for event in each]
             colour = theme.series[row % len(theme.series)]
             # The edge keeps an event visible that is shorter than a pixel.
-            found.broken_barh(spans, (row + 0.2, 0.6), facecolor=colour, edgecolor=colour, lw=0.6)
-        _name_rows(found, what, [(name, x[0].score) for name, x in events.items()])
+            bars.broken_barh(spans, (row + 0.2, 0.6), facecolor=colour, edgecolor=colour, lw=0.6)
+        _name_rows(bars, what, [(name, x[0].score) for name, x in events.items()])
         seconds = spectrogram.samples / spectrogram.frontend.sample_rate
-        found.set_xlim(0, seconds)
-        _set_time_axis(found.xaxis, seconds)
+        bars.set_xlim(0, seconds)
+        _set_time_axis(bars.xaxis, seconds)
         # Without the version of matplotlib, so that files are the same every time.
         figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
     return content.getvalue()
@@ -116,8 +116,8 @@ def draw_recording(
 
 def draw_spectrogram(axes, values: np.ndarray, seconds: float, low: float, high: float) -> None:
     """Draws (columns, bins) over time, with colours from ``low`` to ``high``."""
-    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": "magma"}
-    axes.imshow(values.T, extent=(0, seconds, 0, values.shape[1]), vmin=low, vmax=high, **look)
+    options = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": "magma"}
+    axes.imshow(values.T, extent=(0, seconds, 0, values.shape[1]), vmin=low, vmax=high, **options)
 
 
 def draw_log_mel(axes, decibels: np.ndarray, column_seconds: float, frontend: Frontend) -> None:
@@ -131,8 +131,8 @@ def draw_log_mel(axes, decibels: np.ndarray, column_seconds: float, frontend: Fr
     hertz = np.arange(len(mel)) * frontend.sample_rate / frontend.window_size
     middles = (hertz @ mel) / np.maximum(mel.sum(axis=0), 1e-30)
     shown = [frequency for frequency in _HERTZ if middles[0] <= frequency <= middles[-1]]
-    places = np.interp(shown, middles, np.arange(len(middles)) + 0.5)
-    axes.set_yticks(places, [f"{frequency / 1000:g}" for frequency in shown])
+    rows = np.interp(shown, middles, np.arange(len(middles)) + 0.5)
+    axes.set_yticks(rows, [f"{frequency / 1000:g}" for frequency in shown])
 
 
 def _name_rows(axes, title: str, rows: Sequence[tuple[str, float]]) -> None:

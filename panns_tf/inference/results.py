@@ -145,7 +145,7 @@ class OutputSettings(CheckedSettings):
     output: Path | None = setting(
         None, "write results to FILE; a killed command goes on when it is repeated", metavar="FILE"
     )
-    force: bool = setting(False, "replace an existing FILE, begin anew", shown="")
+    force: bool = setting(False, "replace an existing FILE, finished or not", shown="")
     workers: int = setting(2, "threads that read recordings", metavar="N", minimum=1, maximum=64)
 
     def check(self, suffixes: Sequence[str]) -> None:
@@ -233,7 +233,7 @@ class PartialResults(Results):
                     other = one_line(line.decode(errors="replace"))
                     raise ValueError(
                         f"{self.path} is of an unfinished command with other settings: {other}; "
-                        "repeat that one to finish it, move the file away, or begin anew by --force"
+                        "repeat that one to finish it, move the file away, or add --force"
                     )
                 # Recordings with an error may be readable by now.
                 if end and "error" not in (row := json.loads(line)):
@@ -275,7 +275,7 @@ class PartialResults(Results):
 
 @contextlib.contextmanager
 def open_results(
-    where: OutputSettings,
+    output: OutputSettings,
     form: str,
     settings: Mapping,
     columns: Sequence[str] = (),
@@ -284,13 +284,13 @@ def open_results(
     """What takes results of recordings, and makes their file, if any, at the end; ``settings``
     decide the results, tables have ``columns``, vectors a ``width``.
     """
-    path = where.output
+    path = output.output
     if path is None:
         yield Results(form, columns)
         return
     lock_file = path.with_name(f".{path.name}.lock")
     with lock(lock_file, f"another command is writing {path}; wait for it to end"):
-        partial = PartialResults(path, settings, where.force)
+        partial = PartialResults(path, settings, output.force)
         try:
             with partial.progress:
                 yield partial

@@ -9,7 +9,7 @@ from panns_tf.inference.detector import SoundEventDetector
 from panns_tf.inference.events import Event, EventFinder, EventSettings
 from panns_tf.inference.long_audio import WindowPredictor
 from panns_tf.inference.results import Tagging, TagSettings
-from panns_tf.inference.tagger import AudioTagger, Recording, taggings
+from panns_tf.inference.tagger import AudioTagger, Recording, tag_windows
 from panns_tf.windows import Windows
 from tfrecords.audio import RATES, AudioError, mix_to_mono
 from tfrecords.decoders import to_float
@@ -29,11 +29,11 @@ class StreamResampler:
             self._stream, silence = (
                 soxr.ResampleStream(rate, sample_rate, 1, quality="HQ") for _ in range(2)
             )
-            given, block = 0, np.zeros(int(rate) // 100, np.float32)
+            returned, block = 0, np.zeros(int(rate) // 100, np.float32)
             for fed in range(len(block), 2 * int(rate), len(block)):
-                # Just before the block is complete.
-                self.delay = max(self.delay, fed / rate - given / sample_rate)
-                given += len(silence.resample_chunk(block))
+                # The delay is largest just before a block is complete.
+                self.delay = max(self.delay, fed / rate - returned / sample_rate)
+                returned += len(silence.resample_chunk(block))
 
     def feed(self, block: np.ndarray) -> np.ndarray:
         """Takes a block, (n,) or (n, channels), int16 or floats; returns samples (m,) float32."""
@@ -89,7 +89,7 @@ class StreamingTagger:
         self._resampler = StreamResampler(rate, tagger.sample_rate)
         size, hop = Windows(window, hop).samples(tagger.sample_rate)
         self._window = size / tagger.sample_rate
-        # One by one, so that their number in a block changes nothing, not even rounding.
+        # Windows one by one, so that their number in a block changes not even rounding.
         self._windows = WindowPredictor(tagger.model, size, hop, batch_size=1)
         self.latency = hop / tagger.sample_rate + self._resampler.delay
 
@@ -102,17 +102,17 @@ class StreamingTagger:
 
     def finish(self) -> list[Tagging]:
         """Ends the stream; returns the remaining results, the last of which ends with it."""
-        found = self._tagged(self._windows.feed(self._resampler.finish()))
-        return found + self._tagged(self._windows.finish())
+        taggings = self._tagged(self._windows.feed(self._resampler.finish()))
+        return taggings + self._tagged(self._windows.finish())
 
     def _tagged(self, outputs) -> list[Tagging]:
-        tagger, found = self._tagger, []
+        tagger, taggings = self._tagger, []
         for output in outputs:
             starts = tuple((output["start"] / tagger.sample_rate).tolist())
             seconds = self._windows.samples / tagger.sample_rate
-            part = Recording("stream", "stream", seconds=seconds, outputs=output, starts=starts)
-            found += taggings(part, tagger.labels, self._settings, self._window)
-        return found
+            stream = Recording("stream", "stream", seconds=seconds, outputs=output, starts=starts)
+            taggings += tag_windows(stream, tagger.labels, self._settings, self._window)
+        return taggings
 
 
 class StreamingDetector:

@@ -85,8 +85,8 @@ class AudioTagger:
         settings = TagSettings(top, threshold)
 
         def result(recording: "Recording"):
-            found = taggings(recording, self.labels, settings, window)
-            return found if window else found[0]
+            taggings = tag_windows(recording, self.labels, settings, window)
+            return taggings if window else taggings[0]
 
         windows = Windows(window, hop).samples(self.sample_rate)
         predict = functools.partial(self.predict_each, rate=rate, windows=windows)
@@ -105,7 +105,7 @@ class AudioTagger:
         """
         windows = Windows(window, hop).samples(self.sample_rate)
         predict = functools.partial(self.predict_each, rate=rate, windows=windows)
-        return results_of(source, predict, embedding)
+        return results_of(source, predict, embedding_of)
 
     def predict_each(
         self,
@@ -137,9 +137,9 @@ class AudioTagger:
             return first
         try:
             if windows is not None:
-                parts = list(first.through(WindowPredictor(model, *windows)))
-                for name in parts[0]:
-                    first.outputs[name] = np.concatenate([part[name] for part in parts])
+                batches = list(first.through(WindowPredictor(model, *windows)))
+                for name in batches[0]:
+                    first.outputs[name] = np.concatenate([batch[name] for batch in batches])
                 first.starts = tuple((first.outputs.pop("start") / model.sample_rate).tolist())
             elif first.stream is not None:
                 first.outputs = model.pool(first.through(model.streaming_encoder()))
@@ -160,16 +160,16 @@ class AudioTagger:
 class Recording:
     """A recording, read as far as a window of the model goes, and what a network gives of it."""
 
-    source: object  # as it was given
-    name: str  # of it, in one line
+    source: object  # a path, bytes, an array or a file
+    name: str  # of the source, in one line
     samples: np.ndarray | tuple = ()  # (n,) float32, mono; of a long one the beginning
-    seconds: float = 0.0  # 0 of a long one that was not predicted yet
+    seconds: float = 0.0  # 0 while a long one is not predicted
     notes: tuple[str, ...] = ()  # what a user should know of it
     error: AudioError | None = None  # why it cannot be read
     stream: AudioStream | None = None  # the rest of a long one
     outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    starts: tuple[float, ...] | None = None  # of windows, of which outputs have a row each
-    detection: object = None  # of a `SoundEventDetector`
+    starts: tuple[float, ...] | None = None  # seconds; outputs have a row for each window
+    detection: object = None  # a `Detection`, by `SoundEventDetector`
     spectrogram: object = None  # for a picture
 
     @property
@@ -221,7 +221,7 @@ def results_of(source, predict: Callable, result: Callable):
     sources, many, results = [source], False, []
     if isinstance(source, list | tuple):
         sources, many = source, True
-    # os.path says no to names that are too long, where pathlib raises.
+    # os.path.isdir is False for a name that is too long, where pathlib raises.
     elif isinstance(source, str | os.PathLike) and os.path.isdir(source):  # noqa: PTH112
         sources, many = find_audio([source]), True
     for recording in predict(sources):
@@ -233,10 +233,10 @@ def results_of(source, predict: Callable, result: Callable):
     return results if many else results[0]
 
 
-def taggings(
+def tag_windows(
     recording: Recording, labels, settings: TagSettings, window: float | None = None
 ) -> list[Tagging]:
-    """The classes of a recording, or those of each of its windows of so many seconds."""
+    """The `Tagging` of a recording, or those of its windows of so many seconds."""
     starts, rows = recording.starts or (0.0,), recording.outputs["clipwise_output"]
     seconds = min(window or recording.seconds, recording.seconds)
     results = []
@@ -246,7 +246,7 @@ def taggings(
     return results
 
 
-def embedding(recording: Recording) -> Embedding:
+def embedding_of(recording: Recording) -> Embedding:
     """The embedding of a recording, or those of its windows."""
     vector = recording.outputs["embedding"]
     return Embedding(recording.file, recording.seconds, vector, recording.starts)

@@ -17,7 +17,7 @@ import soundfile
 
 from panns_tf import AudioTagger, EventSettings, SoundEventDetector
 from panns_tf.cli import main
-from panns_tf.inference.cli import place_of, recordings_of
+from panns_tf.inference.cli import file_beside, recordings_of
 from panns_tf.inference.results import PartialResults
 from tests.hostile import hostile_inputs
 from tests.panns_tf.inference.support import kept, noise
@@ -427,6 +427,6 @@ def test_results_lie_as_the_recordings(tmp_path, monkeypatch):
         ("a/b/x.wav", ["a/**/*.wav"], "b/x.wav.png"),
         ("a/../a/b/x.wav", ["a/../a/b"], "x.wav.png"),
     ):
-        assert place_of(source, paths, Path("out"), ".png") == Path("out") / expected
+        assert file_beside(source, paths, Path("out"), ".png") == Path("out") / expected
         assert (Path("out") / expected).parent.is_dir()
-    assert place_of(object(), ["-"], tmp_path, ".txt") == tmp_path / "stdin.txt"
+    assert file_beside(object(), ["-"], tmp_path, ".txt") == tmp_path / "stdin.txt"
