@@ -106,11 +106,11 @@ class Scores:
 
 def predict_scores(model: Path, settings: EvaluateSettings) -> Scores:
     """Runs a run directory's model, a ``.keras`` file or a SavedModel on all clips."""
-    from panns_tf.export.check import load_any
+    from panns_tf.export.check import load_predictor
     from panns_tf.training.evaluator import check_records, compiled_predictor, predict
 
     info, file = load_index(settings.data).info, find_model(model)
-    network, about = load_any(file)
+    network, about = load_predictor(file)
     rate, what = about["sample_rate"], f"--data {settings.data}"
     check_records(info, rate, about["labels"], about["num_classes"], what)
     check_resample(info.sample_rate, rate, settings.decimation)

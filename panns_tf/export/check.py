@@ -16,7 +16,7 @@ from panns_tf.inference.model import in_precision
 from panns_tf.layers.cpu import traced_for
 from panns_tf.models.network import Network
 from panns_tf.run import find_model
-from panns_tf.weights.loading import read_network
+from panns_tf.weights.loading import read_network_file
 from tfrecords.files import read_json
 from tfrecords.text import one_line
 
@@ -43,7 +43,9 @@ LEAST_AGREEMENT = 0.5
 
 
 def open_exported(path: str | Path) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], dict]:
-    """As `load_any`, an export in its runtime; it describes ``runtime`` and ``precision`` too."""
+    """As `load_predictor`, of an export in its runtime and with arrays; ``runtime`` and
+    ``precision`` are in its description too.
+    """
     path = Path(path)
     if not path.exists():
         raise ValueError(f"no such file: {path}")
@@ -84,19 +86,20 @@ def _open_litert(path: Path):
 
 
 def _open_folder(path: Path):
-    model, description = load_any(path)
+    model, description = load_predictor(path)
     description = {"precision": "float32", **description, "runtime": "TensorFlow"}
     return lambda waveform: arrays(model(waveform)), description
 
 
-def load_any(path: str | Path) -> tuple[Callable, dict]:
-    """Loads a ``.keras`` file, a SavedModel of ours or a run: a function, and what `describe` says.
+def load_predictor(path: str | Path) -> tuple[Callable, dict]:
+    """The predictions of a ``.keras`` file, a SavedModel of this project or a run directory.
 
-    The function maps float32 waveforms (batch, samples) to the outputs by name.
+    Returns a function from float32 waveforms (batch, samples) to tensors by name, and the network's
+    description, which has the keys of `describe` and ``path``.
     """
     path = find_model(path)
     if path.suffix == ".keras" and path.is_file():
-        network = read_network(path)
+        network = read_network_file(path)
         return network, {**describe(network), "path": str(path)}
     if not (path / "saved_model.pb").is_file():
         raise ValueError(

@@ -23,7 +23,7 @@ from panns_tf.models.blocks import LayerFactory
 from panns_tf.models.network import Network, all_outputs, copy_network
 from panns_tf.models.registry import find
 from panns_tf.run import find_model
-from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network
+from panns_tf.weights.loading import AUDIOSET, STATE_FILES, create_model, read_network_file
 from tfrecords.classes import audioset_classes
 
 _FILES = (*STATE_FILES, ".keras")
@@ -45,27 +45,33 @@ MOST_COMPILED = 16
 
 
 def load_network(model: str | Path | Network, weights: str | Path | None = AUDIOSET) -> Network:
-    """A network with its weights; arguments and errors of `AudioTagger`. Its labels are those it
-    was saved with, AudioSet's where the reference's file has 527 classes, else ``class 0`` ...
+    """The network of a name, a file or a run directory, with its weights.
+
+    Arguments and errors are those of `AudioTagger`. The labels are those that the network was saved
+    with, AudioSet's where the reference's file has 527 classes, else ``class 0`` ...
     """
     if isinstance(model, Network):
         return model
     path = find_model(model)
     is_path = path.exists() or path.suffix in _FILES or os.sep in str(model)
-    if is_path and weights not in (None, AUDIOSET):
+    file = None if weights in (None, AUDIOSET) else find_model(weights)
+    if is_path and file is not None:
         raise ValueError(
             f"{model} has weights of its own; received {weights} besides, which go with the name "
             "of a network"
         )
     if path.is_file() and path.suffix in _FILES:
-        network = read_network(path)
+        network = read_network_file(path)
     elif is_path:
         what = "no file of a network" if path.exists() else "no such file"
         raise ValueError(f"{path}: {what}; expected a .keras or .pth file or a run directory")
-    elif (file := Path(weights or "")).suffix in _FILES and file.is_file():
-        network = read_network(file, str(model) if file.suffix in STATE_FILES else None)
+    elif file is not None and file.suffix in _FILES and file.is_file():
+        network = read_network_file(file, str(model) if file.suffix in STATE_FILES else None)
         if network.arch.name != find(str(model)).name:
-            raise ValueError(f"{file} holds a {network.arch.name}, not a {find(str(model)).name}")
+            raise ValueError(
+                f"{file} holds a {network.arch.name}, not a {find(str(model)).name}; name that "
+                "network, or the file alone"
+            )
     else:
         network = create_model(str(model), weights=weights)  # which refuses what is no file
     if network.labels is None:

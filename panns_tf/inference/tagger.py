@@ -37,7 +37,7 @@ class AudioTagger:
     Args:
         model: the name of a network, a ``.keras`` or ``.pth`` file, a run directory, or a network
             from `panns_tf.create_model`.
-        weights: for a name: ``"audioset"`` for the published weights, or a file.
+        weights: for a name: ``"audioset"`` for the published ones, a file or a run directory.
         precision: ``"float32"``, or ``"bfloat16"`` where the processor has it.
         batch_size: clips of 10 s at a time, or as much audio in others.
 

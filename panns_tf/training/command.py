@@ -21,7 +21,7 @@ from panns_tf.training.losses import Teacher
 from panns_tf.training.recipes import configure
 from panns_tf.training.tensorboard import TensorBoardImages
 from panns_tf.training.trainer import Trainer
-from panns_tf.weights.loading import create_model, read_network
+from panns_tf.weights.loading import create_model, read_network_file
 from tfrecords import Index, load_index
 from tfrecords.codecs import check_resample
 from tfrecords.files import write_json
@@ -148,7 +148,7 @@ def report(trainer: Trainer, evaluator: RecordEvaluator | None, seconds: float) 
     """Exports the network; prints the last metrics and where everything is."""
     run_dir = trainer.run_dir
     # As it was saved, on one device, whatever it was trained on.
-    saved_model = export_saved_model(read_network(run_dir / FINAL), run_dir / SAVED_MODEL)
+    saved_model = export_saved_model(read_network_file(run_dir / FINAL), run_dir / SAVED_MODEL)
     print(f"Done in {seconds / 60:.1f} minutes.")
     if evaluator:
         print(describe(trainer.step, evaluator.summary.as_dict()))

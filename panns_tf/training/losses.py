@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from keras import ops
 
-from panns_tf.export.check import load_any
+from panns_tf.export.check import load_predictor
 
 #: PyTorch's floor of a logarithm, and of p (1 - p) in its gradient.
 SMALLEST_LOG = -100.0
@@ -78,7 +78,7 @@ class Teacher:
     """
 
     def __init__(self, path: str, weight: float, labels: Sequence[str], sample_rate: int):
-        self._model, described = load_any(path)
+        self._model, described = load_predictor(path)
         self._weight, classes = weight, described["num_classes"]
         if described["sample_rate"] != sample_rate:
             raise ValueError(

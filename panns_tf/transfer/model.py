@@ -10,13 +10,11 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from panns_tf.inference.model import load_network
 from panns_tf.models.network import Network
 from panns_tf.models.registry import Architecture, find
 from panns_tf.training.data import to_float
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.store import AudioStore
-from panns_tf.weights.loading import AUDIOSET
 from tfrecords.files import atomic
 
 #: Hidden layers of Freeze_L3's classifier; the paper gives no widths.
@@ -28,20 +26,6 @@ _BATCH = 16
 def is_classifier(layer: keras.layers.Layer) -> bool:
     """Whether a layer depends on the classes; a new task gets new ones."""
     return layer.name.startswith(("fc_audioset", "att_block.", "fc_hidden"))
-
-
-def read_pretrained(arch: str | None, weights: str) -> Network:
-    """The network of a file, a run directory or, ``"audioset"``, the published weights."""
-    if arch is None:
-        return load_network("Cnn14" if weights == AUDIOSET else weights)
-    name = find(arch).name
-    network = load_network(weights) if Path(weights).is_dir() else load_network(name, weights)
-    if network.arch.name != name:
-        raise ValueError(
-            f"--weights {weights} holds a {network.arch.name}, not a {name}; leave --arch out, or "
-            "name that"
-        )
-    return network
 
 
 def kept_overrides(pretrained: Network, overrides: dict) -> dict:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from panns_tf.inference.model import load_network
 from panns_tf.models.network import Network
 from panns_tf.models.registry import find
 from panns_tf.run import CONFIG, FINAL, LOG
@@ -19,7 +20,7 @@ from panns_tf.transfer import dataset as datasets
 from panns_tf.transfer.dataset import Dataset, Split
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.finetune import Finetuner
-from panns_tf.transfer.model import fingerprint, kept_overrides, read_pretrained
+from panns_tf.transfer.model import fingerprint, kept_overrides
 from panns_tf.transfer.predict import TRANSFER
 from panns_tf.transfer.report import write_report
 from panns_tf.transfer.results import ResultStore, check_folder
@@ -27,6 +28,7 @@ from panns_tf.transfer.scores import FoldResult, metric_of
 from panns_tf.transfer.settings import FinetuneConfig, Options
 from panns_tf.transfer.store import AudioStore, window_seconds
 from panns_tf.transfer.tasks import Task
+from panns_tf.weights.loading import AUDIOSET
 from panns_tf.weights.zoo import cache_folder
 from tfrecords.files import check_output_folder, write_atomic, write_csv, write_json
 from tfrecords.progress import logger
@@ -45,7 +47,11 @@ def finetune(
     if config.strategy == "scratch":
         arch = find(options.arch or "Cnn14").name
     else:
-        pretrained = read_pretrained(options.arch, options.weights or "audioset")
+        weights = options.weights or AUDIOSET
+        if options.arch is None and weights != AUDIOSET:
+            pretrained = load_network(weights)
+        else:
+            pretrained = load_network(find(options.arch or "Cnn14").name, weights)
         overrides, arch = kept_overrides(pretrained, overrides), pretrained.arch.name
     experiment = Experiment(dataset, task, arch, overrides, config, options)
     name = re.sub(r"[^\w-]", "-", dataset.name).strip("-").lower() or "data"

@@ -71,9 +71,9 @@ def convert(
     from tfrecords.commands import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from panns_tf.weights.loading import create_model, read_network, write_network
+    from panns_tf.weights.loading import create_model, read_network_file, write_network
 
-    network = read_network(path, arch) if is_file else create_model(source, weights="audioset")
+    network = read_network_file(path, arch) if is_file else create_model(source, weights="audioset")
     with atomic_path(output) as temporary:
         write_network(network, temporary)
     parameters = sum(math.prod(v.shape) for v in network.trainable_variables)

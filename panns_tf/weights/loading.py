@@ -64,12 +64,12 @@ def create_model(
     """
     network = Network(name, num_classes, zeros=weights is not None, **overrides)
     if weights is not None:
-        load_weights(network, weights)
+        assign_weights(network, weights)
     return network
 
 
-def load_weights(network: Network, weights: str | Path) -> None:
-    """Loads weights into a network, all of them or none; as `create_model` has them, not None."""
+def assign_weights(network: Network, weights: str | Path) -> None:
+    """Assigns weights, as `create_model` takes them but not None, to a network: all or none."""
     path = Path(weights)
     expected = "expected None, 'audioset', or a .pth, .safetensors, .keras or .weights.h5 file"
     if weights == AUDIOSET:
@@ -99,7 +99,7 @@ def load_weights(network: Network, weights: str | Path) -> None:
         raise ValueError(f"weights: {expected}; received {path}")
 
 
-def read_network(path: str | Path, arch: str | None = None) -> Network:
+def read_network_file(path: str | Path, arch: str | None = None) -> Network:
     """Reads a network from a ``.keras`` or a state dict's file, with its labels if they are known.
 
     ``arch`` is the network that a state dict is of; None where the file or its name says it.

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from panns_tf.export import saved_model
-from panns_tf.export.check import DESCRIPTION, describe, load_any
+from panns_tf.export.check import DESCRIPTION, describe, load_predictor
 from panns_tf.export.saved_model import (
     LABELS,
     WAVEFORM,
@@ -144,14 +144,14 @@ def test_an_undefined_network_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_load_any_reads_what_has_one_signature(network, tmp_path):
+def test_load_predictor_reads_what_has_one_signature(network, tmp_path):
     """As early versions of this project wrote it."""
     network.export(tmp_path / "m", input_signature=[WAVEFORM], verbose=False)
     (tmp_path / "m/assets.extra").mkdir()
     keys = ("network", "sample_rate", "num_classes", "labels")
     earlier = {key: describe(network)[key] for key in keys}
     (tmp_path / "m" / DESCRIPTION).write_text(json.dumps(earlier))
-    model, described = load_any(tmp_path / "m")
+    model, described = load_predictor(tmp_path / "m")
     assert described["labels"] == ["a", "b", "c"]
     sound = sounds()[1]
     np.testing.assert_allclose(
@@ -166,7 +166,7 @@ def test_exports_float32_from_mixed_precision(tmp_path, policy):
     policy("float32")
     plain = create_model("Tiny", num_classes=3)
     plain.set_weights(network.get_weights())
-    model, _ = load_any(tmp_path / "m")
+    model, _ = load_predictor(tmp_path / "m")
     sound = sounds()[0]
     expected = plain(sound)["embedding"]
     np.testing.assert_allclose(model(sound)["embedding"], expected, atol=1e-5)

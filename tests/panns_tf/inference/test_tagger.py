@@ -125,6 +125,7 @@ def test_models_from_where_they_lie(tagger, tmp_path):
         (tmp_path, "audioset"),
         (tmp_path / "final.keras", "audioset"),
         ("tiny", tmp_path / "final.keras"),
+        ("tiny", tmp_path),
     ):
         found = AudioTagger(model, weights)
         assert found.labels == network.labels
@@ -132,6 +133,8 @@ def test_models_from_where_they_lie(tagger, tmp_path):
     (tmp_path / "empty").mkdir()
     for model, weights, text in (
         ("Wavegram_Tiny", tmp_path / "final.keras", r"holds a Tiny, not a Wavegram_Tiny"),
+        ("Wavegram_Tiny", tmp_path, r"holds a Tiny, not a Wavegram_Tiny"),
+        ("cnn99", tmp_path, r"unknown network 'cnn99'"),
         (tmp_path / "empty", None, r"is a folder without final.keras or best.keras"),
         ("x.pth", None, r"x.pth: no such file"),
         ("nowhere/mine", None, r"nowhere/mine: no such file"),

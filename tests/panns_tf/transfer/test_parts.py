@@ -15,7 +15,6 @@ from panns_tf.transfer.model import (
     layer_groups,
     new_network,
     probabilities,
-    read_pretrained,
     trunk_and_head,
 )
 from panns_tf.transfer.probe import (
@@ -247,20 +246,3 @@ def test_layer_groups_hold_every_layer_once():
         assert len(groups) > 3
         assert all(is_classifier(layer) for layer in groups[-1])
         assert groups[0][0].name != groups[0][-1].name  # bn0 and such are not alone
-
-
-def test_pretrained_networks_are_read_from_files_and_runs(tmp_path):
-    network = Network("Tiny", 7)
-    (tmp_path / "run").mkdir()
-    network.save(tmp_path / "run/final.keras")
-    for arch, weights in ((None, "run"), ("tiny", "run"), (None, "run/final.keras"),
-                          ("Tiny", "run/final.keras")):  # fmt: skip
-        assert read_pretrained(arch, str(tmp_path / weights)).arch.name == "Tiny"
-    for arch, weights, error in (
-        ("Cnn6", "run", "holds a Tiny, not a Cnn6"),
-        ("Cnn6", "run/final.keras", "holds a Tiny, not a Cnn6"),
-        (None, "gone.keras", "no such file"),
-        ("cnn99", "run", "unknown network"),
-    ):
-        with pytest.raises(ValueError, match=error):
-            read_pretrained(arch, str(tmp_path / weights))

@@ -13,7 +13,7 @@ import safetensors.numpy
 from panns_tf.models.network import Network
 from panns_tf.models.registry import ARCHITECTURES
 from panns_tf.weights import zoo
-from panns_tf.weights.loading import create_model, load_weights, read_network
+from panns_tf.weights.loading import assign_weights, create_model, read_network_file
 from panns_tf.weights.state_dict import frozen_entries, to_torch_state
 from panns_tf.weights.torch_file import write_torch_state
 from tests.panns_tf.weights.support import SMALL, assert_same, filled, use_small_networks
@@ -47,7 +47,7 @@ def refusal(network: Network, weights: str | Path) -> str:
     before, labels = network.get_weights(), network.labels
     try:
         with pytest.raises(ValueError) as caught:
-            load_weights(network, weights)
+            assign_weights(network, weights)
         for old, new in zip(before, network.weights, strict=True):
             np.testing.assert_array_equal(old, new)
         assert network.labels == labels
@@ -163,17 +163,17 @@ def test_a_state_dict_of_another_network_or_of_other_classes(tmp_path):
 def test_a_files_name_or_the_caller_says_the_network(tmp_path):
     original = filled("Small_DecisionLevelMax", 527)
     path = write(tmp_path / "small_DecisionLevelMax_mAP%3D0.385 (1).pth", original)
-    network = read_network(path)
+    network = read_network_file(path)
     assert network.arch.name == "Small_DecisionLevelMax"
     assert_same(network, original)
     assert network.labels[:1] == ["Speech"]
-    assert read_network(path, "small").arch.name == "Small"
+    assert read_network_file(path, "small").arch.name == "Small"
     with pytest.raises(ValueError, match=r"mine\.pth does not tell which network .* --arch"):
-        read_network(path.rename(tmp_path / "mine.pth"))
+        read_network_file(path.rename(tmp_path / "mine.pth"))
     with pytest.raises(ValueError, match="unknown network 'Cnn15'; did you mean Cnn14"):
-        read_network(tmp_path / "mine.pth", "Cnn15")
+        read_network_file(tmp_path / "mine.pth", "Cnn15")
     with pytest.raises(ValueError, match="no such file"):
-        read_network(tmp_path / "absent.pth")
+        read_network_file(tmp_path / "absent.pth")
 
 
 # Keras' files
@@ -186,12 +186,12 @@ def test_a_network_from_a_keras_file_with_its_labels(tmp_path):
     original.save(path)
     for network in (
         create_model("Small", 3, weights=path, embedding_size=5),
-        read_network(path),
+        read_network_file(path),
     ):
         assert_same(network, original)
         assert network.labels == ["a", "b", "c"]
     with pytest.raises(ValueError, match="says which network it holds"):
-        read_network(path, "Small")
+        read_network_file(path, "Small")
 
 
 def test_values_from_a_weights_file(tmp_path):
