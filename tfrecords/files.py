@@ -14,6 +14,11 @@ from typing import IO, Any
 
 from tfrecords.text import one_line
 
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is locked
+    fcntl = None
+
 
 class TFRecordsError(ValueError):
     """A wrong argument, a malformed input file or a damaged packed directory, in one line."""
@@ -62,19 +67,20 @@ def write_atomic(path: str | Path, content: bytes | memoryview | str) -> None:
 
 
 @contextlib.contextmanager
-def lock(path: str | Path, busy: str) -> Iterator[None]:
-    """Holds a lock file, which the system releases however the process ends; makes its folder.
-    ValueError, with the text ``busy``, if another process holds it.
+def lock(path: str | Path, busy: str) -> Iterator[IO[bytes]]:
+    """Locks a file, which is made with its folder, and opens it to append to. The system releases
+    the lock when every process that has this open file has ended, so a child process that
+    inherits it holds the lock too. ValueError, with the text ``busy``, if another process holds it.
     """
-    import filelock  # which imports much; the processes that pack need no lock
-
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(path, timeout=0):
-            yield
-    except filelock.Timeout:
-        raise ValueError(busy) from None
+    with path.open("ab") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(busy) from None
+        yield file
 
 
 def read_json(path: str | Path) -> Any:

@@ -13,13 +13,8 @@ from pathlib import Path
 from panns_tf.config import NON_LEARNING_SETTINGS, TrainConfig
 from panns_tf.run import CONFIG, EVALUATION, is_finished, read_log
 from panns_tf.sweep.grid import METRICS, Grid, Row
-from tfrecords.files import read_json, write_json
+from tfrecords.files import lock, read_json, write_json
 from tfrecords.progress import logger
-
-try:
-    import fcntl
-except ImportError:  # Windows: a run that was left behind is not noticed
-    fcntl = None
 
 SNAPSHOT = "grid.json"
 
@@ -186,16 +181,10 @@ def _run(cell: Cell, words: Sequence[str]) -> float:
     """Runs one process with its output in a file; records how it ended; returns its seconds."""
     outcome, began = cell.beside(".json"), time.monotonic()
     before = _read_object(outcome).get("seconds", 0.0)
-    cell.folder.parent.mkdir(parents=True, exist_ok=True)
-    with cell.beside(".log").open("ab") as log:
-        try:
-            if fcntl:  # the run inherits the lock, and holds it even if this process is killed
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"a run that another ablation left behind is at work in {cell.folder}; wait for it "
-                "or end it"
-            ) from None
+    busy = "a run that another ablation left behind is at work in"
+    busy = f"{busy} {cell.folder}; wait for it or end it"
+    # The run inherits its log, and with it the lock, even if this process is killed.
+    with lock(cell.beside(".log"), busy) as log:
         # Away from the terminal's group, or Ctrl-C would reach it twice, and the second kills.
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
         child = subprocess.Popen(words, **streams, start_new_session=True)
