@@ -1,4 +1,4 @@
-"""`panns-tf models`: the table of all networks, for people and for programs."""
+"""The command `models`: the table of all networks as text, Markdown or JSON."""
 
 import argparse
 import json
@@ -42,7 +42,7 @@ def entries(pattern: str = "*") -> list[dict]:
 
 
 def entry(name: str) -> dict:
-    """Returns the entry of a network, as JSON takes it; None stands for the batch or a length."""
+    """Returns the entry of a network for JSON, in whose shapes None is the batch or a length."""
     arch = find(name)
     front_end = {"inputs": list(arch.inputs)}
     if "log_mel" in arch.inputs:
@@ -67,7 +67,7 @@ def entry(name: str) -> dict:
 
 
 def rows(table: list[dict]) -> list[tuple[str, ...]]:
-    """The cells of the printed table, the heading first."""
+    """The rows of the printed table; the first one is its heading."""
     sizes = ("parameters", "multiply-adds", "operations")
     heading = ("network", *sizes, "rate", "front end", "outputs", "mAP", "checkpoint")
     return [heading, *map(_cells, table)]

@@ -1,12 +1,12 @@
-"""How large networks are and how much they compute, counted as the paper counts and truly."""
+"""Parameters, operations (as the paper counts them) and multiply-adds of networks."""
 
 import dataclasses
 import math
 
 from panns_tf.models.registry import Architecture, find
 
-#: Where the reference rectifies and pools by layer objects, which its counter sees, and not by
-#: function calls, which it does not: by backbone, parts of our layers' names.
+#: Parts of the names of counted ReLUs and pools, by backbone: those that are modules in the
+#: reference, whose counter does not count function calls.
 COUNTED_RELUS = {"resnet": "resnet.", "res1dnet": "resnet.", "mobilenet_v1": "features."}
 COUNTED_POOLS = {"resnet": ".downsample.", "res1dnet": ".downsample.", "mobilenet": "features."}
 
@@ -16,11 +16,11 @@ class Complexity:
     """The size of a network and its work on one clip.
 
     Attributes:
-        parameters: trainable ones, those that the reference holds and never uses included.
-        operations: what the paper's Table XII prints as "multi-adds": a multiplication and an
-            addition are two. Convolutions (the reference's Fourier transform is two of them), fully
-            connected layers (once, also where they see many segments), batch normalisations, and
-            the rectifiers and average pools that the reference has as layer objects.
+        parameters: number of trainable parameters, including those that the reference never uses.
+        operations: the "multi-adds" of the paper's Table XII: a multiplication and an addition are
+            two. Convolutions (the reference's Fourier transform is two of them), fully connected
+            layers (once, even if they are applied to many segments), batch normalisations, and the
+            ReLUs and average pools that are modules in the reference.
         multiply_adds: "MACs", of the convolutions and fully connected layers alone.
     """
 
@@ -30,7 +30,7 @@ class Complexity:
 
 
 def complexity(name: str, seconds: float = 10.0, num_classes: int = 527, **overrides) -> Complexity:
-    """Parameters and operations of a network on a clip; nothing is computed.
+    """Parameters and operations of a network for a clip, counted without running the network.
 
     ``num_classes``, ``overrides`` and errors are those of `panns_tf.create_model`. Source:
     ``utils/utilities.py`` and ``pytorch/pytorch_utils.py`` of the reference; Table XII.
@@ -68,7 +68,7 @@ def count(arch: Architecture, seconds: float = 10.0, num_classes: int = 527) -> 
 
 
 def _work(layer, backbone: str, layers: dict) -> tuple[int, int]:
-    """A layer's multiply-adds, and the other operations of it that the reference counts."""
+    """A layer's multiply-adds, and its other operations that the reference counts."""
     from keras import layers as kinds
 
     from panns_tf.layers.log_mel import LogMel
@@ -76,7 +76,7 @@ def _work(layer, backbone: str, layers: dict) -> tuple[int, int]:
     family = "mobilenet" if backbone.startswith("mobilenet") else backbone
     if isinstance(layer, LogMel):
         size, frames = layer.frontend.window_size, layer.output.shape[1]
-        return 2 * frames * (size // 2 + 1) * size, 0  # real and imaginary part
+        return 2 * frames * (size // 2 + 1) * size, 0  # real and imaginary values
     if isinstance(layer, kinds.Dense):
         return math.prod(layer.kernel.shape), math.prod(layer.bias.shape)
     if isinstance(layer, kinds.Conv1D | kinds.Conv2D | kinds.DepthwiseConv2D):
@@ -85,7 +85,7 @@ def _work(layer, backbone: str, layers: dict) -> tuple[int, int]:
         others = outputs if layer.use_bias else 0
         if family == "mobilenet" and layer.kernel_size == (3, 3):
             # The reference has an average pool of 1x1 after each 3x3 convolution of stride 1,
-            # where we have none between it and the normalisation.
+            # for which this network has no layer.
             prefix, _, number = layer.name.rpartition(".")
             others += 0 if f"{prefix}.{int(number) + 1}" in layers else outputs
         return outputs * math.prod(layer.kernel.shape[:-fixed]), others

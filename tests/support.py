@@ -36,7 +36,7 @@ def case_waveform(case: dict) -> np.ndarray:
 
 
 def _thin(arch: Architecture) -> Architecture:
-    """The same graph with few channels and no more than two like blocks in a arch."""
+    """The same graph with few channels and at most two residual blocks in a stage."""
     return dataclasses.replace(
         arch,
         name=f"Thin_{arch.name}",

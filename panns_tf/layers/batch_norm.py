@@ -5,10 +5,10 @@ import math
 import keras
 from keras import ops
 
-from panns_tf.layers.cpu import by_tensorflow
+from panns_tf.layers.cpu import TENSORFLOW, current_target
 
-#: Values from which TensorFlow's own operation saves time that shows. Its rounding, oneDNN's, is
-#: three times that of the single operations, which smaller maps are left to.
+#: From this many values on, TensorFlow's fused operation is noticeably faster. Its rounding,
+#: oneDNN's, is three times that of single operations, which compute smaller maps.
 LARGE = 2**20
 
 
@@ -18,7 +18,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     Both frameworks normalise a training batch by its biased variance (divide by n), but what
     PyTorch adds to the *running* variance is n / (n - 1) times as large: 20 % more where a channel
-    sees six values. One value per channel, which PyTorch refuses, counts as zero.
+    has six values. The variance of a single value, which PyTorch refuses, is zero.
 
     Input and output shape: (..., channels). ``epsilon`` is 1e-5, ``momentum`` 0.9 (PyTorch's 0.1).
     Source: ``torch.nn.BatchNorm1d`` and ``BatchNorm2d``.
@@ -31,7 +31,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         if not (training and self.trainable):
             mean, variance = self.moving_mean, self.moving_variance
             return self._normalized(ops.cast(inputs, "float32"), mean, variance)
-        if self._is_plain(inputs) and by_tensorflow():
+        if TENSORFLOW and self._can_be_fused(inputs) and current_target() != "xla":
             outputs, mean, unbiased = fused(inputs, self.gamma, self.beta, self.epsilon)
         else:
             x = ops.cast(inputs, "float32")  # half precision would overflow in the sums
@@ -47,11 +47,11 @@ class BatchNorm(keras.layers.BatchNormalization):
         self._move(self.moving_variance, unbiased)
         return outputs
 
-    def _is_plain(self, inputs) -> bool:
-        last = self.axis in (-1, len(inputs.shape) - 1)
-        kept = self.center and self.scale and not self.synchronized
-        known = None not in inputs.shape and math.prod(inputs.shape) >= LARGE
-        return last and kept and known and self.compute_dtype != "float64"
+    def _can_be_fused(self, inputs) -> bool:
+        channels_last = self.axis in (-1, len(inputs.shape) - 1)
+        is_large = None not in inputs.shape and math.prod(inputs.shape) >= LARGE
+        plain = self.center and self.scale and not self.synchronized
+        return channels_last and is_large and plain and self.compute_dtype != "float64"
 
     def _normalized(self, x, mean, variance):
         settings = (self.axis, self.beta, self.gamma, self.epsilon)
@@ -63,9 +63,9 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def fused(x, gamma, beta, epsilon: float):
-    """Normalises a training batch by TensorFlow's own operation; single ones pass maps ten times.
+    """Normalises a training batch in one operation of TensorFlow, where `ops` would need ten.
 
-    Returns mean and unbiased variance, float32 (channels,), too.
+    Returns the outputs, and the mean and unbiased variance, float32 (channels,).
     """
     import tensorflow as tf
 
@@ -83,7 +83,7 @@ def fused(x, gamma, beta, epsilon: float):
 
 
 def shared_moments(x, axes):
-    """Mean and biased variance over equal batches of all devices; in Keras' own, sums cancel."""
+    """Mean and biased variance over equal batches of all devices, more exact than Keras' own."""
     if replicas() == 1:
         return ops.moments(x, axes)
     import tensorflow as tf
@@ -97,7 +97,7 @@ def shared_moments(x, axes):
 
 
 def replicas() -> int:
-    if keras.backend.backend() != "tensorflow":
+    if not TENSORFLOW:
         return 1
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Waveform to log-mel spectrogram: the front end of every spectrogram network."""
+"""Log-mel spectrograms of waveforms: the front end of every spectrogram network."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from panns_tf.config import Frontend
 from panns_tf.layers.cpu import compiled
 from panns_tf.layers.shapes import larger
 
-#: Mel energies below this become this: digital silence is -100 dB.
+#: Mel energies are at least this, so that digital silence is -100 dB.
 SMALLEST_POWER = 1e-10
 
 
@@ -58,8 +58,8 @@ class LogMel(keras.layers.Layer):
     zeros. Settings are those of `panns_tf.config.Frontend`; ValueError if they have no spectrogram,
     or for input that is not of rank 2.
 
-    A new input shape costs a compilation of about 0.3 s; for a stream of ever new lengths switch it
-    off with ``jit_compile=False``.
+    Each new input shape costs a compilation of about 0.3 s; ``jit_compile=False`` avoids it, for
+    input whose length always changes.
 
     Input shape: (batch, samples), floating point, amplitudes in [-1, 1]; at least one sample.
     Output shape: (batch, 1 + samples // hop_size, mel_bins), float32, dB.
@@ -70,13 +70,13 @@ class LogMel(keras.layers.Layer):
 
     def __init__(
         self,
-        sample_rate: int = 32000,
-        window_size: int = 1024,
-        hop_size: int = 320,
-        mel_bins: int = 64,
-        fmin: float = 50.0,
-        fmax: float = 14000.0,
-        window: str = "hann",
+        sample_rate: int = Frontend.sample_rate,
+        window_size: int = Frontend.window_size,
+        hop_size: int = Frontend.hop_size,
+        mel_bins: int = Frontend.mel_bins,
+        fmin: float = Frontend.fmin,
+        fmax: float = Frontend.fmax,
+        window: str = Frontend.window,
         *,
         jit_compile: bool = True,
         **kwargs,
@@ -88,19 +88,19 @@ class LogMel(keras.layers.Layer):
         # NumPy constants enter the graph as literals: no weights, nothing in a checkpoint.
         self._window = analysis_window(self.frontend).astype("float32")
         mel = mel_matrix(self.frontend).astype("float32")
-        used = np.flatnonzero(mel.any(axis=1))  # bins outside fmin to fmax count for nothing
+        used = np.flatnonzero(mel.any(axis=1))  # other bins lie outside fmin to fmax
         self.bins = slice(int(used[0]), int(used[-1]) + 1)
         self.mel = mel[self.bins]
         self._compiled = compiled(self._log_mel)
 
     def call(self, waveform):
-        self.compute_output_shape(waveform.shape)  # refuses what is no batch of clips
+        self.compute_output_shape(waveform.shape)  # refuses other ranks
         return (self._compiled if self.jit_compile else self._log_mel)(waveform)
 
     def _log_mel(self, waveform):
         half = self.frontend.window_size // 2
         samples = ops.shape(waveform)[1]
-        # Reflection needs half + 1 samples; zeros make up what is missing.
+        # Reflection needs half + 1 samples; shorter clips are extended by zeros.
         waveform = ops.pad(waveform, ((0, 0), (0, larger(0, half + 1 - samples))))
         waveform = ops.pad(waveform, ((0, 0), (half, half)), mode="reflect")
         mel = self.mel_power(waveform, samples // self.frontend.hop_size + 1)

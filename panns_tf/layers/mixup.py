@@ -38,9 +38,9 @@ class Mixup(keras.layers.Layer):
 class MixupLambda:
     """The endless sequence of mixup weights: l, 1 - l, l, 1 - l, ...; l is of Beta(alpha, alpha).
 
-    NumPy's legacy generator draws them, whose stream never changes: with ``alpha=1`` and
-    ``seed=1234`` these are the reference's own numbers. ``start``, the number of pairs already
-    drawn, continues the sequence anywhere. ``seed`` is 0 to 2**32 - 1.
+    They come from NumPy's legacy generator, whose stream never changes: with ``alpha=1`` and
+    ``seed=1234`` they equal those of the reference. ``start``, the number of pairs already sampled,
+    continues the sequence anywhere. ``seed`` is 0 to 2**32 - 1.
 
     >>> MixupLambda(seed=1234).draw(1)
     array([0.23538939, 0.7646106 ], dtype=float32)
@@ -51,8 +51,8 @@ class MixupLambda:
             raise ValueError(f"mixup alpha must be above 0; received {alpha}")
         self._random = np.random.RandomState(seed)
         self._alpha = alpha
-        # A draw takes as many raw numbers as its rejections ask for, so skipping is drawing:
-        # a whole run of the paper, 38 million pairs, takes about two seconds.
+        # Rejection sampling consumes a random number of raw numbers, so skipped pairs have to be
+        # sampled, too: those of a run of the paper, 38 million pairs, in about two seconds.
         block = 1 << 20
         for skipped in range(0, start, block):
             self._beta(min(block, start - skipped))

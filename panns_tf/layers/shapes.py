@@ -7,7 +7,7 @@ from keras import ops
 
 
 def larger(a, b):
-    """The larger of two sizes: a number if both are, so that the shape stays known."""
+    """The larger of two sizes: a number if both are, so that the shape stays static."""
     return max(a, b) if isinstance(a, int) and isinstance(b, int) else ops.maximum(a, b)
 
 
@@ -48,7 +48,7 @@ class ConcatenateInTime(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class RepeatSegments(keras.layers.Layer):
-    """Gives every frame of a clip the value of its segment, frames after the last that one's.
+    """Repeats the values of segments for each of their frames, those of the last one to the end.
 
     Input: a list of ``segments`` (batch, segments, classes) and ``waveform`` (batch, samples).
     Output shape: (batch, 1 + samples // hop_size, classes).
@@ -79,13 +79,13 @@ class CutPatches(keras.layers.Layer):
         self.frames = frames
 
     def call(self, x):
-        whole = ops.shape(x)[1] // self.frames * self.frames
-        return ops.reshape(x[:, :whole], (-1, self.frames, *x.shape[2:]))
+        frames = ops.shape(x)[1] // self.frames * self.frames
+        return ops.reshape(x[:, :frames], (-1, self.frames, *x.shape[2:]))
 
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class PatchesOfClips(keras.layers.Layer):
-    """Groups what was computed of patches by the clips they were cut from.
+    """Groups features of patches by the clips that the patches were cut from.
 
     Input: a list of ``patches`` (batch * patches, features) and anything of shape (batch, ...).
     Output shape: (batch, patches, features).

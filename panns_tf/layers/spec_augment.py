@@ -8,14 +8,14 @@ from keras import ops
 class SpecAugment(keras.layers.Layer):
     """Sets random stripes of every clip to zero; the identity at inference.
 
-    In each direction every clip gets ``stripes`` stripes of its own, which may overlap. As in the
+    In each direction ``stripes`` stripes, which may overlap, are sampled for every clip. As in the
     reference, a width is uniform over ``0 .. maximum - 1``, where the maximum is ``time_width``
     frames or ``frequency_width`` mel bins, and its start over ``0 .. total - width - 1``. Zero is
     near the mean, since the layer follows bn0. Inputs too short for the widest stripe, where the
     reference fails at random, are masked from their start.
 
-    ``seed`` is of the layer's own random state, an entry of ``variables``: saving that resumes the
-    sequence exactly.
+    ``seed`` initialises the layer's random state, an entry of ``variables``: saving that resumes
+    the sequence exactly.
 
     Input and output shape: (batch, frames, mel_bins).
     Source: ``torchlibrosa.augmentation.SpecAugmentation``; Park et al. 2019.
@@ -33,13 +33,13 @@ class SpecAugment(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def draw(self, clips: int, total: int, width_bound: int):
-        """Samples starts and widths, int32 (clips, stripes), on an axis of ``total`` places."""
+        """Samples starts and widths, int32 (clips, stripes), on an axis of size ``total``."""
         shape = (clips, self.stripes)
         widths = keras.random.randint(shape, 0, width_bound, "int32", self.seed_generator)
         room = ops.maximum(total - widths, 1)
         # The bound differs from stripe to stripe, so a uniform number is stretched to it.
-        place = keras.random.uniform(shape, 0, 1, "float32", self.seed_generator)
-        starts = ops.cast(place * ops.cast(room, "float32"), "int32")
+        uniform = keras.random.uniform(shape, 0, 1, "float32", self.seed_generator)
+        starts = ops.cast(uniform * ops.cast(room, "float32"), "int32")
         return ops.minimum(starts, room - 1), widths
 
     def keep(self, clips: int, total: int, width_bound: int):

@@ -1,4 +1,4 @@
-"""What networks are made of: named layers, made once, and the blocks of the reference."""
+"""Building blocks of the networks: a factory of named layers, and the reference's blocks."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,13 +7,16 @@ from keras import layers
 from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.cpu import Conv2D
 
+#: Settings of layers that process waveforms, to which half precision would add noise at -50 dB.
+FLOAT32 = {"dtype": "float32"}
+
 
 class LayerFactory:
-    """Gives the layer of a name, making it when it is asked for the first time.
+    """Returns the layer of a name, created at the first call; later calls share it.
 
-    A graph built from another model's layers, ``existing`` ones, shares all of them with it. With
-    ``zeros`` new kernels start as such, which is faster than drawing them. ``convolution_of`` maps
-    a batch normalisation to the convolution before it, with an average pool between them at most.
+    A graph built with the ``existing`` layers of another model shares all of them with it. With
+    ``zeros`` new kernels are zeros, which is faster than random numbers. ``convolution_of`` maps a
+    batch normalisation to the convolution before it; at most an average pool lies between them.
     """
 
     def __init__(self, existing: Iterable[layers.Layer] = (), zeros: bool = False):
@@ -43,7 +46,7 @@ def convolve(layer: LayerFactory, name: str, x, filters: int, size: int, **setti
 
 
 def normalize(layer: LayerFactory, name: str, x, convolution: str, last: bool = False):
-    """Batch normalisation of what a convolution gave; ``last`` of a branch, it starts as 0."""
+    """Batch normalisation of a convolution's output; at the end of a branch it starts at zero."""
     layer.convolution_of[name] = convolution
     return layer(BatchNorm, name, gamma_initializer="zeros" if last else "ones")(x)
 
@@ -58,7 +61,7 @@ def convolve_normalize(
 def convolution(
     layer: LayerFactory, name: str, i: int, x, filters: int, size: int, last=False, **settings
 ):
-    """Convolution ``i`` of a block, normalised and, but for the last of a branch, rectified."""
+    """Convolution ``i`` of a block, batch normalisation and, except at a branch's end, ReLU."""
     names = (f"{name}.conv{i}", f"{name}.bn{i}")
     x = convolve_normalize(layer, *names, x, filters, size, last, **settings)
     return x if last else layer(layers.ReLU, f"{name}.relu{i}")(x)
@@ -95,9 +98,8 @@ def first_convolution(
     layer: LayerFactory, prefix: str, waveform, filters: int, size: int, stride: int, pad: int
 ):
     """A waveform's first convolution, ``conv0``, and its normalisation."""
-    exact = {"dtype": "float32"}  # sound does not fit into half precision
-    if pad:  # at both ends alike, unlike "same" with a stride
-        waveform = layer(layers.ZeroPadding1D, f"{prefix}pad0", padding=pad, **exact)(waveform)
-    settings = {"strides": stride, "padding": "valid", **exact}
+    if pad:  # the same number at both ends, unlike "same" with a stride
+        waveform = layer(layers.ZeroPadding1D, f"{prefix}pad0", padding=pad, **FLOAT32)(waveform)
+    settings = {"strides": stride, "padding": "valid", **FLOAT32}
     names = (f"{prefix}conv0", f"{prefix}bn0")
     return convolve_normalize(layer, *names, waveform, filters, size, **settings)

@@ -1,4 +1,4 @@
-"""What backbones see: normalised log-mel spectrograms and wavegrams, mixed or not."""
+"""Inputs of the backbones: normalised log-mel spectrograms and wavegrams, with mixup."""
 
 import dataclasses
 
@@ -8,10 +8,10 @@ from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.log_mel import LogMel
 from panns_tf.layers.mixup import Mixup
 from panns_tf.layers.spec_augment import SpecAugment
-from panns_tf.models.blocks import LayerFactory, conv_block, first_convolution, wave_block
+from panns_tf.models.blocks import FLOAT32, LayerFactory, conv_block, first_convolution, wave_block
 from panns_tf.models.registry import Architecture
 
-#: The wavegram's channels are these many planes of frequencies.
+#: Planes of frequencies into which the wavegram's channels are reshaped.
 WAVEGRAM_PLANES = 4
 
 #: Samples of 32 kHz audio per step of the finished wavegram: stride 5, three pools by 4, one by 2.
@@ -19,19 +19,19 @@ WAVEGRAM_HOP = 5 * 4**3 * 2
 
 
 def mixed(layer: LayerFactory, name: str, x, mixup_lambda, **settings):
-    """Mixes pairs of items, where there is a ``mixup_lambda``: (2N, ...) to (N, ...)."""
+    """Mixup of pairs of items, (2N, ...) to (N, ...); the identity if ``mixup_lambda`` is None."""
     return x if mixup_lambda is None else layer(Mixup, name, **settings)([x, mixup_lambda])
 
 
 def log_mel(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """Waveform (batch, samples) to normalised, masked, mixed log-mel (items, frames, bins, 1).
 
-    ``bn0`` and SpecAugment see every clip by itself, before mixing. All of it is float32.
+    ``bn0`` and SpecAugment precede mixup. All of it is float32.
     """
     x = layer(LogMel, "log_mel", **dataclasses.asdict(arch.frontend))(waveform)
-    x = layer(BatchNorm, "bn0", dtype="float32")(x)  # one scale and shift per mel bin
+    x = layer(BatchNorm, "bn0", **FLOAT32)(x)  # one scale and shift per mel bin
     if arch.spec_augment:
-        # Stripes as wide as in the reference, which scales them with the mel bins.
+        # As in the reference, stripes grow with the number of mel bins.
         width = max(1, arch.frontend.mel_bins // 8)
         x = layer(SpecAugment, "spec_augmenter", time_width=64, frequency_width=width)(x)
     x = ops.expand_dims(x, -1)  # (batch, frames, mel_bins, 1)
@@ -41,7 +41,7 @@ def log_mel(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 def wavegram(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """Waveform (batch, samples) to mixed wavegram (items, samples // 640, mel_bins // 2, 64).
 
-    Convolutions over time whose channels then become frequencies; paper, section III-C.
+    The channels of convolutions over time become frequencies; paper, section III-C.
     """
     frequencies, odd = divmod(arch.frontend.mel_bins, 2)
     if odd:

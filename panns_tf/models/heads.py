@@ -1,4 +1,4 @@
-"""From feature maps to probabilities."""
+"""Heads: feature maps to probabilities and embeddings, of clips and of their segments."""
 
 from keras import layers, ops
 
@@ -18,7 +18,7 @@ def _embed(arch: Architecture, layer: LayerFactory, name: str, x):
 
 
 def _hidden(arch: Architecture, layer: LayerFactory, x):
-    """What lies between embedding and classifier; nothing in the published networks."""
+    """Layers between embedding and classifier, of which the published networks have none."""
     for number, units in enumerate(arch.hidden, start=1):
         x = layer(layers.Dense, f"fc_hidden{number}", units=units, activation="relu")(x)
         x = dropout(layer, f"fc_hidden{number}.dropout", x, arch.head_dropout)
@@ -35,9 +35,9 @@ def _probabilities(arch: Architecture, layer: LayerFactory, logits):
 
 
 def clip_head(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> dict:
-    """One prediction for the whole clip, from (batch, frames, bins, channels) or without bins.
+    """One prediction per clip, from (batch, frames, bins, channels) or (batch, frames, channels).
 
-    Gives ``clipwise_output`` and its ``logits``, (batch, K), and ``embedding`` (batch, width).
+    Returns ``clipwise_output`` and its ``logits``, (batch, K), and ``embedding`` (batch, width).
     """
     x = mean_over_frequency(x)
     return clip_outputs(arch, layer, ops.max(x, axis=1) + ops.mean(x, axis=1), num_classes)
@@ -46,7 +46,7 @@ def clip_head(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> d
 def clip_outputs(arch: Architecture, layer: LayerFactory, pooled, num_classes: int) -> dict:
     """The outputs of `clip_head` from features pooled over time, (batch, channels)."""
     x = _embed(arch, layer, "fc1", pooled)
-    # The classifier reads the values before this dropout, as in the reference.
+    # The classifier has the input without this dropout, as in the reference.
     embedding = dropout(layer, "embedding.dropout", x, arch.embedding_dropout)
     logits = _classify(layer, _hidden(arch, layer, x), num_classes)
     outputs = {"clipwise_output": _probabilities(arch, layer, logits), "logits": logits}
@@ -54,7 +54,7 @@ def clip_outputs(arch: Architecture, layer: LayerFactory, pooled, num_classes: i
 
 
 def step_scores(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> dict:
-    """What `step_head` computes of every step, a segment or a patch.
+    """Predictions and embeddings of every step, a segment or a patch, for `step_head`.
 
     ``segments`` (batch, steps, K) in [0, 1]; ``embedding`` (batch, steps, embedding_size); and
     ``attention``, the steps' weights before the softmax, or the ``logits``, both (batch, steps, K).
@@ -63,31 +63,32 @@ def step_scores(arch: Architecture, layer: LayerFactory, x, num_classes: int) ->
     if arch.head == "patches":
         embedding = _embed(arch, layer, "fc2", _embed(arch, layer, "fc1", x))
     else:
-        # The average divides by 3 at both ends too: zeros count.
+        # The average divides by 3 at both ends, too, where the added zeros count.
         padded = layer(layers.ZeroPadding1D, "segments.pad", padding=1)(x)
         window = {"pool_size": 3, "strides": 1}
         average = layer(layers.AveragePooling1D, "segments.average", **window)(padded)
-        most = layer(layers.MaxPooling1D, "segments.max", padding="same", **window)(x)
-        embedding = _embed(arch, layer, "fc1", most + average)
-    # Here, unlike in `clip_outputs`, the classifier sees this dropout.
+        maximum = layer(layers.MaxPooling1D, "segments.max", padding="same", **window)(x)
+        embedding = _embed(arch, layer, "fc1", maximum + average)
+    # Unlike in `clip_outputs`, the classifier's input has this dropout.
     x = dropout(layer, "embedding.dropout", embedding, arch.embedding_dropout)
     x = _hidden(arch, layer, x)
     if arch.head == "attention":  # AttBlock of the reference
         settings = {"filters": num_classes, "kernel_size": 1, "dtype": "float32"}
         attention = layer(layers.Conv1D, "att_block.att", **settings)(x)
         logits = layer(layers.Conv1D, "att_block.cla", **settings)(x)
-        more = {"attention": ops.clip(attention, -10.0, 10.0)}
+        outputs = {"attention": ops.clip(attention, -10.0, 10.0)}
     else:
         logits = _classify(layer, x, num_classes)
-        more = {"logits": logits}
-    return {"segments": _probabilities(arch, layer, logits), "embedding": embedding, **more}
+        outputs = {"logits": logits}
+    return {"segments": _probabilities(arch, layer, logits), "embedding": embedding, **outputs}
 
 
 def step_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes: int) -> dict:
-    """One prediction for every segment of 2**n frames, or patch, pooled to one for the clip.
+    """Predictions for segments of 2**n frames, or for patches, pooled to one per clip.
 
-    As `clip_head`, but ``logits`` only where the clip is the maximum of its segments. Segments give
-    ``segmentwise_output`` (batch, segments, K) and ``framewise_output`` (batch, frames, K) too.
+    Outputs are those of `clip_head`, ``logits`` only if the clip is the maximum of its segments;
+    with segments ``segmentwise_output`` (batch, segments, K), ``framewise_output`` (batch, frames,
+    K), too.
     Source: ``Cnn14_DecisionLevelMax``, ``...Avg``, ``...Att`` of the reference.
     """
     scores = step_scores(arch, layer, x, num_classes)
@@ -103,20 +104,17 @@ def step_head(arch: Architecture, layer: LayerFactory, x, waveform, num_classes:
         outputs["logits"] = ops.max(scores["logits"], axis=1)
     if arch.head == "patches":
         return outputs
-    sizes = {"frames_per_segment": frames_per_segment(arch), "hop_size": arch.frontend.hop_size}
+    frames_per_segment = 2 ** (len(arch.widths) - 1)  # all blocks but the last pool by 2
+    sizes = {"frames_per_segment": frames_per_segment, "hop_size": arch.frontend.hop_size}
     frames = layer(RepeatSegments, "frames", **sizes)([segments, waveform])
     return {**outputs, "segmentwise_output": segments, "framewise_output": frames}
 
 
-def frames_per_segment(arch: Architecture) -> int:
-    return 2 ** (len(arch.widths) - 1)
-
-
 def step_outputs(arch: Architecture, layer: LayerFactory, x, num_classes: int) -> dict:
-    """What a head computes of each step before it pools over the clip.
+    """Outputs of a head for each step, before it pools over the clip.
 
-    ``features`` (batch, steps, channels), whose maximum plus mean is for `clip_outputs`, of a head
-    with one prediction for the clip; of the others `step_scores` without ``logits``.
+    A head with one prediction per clip has ``features`` (batch, steps, channels), whose maximum
+    plus mean is for `clip_outputs`; other heads have those of `step_scores` without ``logits``.
     """
     if arch.head == "clip":
         return {"features": mean_over_frequency(x)}

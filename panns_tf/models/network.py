@@ -1,4 +1,4 @@
-"""Architectures become Keras models, for inference and for training."""
+"""Keras models of the architectures, for inference and for training."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,7 @@ import keras
 
 from panns_tf.layers.shapes import PadToMinimum
 from panns_tf.models import spectrogram, waveform
-from panns_tf.models.blocks import LayerFactory
+from panns_tf.models.blocks import FLOAT32, LayerFactory
 from panns_tf.models.features import WAVEGRAM_HOP, mixed
 from panns_tf.models.heads import clip_head, step_head
 from panns_tf.models.registry import Architecture, find
@@ -16,24 +16,27 @@ from panns_tf.models.registry import Architecture, find
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    #: Takes the architecture; its layers; the waveform, symbolic (batch, samples) in [-1, 1]; and
-    #: mixup_lambda, symbolic (batch,), or None for no mixup. Returns feature maps, (items, frames,
-    #: bins, channels) or (items, steps, channels).
+    """The layers between waveform and head, as functions of an `Architecture`.
+
+    ``build`` takes, too, the layers, the waveform (batch, samples) in [-1, 1] and mixup_lambda
+    (batch,), which is None without mixup. It returns feature maps, (items, frames, bins, channels)
+    or (items, steps, channels).
+    """
+
     build: Callable
-    #: From an architecture to how often its frames and mel bins are halved.
-    halvings: Callable[[Architecture], int] = lambda arch: 0
-    #: To the samples that leave one step; None for the frames that its halvings need.
+    poolings: Callable[[Architecture], int] = lambda arch: 0  # of frames and mel bins, by 2
+    # The fewest samples of which one step remains; None if it follows from the poolings.
     shortest_clip: Callable[[Architecture], int] | None = None
 
 
 # fmt: off
-#: By the names that architectures use.
+#: Backbones by the names in `Architecture.backbone`.
 BACKBONES = {
     "cnn": Backbone(spectrogram.cnn, lambda arch: len(arch.widths) - (not arch.pool_last)),
     "resnet": Backbone(spectrogram.resnet, lambda arch: len(arch.depths) + 1),
     "mobilenet_v1": Backbone(spectrogram.mobilenet_v1, lambda arch: 5),
     "mobilenet_v2": Backbone(spectrogram.mobilenet_v2, lambda arch: 5),
-    "leenet": Backbone(waveform.leenet, shortest_clip=lambda arch: 1),  # all is padded
+    "leenet": Backbone(waveform.leenet, shortest_clip=lambda arch: 1),  # every layer pads
     "dainet": Backbone(waveform.dainet, shortest_clip=lambda arch: 4 ** len(arch.widths) + 76),
     "res1dnet": Backbone(waveform.res1dnet,
                          shortest_clip=lambda arch: 5 * 4 ** (len(arch.widths) - 1) - 4),
@@ -48,27 +51,26 @@ def shortest_clip(arch: Architecture) -> int:
     backbone = BACKBONES[arch.backbone]
     if backbone.shortest_clip is not None:
         return backbone.shortest_clip(arch)
-    frames = 2 ** backbone.halvings(arch)
+    frames = 2 ** backbone.poolings(arch)
     if "wavegram" in arch.inputs:
-        # More than for a log-mel beside it. The first, strided convolution rounds up, all later
-        # poolings down.
+        # A wavegram needs more samples than a log-mel. Its first, strided convolution rounds up,
+        # all later poolings round down.
         return WAVEGRAM_HOP * frames // 2 - 4
     return (frames - 1) * arch.frontend.hop_size
 
 
 def feature_maps(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda=None):
-    """Builds what comes before the head: mixing, padding, front end, backbone."""
+    """The input of the head: feature maps after mixup, padding, front end and backbone."""
     backbone = BACKBONES[arch.backbone]
-    fewest = 2 ** backbone.halvings(arch)
+    fewest = 2 ** backbone.poolings(arch)
     if arch.frontend.mel_bins < fewest:
         raise ValueError(
             f"{arch.name} needs at least {fewest} mel_bins; received {arch.frontend.mel_bins}"
         )
-    exact = {"dtype": "float32"}  # half precision would add noise at -50 dB to the sound
     if arch.mixup == "waveform":
-        waveform = mixed(layer, "mixup.waveform", waveform, mixup_lambda, **exact)
+        waveform = mixed(layer, "mixup.waveform", waveform, mixup_lambda, **FLOAT32)
         mixup_lambda = None
-    padded = layer(PadToMinimum, "pad", minimum=shortest_clip(arch), **exact)(waveform)
+    padded = layer(PadToMinimum, "pad", minimum=shortest_clip(arch), **FLOAT32)(waveform)
     return backbone.build(arch, layer, padded, mixup_lambda)
 
 
@@ -103,7 +105,7 @@ def check_waveform(name: str, waveform) -> None:
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Network(keras.Model):
-    """A functional model that knows its architecture; its saved form is rebuilt from that.
+    """A functional model of an architecture, whose saved form holds the arguments of the model.
 
     ``zeros`` and ``convolution_of`` are as in `LayerFactory`; ``labels`` are the names of the
     classes in order, or None if unknown.
@@ -146,6 +148,11 @@ class Network(keras.Model):
         return network
 
 
+def check_network(model: keras.Model) -> None:
+    if not isinstance(model, Network):
+        raise TypeError(f"expected a network from panns_tf.create_model; received {type(model)}")
+
+
 class TrainingModel(keras.Model):
     def __init__(self, network: Network):
         super().__init__(name=f"{network.name}.training")
@@ -153,15 +160,15 @@ class TrainingModel(keras.Model):
         waveform = keras.Input((None,), name="waveform", dtype="float32")
         mixup_lambda = keras.Input((), name="mixup_lambda", dtype="float32")
         layer = LayerFactory(network.layers)
-        given = (network.arch, layer, waveform, network.num_classes)
+        arguments = (network.arch, layer, waveform, network.num_classes)
         with_mixup = {"waveform": waveform, "mixup_lambda": mixup_lambda}
         self._graphs = [
-            keras.Model({"waveform": waveform}, all_outputs(*given)),
-            keras.Model(with_mixup, all_outputs(*given, mixup_lambda)),
+            keras.Model({"waveform": waveform}, all_outputs(*arguments)),
+            keras.Model(with_mixup, all_outputs(*arguments, mixup_lambda)),
         ]
 
     def outputs_of(self, inputs: dict, training: bool = True) -> dict:
-        """All outputs by name, ``logits`` among them where the head has such."""
+        """All outputs by name, with ``logits`` if the head has them."""
         if not isinstance(inputs, dict):
             inputs = {"waveform": inputs}
         inputs = {name: value for name, value in inputs.items() if value is not None}
@@ -186,16 +193,13 @@ def training_model(model: keras.Model) -> keras.Model:
     ``training=True`` for dropout, SpecAugment and batch statistics. Raises TypeError if ``model``
     is not from `create_model`.
     """
-    if not isinstance(model, Network):
-        raise TypeError(
-            f"training_model expects a network from panns_tf.create_model; received {type(model)}"
-        )
+    check_network(model)
     return TrainingModel(model)
 
 
 @contextlib.contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Layers that are made within compute by a policy of Keras; the one before is put back."""
+    """Layers made within have this Keras dtype policy; the former policy is restored after it."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

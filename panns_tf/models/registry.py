@@ -1,4 +1,4 @@
-"""The table of networks: one row each, stating what differs from its family's defaults."""
+"""The table of networks: a row each, which states what differs from its family's defaults."""
 
 import dataclasses
 import fnmatch
@@ -19,48 +19,46 @@ class Architecture:
     """One network of the paper; ``name`` is the reference's class name, verbatim."""
 
     name: str
-    # Trainable ones with 527 classes, the unused ones included, as the paper's Table XII counts.
+    # Trainable parameters with 527 classes, unused ones included, as in the paper's Table XII.
     parameters: int = 0
-    operations: int = 0  # on a clip of 10 s, as that table counts them; see `panns_tf.complexity`
-    multiply_adds: int = 0  # of the convolutions and fully connected layers, on a clip of 10 s
+    operations: int = 0  # for a clip of 10 s, as in that table; see `panns_tf.complexity`
+    multiply_adds: int = 0  # of convolutions and fully connected layers for a clip of 10 s
     # mAP on AudioSet's evaluation set: the paper's, else that in the name of the published file.
     published_map: float | None = None
-    # Entry of `panns_tf.models.network.BACKBONES` that makes its feature maps.
-    backbone: str = "cnn"
-    # What makes its outputs: "clip", or of steps "max", "average", "attention" or "patches".
+    backbone: str = "cnn"  # key of `panns_tf.models.network.BACKBONES`
+    # The head: "clip", or with predictions for steps "max", "average", "attention" or "patches".
     head: str = "clip"
     frontend: Frontend = dataclasses.field(default_factory=Frontend)  # of the log-mel branch
-    # What the backbone sees: "log_mel", "wavegram", both in this order, or "waveform".
+    # Inputs of the backbone: "log_mel", "wavegram", both in this order, or "waveform".
     inputs: tuple[str, ...] = ("log_mel",)
-    # Output channels of its blocks or stages.
+    # Output channels of each block or stage.
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
     depths: tuple[int, ...] = ()  # residual blocks in each stage
     kernels: tuple[int, ...] = (3, 3)  # sizes of the convolutions in a block
     bottleneck: bool = False  # whether residual blocks are bottlenecks
-    pool_last: bool = False  # whether the last block pools too
+    pool_last: bool = False  # whether the last block pools, too
     embedding_size: int = 2048  # width of the last layer before the classifier
-    mixup: str = "features"  # where mixup acts, on the "features" or on the "waveform"
+    mixup: str = "features"  # what mixup mixes: "features" or "waveform"
     spec_augment: bool = True  # whether the log-mel is masked in training
     stem_dropout: float = 0.0  # dropout rate after the blocks around a ResNet's residual stages
-    block_dropout: float = 0.2  # after, or in a residual network within, every block
-    head_dropout: float = 0.5  # before fc1
-    # On the returned embedding; in decision-level networks the classifier sees it too.
+    block_dropout: float = 0.2  # dropout rate after, or in a residual network within, every block
+    head_dropout: float = 0.5  # dropout rate before fc1
+    # Dropout rate of the embedding, which decision-level networks classify with this dropout.
     embedding_dropout: float = 0.5
     # Modules in the reference's checkpoints that no output depends on, with the shape of their
-    # weight; None stands for the number of classes. Their entries may be left over.
+    # weight; None stands for the number of classes. A state dict may lack their entries.
     unused: tuple[tuple[str, tuple[int | None, ...]], ...] = ()
     # Widths of fully connected layers between embedding and classifier, for transfer.
     hidden: tuple[int, ...] = ()
-    # What makes probabilities of the classifier's values, of `ACTIVATIONS`.
-    activation: str = "sigmoid"
-    # Hop, before, after: output step i of the backbone (of the decision-level heads with their
-    # pooling over segments) depends on input i * hop - before to i * hop + after alone. In
-    # log-mel frames where the network sees a log-mel, else in samples.
+    activation: str = "sigmoid"  # of the classifier, of `ACTIVATIONS`
+    # The receptive field as (hop, before, after): step i of the backbone's output (with segments,
+    # after pooling over them) depends on the input from i * hop - before to i * hop + after, in
+    # log-mel frames if the network has a log-mel, else in samples.
     receptive_field: tuple[int, int, int] = (32, 126, 157)
 
     @property
     def is_decision_level(self) -> bool:
-        """Whether the network predicts for segments, and so says when a sound is there."""
+        """Whether the network predicts for segments, and so locates sounds in time."""
         return self.head in ("max", "average", "attention")
 
     def override(self, **overrides) -> "Architecture":
@@ -103,7 +101,7 @@ class Architecture:
                 raise ValueError(
                     f"{self.name} has no log-mel, so {', '.join(idle)} would change nothing"
                 )
-            # Its rate says what the network was trained on, and must not clash with an idle fmax.
+            # The sample rate is of the training data; fmax, without an effect, has to suit it.
             rate = changes.get("sample_rate", self.frontend.sample_rate)
             changes = {**changes, "fmax": min(self.frontend.fmax, rate / 2)}
         return dataclasses.replace(self.frontend, **changes)
@@ -117,16 +115,16 @@ class Architecture:
         return count
 
 
-def _widths(given) -> tuple[int, ...]:
-    listed = isinstance(given, (tuple, list)) and all(isinstance(w, numbers.Real) for w in given)
-    if not listed or not all(w >= 1 and float(w).is_integer() for w in given):
+def _widths(hidden) -> tuple[int, ...]:
+    is_list = isinstance(hidden, (tuple, list)) and all(isinstance(w, numbers.Real) for w in hidden)
+    if not is_list or not all(w >= 1 and float(w).is_integer() for w in hidden):
         raise ValueError(
-            f"hidden must be widths of at least 1, such as (512, 512); received {given!r}"
+            f"hidden must be widths of at least 1, such as (512, 512); received {hidden!r}"
         )
-    return tuple(int(width) for width in given)
+    return tuple(int(width) for width in hidden)
 
 
-#: Each class by itself, or for clips of one class each.
+#: Sigmoid for independent classes, softmax for clips of one class each.
 ACTIVATIONS = ("sigmoid", "softmax")
 DROPOUTS = ("stem_dropout", "block_dropout", "head_dropout", "embedding_dropout")
 OVERRIDES = (
@@ -135,14 +133,14 @@ OVERRIDES = (
 )
 
 # fmt: off
-#: What the reference's Wavegram_Cnn14 holds and never uses.
+#: Modules that the reference's Wavegram_Cnn14 and DaiNet19 have and never use.
 WAVEGRAM_UNUSED = (
     ("bn0", (64,)), ("conv_block1.conv1", (64, 1, 3, 3)), ("conv_block1.conv2", (64, 64, 3, 3)),
     ("conv_block1.bn1", (64,)), ("conv_block1.bn2", (64,)),
 )
 DAINET_UNUSED = (("conv_block1.downsample", (64, 64, 1)), ("conv_block1.bn_downsample", (64,)))
 
-# What the networks of a family have in common, where it is not `Architecture`'s default.
+# Settings that the networks of a family share and that are not `Architecture`'s defaults.
 _cnn14 = Architecture
 _cnn10 = partial(Architecture, widths=(64, 128, 256, 512), pool_last=True, embedding_size=512,
                  receptive_field=(16, 30, 45))
@@ -154,7 +152,7 @@ _waveform = partial(Architecture, inputs=("waveform",), embedding_size=512, mixu
                     block_dropout=0.0)
 _res1dnet = partial(_waveform, backbone="res1dnet", widths=(64, 128, 256, 512, 1024, 1024, 2048),
                     kernels=(3,), pool_last=True, embedding_size=2048, block_dropout=0.1)
-# One frame more at either end than Cnn14, for the wavegram.
+# The wavegram's receptive field is a frame larger at both ends than that of Cnn14.
 _wavegram = partial(Architecture, inputs=("log_mel", "wavegram"), receptive_field=(32, 127, 159))
 _MEL32, _MEL128 = Frontend(mel_bins=32), Frontend(mel_bins=128)
 #: Parameters, operations and multiply-adds of Cnn14 and its variants of the same layers.
@@ -225,12 +223,10 @@ def list_models(pattern: str = "*") -> list[str]:
 def find(name: str) -> Architecture:
     """The architecture of a network, or a ValueError that names the nearest ones.
 
-    Case, ``_``, ``-`` and the ending ``_Cnn14`` do not matter: ``wavegram_logmel`` is known.
+    Case, ``_``, ``-`` and the ending ``_Cnn14`` do not matter: ``wavegram_logmel`` is found.
     """
-    known = {}
-    for arch in ARCHITECTURES.values():
-        known[plain(arch.name)] = arch
-        known.setdefault(plain(arch.name).removesuffix("cnn14") or plain(arch.name), arch)
-    if plain(name) in known:
-        return known[plain(name)]
+    by_plain_name = {plain(arch.name): arch for arch in ARCHITECTURES.values()}
+    short = plain(name)
+    if arch := by_plain_name.get(short) or (short and by_plain_name.get(f"{short}cnn14")):
+        return arch
     raise ValueError(f"unknown network {name!r}; {did_you_mean(name, ARCHITECTURES)}")

@@ -1,4 +1,4 @@
-"""Networks that see the log-mel, or the wavegram: CNNs, VGGish, ResNets and MobileNets."""
+"""Backbones on the log-mel or the wavegram: CNNs, VGGish, ResNets and MobileNets."""
 
 from keras import layers
 
@@ -30,8 +30,8 @@ MOBILENET_V1 = (
     (1024, 1),
 )
 
-#: Of MobileNetV2: expansion, output channels, repeats, stride of the first. The strides of 96 and
-#: 160 are the reference's, not those of the MobileNetV2 paper.
+#: Expansion, output channels, repeats and first stride of each stage of MobileNetV2. The strides
+#: at 96 and 160 channels are the reference's, not those of the MobileNetV2 paper.
 MOBILENET_V2 = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 2), (6, 160, 3, 1),
     (6, 320, 1, 1),
@@ -40,7 +40,7 @@ MOBILENET_V2 = (
 
 
 def cnn(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """``Cnn14`` and its kin, ``Wavegram_Logmel_Cnn14``; paper, Tables I and II."""
+    """``Cnn6`` to ``Cnn14``, ``Wavegram_Logmel_Cnn14``; paper, Tables I and II."""
     maps = []  # each (items, frames // 2, mel_bins // 2, 64)
     if "log_mel" in arch.inputs:
         x = log_mel(arch, layer, waveform, mixup_lambda)
@@ -73,7 +73,7 @@ def vggish(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
 
 def residual_block(arch: Architecture, layer: LayerFactory, name: str, x, width: int, halve: bool):
-    """``_ResnetBasicBlock``, ``_ResnetBottleneck``; ``halve`` time and frequency before them."""
+    """``_ResnetBasicBlock``, ``_ResnetBottleneck``; ``halve`` pools time and frequency first."""
     sizes = ((1, width), (3, width), (1, EXPANSION * width))
     sizes = sizes if arch.bottleneck else ((3, width), (3, width))
     if halve:
@@ -81,8 +81,8 @@ def residual_block(arch: Architecture, layer: LayerFactory, name: str, x, width:
         x = layer(layers.AveragePooling2D, f"{name}.downsample.0", pool_size=2)(x)
     shortcut, filters = x, sizes[-1][1]
     if halve or x.shape[-1] != filters:
-        at = 1 if halve else 0  # the pool counts as a module of `downsample`
-        names = (f"{name}.downsample.{at}", f"{name}.downsample.{at + 1}")
+        index = 1 if halve else 0  # the pool counts as a module of `downsample`
+        names = (f"{name}.downsample.{index}", f"{name}.downsample.{index + 1}")
         shortcut = convolve_normalize(layer, *names, x, filters, 1)
     for i, (size, channels) in enumerate(sizes, start=1):
         last = i == len(sizes)
@@ -108,26 +108,26 @@ def resnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     return dropout(layer, "conv_block_after1.dropout", x, arch.stem_dropout)
 
 
-def _pool_normalize_rectify(layer: LayerFactory, name: str, at: int, x, stride: int, most):
-    """What follows module ``at``, a 3x3 convolution: its stride as a pool, BN, ReLU to ``most``."""
+def _pool_normalize_relu(layer: LayerFactory, name: str, index: int, x, stride: int, relu_max):
+    """The modules after module ``index``, a 3x3 convolution, whose stride is an average pool."""
     if stride > 1:
-        x = layer(layers.AveragePooling2D, f"{name}.{at + 1}", pool_size=stride)(x)
-    x = normalize(layer, f"{name}.{at + 2}", x, f"{name}.{at}")
-    return layer(layers.ReLU, f"{name}.{at + 3}", max_value=most)(x)
+        x = layer(layers.AveragePooling2D, f"{name}.{index + 1}", pool_size=stride)(x)
+    x = normalize(layer, f"{name}.{index + 2}", x, f"{name}.{index}")
+    return layer(layers.ReLU, f"{name}.{index + 3}", max_value=relu_max)(x)
 
 
-def _depthwise(layer: LayerFactory, name: str, at: int, x, stride: int, most):
-    x = layer(DepthwiseConv, f"{name}.{at}", kernel_size=3)(x)
-    return _pool_normalize_rectify(layer, name, at, x, stride, most)
+def _depthwise(layer: LayerFactory, name: str, index: int, x, stride: int, relu_max):
+    x = layer(DepthwiseConv, f"{name}.{index}", kernel_size=3)(x)
+    return _pool_normalize_relu(layer, name, index, x, stride, relu_max)
 
 
-def _pointwise(layer: LayerFactory, name: str, at: int, x, filters: int):
-    return convolve_normalize(layer, f"{name}.{at}", f"{name}.{at + 1}", x, filters, 1)
+def _pointwise(layer: LayerFactory, name: str, index: int, x, filters: int):
+    return convolve_normalize(layer, f"{name}.{index}", f"{name}.{index + 1}", x, filters, 1)
 
 
-def _stem(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda, most):
+def _stem(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda, relu_max):
     x = convolve(layer, "features.0.0", log_mel(arch, layer, waveform, mixup_lambda), 32, 3)
-    return _pool_normalize_rectify(layer, "features.0", 0, x, 2, most)
+    return _pool_normalize_relu(layer, "features.0", 0, x, 2, relu_max)
 
 
 def mobilenet_v1(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
@@ -142,22 +142,22 @@ def mobilenet_v1(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda
 
 def mobilenet_v2(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """``MobileNetV2`` of the reference: (items, frames // 32, mel_bins // 32, 1280)."""
-    most = 6.0
-    x = _stem(arch, layer, waveform, mixup_lambda, most)
+    relu_max = 6.0
+    x = _stem(arch, layer, waveform, mixup_lambda, relu_max)
     blocks = [
         (expansion, filters, first_stride if repeat == 0 else 1)
         for expansion, filters, repeats, first_stride in MOBILENET_V2
         for repeat in range(repeats)
     ]
     for number, (expansion, filters, stride) in enumerate(blocks, start=1):
-        name, at, shortcut = f"features.{number}.conv", 0, x
+        name, index, shortcut = f"features.{number}.conv", 0, x
         if expansion > 1:
             x = _pointwise(layer, name, 0, x, expansion * x.shape[-1])
-            x, at = layer(layers.ReLU, f"{name}.2", max_value=most)(x), 3
-        x = _depthwise(layer, name, at, x, stride, most)
-        x = _pointwise(layer, name, at + 4, x, filters)
+            x, index = layer(layers.ReLU, f"{name}.2", max_value=relu_max)(x), 3
+        x = _depthwise(layer, name, index, x, stride, relu_max)
+        x = _pointwise(layer, name, index + 4, x, filters)
         if stride == 1 and shortcut.shape[-1] == filters:
             x = layer(layers.Add, f"features.{number}.add")([shortcut, x])
     name = f"features.{len(blocks) + 1}"
     x = _pointwise(layer, name, 0, x, 1280)
-    return layer(layers.ReLU, f"{name}.2", max_value=most)(x)
+    return layer(layers.ReLU, f"{name}.2", max_value=relu_max)(x)

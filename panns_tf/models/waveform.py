@@ -1,8 +1,9 @@
-"""Networks that see the waveform itself, from (batch, samples) to (batch, steps, channels)."""
+"""Backbones on the waveform: LeeNets, DaiNet and Res1dNets, to (batch, steps, channels)."""
 
 from keras import layers, ops
 
 from panns_tf.models.blocks import (
+    FLOAT32,
     LayerFactory,
     add_shortcut,
     convolution,
@@ -22,13 +23,12 @@ def leenet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
         for i, size in enumerate(arch.kernels, start=1):
             settings = {}
             if (block, i) == (1, 1):  # strided, and not padded as "same" would
-                exact = {"dtype": "float32"}  # sound does not fit into half precision
-                x = layer(layers.ZeroPadding1D, f"{name}.pad", padding=1, **exact)(x)
-                settings = {"strides": 3, "padding": "valid", **exact}
+                x = layer(layers.ZeroPadding1D, f"{name}.pad", padding=1, **FLOAT32)(x)
+                settings = {"strides": 3, "padding": "valid", **FLOAT32}
             x = convolution(layer, name, i, x, filters, size, **settings)
         if block > 1 and (not last or arch.pool_last):
-            # Windows begin one step before the first. After ReLU a padded 0 is never the
-            # only maximum.
+            # The first pooling window begins one step earlier. After a ReLU, zeros that were
+            # added do not change a maximum.
             x = layer(layers.ZeroPadding1D, f"{name}.pool_pad", padding=1)(x)
             x = layer(layers.MaxPooling1D, f"{name}.pool", pool_size=3)(x)
         if not last:
@@ -55,7 +55,7 @@ def dainet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
 
 def res1dnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
-    """``Res1dNet31``, ``Res1dNet51`` of the reference: stages, all but the first strided by 4."""
+    """``Res1dNet31``, ``Res1dNet51`` of the reference; all stages but the first stride by 4."""
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     x = first_convolution(layer, "", x, arch.widths[0], size=11, stride=5, pad=5)  # no ReLU follows
     for stage, (width, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), start=1):
@@ -66,7 +66,7 @@ def res1dnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 
 
 def _res1d_block(layer: LayerFactory, name: str, x, width: int, strided: bool, rate: float):
-    """``_ResnetBasicBlockWav1d``: the branch is max pooled, its shortcut average pooled."""
+    """``_ResnetBasicBlockWav1d``, whose branch is max pooled and whose shortcut average pooled."""
     shortcut = x
     if strided:
         shortcut = layer(layers.AveragePooling1D, f"{name}.downsample.0", pool_size=4)(x)

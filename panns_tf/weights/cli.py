@@ -1,4 +1,4 @@
-"""The command `convert`: one file of weights made from another."""
+"""The command `convert`: weights in another file format."""
 
 import argparse
 import math
@@ -11,7 +11,7 @@ OUTPUTS = (".keras", ".weights.h5", ".pth", ".pt", ".safetensors")
 
 _DESCRIPTION = """\
 Convert a checkpoint of the PyTorch reference to Keras, or a network of this project to a
-checkpoint that the reference loads. PyTorch is not needed, and nothing in a checkpoint is run.
+checkpoint that the reference loads. PyTorch is not needed, and no code in a checkpoint is run.
 
 SOURCE is the name of a network, whose published checkpoint is then downloaded (about 300 MB for
 most; kept in ~/.cache/panns_tf or $PANNS_TF_CACHE), or a file: .pth, .safetensors or .keras.
@@ -59,8 +59,6 @@ def convert(
         raise ValueError(
             f"expected a network's name, a .pth, a .safetensors or a .keras file; received {source}"
         )
-    if is_file and not path.is_file():
-        raise ValueError(f"no such file: {path}")
     output = Path(output or f"{path.stem if is_file else path}.keras")
     if not output.name.endswith(OUTPUTS) or output.name in OUTPUTS:
         raise ValueError(f"--output must end in {', '.join(OUTPUTS)}; received {output}")

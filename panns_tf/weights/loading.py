@@ -1,4 +1,4 @@
-"""Weights from files into networks: published, the reference's, and Keras' own."""
+"""Networks with weights, from published checkpoints, state dicts and Keras' files."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ AUDIOSET = "audioset"
 #: Endings of files that hold a state dict of the reference.
 STATE_FILES = (".pth", ".pt", ".safetensors")
 
-#: Beside the state dict of a file written here: JSON of the arguments of `create_model`.
+#: Key of a written state dict's file whose value is JSON of the arguments of `create_model`.
 DESCRIPTION = "panns_tf"
 
-#: The classifiers' weights; their first axis is the classes.
+#: Weights of the classifiers, whose first axis has the classes.
 CLASSIFIERS = ("fc_audioset.weight", "att_block.cla.weight")
 
 
@@ -73,18 +73,16 @@ def assign_weights(network: Network, weights: str | Path) -> None:
     path = Path(weights)
     expected = "expected None, 'audioset', or a .pth, .safetensors, .keras or .weights.h5 file"
     if weights == AUDIOSET:
-        published_file(network.arch.name)
+        published_file(network.arch.name)  # refuses networks without one
         if network.num_classes != 527:
             raise ValueError(
                 f"the published {network.name} has 527 classes; received num_classes="
                 f"{network.num_classes}"
             )
         path = fetch(network.arch.name)
-        _load_state(network, path, *_read_state(path))
-        network.labels = list(audioset_classes().names)
     elif not path.is_file():
         raise ValueError(f"weights: no such file: {path}; {expected}")
-    elif path.suffix in STATE_FILES:
+    if path.suffix in STATE_FILES:
         _load_state(network, path, *_read_state(path))
     elif path.suffix == ".keras":
         saved = _read_keras(path)
@@ -97,12 +95,14 @@ def assign_weights(network: Network, weights: str | Path) -> None:
         _load_or_restore(network, path, lambda: _load_h5(network, path))
     else:
         raise ValueError(f"weights: {expected}; received {path}")
+    if weights == AUDIOSET:
+        network.labels = list(audioset_classes().names)
 
 
 def read_network_file(path: str | Path, arch: str | None = None) -> Network:
-    """Reads a network from a ``.keras`` or a state dict's file, with its labels if they are known.
+    """Reads a network, with its labels if they are known, from a ``.keras`` file or a state dict's.
 
-    ``arch`` is the network that a state dict is of; None where the file or its name says it.
+    ``arch`` is the network of a state dict; None if the file or its name says it.
     """
     path = Path(path)
     if not path.is_file():
@@ -118,12 +118,12 @@ def read_network_file(path: str | Path, arch: str | None = None) -> Network:
         network = create_model(**about)
     _load_state(network, path, state, about)
     if about is None and network.num_classes == 527:
-        network.labels = list(audioset_classes().names)  # the reference's own training
+        network.labels = list(audioset_classes().names)  # trained by the reference
     return network
 
 
 def _arch_of(path: Path) -> str:
-    """The network that a file's name says, as those of the published files do."""
+    """The network named by a file, as in the names of the published files."""
     try:
         return find(path.name.split("_mAP")[0].removesuffix(path.suffix)).name
     except ValueError:
@@ -137,7 +137,7 @@ def write_network(network: Network, path: Path) -> None:
     if path.suffix not in STATE_FILES:
         (network.save if path.suffix == ".keras" else network.save_weights)(path)
         return
-    # State dicts of several networks are alike, so the file says which one it is of.
+    # State dicts of several networks are alike, so the file names its network.
     arguments = {"name": network.arch.name, "num_classes": network.num_classes}
     about = {DESCRIPTION: json.dumps({**arguments, **network.overrides})}
     state = to_torch_state(network)
@@ -154,10 +154,10 @@ def _read_state(path: Path) -> tuple[Mapping, dict | None]:
             with safetensors.safe_open(path, "np") as file:
                 extra = file.metadata() or {}
             state = safetensors.numpy.load_file(path)
-        except Exception as error:  # its own class, and what NumPy raises at unknown types
+        except Exception as error:  # SafetensorError, and NumPy's errors of unknown types
             raise ValueError(f"{path} is refused: {one_line(error)}") from error
         for name, array in state.items():
-            if array.dtype.kind == "V":  # NumPy has no bfloat16 of its own
+            if array.dtype.kind == "V":  # bfloat16, which NumPy does not have
                 state[name] = array.astype("float32")
     else:
         state = read_torch_state(path)
@@ -178,7 +178,7 @@ def _classes_of(state: Mapping) -> int | None:
 def _load_state(network: Network, path: Path, state: Mapping, about: dict | None) -> None:
     arch, classes = network.arch, _classes_of(state) or network.num_classes
     if about is not None:
-        # What the entries do not tell: a decision-level head, a hop.
+        # Settings that arrays do not show, such as a decision-level head or a hop.
         overrides = {key: about[key] for key in about.keys() - {"name", "num_classes"}}
         arch = find(about["name"]).override(**overrides)
     _check_settings(path, arch, classes, network)
@@ -189,12 +189,12 @@ def _load_state(network: Network, path: Path, state: Mapping, about: dict | None
 
 
 def _check_settings(path: Path, arch: Architecture, classes: int, network: Network) -> None:
-    """Compares what arrays do not tell, and the number of classes, which says more than shapes."""
+    """Compares settings that arrays do not show, and classes, whose error says more than shapes."""
     for name in ("backbone", "head", "frontend", "activation"):
-        found, expected = getattr(arch, name), getattr(network.arch, name)
-        if found != expected:
+        saved, expected = getattr(arch, name), getattr(network.arch, name)
+        if saved != expected:
             raise ValueError(
-                f"{path} holds a {arch.name} with {name}={found!r}, not a {network.arch.name} with "
+                f"{path} holds a {arch.name} with {name}={saved!r}, not a {network.arch.name} with "
                 f"{name}={expected!r}"
             )
     if classes != network.num_classes:
@@ -205,11 +205,11 @@ def _check_settings(path: Path, arch: Architecture, classes: int, network: Netwo
 
 
 def _load_or_restore(network: Network, path: Path, load: Callable[[], None]) -> None:
-    """Loads all values or none, which a reader of Keras does not promise."""
+    """Loads all values or none; if Keras fails, it may have loaded some."""
     before = network.get_weights()
     try:
         load()
-    except Exception as error:  # HDF5 and Keras raise whatever they meet
+    except Exception as error:  # HDF5 and Keras raise many kinds of errors
         network.set_weights(before)
         raise ValueError(
             f"weights: {path} is damaged or of another network or settings than {network.name} "
@@ -218,7 +218,7 @@ def _load_or_restore(network: Network, path: Path, load: Callable[[], None]) -> 
 
 
 def _load_h5(network: Network, path: Path) -> None:
-    """Keras finds layers in such a file by class and order, so no more must be in it either."""
+    """Loads a ``.weights.h5`` file, in which Keras finds layers by class and order alone."""
     arrays = []
     with h5py.File(path) as file:
         file.visititems(lambda _, item: arrays.append(item) if hasattr(item, "shape") else None)
@@ -230,7 +230,7 @@ def _load_h5(network: Network, path: Path) -> None:
 def _read_keras(path: Path) -> Network:
     try:
         network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever its zip, JSON and HDF5 readers raise
+    except Exception as error:  # Keras passes on errors of its zip, JSON and HDF5 readers
         raise ValueError(f"{path} cannot be loaded: {one_line(error)[:300]}") from error
     if not isinstance(network, Network):
         raise ValueError(f"{path} holds no network of this project but a {type(network).__name__}")

@@ -1,4 +1,4 @@
-"""The reference's state dicts, strictly: names, shapes and layouts of PyTorch to Keras."""
+"""State dicts of the PyTorch reference: names, shapes and layouts converted to Keras and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +8,17 @@ import numpy as np
 
 from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.log_mel import LogMel, analysis_window, mel_matrix
-from panns_tf.models.network import Network
+from panns_tf.models.network import Network, check_network
 
-#: Counters that only PyTorch keeps, one for each batch normalisation.
+#: Counter of batches that only PyTorch has, one for each batch normalisation.
 COUNTER = "num_batches_tracked"
 
-#: Single-precision copies of the front end's formulas agree to 3e-8; another window, mel scale
-#: or range differs by thousands of times this.
+#: Float32 constants of the same front end agree to 3e-8; those of another window, mel scale or
+#: range differ by thousands of times this.
 FRONTEND_TOLERANCE = 1e-6
 
-#: By layer class: PyTorch leaf, attribute of the Keras layer, axes of the Keras array in PyTorch's.
+#: For each layer class: PyTorch's name of a weight, attribute of the Keras layer, and the axes that
+#: transpose PyTorch's array to Keras' layout.
 RULES = (
     (BatchNorm, (("weight", "gamma", (0,)), ("bias", "beta", (0,)))),
     (BatchNorm, (("running_mean", "moving_mean", (0,)), ("running_var", "moving_variance", (0,)))),
@@ -29,7 +30,7 @@ RULES = (
 
 
 def torch_entries(model: keras.Model) -> dict[str, tuple[keras.Variable, tuple[int, ...]]]:
-    """By reference name, each variable of a network and the axes of its Keras layout."""
+    """Variables of a network by reference name, with the axes that give their Keras layout."""
     entries = {}
     for layer in model.layers:
         for kind, leaves in RULES:
@@ -56,7 +57,7 @@ def frozen_entries(model: Network) -> dict[str, np.ndarray]:
 
 
 def unused_entries(model: Network) -> dict[str, np.ndarray]:
-    """What the reference's module holds and no output depends on; its convolutions are zeros."""
+    """Entries of the reference that no output depends on, untrained; its convolutions are zeros."""
     entries = {}
     normalisation = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}
     for module, shape in model.arch.unused:
@@ -67,25 +68,25 @@ def unused_entries(model: Network) -> dict[str, np.ndarray]:
 
 
 def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
-    """Loads a state dict of the PyTorch reference into a network, all of it or nothing.
+    """Loads a state dict of the PyTorch reference into a network, completely or not at all.
 
-    ``state`` maps reference names to arrays, or anything ``numpy.asarray`` takes. Each is looked at
-    twice, first to check and then to load, and none is kept. The constants of the front end may be
-    left out, else they must be those of this network; batch counters and modules that the network's
-    row declares unused may be there or not.
+    ``state`` maps reference names to arrays, or anything that ``numpy.asarray`` takes. Each array
+    is read twice, to be checked and to be loaded, and none is kept. Optional are the constants of
+    the front end, which have to be those of this network, batch counters, and the modules that its
+    `Architecture` lists as unused.
 
     Raises:
         ValueError: lists every missing, unknown, misshapen and contradicting entry. The
             network is unchanged then.
     """
-    _check_network(model)
+    check_network(model)
     entries, constants = torch_entries(model), frozen_entries(model)
     shapes = {name: array.shape for name, array in (constants | unused_entries(model)).items()}
     for name, (variable, axes) in entries.items():
         shapes[name] = tuple(variable.shape[axis] for axis in np.argsort(axes))
     faults = [f"missing: {name}" for name in entries if name not in state]
     for name in state:
-        # A counter belongs to a batch normalisation, which is known by its mean.
+        # Every counter belongs to a batch normalisation, which has a mean.
         if name.replace(f".{COUNTER}", ".running_mean") not in shapes:
             faults.append(f"unknown: {name}")
         elif not name.endswith(COUNTER):
@@ -94,11 +95,6 @@ def load_torch_state(model: keras.Model, state: Mapping[str, Any]) -> None:
         raise ValueError(f"this is no state of {model.name}: " + "; ".join(faults))
     for name, (variable, axes) in entries.items():
         variable.assign(np.asarray(state[name]).transpose(axes).astype(variable.dtype))
-
-
-def _check_network(model: keras.Model) -> None:
-    if not isinstance(model, Network):
-        raise TypeError(f"expected a network from panns_tf.create_model; received {type(model)}")
 
 
 def _faults(name: str, array: np.ndarray, shape: tuple, constant: np.ndarray | None) -> list[str]:
@@ -114,13 +110,13 @@ def _faults(name: str, array: np.ndarray, shape: tuple, constant: np.ndarray | N
 def to_torch_state(model: keras.Model) -> dict[str, np.ndarray]:
     """The state dict of a network for the reference's ``load_state_dict(strict=True)``.
 
-    By reference name it has arrays in PyTorch's layouts: float32, int64 scalars for batch counters
-    (0). Unused modules of three networks are untrained; see `unused_entries`::
+    It maps reference names to arrays in PyTorch's layouts: float32, and int64 scalars for batch
+    counters (0). Unused modules of three networks are untrained; see `unused_entries`::
 
         state = {name: torch.from_numpy(a) for name, a in to_torch_state(model).items()}
         torch.save({"model": state}, "Cnn14.pth")
     """
-    _check_network(model)
+    check_network(model)
     state = {name: np.asarray(array, "float32") for name, array in frozen_entries(model).items()}
     for name, (variable, axes) in torch_entries(model).items():
         array = keras.ops.convert_to_numpy(variable).astype("float32")

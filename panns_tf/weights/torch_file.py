@@ -1,4 +1,4 @@
-"""Checkpoints of PyTorch, read and written without it, and without running what they hold."""
+"""Checkpoints of PyTorch, read and written without it and without running code in them."""
 
 import collections
 import contextlib
@@ -15,26 +15,26 @@ from typing import Any
 
 import numpy as np
 
-from panns_tf.weights.torch_pickle import STORAGES, RefusedError, Tensor, read_pickle, shown
+from panns_tf.weights.torch_pickle import STORAGES, RefusedError, Tensor, printable, read_pickle
 from tfrecords.text import one_line
 
-#: What a member of a zip archive begins with, and a pickle of protocol 2 or later.
+#: First bytes of a member of a zip archive, and of a pickle of protocol 2 or later.
 ZIP_MAGIC, PICKLE_MAGIC = b"PK\3\4", b"\x80"
 
 #: The two numbers that begin a file of the layout before PyTorch 1.6.
 LEGACY_HEAD = (0x1950A86A20F9469CFC6C, 1001)
 
-#: PyTorch's names of what is written here.
+#: PyTorch's storage classes by the dtypes that are written.
 WRITTEN = {"float32": "FloatStorage", "int64": "LongStorage"}
 
-#: Bytes of a zip archive's table of contents, which takes some 100 per storage.
+#: Largest table of contents of a zip archive, in bytes; each storage takes about 100.
 MAX_CONTENTS = 2**22
 
 
 class TorchState(collections.UserDict):
-    """The state dict of a checkpoint: names to arrays, each read from the file when asked for.
+    """The state dict of a checkpoint: names to arrays, each read from the file at every access.
 
-    ``extra`` are the plain scalars beside the model, such as ``iteration``.
+    ``extra`` has the scalars that the file holds besides, such as ``iteration``.
     """
 
     def __init__(self, path: Path, starts: dict[str, int], tensors: dict[str, Tensor], extra: dict):
@@ -62,29 +62,29 @@ class TorchState(collections.UserDict):
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turns what reading a corrupt file raises into one line that begins with the path."""
+    """Replaces errors of reading a corrupt file by one line that begins with the path."""
     try:
         yield
     except OSError:
         raise
     except RefusedError as error:
         raise ValueError(f"{path} is refused: {error}") from error
-    except Exception as error:  # readers of pickles and archives raise whatever they meet
+    except Exception as error:  # readers of pickles and archives raise many kinds of errors
         reason = f"{type(error).__name__}: {one_line(error)}"[:300]
         raise ValueError(f"{path} is refused: it is corrupt or truncated ({reason})") from error
 
 
 def read_torch_state(path: str | os.PathLike) -> TorchState:
-    """Reads the table of a PyTorch checkpoint, and the tensors of it as they are asked for.
+    """Reads the names of a PyTorch checkpoint's tensors, and each tensor when it is accessed.
 
-    The file is of ``torch.save``, a zip archive or of the layout before PyTorch 1.6, with a state
-    dict, by itself or as ``model`` or ``state_dict``. Nothing it names is imported or called: names
-    outside a fixed table are refused. The result's names are without the prefix of
-    ``DataParallel``; bfloat16, which NumPy does not have, comes as float32.
+    The file is of ``torch.save``, a zip archive or of the layout before PyTorch 1.6, and holds a
+    state dict, alone or as ``model`` or ``state_dict``. Nothing it names is imported or called:
+    names outside a fixed table are refused. The prefix of ``DataParallel`` is removed from names;
+    bfloat16, which NumPy does not have, becomes float32.
 
     Raises:
-        ValueError: in one line, why the file is refused: it asks for something no state dict
-            needs, is corrupt, or has no state dict; from a tensor, if it has changed meanwhile.
+        ValueError: in one line, why the file is refused: it needs something that no state dict
+            needs, is corrupt, or has no state dict; at an access, if the file has changed.
         OSError: if the file cannot be opened or read.
     """
     path = Path(path)
@@ -93,31 +93,31 @@ def read_torch_state(path: str | os.PathLike) -> TorchState:
         if not head.startswith((ZIP_MAGIC, PICKLE_MAGIC)):
             raise RefusedError(f"it is no file of torch.save; it begins with {head!r}")
         read = _read_zip if head.startswith(ZIP_MAGIC) else _read_legacy
-        # A mapped file gives no more than there is, whatever length an opcode claims.
+        # A mapped file has nothing beyond its end, whatever length an opcode claims.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             checkpoint, starts = read(content)
         return TorchState(path, starts, *_state_of(checkpoint))
 
 
 def _read_zip(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
-    """The object of a file of torch >= 1.6, and where its storages start."""
+    """The object in a file of torch >= 1.6, and the offsets of its storages."""
     members = _zip_members(file)
     roots = [name[:-8] for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(roots) != 1:
         raise RefusedError("it is a zip archive, but none of torch.save: it has no single data.pkl")
     if (order := members.get(f"{roots[0]}byteorder")) and file[slice(*order)] != b"little":
-        raise RefusedError("its numbers are not little-endian; save it anew on a usual machine")
+        raise RefusedError("its numbers are not little-endian; save it on a little-endian machine")
     value, storages = read_pickle(io.BytesIO(file[slice(*members[f"{roots[0]}data.pkl"])]))
     starts = {}
     for key, storage in storages.items():
         starts[key], end = members.get(f"{roots[0]}data/{key}", (0, -1))
         if storage.size * storage.itemsize > end - starts[key]:
-            raise RefusedError(f"its storage {shown(key)} is missing or shorter than it claims")
+            raise RefusedError(f"its storage {printable(key)} is missing or shorter than it claims")
     return value, starts
 
 
 def _zip_members(file: mmap.mmap) -> dict[str, tuple[int, int]]:
-    """By name where the members of an archive start and end; none is read."""
+    """Start and end of each member of an archive by name, without reading any."""
     with zipfile.ZipFile(_Bounded(file)) as archive:
         infos = archive.infolist()
     members = {}
@@ -125,18 +125,18 @@ def _zip_members(file: mmap.mmap) -> dict[str, tuple[int, int]]:
         name, size = info.filename, info.file_size
         stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == size
         if not stored or info.flag_bits & 1:
-            raise RefusedError(f"its member {shown(name)} is compressed; torch.save only stores")
+            raise RefusedError(f"its member {printable(name)} is compressed, unlike torch.save's")
         header = file[info.header_offset : info.header_offset + zipfile.sizeFileHeader]
         lengths = struct.unpack_from("<HH", header, 26)
         start = info.header_offset + len(header) + sum(lengths)
         if not header.startswith(ZIP_MAGIC) or start + size > len(file) or name in members:
-            raise RefusedError(f"its member {shown(name)} is not where the archive says")
+            raise RefusedError(f"its member {printable(name)} is not where the archive says")
         members[name] = start, start + size
     return members
 
 
 class _Bounded:
-    """A file as `zipfile` reads its table of contents, which must not be absurdly long."""
+    """A file for `zipfile` whose table of contents has at most `MAX_CONTENTS` bytes."""
 
     def __init__(self, file: mmap.mmap):
         self.seek, self.tell, self._read = file.seek, file.tell, file.read
@@ -148,13 +148,13 @@ class _Bounded:
 
 
 def _read_legacy(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
-    """The object of a file of torch < 1.6, and where its storages start."""
+    """The object in a file of torch < 1.6, and the offsets of its storages."""
     for expected in LEGACY_HEAD:
         if read_pickle(file)[0] != expected:
             raise RefusedError("it is a pickle, but none of torch.save")
     system, _ = read_pickle(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise RefusedError("its numbers are not little-endian; save it anew on a usual machine")
+        raise RefusedError("its numbers are not little-endian; save it on a little-endian machine")
     value, storages = read_pickle(file)
     keys, _ = read_pickle(file)
     named = type(keys) is list and all(type(key) is str for key in keys)
@@ -164,25 +164,27 @@ def _read_legacy(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
     for key in keys:
         storage = storages[key]
         if int.from_bytes(file.read(8), "little", signed=True) != storage.size:
-            raise RefusedError(f"its storage {shown(key)} is not as long as it claims")
+            raise RefusedError(f"its storage {printable(key)} is not as long as it claims")
         starts[key] = file.tell()
-        file.seek(starts[key] + storage.size * storage.itemsize)  # which fails beyond the end
+        file.seek(starts[key] + storage.size * storage.itemsize)  # mmap refuses to pass its end
     if left := len(file) - file.tell():
         raise RefusedError(f"it goes on for {left} bytes behind its last storage")
     return value, starts
 
 
 def _state_of(checkpoint: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a checkpoint by name, and the scalars beside them."""
-    whole = checkpoint if isinstance(checkpoint, dict) else {}
-    nested = [whole[key] for key in ("model", "state_dict") if isinstance(whole.get(key), dict)]
-    state, extra = nested[0] if nested else whole, whole if nested else {}
+    """The tensors of a checkpoint by name, and the scalars that it holds besides."""
+    state, extra = checkpoint if isinstance(checkpoint, dict) else {}, {}
+    for key in ("model", "state_dict"):
+        if isinstance(state.get(key), dict):
+            state, extra = state[key], state
+            break
     if not any(type(value) is Tensor for value in state.values()):
         raise RefusedError("there is no state dict in it")
     for name, value in state.items():
         if type(name) is not str or type(value) is not Tensor:
-            what = shown(name) if type(name) is str else "a key"
-            raise RefusedError(f"{what} in its state dict is no name of a tensor")
+            entry = printable(name) if type(name) is str else "a key"
+            raise RefusedError(f"{entry} in its state dict is no name of a tensor")
     if all(name.startswith("module.") for name in state):  # saved as a DataParallel
         state = {name.removeprefix("module."): value for name, value in state.items()}
     scalars = (bool, int, float, str)
@@ -200,7 +202,7 @@ def write_torch_state(path: str | os.PathLike, checkpoint: Mapping) -> None:
         _store(archive, "archive/data.pkl", content)
         _store(archive, "archive/byteorder", b"little")
         for number, array in enumerate(arrays):
-            # A view, not a copy: bytes as they lie.
+            # The bytes of the array without a copy.
             data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
             _store(archive, f"archive/data/{number}", data.reshape(-1).view("uint8").data)
         _store(archive, "archive/version", b"3\n")
@@ -209,13 +211,13 @@ def write_torch_state(path: str | os.PathLike, checkpoint: Mapping) -> None:
 def _store(archive: zipfile.ZipFile, name: str, data) -> None:
     info = zipfile.ZipInfo(name)  # dated 1980
     start = archive.fp.tell() + zipfile.sizeFileHeader + len(name.encode()) + 4
-    # PyTorch maps files and wants storages at multiples of 64: an extra field of padding.
+    # PyTorch maps storages into memory at multiples of 64 bytes; an extra field pads to that.
     info.extra = struct.pack("<HH", 0x4246, -start % 64) + bytes(-start % 64)
     archive.writestr(info, data)
 
 
 def _opcodes(value: Any, arrays: list[np.ndarray]) -> bytes:
-    """The opcodes that make a value, of protocol 2; its arrays join ``arrays``."""
+    """The pickle opcodes of a value, of protocol 2; its arrays are appended to ``arrays``."""
     if isinstance(value, Mapping):
         items = b"".join(_plain(key) + _opcodes(member, arrays) for key, member in value.items())
         return b"}(" + items + b"u"

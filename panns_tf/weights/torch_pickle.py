@@ -1,4 +1,4 @@
-"""Pickles of PyTorch state dicts, read without importing or calling anything they name."""
+"""Pickles of PyTorch state dicts, read without importing or calling anything that they name."""
 
 import io
 import math
@@ -7,14 +7,15 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
-#: A state dict of a thousand tensors takes some 50 000; each can take about 80 bytes of memory.
+#: Most opcodes of a pickle, each of which can take about 80 bytes of memory. A state dict of a
+#: thousand tensors has some 50,000.
 MAX_OPCODES = 2**22
-#: Members of a tuple, those of its tuples included: a key is hashed in as many steps.
+#: Most members of a tuple and of the tuples in it. Hashing it as a key takes as many steps.
 MAX_TUPLE = 10_000
-#: More elements than any memory holds; below it, no product overflows in NumPy.
+#: Most elements of a tensor: more than fit into memory, but few enough for NumPy's integers.
 MAX_ELEMENTS = 2**48
 
-#: All that state dicts, and the arrays and numbers beside them, are made of.
+#: The opcodes of state dicts, and of arrays and numbers in the same file.
 OPCODES = """
     PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT
     BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES
@@ -25,8 +26,8 @@ OPCODES = """
 ALLOWED = frozenset(OPCODES.split())
 
 # fmt: off
-#: By PyTorch's class the type of a storage's numbers in the file. bfloat16 is the upper half of a
-#: float32, and any byte but 0 is true.
+#: NumPy's types of the numbers in a storage, by PyTorch's class. A bfloat16 is the upper half of a
+#: float32, and every byte but 0 is true.
 STORAGES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": "<u2",
     "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1",
@@ -36,7 +37,7 @@ STORAGES = {
 
 
 class RefusedError(ValueError):
-    """Says why a file is refused, in words that need no more."""
+    """The reason for which a file is refused."""
 
 
 # These three are tuples: they have no attributes that a BUILD of a pickle could set.
@@ -50,7 +51,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A part of a storage: all in elements, ``span`` from the first to the last."""
+    """A view of a storage, in elements; ``span`` counts those from its first to its last."""
 
     storage: Storage
     offset: int
@@ -67,18 +68,18 @@ class _Function(NamedTuple):
 
 
 class _Placeholder:
-    """Stands for anything that is no part of a state dict; nothing is kept of it."""
+    """The empty substitute of anything that is no part of a state dict."""
 
     def __setstate__(self, state: Any) -> None:
         pass
 
 
 class _Dict(_Placeholder, dict):
-    """An OrderedDict, of which PyTorch's ``_metadata`` is dropped."""
+    """An OrderedDict without PyTorch's ``_metadata``."""
 
 
 def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """Reads one pickle, tensors as `Tensor`, from where a file stands; and its storages by key."""
+    """Reads the next pickle of a file, in which tensors are `Tensor`, and its storages by key."""
     start = file.tell()
     _check_opcodes(file)
     length = file.tell() - start
@@ -90,43 +91,43 @@ def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
 def _check_opcodes(file: BinaryIO) -> None:
     """Refuses a pickle that would take much more memory or time than its length.
 
-    `genops` finds arguments that are longer than the file. The stack is followed as far as the
-    sizes of tuples need it, in which a repeated member counts each time.
+    `genops` refuses arguments that are longer than the file. ``sizes`` follows the unpickler's
+    stack: a tuple has the number of its members, each counted as often as it occurs, others have 1.
     """
     sizes: list[int] = []
     marks: list[int] = []
     memo: dict[int, int] = {}
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-        name, taken = opcode.name, opcode.stack_before
+        name, operands = opcode.name, opcode.stack_before
         if name not in ALLOWED:
             raise RefusedError(f"it uses the pickle opcode {name}, which no state dict needs")
         if count >= MAX_OPCODES:
             raise RefusedError(f"its pickle has more than {MAX_OPCODES} opcodes")
-        if name == "GLOBAL":  # before an opcode behind it is refused, which says less
+        if name == "GLOBAL":  # a name says more than an opcode that follows it
             _check_name(argument)
         if name == "MARK":
             marks.append(len(sizes))
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            place = len(memo) if argument is None else argument
-            if place > count:  # the reader makes room for all places up to it
-                raise RefusedError("its pickle is corrupt: it keeps something at an absurd place")
-            memo[place] = sizes[-1]
+            index = len(memo) if argument is None else argument
+            if index > count:  # the unpickler allocates all entries up to it
+                raise RefusedError(f"its pickle is corrupt: it writes memo entry {index}")
+            memo[index] = sizes[-1]
         else:
-            # Where there is too little on the stack the reader stops, and what follows is no harm.
-            marked = pickletools.markobject in taken
-            first = marks.pop() - (len(taken) - 2) if marked else len(sizes) - len(taken)
+            # If the stack has too few values the unpickler fails here, before later opcodes.
+            marked = pickletools.markobject in operands
+            first = marks.pop() - (len(operands) - 2) if marked else len(sizes) - len(operands)
             size = memo[argument] if name in ("BINGET", "LONG_BINGET") else 1
             if name.startswith("TUPLE") or name == "REDUCE":
                 size += sum(sizes[first:])
             if size > MAX_TUPLE:
-                raise RefusedError("its pickle nests tuples absurdly")
+                raise RefusedError(f"its pickle has a tuple of more than {MAX_TUPLE} members")
             sizes[first:] = [size] * len(opcode.stack_after)
 
 
 def _check_name(name: str) -> str:
     if name not in NAMES:
-        asked = shown(name.replace(" ", "."))
-        raise RefusedError(f"it asks for {asked}, which no state dict needs")
+        dotted = printable(name.replace(" ", "."))
+        raise RefusedError(f"it asks for {dotted}, which no state dict needs")
     return name
 
 
@@ -140,13 +141,13 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, identity: Any) -> Storage:
         """The storage of an id: (storage, type, key, location, numel[, None])."""
-        word, kind, key, _, size, *view = identity
-        named = type(kind) is str and kind in STORAGES and type(key) is str
-        if word != "storage" or not named or not _are_counts(size) or view not in ([], [None]):
+        tag, kind, key, _, size, *view = identity
+        is_named = type(kind) is str and kind in STORAGES and type(key) is str
+        if tag != "storage" or not is_named or not _are_counts(size) or view not in ([], [None]):
             raise RefusedError("its pickle is corrupt: no id of a storage")
         storage = Storage(key, kind, size, int(STORAGES[kind][-1]))
         if self.storages.setdefault(key, storage) != storage:
-            raise RefusedError(f"its storage {shown(key)} is of two types or lengths")
+            raise RefusedError(f"its storage {printable(key)} is of two types or lengths")
         return storage
 
 
@@ -155,22 +156,22 @@ def _are_counts(*values: Any) -> bool:
 
 
 def _rebuild_tensor(storage, offset, shape, strides, requires_grad=False, hooks=None) -> Tensor:
-    """A tensor within its storage; PyTorch's seventh argument is of what NumPy cannot tell."""
-    tuples = type(storage) is Storage and type(shape) is type(strides) is tuple
-    numbers = tuples and len(shape) == len(strides) <= 32 and _are_counts(offset, *shape, *strides)
-    if not numbers or math.prod(filter(None, shape)) > MAX_ELEMENTS:
-        raise RefusedError("a tensor's offset, shape or strides are absurd")
+    """A tensor within its storage; NumPy has nothing like PyTorch's seventh argument, metadata."""
+    typed = type(storage) is Storage and type(shape) is type(strides) is tuple
+    counts = typed and len(shape) == len(strides) <= 32 and _are_counts(offset, *shape, *strides)
+    if not counts or math.prod(filter(None, shape)) > MAX_ELEMENTS:
+        raise RefusedError("a tensor's offset, shape or strides are not those of an array")
     if 0 in shape:
         return Tensor(storage, 0, shape, (0,) * len(shape), 0)
     strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
     span = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if max(math.prod(shape), offset + span) > storage.size:
-        raise RefusedError(f"a tensor leaves its storage {shown(storage.key)}")
+        raise RefusedError(f"a tensor leaves its storage {printable(storage.key)}")
     return Tensor(storage, offset, shape, strides, span)
 
 
 # fmt: off
-#: What arrays, scalars and bytes beside the model ask for, and PyTorch's types of numbers.
+#: Names in pickles of arrays, scalars and bytes besides the model, and PyTorch's dtypes.
 PLACEHOLDERS = (
     "numpy ndarray", "numpy dtype", "_codecs encode", "builtins bytes", "builtins bytearray",
     "__builtin__ bytes", "__builtin__ bytearray", "numpy.core.multiarray _reconstruct",
@@ -181,7 +182,7 @@ PLACEHOLDERS = (
 )
 # fmt: on
 
-#: All that is understood, by module and name. Nothing is ever looked up anywhere else.
+#: All names that pickles may use, as "module name", and their substitutes.
 NAMES = {
     "collections OrderedDict": _Function(lambda: _Dict()),
     "torch._utils _rebuild_tensor": _Function(_rebuild_tensor),
@@ -194,7 +195,7 @@ NAMES = {
 }
 
 
-def shown(text: str) -> str:
-    """A name from the file, fit to stand in a message of one line."""
+def printable(text: str) -> str:
+    """A name from the file, shortened and escaped for a message of one line."""
     text = text if len(text) <= 100 else f"{text[:97]}..."
     return text if text.isprintable() else ascii(text)

@@ -10,17 +10,17 @@ from pathlib import Path
 from tfrecords.files import check_output_folder
 from tfrecords.progress import logger
 
-#: Where the files lie; the variable `MIRROR` names another place.
+#: Address of the files; the environment variable `MIRROR` replaces it.
 RECORD = "https://zenodo.org/records/3987831/files"
 MIRROR = "PANNS_TF_MIRROR"
 
-#: Seconds for connecting, and for every wait for more bytes.
+#: Time limit for connecting and for each read, in seconds.
 TIMEOUT = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class PublishedFile:
-    """A published checkpoint, by the network it was trained as; md5 and bytes where known."""
+    """A published checkpoint of a network, with its md5 and its bytes if they are known."""
 
     network: str
     file: str
@@ -29,13 +29,13 @@ class PublishedFile:
 
     @property
     def url(self) -> str:
-        """The address, of the record or of a mirror of it."""
+        """The address in the record or in a mirror of it."""
         base = (os.environ.get(MIRROR) or RECORD).rstrip("/")
         return f"{base}/{urllib.parse.quote(self.file)}?download=1"
 
 
 # fmt: off
-#: By network name, every checkpoint of the record. The capitals of CNN14_emb128 are its own.
+#: Every checkpoint of the record by network name. CNN14_emb128 has capitals in the record.
 PUBLISHED: dict[str, PublishedFile] = {row.network: row for row in (
     PublishedFile("Cnn6", "Cnn6_mAP=0.343.pth", "e25e26b84585b14c7754c91e48efc9be"),
     PublishedFile("Cnn10", "Cnn10_mAP=0.380.pth", "bfb1f1f9968938fa8ef4012b8471f5f6", 25_237_595),
@@ -87,15 +87,15 @@ def cache_folder() -> Path:
 
 def fetch(network: str) -> Path:
     """The verified checkpoint of a network, downloaded unless it is in `cache_folder`."""
-    import pooch  # which takes longer to import than this table is needed for elsewhere
+    import pooch  # slow to import, and the table above is used without it
 
     file = published_file(network)
     path = cache_folder() / file.file
     if not path.exists():
         _download(file, path)
-    elif file.md5 and (found := pooch.file_hash(str(path), "md5")) != file.md5:
+    elif file.md5 and (md5 := pooch.file_hash(str(path), "md5")) != file.md5:
         raise ValueError(
-            f"{path} is not the published file: its md5 is {found}, expected {file.md5}; remove "
+            f"{path} is not the published file: its md5 is {md5}, expected {file.md5}; remove "
             "it and try again"
         )
     if not file.md5:
@@ -109,19 +109,19 @@ def _download(file: PublishedFile, path: Path) -> None:
     check_output_folder(path.parent, "PANNS_TF_CACHE")
     logger.info("downloading %s from %s to %s", file.file, file.url, path.parent)
     pooch.get_logger().setLevel(logging.ERROR)
-    shown = logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
-    downloader = pooch.HTTPDownloader(progressbar=shown, timeout=TIMEOUT)
-    elsewhere = f"download it elsewhere and put {file.file} into {path.parent}"
-    known = file.md5 and f"md5:{file.md5}"
+    progress = logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
+    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)
+    remedy = f"download it elsewhere and put {file.file} into {path.parent}"
+    md5 = file.md5 and f"md5:{file.md5}"
     try:
-        # The file gets its name when it is whole and its hash right.
-        pooch.retrieve(file.url, known, path.name, path.parent, downloader=downloader)
+        # Pooch gives the file its name once it is complete and its hash is right.
+        pooch.retrieve(file.url, md5, path.name, path.parent, downloader=downloader)
         with path.open("rb") as stream:
             head = stream.read(2)
         if not head.startswith((b"PK", b"\x80")):
-            path.unlink()  # a sign-in page, where no hash is known
+            path.unlink()  # such as a sign-in page instead of a file without a known hash
             raise OSError(f"no checkpoint but {head!r} ...")
-    except OSError as error:  # those of requests are such, and some of them ValueErrors too
-        raise OSError(f"cannot download {file.url} ({error}); {elsewhere}") from error
+    except OSError as error:  # exceptions of requests are OSErrors, some of them ValueErrors, too
+        raise OSError(f"cannot download {file.url} ({error}); {remedy}") from error
     except ValueError as error:
-        raise ValueError(f"{file.url} is not the published file: {error}; {elsewhere}") from error
+        raise ValueError(f"{file.url} is not the published file: {error}; {remedy}") from error

@@ -105,7 +105,7 @@ def test_what_training_and_networks_refuse():
     training = training_model(model)
     with pytest.raises(ValueError, match="expected inputs 'waveform'"):
         training.outputs_of({"audio": sound(2, 16000)})
-    with pytest.raises(TypeError, match="expects a network"):
+    with pytest.raises(TypeError, match="expected a network"):
         training_model(keras.Sequential())
     with pytest.raises(ValueError, match="Divide int16 audio by 32767"):
         model(np.zeros((1, 8000), "int16"))
