@@ -54,7 +54,7 @@ def convert(
 ) -> str:
     """Converts a file or a published checkpoint; returns a line that says what was written."""
     path = Path(source)
-    is_file = path.suffix in (".keras", ".pth", ".pt", ".safetensors")
+    is_file = path.suffix in OUTPUTS
     if path.is_dir() or (not is_file and (path.suffix or path.exists())):
         raise ValueError(
             f"expected a network's name, a .pth, a .safetensors or a .keras file; received {source}"
