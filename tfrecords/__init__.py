@@ -1,6 +1,6 @@
 """TFRecord shards of audio clips: written, indexed, sampled with class balance, and read.
 
-Names are loaded when first used: `import tfrecords` and `--help` do not wait for TensorFlow.
+Names are loaded when first used: ``import tfrecords`` and ``--help`` do not wait for TensorFlow.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ _MODULES = {
     "Index": "index",
     "PackReport": "pack",
     "PackSettings": "plan",
-    "TFRecordsError": "storage",
+    "TFRecordsError": "files",
     "dataset": "reader",
     "load_index": "index",
     "make_view": "views",

@@ -1,4 +1,4 @@
-"""`python -m tfrecords COMMAND`; see `tfrecords.commands`."""
+"""``python -m tfrecords COMMAND``; see ``tfrecords.commands``."""
 
 from tfrecords.commands import main, run
 

@@ -12,21 +12,25 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import soxr
 
-from tfrecords.decoders import AudioError, Source, open_source
+from tfrecords.decoders import AudioError, Source, open_source, to_int16
 
 #: Sample rates in Hz. Beyond these a header is damaged, and resampling would take gigabytes.
 RATES = range(1000, 768001)
 
 _MOST_CHANNELS = 64
-# Beyond the largest 32-bit integer no sample was meant, and spectra would be infinite.
-_ABSURD_PEAK = 2.0**32
+# Samples beyond the largest 32-bit integer are no audio, and their spectra would be infinite.
+_HIGHEST_PEAK = 2.0**32
 
 
 class AudioStream:
-    """Audio read block by block, in memory that does not grow with its length; see `open_audio`. A
-    context manager, and an iterator of blocks, (n,) float32, as the decoder gives them. `rate` and
-    `channels` are the source's, `sample_rate` is the blocks', `seconds` the length by the header,
-    if it says, `notes` what is odd about the source, in lines for a user; complete at the end.
+    """Audio read block by block, in memory that does not grow with its length; see ``open_audio``.
+    A context manager, and an iterator of blocks, (n,) float32, as the decoder gives them.
+
+    Attributes:
+        rate, channels: of the source.
+        sample_rate: of the blocks.
+        seconds: the length by the header, None where it does not state it.
+        notes: warnings about the source for a user, one line each; complete at the end.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class AudioStream:
         self.close()
 
     def close(self) -> None:
-        """Closes the file; one that was given open is left open, at its start."""
+        """Closes the file; one that the caller opened stays open, at its start."""
         self._blocks = iter(())
         self._resources.close()
 
@@ -67,28 +71,28 @@ class AudioStream:
 
     def read(self, samples: int | None = None) -> np.ndarray:
         """The next ``samples``, fewer at the end, or all: (n,) float32, n = 0 after it. AudioError
-        for samples that are not finite or absurd; at the end, if there was none.
+        for samples that are not finite or beyond any recording, and for audio without samples.
         """
         wanted = math.inf if samples is None else samples
-        parts, count = [np.zeros(0, np.float32)], 0
+        blocks, count = [np.zeros(0, np.float32)], 0
         while count < wanted and (block := next(self, None)) is not None:
-            parts.append(block)
+            blocks.append(block)
             count += len(block)
-        joined = parts[1] if len(parts) == 2 else np.concatenate(parts)
+        joined = blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
         if count > wanted:
             joined, self._rest = joined[:samples], joined[samples:]
         return joined
 
     def blocks(self, samples: int) -> Iterator[np.ndarray]:
-        """Yields blocks of ``samples``, the last perhaps shorter; errors as for `read`."""
+        """Yields blocks of ``samples``, the last perhaps shorter; errors as for ``read``."""
         if samples < 1:
             raise ValueError(f"{samples} samples a block; expected at least 1")
         while len(block := self.read(samples)):
             yield block
 
     def read_int16(self, samples: int) -> np.ndarray:
-        """The start as packed records hold it: (n,) int16, n <= samples, 1.0 is 32767. AudioError
-        as for `read`, and for a file that ends too early.
+        """The start as packed records hold it, see ``to_int16``: (n,), n <= samples. AudioError as
+        for ``read``, and for a file that ends too early.
         """
         source = self._source
         if source.read_int16 is not None and source.rate == self.sample_rate:
@@ -121,7 +125,7 @@ class AudioStream:
             peak = float(np.maximum(block.max(), -block.min()))  # NaN if there is one
             if not math.isfinite(peak):
                 raise self._error("samples that are not finite", "not finite")
-            if peak > _ABSURD_PEAK:
+            if peak > _HIGHEST_PEAK:
                 reason = f"samples up to {peak:.3g}, which cannot be audio"
                 raise self._error(reason, "absurd samples")
             loudest = max(loudest, peak)
@@ -158,9 +162,9 @@ def open_audio(
     Args:
         source: a path; the bytes of a file; a binary file, read from where it stands; or an array
             (samples,), (samples, channels) or (channels, samples), the shorter axis the channels',
-            of floats or of integers, which are divided by `FULL_SCALE`.
-        rate: Hz, of an array; files say their own.
-        limit_seconds: the longest audio taken; None for any.
+            of floats or of integers, which are divided by ``FULL_SCALE``.
+        rate: Hz, of an array; files state theirs.
+        limit_seconds: the longest audio that is accepted; None for any.
         name: of the source in notes and errors; None for its path or kind.
 
     Raises:
@@ -195,9 +199,9 @@ def read_audio(
     *,
     limit_seconds: float | None = None,
 ) -> np.ndarray:
-    """Audio whole, (samples,) float32, mono; arguments and errors as for `open_audio`. Channels are
-    averaged, then resampled (band-limited). A file that ends before its header says is used as far
-    as it goes, samples beyond [-1, 1] as they are; both with a warning.
+    """Whole audio, (samples,) float32, mono; arguments and errors as for ``open_audio``. Channels
+    are averaged, then resampled (band-limited). A file that ends before its header says is used as
+    far as it goes, samples beyond [-1, 1] as they are; both with a warning.
     """
     with open_audio(source, sample_rate, rate, limit_seconds=limit_seconds) as stream:
         samples = stream.read()
@@ -207,7 +211,7 @@ def read_audio(
 
 
 def prefetch(function: Callable, items: Iterable, threads: int, ahead: int) -> Iterator:
-    """Yields `function` of each item, in order, computed by threads, at most `ahead` of them."""
+    """Yields ``function`` of each item, in order; threads compute at most ``ahead`` of them."""
     pending = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -232,15 +236,6 @@ def mix_to_mono(block: np.ndarray) -> np.ndarray:
         mono /= 2
         return mono
     return block.mean(axis=1)
-
-
-def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Samples as int16, where 1.0 is 32767; those beyond [-1, 1] are clipped."""
-    # In float64: float32 would round some products to the wrong side of one half.
-    scaled = samples.astype(np.float64)
-    scaled *= 32767
-    np.rint(scaled.clip(-32767, 32767, out=scaled), out=scaled)
-    return scaled.astype(np.int16)
 
 
 def describe(source: object) -> str:

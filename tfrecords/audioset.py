@@ -1,7 +1,8 @@
 """AudioSet's files: names of clips, lists of clips to leave out, the sets below a root folder.
 
-The audio of clip `<id>` (11 characters), which starts at `<start>` (s or ms), is named `<id>.wav`,
-`<id>_<start>.wav` or `<id>_<start>_<end>.wav`, perhaps after a `Y`, or with another extension.
+The audio of clip ``<id>`` (11 characters), which starts at ``<start>`` (s or ms), is named
+``<id>.wav``, ``<id>_<start>.wav`` or ``<id>_<start>_<end>.wav``, perhaps after a ``Y``, or with
+another extension.
 """
 
 import os
@@ -10,8 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from tfrecords.classes import read_lines
+from tfrecords.files import TFRecordsError
 from tfrecords.search import AUDIO_EXTENSIONS, walk
-from tfrecords.storage import TFRecordsError
 
 # The parts of AudioSet, and their metadata files.
 SETS = {
@@ -29,17 +30,17 @@ _LISTED = re.compile(rf"Y?({CLIP_ID}){_TIMES}(?:\.\w+)?")
 
 def find_clips(folder: Path, starts: Mapping[str, float | None]) -> dict[str, str]:
     """Each clip's audio file, at any depth of the folder; clips without one are absent. A file
-    named with another start (s) than `starts` has, if known, is another clip's.
+    named with another start (s) than ``starts`` has, if not None, is another clip's.
     """
-    found: dict[str, tuple[int, str]] = {}
+    candidates: dict[str, tuple[int, str]] = {}
     for path in walk(str(folder), AUDIO_EXTENSIONS, set(), strict=True):
         # No Path objects: those of two million files would take half a minute.
         stem, extension = os.path.splitext(os.path.basename(path))  # noqa: PTH119, PTH122
         clip_id = _clip_of(stem, starts)
         if clip_id is not None:
             candidate = (AUDIO_EXTENSIONS.index(extension.lower()), path)
-            found[clip_id] = min(candidate, found.get(clip_id, candidate))
-    return {clip_id: path for clip_id, (_, path) in found.items()}
+            candidates[clip_id] = min(candidate, candidates.get(clip_id, candidate))
+    return {clip_id: path for clip_id, (_, path) in candidates.items()}
 
 
 def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
@@ -59,7 +60,7 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
     """The clip ids of a file that lists clips to leave out, a line each.
 
     The first field (up to a tab or comma) is the id, or the name of a file of AudioSet, such as
-    `<id>_<start>_<end>.wav` in the lists of DCASE 2017 task 4. What may be either is both.
+    ``<id>_<start>_<end>.wav`` in the lists of DCASE 2017 task 4. What may be either is both.
     """
     ids: dict[str, None] = {}
     for line in read_lines(path, "the file of clips to exclude"):
@@ -73,7 +74,7 @@ def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
 
 
 def split_names(text: str, is_known: Callable[[str], bool]) -> list[str]:
-    """The labels in a comma-separated list; those known may hold commas themselves."""
+    """The labels in a comma-separated list; those of ``is_known`` may hold commas themselves."""
     pieces, labels = text.split(","), []
     while pieces:
         for count in range(len(pieces), 0, -1):
@@ -91,16 +92,16 @@ def sets_of(root: Path, wanted: Collection[str] = ()) -> dict[str, Path]:
         raise TFRecordsError(f"AudioSet has no set {unknown[0]!r}; it has {', '.join(SETS)}")
     if not root.is_dir():
         raise TFRecordsError(f"the root folder {root} does not exist; give it with --root")
-    found = {
+    files = {
         name: path
         for name, file in SETS.items()
         for path in (root / "metadata" / file, root / file)  # the latter if there are both
         if path.is_file() and (not wanted or name in wanted)
     }
-    missing = [SETS[name] for name in wanted if name not in found]
-    if missing or not found:
+    missing = [SETS[name] for name in wanted if name not in files]
+    if missing or not files:
         raise TFRecordsError(
             f"{root} has no {' or '.join(missing or SETS.values())}; expected it there or in "
             "metadata/"
         )
-    return found
+    return files

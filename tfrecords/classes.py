@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tfrecords.files import read_csv
-from tfrecords.storage import TFRecordsError
+from tfrecords.files import TFRecordsError, read_csv
 
 
 @dataclass(frozen=True)
 class ClassList:
-    """`names` are display names in label order; `ids` are machine ids (mids) or empty."""
+    """``names`` are display names in label order; ``ids`` are machine ids (mids) or empty."""
 
     names: tuple[str, ...]
     ids: tuple[str, ...] = ()
@@ -22,8 +21,8 @@ class ClassList:
 
 
 def read_class_list(path: str | Path) -> ClassList:
-    """The classes in order: of a CSV with `display_name` (and `mid`, and `index`, which then gives
-    the order), or of a text with one name a line.
+    """The classes in order: of a CSV with the column ``display_name`` (and ``mid``, and ``index``,
+    which then decides the order), or of a text file with one name a line.
     """
     lines = read_lines(path, "the class list")
     names, ids = lines, []

@@ -1,4 +1,4 @@
-"""The commands `pack`, `audioset`, `merge`, `info`, `verify` and `synthesize`."""
+"""The commands ``pack``, ``audioset``, ``merge``, ``info``, ``verify`` and ``synthesize``."""
 
 import argparse
 import json
@@ -7,11 +7,11 @@ import statistics
 import sys
 from pathlib import Path
 
+from tfrecords.files import TFRecordsError
 from tfrecords.flags import add_flags, given_settings
 from tfrecords.plan import PackSettings
-from tfrecords.storage import TFRecordsError
 
-_SHORT_TABLE = 20  # classes that `info` lists unasked
+_SHORT_TABLE = 20  # classes that ``info`` lists unasked
 _COMMON = ("output", "sample_rate", "clip_seconds", "clips_per_shard", "workers")
 
 

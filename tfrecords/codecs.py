@@ -1,8 +1,8 @@
-"""Samples to the bytes of a record (`pcm16`: little-endian, or `flac`) and back; to lower rates.
+"""Codecs of records (``pcm16``: little-endian, or ``flac``), and resampling to lower rates.
 
-`lowpass` resamples band-limited, as every audio library does. `stride` takes every second, fourth
-... sample unfiltered, so that what lies above the new band folds into it, as the reference does to
-train its 16 and 8 kHz networks; version 0.1.0 called it "skip", which is accepted too.
+``lowpass`` resamples band-limited, as every audio library does. ``stride`` takes every second,
+fourth ... sample unfiltered, so that what lies above the new band folds into it, as the reference
+does to train its 16 and 8 kHz networks; version 0.1.0 called it "skip", which is accepted too.
 """
 
 import io
@@ -11,7 +11,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from tfrecords.storage import TFRecordsError
+from tfrecords.decoders import RECORD_FULL_SCALE
+from tfrecords.files import TFRecordsError
 
 CODECS = ("pcm16", "flac")
 RESAMPLINGS = ("lowpass", "stride")
@@ -31,7 +32,7 @@ def encode_audio(waveform: np.ndarray, codec: str, sample_rate: int) -> memoryvi
 
 
 def decode_audio(audio: bytes | memoryview, codec: str, out: np.ndarray) -> None:
-    """Bytes into `out`, (samples,) int16; ValueError unless they hold as many in this codec."""
+    """Writes the samples to ``out``, (samples,) int16; ValueError for another number of them."""
     if codec == "pcm16":
         samples = np.frombuffer(audio, "<i2")
     else:
@@ -40,14 +41,16 @@ def decode_audio(audio: bytes | memoryview, codec: str, out: np.ndarray) -> None
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise ValueError(f"not {codec}: {error}") from None
     if samples.shape != out.shape:
-        raise ValueError(f"found {len(samples)} samples, expected {len(out)}")
+        raise ValueError(f"{len(samples)} samples, expected {len(out)}")
     out[:] = samples
 
 
 def check_resample(stored: int, wanted: int, resample: str) -> None:
     """Raises TFRecordsError where clips stored at one rate (Hz) cannot be read at another."""
     if resample not in (*RESAMPLINGS, *_STRIDE):
-        raise TFRecordsError(f"resample must be one of {', '.join(RESAMPLINGS)}, got {resample!r}")
+        raise TFRecordsError(
+            f"resample must be one of {', '.join(RESAMPLINGS)}, received {resample!r}"
+        )
     if not 1 <= wanted <= stored:
         raise TFRecordsError(
             f"clips stored at {stored} Hz can be read at that rate or a lower one, not at "
@@ -65,7 +68,7 @@ def resampled_length(samples: int, stored: int, wanted: int) -> int:
 
 
 def resample_clips(clips: np.ndarray, stored: int, wanted: int, resample: str) -> np.ndarray:
-    """(n, samples) int16 at `stored` Hz to (n, fewer samples) int16 at `wanted` Hz."""
+    """(n, samples) int16 at ``stored`` Hz to (n, fewer samples) int16 at ``wanted`` Hz."""
     if stored == wanted:
         return clips
     out = np.zeros((len(clips), resampled_length(clips.shape[1], stored, wanted)), np.int16)
@@ -74,5 +77,5 @@ def resample_clips(clips: np.ndarray, stored: int, wanted: int, resample: str) -
         return out
     for row, clip in zip(out, clips, strict=True):
         samples = soxr.resample(clip.astype(np.float32), stored, wanted, quality="HQ")[: len(row)]
-        row[: len(samples)] = np.rint(np.clip(samples, -32767, 32767))
+        row[: len(samples)] = np.rint(np.clip(samples, -RECORD_FULL_SCALE, RECORD_FULL_SCALE))
     return out

@@ -22,7 +22,7 @@ class Command:
     help: str
 
 
-#: The commands of `python -m tfrecords`; `panns-tf` has them too.
+#: The commands of ``python -m tfrecords``; ``panns-tf`` has them too.
 COMMANDS = {
     "pack": Command("tfrecords.cli", "audio files to TFRecord shards"),
     "audioset": Command("tfrecords.cli", "a local copy of AudioSet to TFRecord shards"),

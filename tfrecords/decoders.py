@@ -19,8 +19,11 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-#: Magnitude of integer samples that becomes 1.0.
+#: Integers that stand for 1.0 in files and arrays, one more than the largest, as in libsndfile.
 FULL_SCALE = {"int8": 2**7, "uint8": 2**7, "int16": 2**15, "int32": 2**31}
+#: The int16 that stands for 1.0 in packed records: the largest, as in the reference's HDF5 files,
+#: so that 1.0 and -1.0 are both stored exactly.
+RECORD_FULL_SCALE = 2**15 - 1
 
 # Values (samples times channels) decoded at a time: 2 MB as float32.
 _BLOCK_VALUES = 2**19
@@ -57,13 +60,13 @@ class Source:
     blocks: Iterator[np.ndarray] = iter(())  # (n, channels) float32, one after the other; n > 0
     seconds: float | None = None  # by the header; None where it does not say
     loudest: float = 1.0  # a peak beyond this is unusual
-    truncated: bool = False  # it ends before its header says; certain at the end of `blocks`
+    truncated: bool = False  # it ends before its header says; certain at the end of ``blocks``
     # Reads the first samples as packed records hold them; None for other than mono of 16 bits.
     read_int16: Callable[[int], np.ndarray] | None = None
 
 
 def to_float(values: np.ndarray) -> np.ndarray:
-    """Samples as float32; integers are divided by their `FULL_SCALE`."""
+    """Samples as float32; integers are divided by their ``FULL_SCALE``."""
     if np.ma.is_masked(values):
         raise AudioError("masked values; fill them first")
     values = np.asarray(values)
@@ -80,8 +83,17 @@ def to_float(values: np.ndarray) -> np.ndarray:
     return samples
 
 
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples as int16 of records, where 1.0 is ``RECORD_FULL_SCALE``; clipped to [-1, 1]."""
+    # In float64: float32 would round some products to the wrong side of one half.
+    scaled = samples.astype(np.float64)
+    scaled *= RECORD_FULL_SCALE
+    np.rint(scaled.clip(-RECORD_FULL_SCALE, RECORD_FULL_SCALE, out=scaled), out=scaled)
+    return scaled.astype(np.int16)
+
+
 def open_source(source: object, rate: int | None, resources: contextlib.ExitStack) -> Source:
-    """Opens what `open_audio` takes; ``resources`` closes it. The AudioErrors lack the name."""
+    """Opens what ``open_audio`` takes; ``resources`` closes it. The AudioErrors lack the name."""
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(os.fsdecode(source)), resources)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -184,9 +196,9 @@ def _open_with_sndfile(file: BinaryIO, resources: contextlib.ExitStack) -> Sourc
 
 
 def _sndfile_blocks(file: soundfile.SoundFile, source: Source) -> Iterator[np.ndarray]:
-    longest, left = max(1, _BLOCK_VALUES // file.channels), file.frames
-    while left > 0:
-        frames = min(longest, left)
+    longest, remaining = max(1, _BLOCK_VALUES // file.channels), file.frames
+    while remaining > 0:
+        frames = min(longest, remaining)
         block = np.full((frames, file.channels), np.nan, np.float32)
         try:
             read = len(file.read(out=block))
@@ -199,7 +211,7 @@ def _sndfile_blocks(file: soundfile.SoundFile, source: Source) -> Iterator[np.nd
         if read < frames:
             source.truncated |= file.frames < _UNKNOWN_FRAMES
             return
-        left -= read
+        remaining -= read
 
 
 def _sndfile_int16(file: soundfile.SoundFile, source: Source, samples: int) -> np.ndarray:
@@ -209,7 +221,8 @@ def _sndfile_int16(file: soundfile.SoundFile, source: Source, samples: int) -> n
         values = np.zeros(0, np.int16)
         source.truncated = True
     source.truncated |= len(values) < min(samples, file.frames) and file.frames < _UNKNOWN_FRAMES
-    # x * 32767 / 32768, rounded: one towards zero in the upper half of the range.
+    # From the scale of files to that of records, x * 32767 / 32768, rounded: one towards zero in
+    # the upper half of the range.
     values -= values > 2**14
     values += values < -(2**14)
     return values
@@ -245,23 +258,23 @@ def _ffmpeg_blocks(container, source: Source, is_length_exact: bool) -> Iterator
 
     # Packed, not planar: of eight planes PyAV's frames count nine and read beyond their memory.
     packed = av.AudioResampler(format="flt", rate=source.rate)
-    parts, waiting, read = [], 0, 0
+    blocks, waiting, read = [], 0, 0
     try:
         for frame in container.decode(audio=0):
             for converted in packed.resample(frame):
-                part = converted.to_ndarray().reshape(-1, converted.layout.nb_channels)
-                if (converted.sample_rate, part.shape[1]) != (source.rate, source.channels):
+                block = converted.to_ndarray().reshape(-1, converted.layout.nb_channels)
+                if (converted.sample_rate, block.shape[1]) != (source.rate, source.channels):
                     raise ValueError("another rate or number of channels midway")
-                parts.append(part)
-                waiting += part.size
-                read += len(part)
+                blocks.append(block)
+                waiting += block.size
+                read += len(block)
             if waiting >= _BLOCK_VALUES:
-                yield np.concatenate(parts)
-                parts, waiting = [], 0
+                yield np.concatenate(blocks)
+                blocks, waiting = [], 0
     except (av.FFmpegError, ValueError):
         source.truncated = True
-    if parts:
-        yield np.concatenate(parts)
+    if blocks:
+        yield np.concatenate(blocks)
     if is_length_exact and source.seconds and read < (source.seconds - 0.5) * source.rate:
         source.truncated = True
 

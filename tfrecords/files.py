@@ -185,7 +185,7 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping |
 def write_csv_rows(
     file: IO[str], columns: Sequence[str], rows: Iterable[Mapping | Sequence]
 ) -> None:
-    """As `write_csv`, to an open text file, such as the standard output."""
+    """As ``write_csv``, to an open text file, such as the standard output."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
@@ -206,7 +206,7 @@ def check_output_folder(path: str | Path, flag: str = "--output") -> None:
 def check_output_file(
     path: str | Path, flag: str = "--output", force: bool = False, suffixes: Sequence[str] = ()
 ) -> None:
-    """As `check_output_folder`, for a file, which may exist with ``force`` only."""
+    """As ``check_output_folder``, for a file, which may exist with ``force`` only."""
     path = Path(path)
     if suffixes and path.suffix not in suffixes:
         raise ValueError(f"{flag} must end in {', '.join(suffixes)}; received {path}")

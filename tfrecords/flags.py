@@ -31,7 +31,7 @@ class Setting:
 
 
 def setting(default: Any = dataclasses.MISSING, help: str = "", **about) -> Any:
-    """Declares a field of a settings dataclass; keywords as `Setting` has them."""
+    """Declares a field of a settings dataclass; keywords as ``Setting`` has them."""
     return dataclasses.field(default=default, metadata={"setting": Setting(help, **about)})
 
 
@@ -111,9 +111,9 @@ def add_flags(
     defaults: Mapping[str, str] | None = None,
     groups: dict | None = None,
 ) -> dict:
-    """Adds a flag for each setting of a dataclass, or for those named; see `given_settings`. Flags
-    not given are absent from the namespace, so that a file of settings may stand for them.
-    ``defaults`` replace the fields' in ``--help``; ``groups`` are those that a call returned.
+    """Adds a flag for each setting of a dataclass, or for those named; see ``given_settings``.
+    Flags that a user leaves out are absent from the namespace, so that a file of settings may set
+    them. ``defaults`` replace the fields' in ``--help``; ``groups`` are those that a call returned.
     """
     groups = {} if groups is None else groups
     for name, (field, about, kinds) in settings_of(cls).items():
@@ -169,7 +169,7 @@ def _stated_default(field: dataclasses.Field, about: Setting, kinds: tuple[type,
 
 
 def redeclare(cls: type, name: str, default: Any, **changes) -> Any:
-    """Declares a setting of a base class anew, with another default; keywords as `Setting`'s."""
+    """Declares a setting of a base class with another default; keywords as ``Setting``'s."""
     about = cls.__dataclass_fields__[name].metadata["setting"]
     return dataclasses.field(
         default=default, metadata={"setting": dataclasses.replace(about, **changes)}

@@ -1,4 +1,4 @@
-"""A packed directory's `dataset.json`, and its index: where each clip's record lies, its labels."""
+"""A packed directory's ``dataset.json``, and its index: the position and labels of each record."""
 
 import hashlib
 import io
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.files import write_atomic
-from tfrecords.storage import TFRecordsError, exists, is_remote, join, read_bytes
+from tfrecords.files import TFRecordsError, write_atomic
+from tfrecords.storage import exists, is_remote, join, read_bytes
 
 FORMAT_VERSION = 2
 INFO_NAME = "dataset.json"
@@ -42,10 +42,10 @@ class ShardInfo:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The content of `dataset.json`.
+    """The content of ``dataset.json``.
 
-    `classes` are display names in label order, `class_ids` AudioSet's machine ids, or empty. The
-    `shards` of a view are those of other directories, of which its index may hold a part.
+    ``classes`` are display names in label order, ``class_ids`` AudioSet's machine ids, or empty.
+    The ``shards`` of a view are those of other directories; its index may omit clips of them.
     """
 
     split: str
@@ -77,7 +77,7 @@ class DatasetInfo:
         return self.clip_samples / self.sample_rate
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Writes `dataset.json`, whole or not at all; its last entry is a checksum of the rest."""
+        """Writes ``dataset.json`` atomically; its last entry is a checksum of the rest."""
         data = asdict(self)
         text = _dump({**data, "sha256": _checksum(_dump(data).encode())})
         write_atomic(Path(directory) / INFO_NAME, text)
@@ -93,7 +93,7 @@ def _checksum(content: bytes | memoryview) -> str:
 
 @dataclass(frozen=True)
 class Index:
-    """The clips of a packed directory, in record order; `directory` may be `gs://...`.
+    """The clips of a packed directory, in record order; ``directory`` may be ``gs://...``.
 
     Attributes:
         clip_ids: (clips,) bytes.
@@ -101,7 +101,7 @@ class Index:
             first byte there, and its bytes with the framing.
         checksum: (clips,) uint32, CRC-32C of the record's data.
         label_values, label_starts: uint16 and int64; clip i has the classes
-            `label_values[label_starts[i]:label_starts[i + 1]]`.
+            ``label_values[label_starts[i]:label_starts[i + 1]]``.
     """
 
     info: DatasetInfo
@@ -128,7 +128,7 @@ class Index:
         return np.bincount(self.label_values, minlength=self.num_classes)
 
     def count_classes(self, clips: np.ndarray) -> np.ndarray:
-        """(classes,) int64, clips of each class among the given clip numbers."""
+        """(classes,) int64, clips of each class among the clip numbers."""
         return np.bincount(self.labels(clips)[0], minlength=self.num_classes)
 
     def labels(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +144,7 @@ class Index:
         return self.label_values[self.label_starts[clip] : self.label_starts[clip + 1]]
 
     def targets(self, clips: np.ndarray | None = None) -> np.ndarray:
-        """Multi-hot targets of the given clip numbers (default: all), (n, classes) float32."""
+        """Multi-hot targets of the clip numbers (default: all), (n, classes) float32."""
         clips = np.arange(self.num_clips) if clips is None else np.asarray(clips, np.int64)
         values, counts = self.labels(clips)
         targets = np.zeros((len(clips), self.num_classes), np.float32)
@@ -158,9 +158,9 @@ class Index:
         not matter. Excluded ids may be absent: lists of them cover more than one data set.
         """
         if not 0 < fraction <= 1:
-            raise TFRecordsError(f"fraction must lie in (0, 1], got {fraction!r}")
+            raise TFRecordsError(f"fraction must lie in (0, 1], received {fraction!r}")
         if isinstance(exclude, str | bytes):
-            raise TFRecordsError(f"exclude must be a collection of clip ids, got {exclude!r}")
+            raise TFRecordsError(f"exclude must be a collection of clip ids, received {exclude!r}")
         keep = np.ones(self.num_clips, bool)
         if fraction < 1:
             keep &= hash_ids(self.clip_ids, _FRACTION_SALT) / 2.0**64 < fraction
@@ -192,7 +192,7 @@ class Index:
         label_counts: np.ndarray,
         **arrays: np.ndarray,
     ) -> "Index":
-        """Makes an index of arrays of any integer types; labels as from `Index.labels`."""
+        """Makes an index of arrays of any integer types; labels as from ``Index.labels``."""
         arrays |= {"label_values": labels, "label_starts": starts_of(label_counts)}
         stored = {
             name: np.ascontiguousarray(arrays[name] if kind == "S" else arrays[name].astype(kind))
@@ -201,7 +201,7 @@ class Index:
         return cls(info, str(directory), **stored)
 
     def save(self) -> "Index":
-        """Writes the index and `dataset.json`; returns the index with its checksum."""
+        """Writes the index and ``dataset.json``; returns the index with its checksum."""
         buffer = io.BytesIO()
         np.savez(buffer, **{name: getattr(self, name) for name in _TYPES})
         write_atomic(Path(self.directory) / self.info.index_name, buffer.getbuffer())
@@ -211,7 +211,7 @@ class Index:
 
 
 def load_info(directory: str | os.PathLike) -> DatasetInfo:
-    """Reads `dataset.json`, here or in an object store; TFRecordsError if it is not as written."""
+    """Reads ``dataset.json``, local or in an object store; TFRecordsError if it has changed."""
     path = join(directory, INFO_NAME)
     if not exists(path):
         parts = ", ".join(Path(part).name for part in packed_directories(directory))

@@ -1,4 +1,4 @@
-"""Metadata files to a list of clips and a list of classes, every mistake found before any work."""
+"""Metadata files to a list of clips and a list of classes, checked before any work."""
 
 import os
 import re
@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tfrecords.audioset import CLIP_ID, find_clips, split_names
 from tfrecords.classes import ClassList, audioset_classes, read_class_list
-from tfrecords.files import Table
-from tfrecords.storage import TFRecordsError
+from tfrecords.files import Table, TFRecordsError
 from tfrecords.text import did_you_mean
 
 FORMATS = ("auto", "audioset", "esc50", "csv")
@@ -34,7 +33,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of a metadata file; `excluded` clips were left out, None without a list."""
+    """The content of a metadata file; ``excluded`` clips were left out, None without a list."""
 
     clips: tuple[Clip, ...]
     classes: ClassList
@@ -50,8 +49,9 @@ def read_manifest(
     folds: Iterable[str | int] = (),
     exclude: Iterable[str] = (),
 ) -> Manifest:
-    """A metadata file's clips, their files relative to the folder `audio`, AudioSet's at any depth.
-    Any mistake in the files or the arguments is a TFRecordsError. No `folds` (ESC-50) are all.
+    """A metadata file's clips and classes. Audio files are relative to the folder ``audio``, those
+    of AudioSet at any depth of it. TFRecordsError for any mistake in the files or the arguments.
+    ``folds`` of ESC-50; none stands for all.
     """
     table = Table(metadata, commented="YTID")
     formats = [name for name in _COLUMNS if format in ("auto", name)]
@@ -70,7 +70,9 @@ def read_manifest(
         raise TFRecordsError(f"the audio folder {audio} does not exist; give it with --audio")
     classes = _classes(format, table, labels)
     if len(classes.names) > _MOST_CLASSES:
-        raise TFRecordsError(f"expected at most {_MOST_CLASSES} classes, got {len(classes.names)}")
+        raise TFRecordsError(
+            f"expected at most {_MOST_CLASSES} classes, received {len(classes.names)}"
+        )
     if folds and (unknown := folds - {row["fold"] for _, row in table}):
         raise TFRecordsError(f"{metadata} has no fold {', '.join(sorted(unknown))}")
 
@@ -106,7 +108,7 @@ def read_manifest(
 
 
 def _classes(format: str, table: Table, labels: str | Path | None) -> ClassList:
-    """From `labels`, else packaged (AudioSet), else from the WHOLE file, so that training and
+    """From ``labels``, else packaged (AudioSet), else from the WHOLE file, so that training and
     evaluation data of one metadata file, such as other folds, have the same classes.
     """
     if labels is not None:
@@ -155,7 +157,7 @@ def _separated(text: str) -> list[str]:
 
 
 def _label_numbers(format: str, where: str, text: str, classes: ClassList) -> tuple[int, ...]:
-    if format == "audioset":  # names hold commas, and may stand in the place of machine ids
+    if format == "audioset":  # names hold commas, and may replace machine ids
         names = split_names(text, classes.numbers.__contains__)
     else:
         names = [text] if format == "esc50" else _separated(text)

@@ -1,7 +1,7 @@
-"""Audio files to a packed directory: shards, index, and, written last, `dataset.json`.
+"""Audio files to a packed directory: shards, index, and, written last, ``dataset.json``.
 
-Until then `.packing/` holds a lock, the plan's description and, for every finished shard, what the
-index needs of it. A packer that finds them goes on where the last one ended, however it ended.
+Until then ``.packing/`` holds a lock, the plan's description and, for every finished shard, what
+the index needs of it. A packer that finds them goes on where the last one ended, however it ended.
 """
 
 import json
@@ -17,14 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.audioset import sets_of
-from tfrecords.files import check_output_folder, lock, read_csv, write_atomic, write_csv
+from tfrecords.files import (
+    TFRecordsError,
+    check_output_folder,
+    lock,
+    read_csv,
+    write_atomic,
+    write_csv,
+)
 from tfrecords.index import INFO_NAME, DatasetInfo, Index, ShardInfo, load_index, load_info
 from tfrecords.manifest import Clip
 from tfrecords.plan import PackSettings, Plan, make_plan
 from tfrecords.pool import Runner, pack_shards
 from tfrecords.progress import Progress, logger
 from tfrecords.shard import STATE_NAME, Outcomes, ShardTask
-from tfrecords.storage import TFRecordsError
 from tfrecords.views import make_view
 
 REJECTED_NAME = "rejected.csv"
@@ -38,9 +44,9 @@ class NothingPackedError(TFRecordsError):
 
 @dataclass(frozen=True)
 class PackReport:
-    """The result of a packing: `class_counts` (classes,), and `rejected_clips` with the reasons.
+    """The result of packing: ``class_counts`` (classes,), and ``rejected_clips`` with the reasons.
 
-    `excluded` is None where there was no list of them, `new` False if it was finished before.
+    ``excluded`` is None where there was no list of them, ``new`` False if it was finished before.
     """
 
     info: DatasetInfo
@@ -214,7 +220,7 @@ def _may_gain(task: ShardTask, outcomes: Outcomes, retry_rejected: bool) -> bool
 
 
 def _finish(plan: Plan, outcomes: Outcomes) -> Index:
-    """Writes the lists, the index and, last, `dataset.json`."""
+    """Writes the lists, the index and, last, ``dataset.json``."""
     output, rejected = Path(plan.settings.output), _rejected(plan, outcomes)
     rows = ((clip.clip_id, Path(clip.path).name, reason) for clip, reason in rejected)
     write_csv(output / REJECTED_NAME, ("clip_id", "filename", "reason"), rows)
@@ -267,14 +273,14 @@ def _labels(clips: Iterable[Clip]) -> np.ndarray:
 def pack_audioset(
     root: str | os.PathLike, settings: PackSettings, *, sets: tuple[str, ...] = (), **options
 ) -> dict[str, PackReport]:
-    """Packs AudioSet as it lies on a disk, any part of it; both training sets give `full_train`.
+    """Packs AudioSet as it lies on a disk, any part of it; both training sets give ``full_train``.
 
     Args:
-        root: holds the metadata files (`balanced_train_segments.csv` ..., or in `metadata/`).
-        settings: for every set; `metadata`, `format` and `split` are filled in here, `audio` is
-            searched at any depth, `output` is the folder of packed directories.
-        sets: of `balanced_train`, `unbalanced_train` and `eval`; default: those with metadata.
-        options: of `pack_clips`.
+        root: holds the metadata files (``balanced_train_segments.csv`` ..., or in ``metadata/``).
+        settings: for every set; ``metadata``, ``format`` and ``split`` are filled in here,
+            ``audio`` is searched at any depth, ``output`` is the folder of packed directories.
+        sets: of ``balanced_train``, ``unbalanced_train``, ``eval``; default: those with metadata.
+        options: of ``pack_clips``.
 
     Returns reports by set, but for sets without any usable clip.
     """

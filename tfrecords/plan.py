@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.codecs import CODECS, FLAC_MAX_RATE
+from tfrecords.files import TFRecordsError
 from tfrecords.flags import CheckedSettings, setting
 from tfrecords.index import DatasetInfo, hash_ids
 from tfrecords.manifest import FORMATS, Manifest, read_manifest
 from tfrecords.shard import ShardTask
-from tfrecords.storage import TFRecordsError, is_remote
+from tfrecords.storage import is_remote
 
 # A record is a protobuf message and must stay well below the limit of 2 GiB.
 _MOST_SAMPLES = 2**29
@@ -29,8 +30,9 @@ def _split_at_commas(text: str) -> tuple[str, ...]:
 class PackSettings(CheckedSettings):
     """What to pack, from where, to where; ValueError for settings that cannot be.
 
-    `exclude` holds ids of clips to leave out, `description` goes into `dataset.json` (default: the
-    name of the metadata file). The bytes written depend on neither `workers` nor `clip_timeout`.
+    ``exclude`` holds ids of clips to leave out, ``description`` goes into ``dataset.json``
+    (default: the name of the metadata file). The bytes written depend on neither ``workers`` nor
+    ``clip_timeout``.
     """
 
     metadata: Path = setting(help="the list of clips", metavar="FILE", parse=str)
@@ -86,15 +88,15 @@ class PackSettings(CheckedSettings):
         for name in ("metadata", "audio", "output"):
             path = str(getattr(self, name))
             if is_remote(path) or (name == "output" and not path):
-                raise TFRecordsError(f"{name} must be a local or mounted path, got {path!r}")
+                raise TFRecordsError(f"{name} must be a local or mounted path, received {path!r}")
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.split):
             raise TFRecordsError(
-                f"split must be a name of letters, digits, _ . and -, got {self.split!r}"
+                f"split must be a name of letters, digits, _ . and -, received {self.split!r}"
             )
         if not (math.isfinite(self.clip_seconds) and 1 <= self.clip_samples <= _MOST_SAMPLES):
             raise TFRecordsError(
                 f"clip_seconds must give 1 to {_MOST_SAMPLES} samples at {self.sample_rate} Hz, "
-                f"got {self.clip_seconds}"
+                f"received {self.clip_seconds}"
             )
 
     @property
@@ -104,8 +106,8 @@ class PackSettings(CheckedSettings):
 
 @dataclass(frozen=True)
 class Plan:
-    """The clips in the order of their records, cut into shards; `info` lacks what the end tells.
-    `described` decides every byte of the packed directory, apart from the audio files.
+    """The clips in the order of their records, cut into shards; ``info`` lacks what the end tells.
+    ``described`` decides every byte of the packed directory, apart from the audio files.
     """
 
     settings: PackSettings

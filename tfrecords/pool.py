@@ -20,7 +20,7 @@ from tfrecords.shard import Outcomes, ShardTask, pack_shard
 CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
 _POLL_SECONDS = 0.1
 
-# A function that packs shards, as `pack_shards` does.
+# A function that packs shards, as ``pack_shards`` does.
 Runner = Callable[..., Iterator[tuple[ShardTask, Outcomes]]]
 
 
@@ -28,8 +28,8 @@ def pack_shards(
     tasks: Sequence[ShardTask], *, workers: int, timeout: float, done: Callable[[int], None]
 ) -> Iterator[tuple[ShardTask, Outcomes]]:
     """Packs shards; yields each with its outcomes when it is written, OSError if it cannot be.
-    `workers` clips at a time, 0: in this process, unprotected; `timeout` in s; `done` gets changes
-    in the clips done, negative when the shard of a process that died is begun again.
+    ``workers`` clips at a time, 0: in this process, unprotected; ``timeout`` in s; ``done``
+    receives changes in the clips done, negative when a shard begins again after a death.
     """
     if not workers:
         for task in tasks:
@@ -54,7 +54,7 @@ def pack_shards(
 
 
 class _Packer:
-    """A process that packs one shard at a time, again until the clips that crash it are found. A
+    """A process that packs one shard at a time, again until it knows the clips that crash it. A
     clip is refused when a process died over it twice: once may be a lack of memory.
     """
 
@@ -69,13 +69,13 @@ class _Packer:
             self._send(self._most_threads)
 
     def result(self) -> Outcomes | None:
-        """The result of the task, None while it is under way; an OSError as `pack_shard`."""
+        """The result of the task, None while it is under way; an OSError as ``pack_shard``."""
         begun, decoded = counts = tuple(self._counts)
         self._done(decoded - self._counted)
         self._counted = decoded
         if counts != self._before:
             self._before, self._since = counts, time.monotonic()
-        # Only decoders are known to hang; a disk may take its time.
+        # Only decoders hang; a disk may be slow.
         elif begun > decoded and time.monotonic() - self._since > self._timeout:
             self._reason = HUNG
             self._process.kill()
@@ -112,7 +112,7 @@ class _Packer:
             self.pipe.send((self.task, threads))
 
     def _pack_again(self) -> None:
-        """Begins the shard anew after a death, clip by clip, to see which is at fault."""
+        """Starts the shard again after a death, clip by clip, to see which is at fault."""
         self.end()
         begun, decoded = self._counts
         self._done(-self._counted)
@@ -164,7 +164,7 @@ def _end_with_parent() -> None:
 
 
 def beam_runner(name: str, options: str = "") -> Runner:
-    """A runner for `pack_clips`, such as DataflowRunner; `options` as `--project=p --region=r`.
+    """A runner for ``pack_clips``, such as DataflowRunner; ``options``: "--project=p --region=r".
     Audio and output must have the same paths on every machine.
     """
     try:

@@ -30,7 +30,7 @@ def show_messages(quiet: bool = False) -> None:
 
 
 class Progress:
-    """Counts work done, shown only after `show_messages`; ``initial`` was done before."""
+    """Counts work done, shown only after ``show_messages``; ``initial`` was done before."""
 
     def __init__(
         self, total: int | None = None, unit: str = "clip", description: str = "", initial: int = 0
@@ -78,7 +78,7 @@ class Progress:
 def progress(
     items: Iterable[Item], total: int | None = None, unit: str = "clip", description: str = ""
 ) -> Iterator[Item]:
-    """Yields items and shows how many are done; see `Progress`."""
+    """Yields items and shows how many are done; see ``Progress``."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)
     with Progress(total, unit, description) as shown:

@@ -1,4 +1,4 @@
-"""Packed clips as a `tf.data` pipeline: sample, read the records at their offsets, check, batch."""
+"""Packed clips as a ``tf.data`` pipeline: sampled, read at their offsets, checked, batched."""
 
 import operator
 import os
@@ -6,17 +6,18 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfrecords import schema
 from tfrecords.codecs import check_resample, resample_clips, resampled_length
+from tfrecords.files import TFRecordsError
 from tfrecords.flags import Setting, check_setting
 from tfrecords.index import load_index
 from tfrecords.records import Damage, RecordReader
 from tfrecords.sampling import SAMPLINGS, WINDOW_CLIPS, Sampler
-from tfrecords.storage import TFRecordsError
 
 # Samples are computed about this many at a time; it does not show in the result.
 _SAMPLE_BLOCK = 256
@@ -45,30 +46,32 @@ def dataset(
     """Reads a packed directory.
 
     Args:
-        path: the directory that `python -m tfrecords pack` wrote; also in an object store, as
-            `gs://...` (for `s3://` see requirements-io.txt).
-        sampling: `sequential` (each clip once, in order, the last batch may be smaller);
-            `shuffled`, `balanced`, `alternate` or `streamed` (shuffled, but read in long runs), all
-            endless, in full batches; see `tfrecords.sampling`.
+        path: the directory that ``python -m tfrecords pack`` wrote; also in an object store, as
+            ``gs://...`` (for ``s3://`` see requirements-io.txt).
+        sampling: ``sequential`` (each clip once, in order, the last batch may be smaller);
+            ``shuffled``, ``balanced``, ``alternate`` or ``streamed`` (shuffled, but read in long
+            runs), all endless, in full batches; see ``tfrecords.sampling``.
         seed: any 64-bit integer; decides the order of the random samplings.
-        start: clips already sampled, by all workers together; the stream goes on from there.
+        start: clips already sampled, by all workers together; the stream goes on after them.
         exclude: ids of clips never to be sampled; ids that do not occur are no error.
-        fraction: in (0, 1], use this part of the clips, chosen by a hash of their ids.
+        fraction: in (0, 1], use this fraction of the clips, chosen by a hash of their ids.
         sample_rate: Hz, the stored rate (default) or a lower one.
-        resample: to a lower rate by `lowpass`, or by `stride` as the reference does.
-        workers, worker: of so many workers, this is number `worker` from 0. Together they sample
+        resample: to a lower rate by ``lowpass``, or by ``stride`` as the reference does.
+        workers, worker: of so many workers, this is number ``worker`` from 0. Together they sample
             what one would, each clip of it once; batch k of all of them is batch k of one worker
-            with batches `workers` times as large (but for `streamed`, whose windows they share).
-        on_corrupt: at a damaged record `raise`, or `skip`: the random samplings then take the next
-            clip of its rarest class in its place, `sequential` leaves it out.
+            with batches ``workers`` times as large (but for ``streamed``, which shares windows).
+        on_corrupt: ``raise`` at a damaged record, or ``skip`` it: the random samplings then take
+            the next clip of its rarest class instead, ``sequential`` leaves it out.
         on_damage: called for each damaged record that is skipped, each time, from any thread.
-        flac_decoder: for FLAC records, `libsndfile`, or in the graph by `tensorflow-io`.
-        renamed: `damaged` and `decimation`, as version 0.1.0 called `on_corrupt` and `resample`.
+        flac_decoder: for FLAC records, ``libsndfile``, or in the graph by ``tensorflow-io``.
+        renamed: ``damaged`` and ``decimation``, the names of ``on_corrupt`` and ``resample`` in
+            version 0.1.0.
 
     Returns:
-        A dataset of dicts, in deterministic order: `clip_id` (batch,) string, `waveform` (batch,
-        samples) int16 and `target` (batch, classes) float32, multi-hot. A missing or damaged record
-        raises `tf.errors.InvalidArgumentError`, which names shard and clip, during iteration.
+        A dataset of dicts, in deterministic order: ``clip_id`` (batch,) string, ``waveform``
+        (batch, samples) int16 and ``target`` (batch, classes) float32, multi-hot. A missing or
+        damaged record raises ``tf.errors.InvalidArgumentError``, which names shard and clip,
+        during iteration.
 
     Raises:
         TFRecordsError: not a packed directory, or a wrong argument.
@@ -77,79 +80,56 @@ def dataset(
     ...     audio = tf.cast(batch["waveform"], tf.float32) / 32767
     """
     if unknown := set(renamed) - {"damaged", "decimation"}:
-        raise TypeError(f"dataset() got an unexpected keyword argument {unknown.pop()!r}")
+        raise TypeError(f"dataset() received an unexpected keyword argument {unknown.pop()!r}")
     on_corrupt = renamed.get("damaged", on_corrupt)
     resample = renamed.get("decimation", resample)
     batch_size, seed, start, workers, worker = _whole(
         batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
     )
-    try:
-        for name, value, allowed in (
-            ("batch_size", batch_size, Setting(minimum=1)),
-            ("start", start, Setting(minimum=0)),
-            ("workers", workers, Setting(minimum=1)),
-            ("worker", worker, Setting(minimum=0, maximum=workers - 1)),
-            ("sampling", sampling, Setting(choices=SAMPLINGS)),
-            ("on_corrupt", on_corrupt, Setting(choices=("raise", "skip"))),
-            ("flac_decoder", flac_decoder, Setting(choices=("libsndfile", "tensorflow-io"))),
-        ):
-            check_setting(name, value, allowed, (type(value),))
-    except ValueError as error:
-        raise TFRecordsError(str(error)) from None
+    _check(
+        batch_size=(batch_size, Setting(minimum=1)),
+        start=(start, Setting(minimum=0)),
+        workers=(workers, Setting(minimum=1)),
+        worker=(worker, Setting(minimum=0, maximum=workers - 1)),
+        sampling=(sampling, Setting(choices=SAMPLINGS)),
+        on_corrupt=(on_corrupt, Setting(choices=("raise", "skip"))),
+        flac_decoder=(flac_decoder, Setting(choices=("libsndfile", "tensorflow-io"))),
+    )
     if start % workers:
-        raise TFRecordsError(f"start must be a multiple of the {workers} workers, got {start}")
+        raise TFRecordsError(f"start must be a multiple of the {workers} workers, received {start}")
     index = load_index(path)
     info, clips = index.info, index.select(exclude, fraction)
     rate = info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]
     check_resample(info.sample_rate, rate, resample)
+    endless, skip = sampling != "sequential", on_corrupt == "skip"
+    if not endless and start > len(clips):
+        raise TFRecordsError(
+            f"start must be at most the {len(clips)} clips of a sequential pass, received {start}"
+        )
+
     sampler = Sampler(index, clips, sampling, seed, batch_size * workers)
-    first, end = start // workers, tf.int64.max
-    endless = sampling != "sequential"
-    if not endless:
-        if start > len(clips):
-            raise TFRecordsError(
-                f"start must be at most the {len(clips)} clips of a sequential pass, got {start}"
-            )
-        end = first + len(range(start + worker, len(clips), workers))
-    # `streamed` loses its long runs if every worker takes a part of each; elsewhere neighbours,
-    # which mixup pairs, stay together, so that workers mix the pairs that one would.
-    block = WINDOW_CLIPS if sampling == "streamed" else batch_size
-    turn = block if endless else 1
-    skip = on_corrupt == "skip"
-    # Refers to nothing large: TensorFlow keeps it for good.
-    lower = partial(resample_clips, stored=info.sample_rate, wanted=rate, resample=resample)
+    to_rate = partial(resample_clips, stored=info.sample_rate, wanted=rate, resample=resample)
     decode_flac = None
     if flac_decoder == "tensorflow-io" and info.codec == "flac":
         decode_flac = _flac_decoder(info.clip_samples)
-    note, records = on_damage or (lambda damage: None), RecordReader(index)
-    reader = _BatchReader(records, sampler, skip, note, None if decode_flac else lower)
-    # Not within the functions below: they are traced, in a graph.
-    call_sampler, call_reader = _weak(sampler), _weak(reader)
+    on_damage = on_damage or (lambda damage: None)
+    reader = _BatchReader(RecordReader(index), sampler, skip, on_damage, to_rate, decode_flac)
 
-    def sample(local: tf.Tensor) -> tf.Tensor:
-        # Sample numbers of this worker to those of the common stream.
-        d = (local // turn * workers + worker) * turn + local % turn
-        clips = tf.numpy_function(call_sampler, [d], tf.int64, stateful=False)
-        return tf.ensure_shape(clips, d.shape)
-
-    def read(clips: tf.Tensor) -> dict[str, tf.Tensor]:
-        info = reader.records.index.info  # keeps the reader, which `call_reader` does not
-        kinds = [tf.string, tf.string if decode_flac else tf.int16, tf.float32]
-        clip_id, waveform, target = tf.numpy_function(call_reader, [clips], kinds, stateful=False)
-        if decode_flac:
-            waveform = decode_flac(tf.ensure_shape(waveform, [None]))
-            waveform = tf.numpy_function(lower, [waveform], tf.int16, stateful=False)
-        rows = block if endless else None
-        samples = resampled_length(info.clip_samples, info.sample_rate, rate)
-        return {
-            "clip_id": tf.ensure_shape(clip_id, [rows]),
-            "waveform": tf.ensure_shape(waveform, [rows, samples]),
-            "target": tf.ensure_shape(target, [rows, info.num_classes]),
-        }
-
+    # ``streamed`` loses its long runs if every worker takes some clips of each; elsewhere
+    # neighbours, which mixup pairs, stay together, so that workers mix the pairs that one would.
+    block = WINDOW_CLIPS if sampling == "streamed" else batch_size
+    first, end = start // workers, tf.int64.max
+    if not endless:
+        end = first + len(range(start + worker, len(clips), workers))
     # Samples come in multiples of the block, so that neither has to be cut up clip by clip.
     data = tf.data.Dataset.range(first, end).batch(max(1, _SAMPLE_BLOCK // block) * block)
-    data = data.map(sample).rebatch(block)
+    data = data.map(_sample_in_graph(sampler, block if endless else 1, workers, worker))
+    data = data.rebatch(block)
+    read = _read_in_graph(
+        reader,
+        rows=block if endless else None,
+        samples=resampled_length(info.clip_samples, info.sample_rate, rate),
+    )
     calls = 2 if sampling == "streamed" else _PARALLEL_BATCHES
     data = data.map(read, num_parallel_calls=calls, deterministic=True)
     if block != batch_size or (skip and not endless):
@@ -160,6 +140,35 @@ def dataset(
     return data.prefetch(2)
 
 
+def _whole(**numbers: int) -> list[int]:
+    """Python integers of whole numbers of any kind, NumPy's among them."""
+    for name, number in numbers.items():
+        if not hasattr(number, "__index__"):
+            raise TFRecordsError(f"{name} must be a whole number, received {number!r}")
+    return [operator.index(number) for number in numbers.values()]
+
+
+def _check(**arguments: tuple[Any, Setting]) -> None:
+    try:
+        for name, (value, allowed) in arguments.items():
+            check_setting(name, value, allowed, (type(value),))
+    except ValueError as error:
+        raise TFRecordsError(str(error)) from None
+
+
+def _sample_in_graph(sampler: Sampler, turn: int, workers: int, worker: int) -> Callable:
+    """A function for ``Dataset.map``: sample numbers of one worker, (n,), to clips, (n,)."""
+    call_sampler = _weak(sampler)  # not in the function below, which is traced in a graph
+
+    def sample(numbers: tf.Tensor) -> tf.Tensor:
+        # Of the common stream the workers take ``turn`` numbers each, one after the other.
+        common = (numbers // turn * workers + worker) * turn + numbers % turn
+        clips = tf.numpy_function(call_sampler, [common], tf.int64, stateful=False)
+        return tf.ensure_shape(clips, numbers.shape)
+
+    return sample
+
+
 @dataclass(frozen=True)
 class _BatchReader:
     """Reads batches; clips that are damaged are replaced, left out, or raise."""
@@ -168,34 +177,35 @@ class _BatchReader:
     sampler: Sampler
     skip: bool
     on_damage: Callable[[Damage], None]
-    # Takes waveforms to the rate wanted; None where FLAC is decoded in the graph.
-    lower: Callable[[np.ndarray], np.ndarray] | None
+    # Resamples waveforms; refers to nothing large, since TensorFlow keeps it for good.
+    to_rate: Callable[[np.ndarray], np.ndarray]
+    # None where FLAC is decoded here, not by an operation of the graph.
+    decode_flac: Callable[[tf.Tensor], tf.Tensor] | None
 
     def __call__(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids, int16 waveforms (or FLAC as it is stored, for ``decode_flac``) and targets."""
         index = self.records.index
         audio, damages = self._read(clips)
         if damages and not self.skip:
             raise ValueError(str(damages[min(damages)]))
         clips, endless = clips.copy(), self.sampler.sampling != "sequential"
-        for place in sorted(damages):
-            self.on_damage(damages[place])
+        for row in sorted(damages):
+            self.on_damage(damages[row])
             if endless:
-                clips[place], audio[place] = self._substitute(clips[place])
+                clips[row], audio[row] = self._substitute(clips[row])
         if damages and not endless:
-            whole = np.setdiff1d(np.arange(len(clips)), list(damages))
-            clips, audio = clips[whole], audio[whole]
-        if self.lower:
-            audio = self.lower(audio)
+            clips, audio = (np.delete(values, list(damages), axis=0) for values in (clips, audio))
+        if not self.decode_flac:
+            audio = self.to_rate(audio)
         return np.array(index.clip_ids[clips].tolist(), object), audio, index.targets(clips)
 
     def _read(self, clips: np.ndarray) -> tuple[np.ndarray, dict[int, Damage]]:
-        """Waveforms, or FLAC as it is stored."""
-        if self.lower:
+        if not self.decode_flac:
             return self.records.waveforms(clips)
         records, damages = self.records.records(clips)
         audio = np.full(len(clips), b"", object)
-        for place in set(range(len(clips))) - set(damages):
-            audio[place] = bytes(schema.decode(records[place])[1])
+        for row in set(range(len(clips))) - set(damages):
+            audio[row] = bytes(schema.decode(records[row])[1])
         return audio, damages
 
     def _substitute(self, clip: int) -> tuple[int, np.ndarray | bytes]:
@@ -210,6 +220,26 @@ class _BatchReader:
             f"{index.clip_name(clip)}: the record is damaged, and so is every other that could be "
             f"sampled in its place; run 'python -m tfrecords verify {index.directory}'"
         )
+
+
+def _read_in_graph(reader: _BatchReader, rows: int | None, samples: int) -> Callable:
+    """A function for ``Dataset.map``: clips, (rows,), to a batch of waveforms of ``samples``."""
+    call_reader = _weak(reader)  # not in the function below, which is traced in a graph
+
+    def read(clips: tf.Tensor) -> dict[str, tf.Tensor]:
+        info = reader.records.index.info  # keeps the reader, which ``call_reader`` does not
+        kinds = [tf.string, tf.string if reader.decode_flac else tf.int16, tf.float32]
+        clip_id, waveform, target = tf.numpy_function(call_reader, [clips], kinds, stateful=False)
+        if reader.decode_flac:
+            waveform = reader.decode_flac(tf.ensure_shape(waveform, [None]))
+            waveform = tf.numpy_function(reader.to_rate, [waveform], tf.int16, stateful=False)
+        return {
+            "clip_id": tf.ensure_shape(clip_id, [rows]),
+            "waveform": tf.ensure_shape(waveform, [rows, samples]),
+            "target": tf.ensure_shape(target, [rows, info.num_classes]),
+        }
+
+    return read
 
 
 def _weak(function: Callable) -> Callable:
@@ -243,11 +273,3 @@ def _flac_decoder(samples: int) -> Callable[[tf.Tensor], tf.Tensor]:
         return decode_flac(audio, shape=[samples, 1], dtype=tf.int16)[:, 0]
 
     return partial(tf.map_fn, decode_one, fn_output_signature=tf.TensorSpec([samples], tf.int16))
-
-
-def _whole(**numbers: int) -> list[int]:
-    """Python integers of whole numbers of any kind, NumPy's among them."""
-    for name, number in numbers.items():
-        if not hasattr(number, "__index__"):
-            raise TFRecordsError(f"{name} must be a whole number, got {number!r}")
-    return [operator.index(number) for number in numbers.values()]

@@ -75,16 +75,16 @@ class RecordReader:
         return out, damages
 
     def records(self, clips: np.ndarray) -> tuple[list[memoryview], dict[int, Damage]]:
-        """Reads the data of records, as `schema.decode` takes them."""
+        """Reads the data of records, as ``schema.decode`` takes them."""
         lengths = self.index.length[clips] - schema.RECORD_OVERHEAD
         records = [memoryview(bytearray(length)) for length in lengths.tolist()]
         return records, self._read(clips, records)
 
     def _read(self, clips: np.ndarray, ends: list[memoryview]) -> dict[int, Damage]:
-        """Reads records, the last bytes of whose data go where `ends` says."""
+        """Reads records, the last bytes of whose data go where ``ends`` says."""
         shards, starts = self.index.shard[clips], self.index.offset[clips]
         stops = starts + self.index.length[clips]
-        # Runs of places in `clips` whose records follow each other on disk.
+        # Runs of places in ``clips`` whose records follow each other on disk.
         order = np.lexsort((starts, shards))
         first, then = order[:-1], order[1:]
         breaks = np.flatnonzero((shards[first] != shards[then]) | (stops[first] != starts[then]))

@@ -7,13 +7,14 @@
                 a class comes once a round, so its clip = permutation (seed, class, r // m) of the
                 class's m clips, at r % m
     alternate   batches by turns from a balanced and a shuffled stream, balanced first
-    streamed    as shuffled, for object stores and disks that seek slowly: runs of `RUN_CLIPS`
-                neighbours are permuted, and the clips within each window of `WINDOW_CLIPS`
+    streamed    as shuffled, for object stores and disks that seek slowly: runs of ``RUN_CLIPS``
+                neighbours are permuted, and the clips within each window of ``WINDOW_CLIPS``
 
 A permutation is evaluated at single positions, by a block cipher of TensorFlow's, walked until the
-result is in range; `index_shuffle` takes one seed for a whole vector, so the operation below it is
-called. Measured over 100,000 seeds: with 4 rounds small permutations are not uniform, hence 6, and
-hashed seeds; a walk takes 65536 / n steps, hence those of few elements are made by sorting hashes.
+result is in range; ``index_shuffle`` takes one seed for a whole vector, so the operation below it
+is called. Measured over 100,000 seeds: with 4 rounds small permutations are not uniform, hence 6
+rounds and hashed seeds; a walk takes 65536 / n steps, hence those of few elements are made by
+sorting hashes.
 """
 
 from functools import lru_cache
@@ -21,8 +22,8 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.files import TFRecordsError
 from tfrecords.index import Index, mix, starts_of
-from tfrecords.storage import TFRecordsError
 
 SAMPLINGS = ("sequential", "shuffled", "balanced", "alternate", "streamed")
 
@@ -37,13 +38,14 @@ _ROUNDS = 6
 
 
 class Sampler:
-    """The clips of sample numbers, of `clips`, (n,), ascending; `batch_size` is `alternate`'s."""
+    """Sample numbers to clips, of ``clips``, (n,), ascending; ``alternate`` has ``batch_size``."""
 
     def __init__(
         self, index: Index, clips: np.ndarray, sampling: str, seed: int = 0, batch_size: int = 1
     ):
-        self.clips, self.sampling, self._seed, self._turn = clips, sampling, seed, batch_size
-        # Class `_classes[j]` has the clips from `_class_starts[j]` on of `_class_clips`.
+        self.clips, self.sampling, self._seed = clips, sampling, seed
+        self._batch_size = batch_size
+        # Class ``_classes[j]`` has the clips from ``_class_starts[j]`` on of ``_class_clips``.
         values, counts = index.labels(clips)
         of_clips = np.repeat(clips.astype(np.int32), counts)
         # NumPy sorts 16 bits by radix, ten times as fast as 32.
@@ -72,9 +74,9 @@ class Sampler:
             return self._balanced(d)
         if self.sampling == "streamed":
             return self._streamed(d)
-        block, place = np.divmod(d, self._turn)
-        within = block // 2 * self._turn + place
-        return np.where(block % 2 == 0, self._balanced(within), self._shuffled(within))
+        batch, row = np.divmod(d, self._batch_size)
+        within = batch // 2 * self._batch_size + row
+        return np.where(batch % 2 == 0, self._balanced(within), self._shuffled(within))
 
     def alike(self, clip: int, index: Index) -> np.ndarray:
         """The clips of the rarest class of a clip, from the clip after it on, then those before."""
@@ -83,35 +85,35 @@ class Sampler:
         if len(rows):
             row = rows[np.argmin(np.diff(self._class_starts)[rows])]
             clips = self._class_clips[self._class_starts[row] : self._class_starts[row + 1]]
-        place = np.searchsorted(clips, clip)
-        others = np.concatenate([clips[place:], clips[:place]])
+        position = np.searchsorted(clips, clip)
+        others = np.concatenate([clips[position:], clips[:position]])
         return others[others != clip]
 
     def _shuffled(self, d: np.ndarray) -> np.ndarray:
-        epoch, place = np.divmod(d, len(self.clips))
+        epoch, position = np.divmod(d, len(self.clips))
         size = np.full_like(d, len(self.clips))
-        return self.clips[permute(place, size, hash_words(self._seed, _SHUFFLED_SALT, epoch))]
+        return self.clips[permute(position, size, hash_words(self._seed, _SHUFFLED_SALT, epoch))]
 
     def _balanced(self, d: np.ndarray) -> np.ndarray:
-        sample_round, place = np.divmod(d, len(self._classes))
+        sample_round, position = np.divmod(d, len(self._classes))
         size = np.full_like(d, len(self._classes))
-        row = permute(place, size, hash_words(self._seed, _CLASS_SALT, sample_round))
+        row = permute(position, size, hash_words(self._seed, _CLASS_SALT, sample_round))
         first = self._class_starts[row]
         size = self._class_starts[row + 1] - first
-        # Keyed by the class's own number: other classes' clips do not change this class's order.
+        # Keyed by the number of the class: other classes' clips do not change this class's order.
         key = hash_words(self._seed, _CLIP_SALT, self._classes[row], sample_round // size)
         return self._class_clips[first + permute(sample_round % size, size, key)].astype(np.int64)
 
     def _streamed(self, d: np.ndarray) -> np.ndarray:
-        epochs, places = np.divmod(d, len(self.clips))
+        epochs, positions = np.divmod(d, len(self.clips))
         out = np.empty(len(d), np.int64)
         for epoch in np.unique(epochs):
             here = epochs == epoch
-            out[here] = self._epoch(int(epoch))[places[here]]
+            out[here] = self._epoch(int(epoch))[positions[here]]
         return out
 
     def _streamed_epoch(self, epoch: int) -> np.ndarray:
-        # Permute the runs, by sorting hashes; one place after another for their clips.
+        # Permute the runs by sorting hashes, then give each clip the rank of its run.
         numbers, run_of = np.unique(self._runs, return_inverse=True)
         order = np.argsort(hash_words(self._seed, _RUN_SALT, epoch, numbers), kind="stable")
         rank = np.empty(len(order), np.int64)
@@ -123,7 +125,7 @@ class Sampler:
 
 
 def permute(position: np.ndarray, size: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Permutations of [0, size) at positions, both (n,) int64; `key`, (n,) uint64, is the seed."""
+    """Permutations of [0, size) at positions, both (n,) int64, seeded by ``key``, uint64."""
     values = np.empty_like(position)
     few = size <= _FEW
     if few.any():

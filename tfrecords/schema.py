@@ -1,8 +1,8 @@
-"""The record: one serialised `tf.train.Example` a clip, in TFRecord's framing.
+"""The record: one serialised ``tf.train.Example`` a clip, in TFRecord's framing.
 
     clip_id   bytes, 1 value
     labels    int64, any number of class indices, ascending
-    waveform  bytes, 1 value: the audio in the dataset's codec (see `tfrecords.codecs`)
+    waveform  bytes, 1 value: the audio in the dataset's codec (see ``tfrecords.codecs``)
 
 Written without TensorFlow, whose import takes seconds and memory in every process that packs, and
 as its deterministic mode does: keys sorted, so the waveform's bytes are the record's last.
@@ -23,7 +23,7 @@ _BYTES_LIST, _INT64_LIST = 1, 3
 
 
 def front(clip_id: bytes, audio_bytes: int, labels: Sequence[int]) -> bytes:
-    """The bytes of a record before its audio, as `Example.SerializeToString(deterministic=True)`.
+    """The bytes of a record before its audio, as ``Example.SerializeToString(deterministic=True)``.
     Apart, since copying the audio takes longest.
     """
     numbers = b"".join(_varint(label) for label in sorted(labels))

@@ -26,7 +26,7 @@ Outcomes = dict[str, list[int] | str]
 
 @dataclass(frozen=True)
 class ShardTask:
-    """All that decides a shard's bytes; `refused`: why, by id, clips must not be tried."""
+    """All that decides a shard's bytes; ``refused``: why, by id, clips must not be tried."""
 
     path: str
     clips: tuple[Clip, ...]
@@ -65,8 +65,8 @@ class ShardTask:
 def pack_shard(
     task: ShardTask, *, threads: int = 1, report: Callable[[str], None] = lambda event: None
 ) -> Outcomes:
-    """Decodes the clips of one shard, `threads` at a time, and writes it, whole or not at all.
-    `report` gets "begun" before a clip's file is touched, with 1 thread in the task's order, and
+    """Decodes the clips of one shard, ``threads`` at a time, and writes it, whole or not at all.
+    ``report`` gets "begun" before a clip's file is touched, with 1 thread in the task's order, and
     "decoded" when it was decoded or refused.
     """
 
@@ -97,7 +97,7 @@ def pack_shard(
 
 
 def decode_clip(path: str | os.PathLike, sample_rate: int, clip_samples: int) -> np.ndarray:
-    """The start of an audio file, padded with zeros, (clip_samples,) int16; 1.0 is 32767."""
+    """The start of an audio file, padded with zeros, (clip_samples,), as ``to_int16`` gives it."""
     clip = np.zeros(clip_samples, np.int16)
     with open_audio(path, sample_rate) as stream:
         samples = stream.read_int16(clip_samples)

@@ -1,6 +1,7 @@
-"""Files of packed directories, read by position: on this machine or, as `gs://...`, far away.
+"""Files of packed directories, read by position: on this machine or, as ``gs://...``, far away.
 
-Local ones without a copy, others by TensorFlow's file systems; tensorflow-io adds `s3://` and more.
+Local files without a copy, others by TensorFlow's file systems; tensorflow-io adds ``s3://`` and
+more.
 """
 
 import errno
@@ -113,7 +114,7 @@ def _remote(path: str | os.PathLike) -> Iterator[tuple]:
                 "requirements-io.txt, or mount it"
             )
     try:
-        yield file_io, f"{scheme}://{posixpath.normpath(rest)}"  # stores take `../` literally
+        yield file_io, f"{scheme}://{posixpath.normpath(rest)}"  # stores take ``../`` literally
     except tf.errors.OutOfRangeError as error:
         raise EOFError(str(path)) from error
     except tf.errors.NotFoundError as error:

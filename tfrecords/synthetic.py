@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tfrecords.files import write_csv
+from tfrecords.files import TFRecordsError, write_csv
 from tfrecords.index import INFO_NAME
 from tfrecords.pack import PackReport, pack_clips
 from tfrecords.plan import PackSettings
 from tfrecords.progress import progress as shown
-from tfrecords.storage import TFRecordsError
 
 #: Fills an array of a length with a sound at a sample rate; its parameters vary modestly.
 Sound = Callable[[np.random.Generator, int, int], np.ndarray]
@@ -38,7 +37,7 @@ def synthesize_clips(
     workers: int = 0,
     progress: bool = True,
 ) -> PackReport:
-    """Writes `audio/*.wav`, `metadata.csv` and `labels.csv` into `output`, and packs them there.
+    """Writes ``audio/*.wav``, ``metadata.csv`` and ``labels.csv`` into ``output``, and packs them.
 
     Each clip holds 1 to 3 different sounds over noise. Classes are geometrically less frequent,
     20 to 1 from the first to the last. A clip is a function of seed, split, its number and the
@@ -52,7 +51,7 @@ def synthesize_clips(
         num_classes: take only the first so many of the 12 classes; None for all.
 
     Raises:
-        TFRecordsError: a wrong argument, or `output` already holds records.
+        TFRecordsError: a wrong argument, or ``output`` already holds records.
     """
     names = list(SOUNDS)[:num_classes]
     is_possible = clips > 0 and sample_rate >= 8000 and clip_seconds >= 0.25
@@ -99,7 +98,7 @@ def synthesize_clips(
 def class_counts(clips: int, num_classes: int) -> np.ndarray:
     """Clips of each class, (num_classes,) int, geometric: the first has 20 times the last's.
 
-    Each has 1 to `clips`, all together `clips` to 3 * `clips` where that is possible, so that
+    Each has 1 to ``clips``, all together ``clips`` to 3 * ``clips`` where that is possible, so that
     every clip can have 1 to 3 classes.
     """
     shape = np.geomspace(IMBALANCE, 1, num_classes) if num_classes > 1 else np.ones(1)
@@ -278,7 +277,7 @@ def _band(
 def _repeat(
     rng: np.random.Generator, stroke: np.ndarray, rate: float, samples: int, sample_rate: int
 ) -> np.ndarray:
-    """One stroke over and over, `rate` times a second, from a random moment of the first period."""
+    """A stroke repeated ``rate`` times a second, from a random moment of the first period."""
     period = sample_rate / rate
     out = np.zeros(samples + len(stroke))
     for start in np.arange(rng.random() * period * 0.5, samples, period).astype(int):

@@ -24,7 +24,7 @@ def text_table(rows: Sequence[Sequence], most: int | None = None) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence]) -> str:
-    """A Markdown table of cells as `text_table` has them, aligned in a terminal too."""
+    """A Markdown table of cells as ``text_table`` has them, aligned in a terminal too."""
     cells = [[_text(value).replace("|", "\\|") for value in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     cells.insert(1, ["-" * width for width in widths])

@@ -1,4 +1,4 @@
-"""Checks of a packed directory against its index and `dataset.json`, every byte of it."""
+"""Checks of a packed directory against its index and ``dataset.json``, every byte of it."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,11 +10,12 @@ import numpy as np
 from tfrecords import schema
 from tfrecords.audio import prefetch
 from tfrecords.codecs import decode_audio
+from tfrecords.files import TFRecordsError
 from tfrecords.index import Index, load_index, packed_directories
 from tfrecords.progress import Progress
 from tfrecords.records import RecordReader
 from tfrecords.shard import STATE_NAME
-from tfrecords.storage import Files, TFRecordsError, is_remote
+from tfrecords.storage import Files, is_remote
 
 _CLIPS_AT_A_TIME = 16
 
@@ -28,8 +29,8 @@ def verify_directory(
 ) -> list[str]:
     """Every byte of a packed directory, or of each in a folder of them, checked against its index.
 
-    Returns a line for each problem, with the shard and, where there is one, the clip; `report` gets
-    each as it is found.
+    Returns a line for each problem, with the shard and, where there is one, the clip; ``report``
+    receives each at once.
     """
     problems = []
     for problem in _all_problems(directory, progress, workers):

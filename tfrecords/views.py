@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords.files import TFRecordsError
 from tfrecords.index import INDEX_NAME, INFO_NAME, Index, load_index
-from tfrecords.storage import TFRecordsError, is_remote
+from tfrecords.storage import is_remote
 
 _OF_CLIPS = ("clip_ids", "offset", "length", "checksum")
 
@@ -31,8 +32,8 @@ def make_view(
     Args:
         output: the new directory; must not exist, or be empty, unless ``renew``.
         directories: at least one, of the same classes, rate, clip length and codec, no clip twice.
-        split: a name; default: that of `output`.
-        exclude, fraction: as in `tfrecords.dataset`.
+        split: a name; default: that of ``output``.
+        exclude, fraction: as in ``tfrecords.dataset``.
         renew: make a view anew that is there, of directories that have changed or unfinished.
     """
     if not directories:
@@ -64,7 +65,7 @@ def make_view(
         parts.append(part)
         for number, shard in enumerate(index.info.shards):
             path = Path(index.shard_path(number))
-            # Relative, so that the whole may be moved; `..` leads out of the targets of links.
+            # Relative, so that the whole may be moved; ``..`` leads out of the targets of links.
             name = os.path.relpath(path.parent.resolve() / path.name, output.resolve())
             shards.append(replace(shard, name=name))
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -22,6 +22,7 @@ from panns_tf.style import LIGHT
 from panns_tf.training.evaluator import write_report
 from tfrecords import load_index
 from tfrecords.codecs import resample_clips
+from tfrecords.decoders import RECORD_FULL_SCALE
 from tfrecords.files import check_output_folder
 from tfrecords.records import RecordReader
 from tfrecords.text import text_table
@@ -296,7 +297,9 @@ def read_sounds(settings: EvaluateSettings, clip_ids: list[bytes], sample_rate: 
     stored, (waveforms, damages) = index.info.sample_rate, RecordReader(index).waveforms(rows)
     waveforms = resample_clips(np.array(waveforms), stored, sample_rate, settings.decimation)
     return {
-        index.clip_ids[row]: Sound(waveform / np.float32(32767), sample_rate, settings.audio)
+        index.clip_ids[row]: Sound(
+            waveform / np.float32(RECORD_FULL_SCALE), sample_rate, settings.audio
+        )
         for place, (row, waveform) in enumerate(zip(rows, waveforms, strict=True))
         if place not in damages
     }

@@ -11,11 +11,9 @@ from panns_tf.config import TrainConfig
 from panns_tf.layers.mixup import MixupLambda
 from panns_tf.training.distribution import Distribution
 from tfrecords import Damage, dataset, read_black_list, synthesize_clips
+from tfrecords.decoders import RECORD_FULL_SCALE
 from tfrecords.files import atomic_path
 from tfrecords.progress import logger
-
-#: int16 audio is stored times this.
-FULL_SCALE = 32767.0
 
 #: Of the demo. Two CPU cores train a network of the size of Wavegram_Logmel_Cnn14 on this in a few
 #: minutes.
@@ -148,7 +146,7 @@ def readable_errors() -> Iterator[None]:
 
 def to_float(waveform):
     """int16 (batch, samples) to float32 in [-1, 1]; on the device, so half the bytes travel."""
-    return tf.cast(waveform, tf.float32) / FULL_SCALE
+    return tf.cast(waveform, tf.float32) / RECORD_FULL_SCALE
 
 
 def augment(waveform, seed, *, shift: int = 0, gain: float = 0.0):

@@ -91,16 +91,16 @@ class TensorBoardImages(keras.callbacks.Callback):
         predictions, rate = self._evaluator.predictions, self._network.arch.frontend.sample_rate
         curves = draw_curves(predictions, self._labels, self._watched)
         image("classes/precision and recall", curves)
-        index, decimation = load_index(self._config.eval_data), self._config.decimation
+        index, resample = load_index(self._config.eval_data), self._config.decimation
         clips = np.arange(min(HELD_OUT_CLIPS, index.num_clips))
-        waveform = read_clips(index, clips, rate, decimation)
+        waveform = read_clips(index, clips, rate, resample)
         if rows := feature_rows(self._network, waveform, decoded(index.clip_ids[clips])):
             figure = draw_spectrograms(rows, waveform.shape[1] / rate)
             image("clips/what the network sees", figure)
         lines, numbers = [], index.clip_ids.tolist()
         for place, row in enumerate(hardest(predictions, HARD_CLIPS), start=1):
             clip_id = predictions.clip_ids[row]
-            waveform = read_clips(index, [numbers.index(clip_id)], rate, decimation)
+            waveform = read_clips(index, [numbers.index(clip_id)], rate, resample)
             audio = to_float(waveform[:, : HARD_SECONDS * rate, None])
             tf.summary.audio(f"hard clips/{place}", audio, rate)
             target, score = predictions.target[row], predictions.score[row]

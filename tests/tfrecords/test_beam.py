@@ -6,8 +6,8 @@ import pytest
 
 from tests.tfrecords.test_pack import contents, pack_but_for
 from tfrecords import pack_clips
+from tfrecords.files import TFRecordsError
 from tfrecords.pool import beam_runner
-from tfrecords.storage import TFRecordsError
 
 INSTALLED = importlib.util.find_spec("apache_beam") is not None
 

@@ -21,7 +21,8 @@ from tfrecords.codecs import (
     resample_clips,
     resampled_length,
 )
-from tfrecords.storage import MOST_BUFFERS, Files, TFRecordsError, is_remote, join
+from tfrecords.files import TFRecordsError
+from tfrecords.storage import MOST_BUFFERS, Files, is_remote, join
 
 AUDIO = np.array([0, 1, -1, 32767, -32768], np.int16).tobytes()
 NOISE = np.random.default_rng(0).integers(-32768, 32768, 5000).astype(np.int16)
@@ -84,12 +85,12 @@ def test_bytes_that_are_other_audio():
     whole = flac(NOISE)
     for codec, audio, part in (
         ("pcm16", bytes(9999), "buffer size"),  # half a sample
-        ("pcm16", bytes(9998), "found 4999 samples, expected 5000"),
+        ("pcm16", bytes(9998), "4999 samples, expected 5000"),
         ("pcm16", b"", "found 0 samples"),
         ("flac", b"", "not flac"),
         ("flac", b"fLaC" + bytes(100), "not flac"),
         ("flac", NOISE.tobytes(), "not flac"),
-        ("flac", flac(NOISE[:4999]), "found 4999 samples, expected 5000"),
+        ("flac", flac(NOISE[:4999]), "4999 samples, expected 5000"),
         ("flac", flac(np.stack([NOISE, NOISE], axis=1)), "samples"),
         ("flac", whole[: len(whole) // 3], "flac|samples"),
         ("flac", whole[: 9 * len(whole) // 10], "flac|samples"),
@@ -138,7 +139,7 @@ def test_stride_takes_every_kth_sample_and_aliases():
         (48000, "lowpass", "pack them again with --sample-rate 48000"),
         (0, "lowpass", "not at 0 Hz"),
         (12000, "stride", "32000 Hz is no multiple of 12000 Hz; use 'lowpass'"),
-        (16000, "linear", "must be one of lowpass, stride, got 'linear'"),
+        (16000, "linear", "must be one of lowpass, stride, received 'linear'"),
     ):
         with pytest.raises(TFRecordsError, match=part):
             check_resample(RATE, wanted, resample)

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
+from tfrecords.files import TFRecordsError
 from tfrecords.index import hash_ids, load_index, load_info
-from tfrecords.storage import TFRecordsError
 
 
 def test_the_index_of_a_packed_directory(packed):
@@ -50,7 +50,7 @@ def test_selection(make_index):
         ({"fraction": 1.01}, "fraction"),
         ({"fraction": float("nan")}, "fraction"),
         ({"exclude": index.clip_ids.tolist()}, "no clips are left of the 4000"),
-        ({"exclude": "clip0000000"}, "collection of clip ids, got 'clip0000000'"),
+        ({"exclude": "clip0000000"}, "collection of clip ids, received 'clip0000000'"),
     ):
         with pytest.raises(TFRecordsError, match=part):
             index.select(**options)

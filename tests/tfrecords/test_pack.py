@@ -13,8 +13,8 @@ import pytest
 
 from tfrecords import PackSettings, load_index, pack_clips, shard, verify_directory
 from tfrecords.audio import prefetch
+from tfrecords.files import TFRecordsError
 from tfrecords.index import hash_ids
-from tfrecords.storage import TFRecordsError
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -107,7 +107,7 @@ def test_wrong_settings(source, tmp_path, settings):
         ("workers", 1.5, "workers must be a whole number"),
         ("clip_seconds", "1", "clip_seconds must be a number"),
         ("output", "gs://bucket/x", "output must be a local or mounted path"),
-        ("output", "", "output must be a local or mounted path, got ''"),
+        ("output", "", "output must be a local or mounted path, received ''"),
         ("codec", "mp3", "codec must be one of pcm16, flac"),
         ("split", "../x", "split must be a name"),
         ("split", "", "split"),

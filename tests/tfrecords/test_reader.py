@@ -14,10 +14,11 @@ import tensorflow as tf
 
 import tfrecords
 from tfrecords import schema, shard, storage
+from tfrecords.files import TFRecordsError
 from tfrecords.index import Index, load_index
 from tfrecords.records import RecordReader
 from tfrecords.sampling import RUN_CLIPS, SAMPLINGS, WINDOW_CLIPS
-from tfrecords.storage import Files, TFRecordsError
+from tfrecords.storage import Files
 
 MANY = 4 * WINDOW_CLIPS
 
@@ -86,11 +87,11 @@ def test_mistakes_are_found_before_reading(packed, tmp_path):
         ({"start": -1}, "start must be at least 0"),
         ({"start": 61}, "start must be at most the 60"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"seed": 1.5}, r"seed must be a whole number, got 1\.5"),
+        ({"seed": 1.5}, r"seed must be a whole number, received 1\.5"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"workers": 2, "worker": 2}, r"worker must be at least 0 and at most 1; received 2"),
         ({"worker": -1}, r"worker must be at least 0 and at most 0"),
-        ({"workers": 2, "start": 3}, "multiple of the 2 workers, got 3"),
+        ({"workers": 2, "start": 3}, "multiple of the 2 workers, received 3"),
         ({"on_corrupt": "ignore"}, "on_corrupt must be one of raise, skip"),
         ({"damaged": "ignore"}, "on_corrupt must be one of raise, skip"),
         ({"flac_decoder": "x"}, "flac_decoder must be one of"),

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tfrecords import load_index, synthesize_clips, verify_directory
-from tfrecords.storage import TFRecordsError
+from tfrecords.files import TFRecordsError
 from tfrecords.synthetic import SOUNDS, assign_labels, background, class_counts, render
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfrecords
 from tfrecords import load_index, make_view, pack_clips, verify_directory
-from tfrecords.storage import TFRecordsError
+from tfrecords.files import TFRecordsError
 
 
 def rows_of(directory: Path, **options) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
