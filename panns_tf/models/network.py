@@ -18,9 +18,9 @@ from panns_tf.models.registry import Architecture, find
 class Backbone:
     """The layers between waveform and head, as functions of an `Architecture`.
 
-    ``build`` takes, too, the layers, the waveform (batch, samples) in [-1, 1] and mixup_lambda
-    (batch,), which is None without mixup. It returns feature maps, (items, frames, bins, channels)
-    or (items, steps, channels).
+    ``build(arch, layer, waveform, mixup_lambda)`` maps waveforms (batch, samples) in [-1, 1] to
+    feature maps, (items, frames, bins, channels) or (items, steps, channels). ``mixup_lambda`` is
+    (batch,), or None without mixup.
     """
 
     build: Callable
@@ -105,7 +105,7 @@ def check_waveform(name: str, waveform) -> None:
 
 @keras.saving.register_keras_serializable(package="panns_tf")
 class Network(keras.Model):
-    """A functional model of an architecture, whose saved form holds the arguments of the model.
+    """A functional model of an architecture; a saved one is rebuilt from these arguments.
 
     ``zeros`` and ``convolution_of`` are as in `LayerFactory`; ``labels`` are the names of the
     classes in order, or None if unknown.

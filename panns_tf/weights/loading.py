@@ -18,7 +18,7 @@ from panns_tf.weights.zoo import fetch, published_file
 from tfrecords.classes import audioset_classes
 from tfrecords.text import one_line
 
-#: The value of ``weights`` that stands for the published checkpoint.
+#: The value of ``weights`` for the published checkpoint.
 AUDIOSET = "audioset"
 
 #: Endings of files that hold a state dict of the reference.
@@ -69,7 +69,7 @@ def create_model(
 
 
 def assign_weights(network: Network, weights: str | Path) -> None:
-    """Assigns weights, as `create_model` takes them but not None, to a network: all or none."""
+    """Assigns the ``weights`` of `create_model`, except None, to a network: all or none."""
     path = Path(weights)
     expected = "expected None, 'audioset', or a .pth, .safetensors, .keras or .weights.h5 file"
     if weights == AUDIOSET:
@@ -100,9 +100,9 @@ def assign_weights(network: Network, weights: str | Path) -> None:
 
 
 def read_network_file(path: str | Path, arch: str | None = None) -> Network:
-    """Reads a network, with its labels if they are known, from a ``.keras`` file or a state dict's.
+    """Reads a network, with its labels if there are any, from a ``.keras`` file or a state dict's.
 
-    ``arch`` is the network of a state dict; None if the file or its name says it.
+    ``arch`` names the network of a state dict; if it is None, the file or its name does.
     """
     path = Path(path)
     if not path.is_file():
@@ -128,8 +128,8 @@ def _arch_of(path: Path) -> str:
         return find(path.name.split("_mAP")[0].removesuffix(path.suffix)).name
     except ValueError:
         raise ValueError(
-            f"{path} does not tell which network it holds; name it with --arch, or call the file "
-            "by it, such as Cnn14_mAP=0.431.pth"
+            f"{path} does not tell which network it holds; name it with --arch, or in the file's "
+            "name, such as Cnn14_mAP=0.431.pth"
         ) from None
 
 
@@ -233,5 +233,5 @@ def _read_keras(path: Path) -> Network:
     except Exception as error:  # Keras passes on errors of its zip, JSON and HDF5 readers
         raise ValueError(f"{path} cannot be loaded: {one_line(error)[:300]}") from error
     if not isinstance(network, Network):
-        raise ValueError(f"{path} holds no network of this project but a {type(network).__name__}")
+        raise ValueError(f"{path}: expected a panns_tf network; received {type(network).__name__}")
     return network

@@ -91,7 +91,7 @@ def read_torch_state(path: str | os.PathLike) -> TorchState:
     with _explained(path), path.open("rb") as file:
         head = file.read(12)
         if not head.startswith((ZIP_MAGIC, PICKLE_MAGIC)):
-            raise RefusedError(f"it is no file of torch.save; it begins with {head!r}")
+            raise RefusedError(f"it was not written by torch.save; it begins with {head!r}")
         read = _read_zip if head.startswith(ZIP_MAGIC) else _read_legacy
         # A mapped file has nothing beyond its end, whatever length an opcode claims.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -104,7 +104,7 @@ def _read_zip(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
     members = _zip_members(file)
     roots = [name[:-8] for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(roots) != 1:
-        raise RefusedError("it is a zip archive, but none of torch.save: it has no single data.pkl")
+        raise RefusedError("it is a zip archive, but not of torch.save: it has no single data.pkl")
     if (order := members.get(f"{roots[0]}byteorder")) and file[slice(*order)] != b"little":
         raise RefusedError("its numbers are not little-endian; save it on a little-endian machine")
     value, storages = read_pickle(io.BytesIO(file[slice(*members[f"{roots[0]}data.pkl"])]))
@@ -151,7 +151,7 @@ def _read_legacy(file: mmap.mmap) -> tuple[Any, dict[str, int]]:
     """The object in a file of torch < 1.6, and the offsets of its storages."""
     for expected in LEGACY_HEAD:
         if read_pickle(file)[0] != expected:
-            raise RefusedError("it is a pickle, but none of torch.save")
+            raise RefusedError("it is a pickle, but not of torch.save")
     system, _ = read_pickle(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise RefusedError("its numbers are not little-endian; save it on a little-endian machine")
@@ -184,7 +184,7 @@ def _state_of(checkpoint: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for name, value in state.items():
         if type(name) is not str or type(value) is not Tensor:
             entry = printable(name) if type(name) is str else "a key"
-            raise RefusedError(f"{entry} in its state dict is no name of a tensor")
+            raise RefusedError(f"{entry} in its state dict does not name a tensor")
     if all(name.startswith("module.") for name in state):  # saved as a DataParallel
         state = {name.removeprefix("module."): value for name, value in state.items()}
     scalars = (bool, int, float, str)

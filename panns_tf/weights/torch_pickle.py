@@ -68,7 +68,7 @@ class _Function(NamedTuple):
 
 
 class _Placeholder:
-    """The empty substitute of anything that is no part of a state dict."""
+    """The empty substitute of all objects that do not belong to a state dict."""
 
     def __setstate__(self, state: Any) -> None:
         pass
@@ -144,7 +144,7 @@ class _Unpickler(pickle.Unpickler):
         tag, kind, key, _, size, *view = identity
         is_named = type(kind) is str and kind in STORAGES and type(key) is str
         if tag != "storage" or not is_named or not _are_counts(size) or view not in ([], [None]):
-            raise RefusedError("its pickle is corrupt: no id of a storage")
+            raise RefusedError("its pickle is corrupt: a storage has an invalid id")
         storage = Storage(key, kind, size, int(STORAGES[kind][-1]))
         if self.storages.setdefault(key, storage) != storage:
             raise RefusedError(f"its storage {printable(key)} is of two types or lengths")

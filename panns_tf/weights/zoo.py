@@ -120,7 +120,7 @@ def _download(file: PublishedFile, path: Path) -> None:
             head = stream.read(2)
         if not head.startswith((b"PK", b"\x80")):
             path.unlink()  # such as a sign-in page instead of a file without a known hash
-            raise OSError(f"no checkpoint but {head!r} ...")
+            raise OSError(f"expected a checkpoint, received {head!r} ...")
     except OSError as error:  # exceptions of requests are OSErrors, some of them ValueErrors, too
         raise OSError(f"cannot download {file.url} ({error}); {remedy}") from error
     except ValueError as error:

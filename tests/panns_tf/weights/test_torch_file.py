@@ -317,10 +317,10 @@ def wrong(**changes: object) -> dict:
         (wrong(storage=Storage("Double", floats(6))), "storage 0 is|corrupt"),
         (wrong(storage=Storage("Float", floats(6), key="9")), "storage 9|list of storages"),
         (wrong(storage=Storage("Float", floats(6), key="../version")), "storage|list"),
-        (wrong(storage=Storage("Float", floats(6), key=b"0")), "no id of a storage"),
+        (wrong(storage=Storage("Float", floats(6), key=b"0")), "a storage has an invalid id"),
         (wrong(storage=Storage("ComplexFloat", floats(6))), "asks for torch.ComplexFloatStorage,"),
-        ({"w": tensor(floats(6)), "n\n2": np.zeros(3)}, r"'n\n2' in its state dict is no name"),
-        ({"w": tensor(floats(6)), 3: tensor(floats(6))}, "a key in its state dict is no name"),
+        ({"w": tensor(floats(6)), "n\n2": np.zeros(3)}, r"'n\n2' in its state dict does not name"),
+        ({"w": tensor(floats(6)), 3: tensor(floats(6))}, "a key in its state dict does not name"),
         ({"model": {"a": {"w": tensor(floats(6))}}}, "no state dict in it"),
         ([tensor(floats(6))], "no state dict in it"),
         (7, "no state dict in it"),
@@ -516,10 +516,10 @@ def test_random_opcodes_raise_nothing_else(tmp_path):
     [
         (b"", "begins with b''"),
         (b"<!DOCTYPE html>\n<html>", "begins with b'<!DOCTYPE ht'"),
-        (bytes(257) + b"ustar\0" + bytes(300), "no file of torch.save"),
+        (bytes(257) + b"ustar\0" + bytes(300), "not written by torch.save"),
         (b"PK\3\4" + bytes(100), "corrupt or truncated (BadZipFile"),
-        (b"\x80\x02K\x07.", "a pickle, but none of torch.save"),
-        (pickle.dumps({"weights": np.zeros(3)}), "a pickle, but none of torch.save"),
+        (b"\x80\x02K\x07.", "a pickle, but not of torch.save"),
+        (pickle.dumps({"weights": np.zeros(3)}), "a pickle, but not of torch.save"),
     ],
 )
 def test_other_files_are_refused(content, message, tmp_path):
@@ -536,7 +536,7 @@ DOUBLES = b"\x80\x02]q\x00" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in 
     [
         ({"system": {**SYSTEM, "little_endian": False}}, "not little-endian"),
         ({"system": 3}, "not little-endian"),
-        ({"version": 1000}, "none of torch.save"),
+        ({"version": 1000}, "not of torch.save"),
         ({"keys": ["0", "1", "1"]}, "list of storages is not that"),
         ({"keys": [["0"], "1"]}, "list of storages is not that"),
         ({"keys": DOUBLES}, "list of storages is not that"),

@@ -115,7 +115,7 @@ def test_a_file_without_checksum_is_reported_and_a_web_page_refused(cache, mirro
     row = zoo.published_file("LeeNet11")
     assert row.md5 is None
     (mirror / row.file).write_bytes(b"<!DOCTYPE html>")
-    with pytest.raises(OSError, match=r"no checkpoint but b'<!'"):
+    with pytest.raises(OSError, match=r"expected a checkpoint, received b'<!'"):
         zoo.fetch("LeeNet11")
     assert not list(cache.iterdir())
     (mirror / row.file).write_bytes(DATA)
