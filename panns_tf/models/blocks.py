@@ -37,7 +37,7 @@ def dropout(layer: LayerFactory, name: str, x, rate: float):
     return layer(layers.Dropout, name, rate=rate)(x) if rate else x
 
 
-def convolve(layer: LayerFactory, name: str, x, filters: int, size: int, **settings):
+def conv(layer: LayerFactory, name: str, x, filters: int, size: int, **settings):
     """A convolution without bias over time, and over frequency if ``x`` has it."""
     kind = Conv2D if len(x.shape) == 4 else layers.Conv1D
     # "same" is the reference's padding for odd sizes and stride 1.
@@ -45,25 +45,25 @@ def convolve(layer: LayerFactory, name: str, x, filters: int, size: int, **setti
     return layer(kind, name, filters=filters, kernel_size=size, **settings)(x)
 
 
-def normalize(layer: LayerFactory, name: str, x, convolution: str, last: bool = False):
+def batch_norm(layer: LayerFactory, name: str, x, convolution: str, last: bool = False):
     """Batch normalisation of a convolution's output; at the end of a branch it starts at zero."""
     layer.convolution_of[name] = convolution
     return layer(BatchNorm, name, gamma_initializer="zeros" if last else "ones")(x)
 
 
-def convolve_normalize(
+def conv_bn(
     layer: LayerFactory, name: str, norm: str, x, filters: int, size: int, last=False, **settings
 ):
-    x = convolve(layer, name, x, filters, size, **settings)
-    return normalize(layer, norm, x, name, last)
+    x = conv(layer, name, x, filters, size, **settings)
+    return batch_norm(layer, norm, x, name, last)
 
 
-def convolution(
+def conv_bn_relu(
     layer: LayerFactory, name: str, i: int, x, filters: int, size: int, last=False, **settings
 ):
     """Convolution ``i`` of a block, batch normalisation and, except at a branch's end, ReLU."""
     names = (f"{name}.conv{i}", f"{name}.bn{i}")
-    x = convolve_normalize(layer, *names, x, filters, size, last, **settings)
+    x = conv_bn(layer, *names, x, filters, size, last, **settings)
     return x if last else layer(layers.ReLU, f"{name}.relu{i}")(x)
 
 
@@ -81,7 +81,7 @@ def conv_block(
 ):
     """``ConvBlock``, and with one kernel of 5 ``ConvBlock5x5``, of the reference."""
     for i, size in enumerate(kernels, start=1):
-        x = convolution(layer, name, i, x, filters, size)
+        x = conv_bn_relu(layer, name, i, x, filters, size)
     if pool == (1, 1):
         return x
     return layer(layers.AveragePooling2D, f"{name}.pool", pool_size=pool)(x)
@@ -90,11 +90,11 @@ def conv_block(
 def wave_block(layer: LayerFactory, name: str, x, filters: int):
     """``ConvPreWavBlock`` of the reference: two convolutions over time, the second dilated."""
     for i in (1, 2):
-        x = convolution(layer, name, i, x, filters, 3, dilation_rate=i)
+        x = conv_bn_relu(layer, name, i, x, filters, 3, dilation_rate=i)
     return layer(layers.MaxPooling1D, f"{name}.pool", pool_size=4)(x)
 
 
-def first_convolution(
+def first_conv_bn(
     layer: LayerFactory, prefix: str, waveform, filters: int, size: int, stride: int, pad: int
 ):
     """A waveform's first convolution, ``conv0``, and its normalisation."""
@@ -102,4 +102,4 @@ def first_convolution(
         waveform = layer(layers.ZeroPadding1D, f"{prefix}pad0", padding=pad, **FLOAT32)(waveform)
     settings = {"strides": stride, "padding": "valid", **FLOAT32}
     names = (f"{prefix}conv0", f"{prefix}bn0")
-    return convolve_normalize(layer, *names, waveform, filters, size, **settings)
+    return conv_bn(layer, *names, waveform, filters, size, **settings)

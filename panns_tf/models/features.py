@@ -8,7 +8,7 @@ from panns_tf.layers.batch_norm import BatchNorm
 from panns_tf.layers.log_mel import LogMel
 from panns_tf.layers.mixup import Mixup
 from panns_tf.layers.spec_augment import SpecAugment
-from panns_tf.models.blocks import FLOAT32, LayerFactory, conv_block, first_convolution, wave_block
+from panns_tf.models.blocks import FLOAT32, LayerFactory, conv_block, first_conv_bn, wave_block
 from panns_tf.models.registry import Architecture
 
 #: Planes of frequencies into which the wavegram's channels are reshaped.
@@ -52,7 +52,7 @@ def wavegram(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
             f"needs hop_size={WAVEGRAM_HOP // 2}; received {arch.frontend.hop_size}"
         )
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
-    x = first_convolution(layer, "pre_", x, 64, size=11, stride=5, pad=5)
+    x = first_conv_bn(layer, "pre_", x, 64, size=11, stride=5, pad=5)
     x = layer(layers.ReLU, "pre_relu0")(x)
     channels = WAVEGRAM_PLANES * frequencies
     for i, filters in enumerate((64, 128, channels), start=1):

@@ -7,12 +7,12 @@ from panns_tf.layers.shapes import ConcatenateInTime, CutPatches, PatchesOfClips
 from panns_tf.models.blocks import (
     LayerFactory,
     add_shortcut,
+    batch_norm,
+    conv,
     conv_block,
-    convolution,
-    convolve,
-    convolve_normalize,
+    conv_bn,
+    conv_bn_relu,
     dropout,
-    normalize,
 )
 from panns_tf.models.features import log_mel, wavegram
 from panns_tf.models.registry import Architecture
@@ -83,20 +83,19 @@ def residual_block(arch: Architecture, layer: LayerFactory, name: str, x, width:
     if halve or x.shape[-1] != filters:
         index = 1 if halve else 0  # the pool counts as a module of `downsample`
         names = (f"{name}.downsample.{index}", f"{name}.downsample.{index + 1}")
-        shortcut = convolve_normalize(layer, *names, x, filters, 1)
+        shortcut = conv_bn(layer, *names, x, filters, 1)
     for i, (size, channels) in enumerate(sizes, start=1):
         last = i == len(sizes)
         if last:
             x = dropout(layer, f"{name}.dropout", x, arch.block_dropout)
-        x = convolution(layer, name, i, x, channels, size, last)
+        x = conv_bn_relu(layer, name, i, x, channels, size, last)
     return add_shortcut(layer, name, x, shortcut)
 
 
 def resnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """``ResNet22``, ``ResNet38``, ``ResNet54``; paper, Table III."""
-    x = conv_block(
-        layer, "conv_block1", log_mel(arch, layer, waveform, mixup_lambda), arch.widths[0]
-    )
+    x = log_mel(arch, layer, waveform, mixup_lambda)
+    x = conv_block(layer, "conv_block1", x, arch.widths[0])
     x = dropout(layer, "conv_block1.dropout", x, arch.stem_dropout)
     for stage, (width, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), start=1):
         for i in range(depth):
@@ -108,26 +107,26 @@ def resnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     return dropout(layer, "conv_block_after1.dropout", x, arch.stem_dropout)
 
 
-def _pool_normalize_relu(layer: LayerFactory, name: str, index: int, x, stride: int, relu_max):
+def _pool_bn_relu(layer: LayerFactory, name: str, index: int, x, stride: int, relu_max):
     """The modules after module ``index``, a 3x3 convolution, whose stride is an average pool."""
     if stride > 1:
         x = layer(layers.AveragePooling2D, f"{name}.{index + 1}", pool_size=stride)(x)
-    x = normalize(layer, f"{name}.{index + 2}", x, f"{name}.{index}")
+    x = batch_norm(layer, f"{name}.{index + 2}", x, f"{name}.{index}")
     return layer(layers.ReLU, f"{name}.{index + 3}", max_value=relu_max)(x)
 
 
 def _depthwise(layer: LayerFactory, name: str, index: int, x, stride: int, relu_max):
     x = layer(DepthwiseConv, f"{name}.{index}", kernel_size=3)(x)
-    return _pool_normalize_relu(layer, name, index, x, stride, relu_max)
+    return _pool_bn_relu(layer, name, index, x, stride, relu_max)
 
 
 def _pointwise(layer: LayerFactory, name: str, index: int, x, filters: int):
-    return convolve_normalize(layer, f"{name}.{index}", f"{name}.{index + 1}", x, filters, 1)
+    return conv_bn(layer, f"{name}.{index}", f"{name}.{index + 1}", x, filters, 1)
 
 
 def _stem(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda, relu_max):
-    x = convolve(layer, "features.0.0", log_mel(arch, layer, waveform, mixup_lambda), 32, 3)
-    return _pool_normalize_relu(layer, "features.0", 0, x, 2, relu_max)
+    x = conv(layer, "features.0.0", log_mel(arch, layer, waveform, mixup_lambda), 32, 3)
+    return _pool_bn_relu(layer, "features.0", 0, x, 2, relu_max)
 
 
 def mobilenet_v1(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):

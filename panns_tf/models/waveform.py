@@ -6,10 +6,10 @@ from panns_tf.models.blocks import (
     FLOAT32,
     LayerFactory,
     add_shortcut,
-    convolution,
-    convolve_normalize,
+    conv_bn,
+    conv_bn_relu,
     dropout,
-    first_convolution,
+    first_conv_bn,
 )
 from panns_tf.models.registry import Architecture
 
@@ -25,7 +25,7 @@ def leenet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
             if (block, i) == (1, 1):  # strided, and not padded as "same" would
                 x = layer(layers.ZeroPadding1D, f"{name}.pad", padding=1, **FLOAT32)(x)
                 settings = {"strides": 3, "padding": "valid", **FLOAT32}
-            x = convolution(layer, name, i, x, filters, size, **settings)
+            x = conv_bn_relu(layer, name, i, x, filters, size, **settings)
         if block > 1 and (not last or arch.pool_last):
             # The first pooling window begins one step earlier. After a ReLU, zeros that were
             # added do not change a maximum.
@@ -39,7 +39,7 @@ def leenet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 def dainet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """``DaiNet19`` of the reference; Dai et al. 2017."""
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
-    x = first_convolution(layer, "", x, arch.widths[0], size=80, stride=4, pad=0)  # no ReLU follows
+    x = first_conv_bn(layer, "", x, arch.widths[0], size=80, stride=4, pad=0)
     for block, filters in enumerate(arch.widths, start=1):
         name = f"conv_block{block}"
         if block > 1:
@@ -47,9 +47,9 @@ def dainet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
         shortcut = x
         if x.shape[-1] != filters:
             names = (f"{name}.downsample", f"{name}.bn_downsample")
-            shortcut = convolve_normalize(layer, *names, x, filters, 1)
+            shortcut = conv_bn(layer, *names, x, filters, 1)
         for i in (1, 2, 3, 4):
-            x = convolution(layer, name, i, x, filters, 3, last=i == 4)
+            x = conv_bn_relu(layer, name, i, x, filters, 3, last=i == 4)
         x = add_shortcut(layer, name, x, shortcut)
     return x
 
@@ -57,7 +57,7 @@ def dainet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
 def res1dnet(arch: Architecture, layer: LayerFactory, waveform, mixup_lambda):
     """``Res1dNet31``, ``Res1dNet51`` of the reference; all stages but the first stride by 4."""
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
-    x = first_convolution(layer, "", x, arch.widths[0], size=11, stride=5, pad=5)  # no ReLU follows
+    x = first_conv_bn(layer, "", x, arch.widths[0], size=11, stride=5, pad=5)
     for stage, (width, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), start=1):
         for i in range(depth):
             name, strided = f"resnet.layer{stage}.{i}", stage > 1 and i == 0
@@ -71,9 +71,9 @@ def _res1d_block(layer: LayerFactory, name: str, x, width: int, strided: bool, r
     if strided:
         shortcut = layer(layers.AveragePooling1D, f"{name}.downsample.0", pool_size=4)(x)
         names = (f"{name}.downsample.1", f"{name}.downsample.2")
-        shortcut = convolve_normalize(layer, *names, shortcut, width, 1)
+        shortcut = conv_bn(layer, *names, shortcut, width, 1)
         x = layer(layers.MaxPooling1D, f"{name}.pool", pool_size=4)(x)
-    x = convolution(layer, name, 1, x, width, 3)
+    x = conv_bn_relu(layer, name, 1, x, width, 3)
     x = dropout(layer, f"{name}.dropout", x, rate)
-    x = convolution(layer, name, 2, x, width, 3, last=True, dilation_rate=2)
+    x = conv_bn_relu(layer, name, 2, x, width, 3, last=True, dilation_rate=2)
     return add_shortcut(layer, name, x, shortcut)

@@ -17,8 +17,7 @@ COUNTER = "num_batches_tracked"
 #: range differ by thousands of times this.
 FRONTEND_TOLERANCE = 1e-6
 
-#: For each layer class: PyTorch's name of a weight, attribute of the Keras layer, and the axes that
-#: transpose PyTorch's array to Keras' layout.
+#: For each layer class: PyTorch's name, Keras' attribute, axes that transpose PyTorch's array.
 RULES = (
     (BatchNorm, (("weight", "gamma", (0,)), ("bias", "beta", (0,)))),
     (BatchNorm, (("running_mean", "moving_mean", (0,)), ("running_var", "moving_variance", (0,)))),

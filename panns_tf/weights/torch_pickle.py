@@ -7,8 +7,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
-#: Most opcodes of a pickle, each of which can take about 80 bytes of memory. A state dict of a
-#: thousand tensors has some 50,000.
+#: Most opcodes, each of which can take 80 bytes of memory; 1,000 tensors have some 50,000.
 MAX_OPCODES = 2**22
 #: Most members of a tuple and of the tuples in it. Hashing it as a key takes as many steps.
 MAX_TUPLE = 10_000
