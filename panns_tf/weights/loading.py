@@ -233,5 +233,5 @@ def _read_keras(path: Path) -> Network:
     except Exception as error:  # Keras passes on errors of its zip, JSON and HDF5 readers
         raise ValueError(f"{path} cannot be loaded: {one_line(error)[:300]}") from error
     if not isinstance(network, Network):
-        raise ValueError(f"{path}: expected a panns_tf network; received {type(network).__name__}")
+        raise ValueError(f"{path} holds a {type(network).__name__}; expected a panns_tf network")
     return network
