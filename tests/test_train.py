@@ -9,7 +9,7 @@ import pytest
 
 import train
 from tests import commands
-from tfrecords import load_index, read_black_list, synthesize_clips
+from tfrecords import load_index, read_exclude_list, synthesize_clips
 
 
 def flags(folder, run_dir, **more) -> list[str]:
@@ -128,12 +128,12 @@ def test_clips_that_are_excluded_or_damaged(data, tmp_path):
     train.main([*flags(data, tmp_path / "b", **settings), "--no-pictures", "--damaged", "skip"])
     lines = (tmp_path / "b" / "metrics.jsonl").read_text().splitlines()
     assert max(json.loads(line).get("damaged_clips", 0) for line in lines) == 1
-    black_list = tmp_path / "black list.txt"
-    black_list.write_text(f"{clip_id}\n")
+    exclude_list = tmp_path / "exclude list.txt"
+    exclude_list.write_text(f"{clip_id}\n")
     settings["batch-size"] = 4
-    train.main([*flags(data, tmp_path / "c", **settings, exclude=black_list), "--no-pictures"])
+    train.main([*flags(data, tmp_path / "c", **settings, exclude=exclude_list), "--no-pictures"])
     written = json.loads((tmp_path / "c" / "config.json").read_text())
-    clips = index.select(read_black_list(black_list), 1.0)
+    clips = index.select(read_exclude_list(exclude_list), 1.0)
     assert written["training_clips"] == index.targets(clips).sum(axis=0).tolist()
 
 

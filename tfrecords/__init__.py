@@ -17,7 +17,7 @@ _MODULES = {
     "make_view": "views",
     "pack_audioset": "pack",
     "pack_clips": "pack",
-    "read_black_list": "audioset",
+    "read_exclude_list": "audioset",
     "synthesize_clips": "synthetic",
     "verify_directory": "verify",
 }

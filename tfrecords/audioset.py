@@ -56,7 +56,7 @@ def _clip_of(stem: str, starts: Mapping[str, float | None]) -> str | None:
     return None
 
 
-def read_black_list(path: str | os.PathLike) -> tuple[str, ...]:
+def read_exclude_list(path: str | os.PathLike) -> tuple[str, ...]:
     """The clip ids of a file that lists clips to leave out, a line each.
 
     The first field (up to a tab or comma) is the id, or the name of a file of AudioSet, such as

@@ -72,16 +72,16 @@ are, without a copy of any audio. The directories must stay where they are relat
     parser.add_argument("directories", nargs="+", metavar="DIR", help="packed directories")
     parser.add_argument("--output", required=True, metavar="DIR", help="the view to write")
     _add_exclude_flag(parser)
-    part = "take this part of the clips, chosen by a hash of their ids; default: all"
-    parser.add_argument("--fraction", type=float, default=1.0, metavar="F", help=part)
+    fraction = "take this fraction of the clips, chosen by a hash of their ids; default: all"
+    parser.add_argument("--fraction", type=float, default=1.0, metavar="F", help=fraction)
 
 
 def run_merge(args: argparse.Namespace) -> None:
     from tfrecords.index import load_info
     from tfrecords.views import make_view
 
-    part = {"exclude": _excluded(args), "fraction": args.fraction}
-    index = make_view(args.output, args.directories, **part)
+    selection = {"exclude": _excluded(args), "fraction": args.fraction}
+    index = make_view(args.output, args.directories, **selection)
     total = sum(load_info(directory).num_clips for directory in args.directories)
     print(f"{args.output}: {index.num_clips} of {total} clips, as a view of {index.info.source}")
 
@@ -96,7 +96,7 @@ def add_info_flags(parser: argparse.ArgumentParser) -> None:
 def run_info(args: argparse.Namespace) -> None:
     from tfrecords.index import load_index, packed_directories
 
-    indices = [load_index(part) for part in packed_directories(args.directory)]
+    indices = [load_index(packed) for packed in packed_directories(args.directory)]
     data = [_described(index) for index in indices]
     if args.json:
         print(json.dumps(data if len(data) > 1 else data[0], indent=2, ensure_ascii=False))
@@ -152,9 +152,9 @@ def run_verify(args: argparse.Namespace) -> int:
     if problems:
         print(f"error: {args.directory}: {len(problems)} problems found", file=sys.stderr)
         return 1
-    for part in packed_directories(args.directory):
-        info = load_info(part)
-        print(f"ok: {part}: {info.num_clips} clips in {info.shards_text}, all intact")
+    for packed in packed_directories(args.directory):
+        info = load_info(packed)
+        print(f"ok: {packed}: {info.num_clips} clips in {info.shards_text}, all intact")
     return 0
 
 
@@ -175,8 +175,9 @@ For trying the programs and for tests. These are sounds computed from formulas, 
 def run_synthesize(args: argparse.Namespace) -> None:
     from tfrecords.synthetic import synthesize_clips
 
-    given = given_settings(args, PackSettings)
-    report = synthesize_clips(clips=args.clips, seed=args.seed, num_classes=args.classes, **given)
+    settings = given_settings(args, PackSettings)
+    settings |= {"clips": args.clips, "seed": args.seed, "num_classes": args.classes}
+    report = synthesize_clips(**settings)
     print(f"{report.summary()}\nthese are synthetic sounds computed from formulas, not AudioSet")
 
 
@@ -186,7 +187,7 @@ def _add_packing_flags(parser: argparse.ArgumentParser) -> None:
         "--retry-rejected",
         action="store_true",
         help="in a directory that is finished: try the clips again that were missing or refused, "
-        "where their files have come or changed since, and pack the shards of those anew",
+        "where their files have come or changed since, and pack their shards again",
     )
     parser.add_argument(
         "--runner",
@@ -226,6 +227,6 @@ def _add_exclude_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def _excluded(args: argparse.Namespace) -> tuple[str, ...]:
-    from tfrecords.audioset import read_black_list
+    from tfrecords.audioset import read_exclude_list
 
-    return tuple(name for path in args.exclude_files for name in read_black_list(path))
+    return tuple(name for path in args.exclude_files for name in read_exclude_list(path))

@@ -114,7 +114,7 @@ def finite(value: Any) -> Any:
 
 
 class Table:
-    """A text table, read row by row: (place in the file, for messages; cells by column, stripped).
+    """A text table, read row by row: (file and line, for messages; cells by column, stripped).
     Tabs, commas or semicolons stand between columns. The header may be a comment that begins with
     the column ``commented``; other lines with ``#`` are comments then.
     """
@@ -132,15 +132,15 @@ class Table:
     def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
         columns = self.columns
         for number, cells in itertools.islice(self._lines(), 1, None):
-            place = f"{self.path}, line {number}"
+            where = f"{self.path}, line {number}"
             if len(cells) < len(columns) or any(cells[len(columns) :]):
                 raise TFRecordsError(
-                    f"{place} has {len(cells)} cells, expected {len(columns)}; text with commas "
+                    f"{where} has {len(cells)} cells, expected {len(columns)}; text with commas "
                     "needs quotation marks around it"
                 )
             if any("\n" in cell for cell in cells):
-                raise TFRecordsError(f"{place}: a cell runs over lines; is a quote missing?")
-            yield place, dict(zip(columns, cells, strict=False))
+                raise TFRecordsError(f"{where}: a cell runs over lines; is a quote missing?")
+            yield where, dict(zip(columns, cells, strict=False))
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Numbers and cells of the lines that are no comments, the header first."""
@@ -168,8 +168,8 @@ class Table:
         except UnicodeDecodeError as error:
             raise TFRecordsError(f"{self.path} is no text in UTF-8: {error.reason}") from error
         except csv.Error as error:
-            where = f"{self.path}, line {reader.line_num}"
-            raise TFRecordsError(f"{where}: {error}; is a quote missing?") from error
+            line = f"{self.path}, line {reader.line_num}"
+            raise TFRecordsError(f"{line}: {error}; is a quote missing?") from error
 
 
 def read_csv(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, str]]:

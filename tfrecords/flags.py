@@ -47,7 +47,7 @@ def settings_of(cls: type) -> dict[str, tuple[dataclasses.Field, Setting, tuple[
 
 def _kinds(hint: Any) -> tuple[type, ...]:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
+        return tuple(kind for each in typing.get_args(hint) for kind in _kinds(each))
     return (typing.get_origin(hint) or hint,)
 
 

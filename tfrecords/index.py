@@ -136,9 +136,9 @@ class Index:
         first = self.label_starts[clips]
         counts = self.label_starts[clips + 1] - first
         first -= starts_of(counts)[:-1]
-        places = np.repeat(first, counts)
-        places += np.arange(len(places), dtype=np.int32)
-        return self.label_values[places], counts
+        positions = np.repeat(first, counts)
+        positions += np.arange(len(positions), dtype=np.int32)
+        return self.label_values[positions], counts
 
     def labels_of(self, clip: int) -> np.ndarray:
         return self.label_values[self.label_starts[clip] : self.label_starts[clip + 1]]
@@ -214,8 +214,8 @@ def load_info(directory: str | os.PathLike) -> DatasetInfo:
     """Reads ``dataset.json``, local or in an object store; TFRecordsError if it has changed."""
     path = join(directory, INFO_NAME)
     if not exists(path):
-        parts = ", ".join(Path(part).name for part in packed_directories(directory))
-        raise TFRecordsError(f"{directory} holds the packed directories {parts}; give one of them")
+        names = ", ".join(Path(packed).name for packed in packed_directories(directory))
+        raise TFRecordsError(f"{directory} holds the packed directories {names}; give one of them")
     try:
         data = json.loads(read_bytes(path))
         version = data["format_version"]
@@ -241,13 +241,13 @@ def packed_directories(directory: str | os.PathLike) -> list[str]:
     """The packed directories in a local folder of them, or the one that it is."""
     if exists(join(directory, INFO_NAME)):
         return [str(directory)]
-    parts = [] if is_remote(directory) else sorted(Path(directory).glob(f"*/{INFO_NAME}"))
-    if not parts:
+    infos = [] if is_remote(directory) else sorted(Path(directory).glob(f"*/{INFO_NAME}"))
+    if not infos:
         raise TFRecordsError(
             f"{directory} is not a packed directory: it has no {INFO_NAME}, which is written last; "
             "make one with 'python -m tfrecords pack'"
         )
-    return [str(part.parent) for part in parts]
+    return [str(info.parent) for info in infos]
 
 
 def load_index(directory: str | os.PathLike) -> Index:

@@ -253,16 +253,16 @@ def _finish(plan: Plan, outcomes: Outcomes) -> Index:
         labels=_labels(packed),
         label_counts=np.array([len(clip.labels) for clip in packed]),
     )
-    parts = {
+    groups = {
         "listed": clips,
         "packed": packed,
         "missing": [clip for clip, reason in rejected if reason == "missing"],
         "refused": [clip for clip, reason in rejected if reason != "missing"],
     }
-    counts = [np.bincount(_labels(part), minlength=index.num_classes) for part in parts.values()]
+    counts = [np.bincount(_labels(group), minlength=index.num_classes) for group in groups.values()]
     numbers, mids = range(index.num_classes), info.class_ids or [""] * index.num_classes
     rows = zip(numbers, mids, info.classes, *(count.tolist() for count in counts), strict=True)
-    write_csv(output / MISSING_NAME, ("index", "mid", "display_name", *parts), rows)
+    write_csv(output / MISSING_NAME, ("index", "mid", "display_name", *groups), rows)
     return index.save()
 
 
@@ -296,8 +296,8 @@ def pack_audioset(
             logger.warning("%s: left out: %s", name, error)
     if not reports:
         raise empty[0]
-    parts = [output / name for name in ("balanced_train", "unbalanced_train")]
-    if all((part / INFO_NAME).exists() for part in parts):
-        # Anew each time: it takes seconds, and the parts may have been packed again.
-        make_view(output / FULL_TRAIN, parts, renew=True)
+    training = [output / name for name in ("balanced_train", "unbalanced_train")]
+    if all((packed / INFO_NAME).exists() for packed in training):
+        # Each time: it takes seconds, and the shards may have been packed again.
+        make_view(output / FULL_TRAIN, training, renew=True)
     return reports

@@ -23,7 +23,7 @@ _MOST_SAMPLES = 2**29
 
 
 def _split_at_commas(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return tuple(piece.strip() for piece in text.split(",") if piece.strip())
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PackSettings(CheckedSettings):
         help="where to write; must hold no records yet", metavar="DIR", parse=str
     )
     format: str = setting(
-        "auto", "format of the metadata file", choices=FORMATS, shown="told from its columns"
+        "auto", "format of the metadata file", choices=FORMATS, shown="by its columns"
     )
     labels: Path | None = setting(
         None,
@@ -106,7 +106,7 @@ class PackSettings(CheckedSettings):
 
 @dataclass(frozen=True)
 class Plan:
-    """The clips in the order of their records, cut into shards; ``info`` lacks what the end tells.
+    """The clips in the order of their records, cut into shards; ``info`` has no shards yet.
     ``described`` decides every byte of the packed directory, apart from the audio files.
     """
 
@@ -129,7 +129,7 @@ def make_plan(settings: PackSettings) -> Plan:
     # By a hash of their ids, so that any shard is a fair sample of the whole. Equal hashes are next
     # to impossible, but the order must not depend on the metadata's.
     ids = np.array([clip.clip_id.encode() for clip in manifest.clips])
-    clips = [manifest.clips[place] for place in np.lexsort((ids, hash_ids(ids)))]
+    clips = [manifest.clips[number] for number in np.lexsort((ids, hash_ids(ids)))]
     audio = {
         "sample_rate": settings.sample_rate,
         "clip_samples": settings.clip_samples,

@@ -56,14 +56,12 @@ class Progress:
         if self._lines and now - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = now
             rate = (self.done - self._initial) / (now - self._began)
-            of, left = "", ""
-            if self.total is not None:
-                of = f" of {self.total}"
-                left = (
-                    f", about {(self.total - self.done) / rate / 60:.0f} min left" if rate else ""
-                )
             name = f"{self.description}: " if self.description else ""
-            logger.info(f"{name}{self.done}{of} {self.unit}s, {rate:.3g} a second{left}")
+            total = "" if self.total is None else f" of {self.total}"
+            text = f"{name}{self.done}{total} {self.unit}s, {rate:.3g} a second"
+            if total and rate:
+                text += f", about {(self.total - self.done) / rate / 60:.0f} min left"
+            logger.info(text)
 
     def note(self, text: str) -> None:
         self._bar.set_postfix_str(text, refresh=False)

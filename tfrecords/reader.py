@@ -209,7 +209,7 @@ class _BatchReader:
         return audio, damages
 
     def _substitute(self, clip: int) -> tuple[int, np.ndarray | bytes]:
-        """The next whole clip of a damaged one's rarest class; what is damaged alone decides it."""
+        """The next undamaged clip of the rarest class of a damaged one."""
         index = self.records.index
         for other in self.sampler.alike(clip, index):
             audio, damages = self._read(np.array([other]))

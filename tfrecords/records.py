@@ -47,8 +47,8 @@ class Damage:
 
 
 class RecordReader:
-    """Reads clips of one packed directory by number, (n,); thread-safe. Damages are given by place
-    in the numbers; what else is given in those places may be anything.
+    """Reads clips of one packed directory by their numbers, (n,); thread-safe. Damages are keyed by
+    row; the values in a damaged row are undefined.
     """
 
     def __init__(self, index: Index):
@@ -58,7 +58,7 @@ class RecordReader:
         self._map = map
         if any(map(is_remote, self._paths)):
             self._map = ThreadPoolExecutor(_REMOTE_READS).map
-        # Raw samples are the last bytes of the data, and can be read to where they belong.
+        # Raw samples are the last bytes of the data, and are read straight into the batch.
         self._plain = index.info.codec == "pcm16"
 
     def waveforms(self, clips: np.ndarray) -> tuple[np.ndarray, dict[int, Damage]]:
@@ -67,11 +67,11 @@ class RecordReader:
         if self._plain:
             return out, self._read(clips, [memoryview(row).cast("B") for row in out])
         records, damages = self.records(clips)
-        for place in sorted(set(range(len(clips))) - set(damages)):
+        for row in sorted(set(range(len(clips))) - set(damages)):
             try:
-                decode_audio(schema.decode(records[place])[1], self.index.info.codec, out[place])
+                decode_audio(schema.decode(records[row])[1], self.index.info.codec, out[row])
             except ValueError as error:
-                damages[place] = self._damage(clips[place], str(error))
+                damages[row] = self._damage(clips[row], str(error))
         return out, damages
 
     def records(self, clips: np.ndarray) -> tuple[list[memoryview], dict[int, Damage]]:
@@ -84,7 +84,7 @@ class RecordReader:
         """Reads records, the last bytes of whose data go where ``ends`` says."""
         shards, starts = self.index.shard[clips], self.index.offset[clips]
         stops = starts + self.index.length[clips]
-        # Runs of places in ``clips`` whose records follow each other on disk.
+        # Runs of rows whose records follow each other on disk.
         order = np.lexsort((starts, shards))
         first, then = order[:-1], order[1:]
         breaks = np.flatnonzero((shards[first] != shards[then]) | (stops[first] != starts[then]))
@@ -97,44 +97,45 @@ class RecordReader:
             start, length = int(starts[run[0]]), int(stops[run[-1]] - starts[run[0]])
             with suppress(OSError):  # reading it will give the reason
                 self._files.will_read(self._paths[shards[run[0]]], start, length)
-        parts = []
+        buffers = []
         for end, size in zip(ends, (stops - starts).tolist(), strict=True):
             front = bytearray(size - schema.FOOTER_BYTES - len(end))
-            parts.append((front, end, bytearray(schema.FOOTER_BYTES)))
+            buffers.append((front, end, bytearray(schema.FOOTER_BYTES)))
         damages: dict[int, Damage] = {}
-        for found in self._map(partial(self._read_run, clips, parts), runs):
-            damages.update(found)
+        for of_run in self._map(partial(self._read_run, clips, buffers), runs):
+            damages.update(of_run)
         return damages
 
     def _read_run(
-        self, clips: np.ndarray, parts: Sequence[tuple], run: Sequence[int]
+        self, clips: np.ndarray, buffers: Sequence[tuple], run: Sequence[int]
     ) -> dict[int, Damage]:
-        """Reads records that follow each other into the parts of each: front, end and footer."""
+        """Reads records that follow each other into the buffers of each: front, end and footer."""
         index, first = self.index, clips[run[0]]
         path = self._paths[index.shard[first]]
         try:
-            buffers = [buffer for place in run for buffer in parts[place]]
-            self._files.read_into(path, int(index.offset[first]), buffers)
+            in_order = [buffer for row in run for buffer in buffers[row]]
+            self._files.read_into(path, int(index.offset[first]), in_order)
         except OSError as error:
             # A disk that is gone, or too many open files, must not be skipped record by record.
-            missing = isinstance(error, FileNotFoundError)
-            if not (
-                exists(join(index.directory, INFO_NAME)) if missing else error.errno == errno.EIO
-            ):
+            if isinstance(error, FileNotFoundError):
+                of_record, reason = exists(join(index.directory, INFO_NAME)), "no such file"
+            else:
+                of_record, reason = error.errno == errno.EIO, error
+            if not of_record:
                 raise OSError(f"{path}: {error}") from error
-            reason = f"{_LOST}: {'there is no such file' if missing else error}"
-            return {place: self._damage(clips[place], reason) for place in run}
+            reason = f"{_LOST}: {reason}"
+            return {row: self._damage(clips[row], reason) for row in run}
         damages: dict[int, Damage] = {}
-        for place in run:
-            front, end, footer = parts[place]
-            checksum = int(index.checksum[clips[place]])
+        for row in run:
+            front, end, footer = buffers[row]
+            checksum = int(index.checksum[clips[row]])
             data_in_front = memoryview(front)[schema.HEADER_BYTES :]
             if not (
                 front[: schema.HEADER_BYTES] == schema.header(len(data_in_front) + len(end))
                 and footer == schema.footer(checksum)
                 and crc32c.crc32c(end, crc32c.crc32c(data_in_front)) == checksum
             ):
-                damages[place] = self._damage(clips[place], _LOST)
+                damages[row] = self._damage(clips[row], _LOST)
         return damages
 
     def _damage(self, clip: int, reason: str) -> Damage:
@@ -168,18 +169,18 @@ _free: list[np.ndarray] = []
 _free_lock = Lock()
 # TensorFlow takes memory that begins at such an address as it is, instead of copying it.
 _ALIGNMENT = 64
-# Bytes that are kept while nobody uses them: some batches' worth.
+# Bytes that are kept for the next batches.
 _MOST_FREE = 2**28
 
 
 def _recycled_empty(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    """An aligned array with anything in it, whose memory is taken back with its last view."""
+    """An aligned array of undefined values, whose memory is used again after its last view."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = None
     with _free_lock:
-        for place in reversed(range(len(_free))):  # the last is likeliest in the cache
-            if len(_free[place]) == size + _ALIGNMENT:
-                memory = _free.pop(place)
+        for number in reversed(range(len(_free))):  # the last is likeliest in the cache
+            if len(_free[number]) == size + _ALIGNMENT:
+                memory = _free.pop(number)
                 break
         while sum(map(len, _free)) > _MOST_FREE:
             _free.pop(0)

@@ -1,4 +1,4 @@
-"""Audio files found in folders and by patterns."""
+"""Audio files in folders and by patterns."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ def find_audio(
     """The audio files that paths name, each once; ValueError for none, or an empty path. A folder
     stands for the files below it with an extension of audio, in order of name, without hidden ones;
     a pattern that is no file for its matches; a named file for itself. What does not exist or
-    cannot be searched is given too: reading it gives the reason, and the rest goes on.
+    cannot be searched is yielded too: reading it raises the reason.
     """
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if "" in map(os.fspath, paths):
@@ -34,8 +34,8 @@ def find_audio(
                 seen.add(name)
                 yield Path(match)
     if not seen:
-        places = ", ".join(map(describe, paths)) or "no paths"
-        raise ValueError(f"no audio files in {places} (looked for {', '.join(wanted)})")
+        names = ", ".join(map(describe, paths)) or "no paths"
+        raise ValueError(f"no audio files in {names} (looked for {', '.join(wanted)})")
 
 
 def _expanded(path: Path, wanted: tuple[str, ...], folders: set) -> Iterator[str]:
@@ -88,9 +88,9 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 def _matches(pattern: Path) -> list[str]:
     """The paths that match, in order; links to folders are not followed by ``**``."""
-    parts = pattern.parts
-    first = next(number for number, part in enumerate(parts) if _WILDCARDS & set(part))
-    root, rest = Path(*parts[:first]), Path(*parts[first:])
+    steps = pattern.parts
+    first = next(number for number, step in enumerate(steps) if _WILDCARDS & set(step))
+    root, rest = Path(*steps[:first]), Path(*steps[first:])
     with_hidden = any(part.startswith(".") for part in rest.parts)
     try:
         return sorted(

@@ -42,8 +42,8 @@ class ShardTask:
 
     def keep(self, outcomes: Outcomes) -> None:
         """Keeps on disk that the shard is finished, and what the index needs of it."""
-        own = {clip.clip_id: outcomes[clip.clip_id] for clip in self.clips}
-        write_atomic(self._state_path, json.dumps(own))
+        of_shard = {clip.clip_id: outcomes[clip.clip_id] for clip in self.clips}
+        write_atomic(self._state_path, json.dumps(of_shard))
 
     def kept(self) -> Outcomes:
         """What was kept; nothing if the shard was not finished, or has changed since."""
@@ -58,8 +58,8 @@ class ShardTask:
         return path.is_file() and path.stat().st_size == sum(self.lengths(outcomes))
 
     def lengths(self, outcomes: Outcomes) -> list[int]:
-        found = [outcomes[clip.clip_id] for clip in self.clips]
-        return [record[1] for record in found if not isinstance(record, str)]
+        results = [outcomes[clip.clip_id] for clip in self.clips]
+        return [record[1] for record in results if not isinstance(record, str)]
 
 
 def pack_shard(
@@ -89,8 +89,8 @@ def pack_shard(
             front = schema.front(clip.clip_id.encode(), len(audio), clip.labels)
             checksum = crc32c.crc32c(audio, crc32c.crc32c(front))
             length = len(front) + len(audio)
-            for part in (schema.header(length), front, audio, schema.footer(checksum)):
-                file.write(part)
+            for piece in (schema.header(length), front, audio, schema.footer(checksum)):
+                file.write(piece)
             outcomes[clip.clip_id] = [offset, length + schema.RECORD_OVERHEAD, checksum]
             offset += length + schema.RECORD_OVERHEAD
     return outcomes

@@ -49,11 +49,11 @@ class Files:
     """Reads by position from many files, of which it keeps the last used open. Thread-safe."""
 
     def __init__(self):
-        # A thread that reads from a file holds it; it is closed when the last lets go.
+        # A file that falls out of the cache is closed when the last thread that reads it ends.
         self._local = lru_cache(_OPEN_FILES)(_File)
 
     def read_into(self, path: str, offset: int, buffers: Sequence) -> int:
-        """Fills buffers in turn; returns the bytes read, fewer at the file's end."""
+        """Fills buffers in order; returns the bytes read, fewer at the file's end."""
         pending = [memoryview(buffer).cast("B") for buffer in buffers]
         if is_remote(path):
             return _read_remote(path, offset, pending)
@@ -90,12 +90,12 @@ def _read_remote(path: str, offset: int, views: Sequence[memoryview]) -> int:
             content = file.read(sum(map(len, views)))
     except EOFError:  # it ends before the offset
         return 0
-    place = 0
+    done = 0
     for view in views:
-        part = content[place : place + len(view)]
-        view[: len(part)] = part
-        place += len(part)
-    return place
+        piece = content[done : done + len(view)]
+        view[: len(piece)] = piece
+        done += len(piece)
+    return done
 
 
 @contextmanager

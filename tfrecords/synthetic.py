@@ -76,8 +76,8 @@ def synthesize_clips(
         description=f"synthetic sounds, not AudioSet (seed {seed})",
     )
     paths = (output / INFO_NAME, settings.metadata, settings.labels, settings.audio)
-    if taken := [path for path in paths if path.exists()]:
-        raise TFRecordsError(f"{taken[0]} is there already; choose another output folder")
+    if existing := [path for path in paths if path.exists()]:
+        raise TFRecordsError(f"{existing[0]} exists already; choose another output folder")
     settings.audio.mkdir(parents=True, exist_ok=True)
 
     root = (seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(split.encode()))
@@ -117,7 +117,7 @@ def assign_labels(rng: np.random.Generator, clips: int, num_classes: int) -> lis
     """Gives each clip 1 to 3 different classes such that each class has exactly its count."""
     counts = class_counts(clips, num_classes)
     pool = rng.permutation(np.repeat(np.arange(num_classes), counts))
-    # First every clip gets one of the shuffled labels, then what is left goes where it fits.
+    # First every clip gets one of the shuffled labels, then the others go where they fit.
     chosen = np.zeros((clips, num_classes), bool)
     chosen[np.arange(clips), pool[:clips]] = True
     for label, extra in enumerate(np.bincount(pool[clips:], minlength=num_classes)):

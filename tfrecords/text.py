@@ -48,14 +48,14 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint for whoever gave a name that is none of those known: the nearest, else the first."""
-    known = list(known)
-    by_plain = {plain(one): one for one in reversed(known)}
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A hint for a name that is not one of ``names``: the nearest of them, else the first."""
+    names = list(names)
+    by_plain = {plain(one): one for one in reversed(names)}
     near = difflib.get_close_matches(plain(name), by_plain)
     if near:
         return f"did you mean {' or '.join(by_plain[match] for match in near)}?"
-    return f"expected one of {some(known, 10)}"
+    return f"expected one of {some(names, 10)}"
 
 
 def some(values: Iterable, most: int = 5, separator: str = ", ") -> str:

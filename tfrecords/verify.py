@@ -41,9 +41,9 @@ def verify_directory(
 
 def _all_problems(directory: str | os.PathLike, progress: bool, workers: int) -> Iterator[str]:
     indices = []
-    for part in packed_directories(directory):
+    for packed in packed_directories(directory):
         try:
-            indices.append(load_index(part))
+            indices.append(load_index(packed))
         except TFRecordsError as error:
             yield str(error)
     total = sum(index.num_clips for index in indices)
@@ -75,21 +75,21 @@ def _check_shard(reader: RecordReader, number: int) -> tuple[int, list[str]]:
     clips = np.flatnonzero(index.shard == number)
     if index.info.view and not len(clips):  # a view may leave whole shards out
         return 0, []
-    last, problems = max(0, shard.bytes - 1), []
+    last_byte, problems = max(0, shard.bytes - 1), []
     try:
-        end = Files().read_into(index.shard_path(number), last, [bytearray(2)])
+        end = Files().read_into(index.shard_path(number), last_byte, [bytearray(2)])
     except OSError as error:
         reason = "the file is missing" if isinstance(error, FileNotFoundError) else str(error)
         return len(clips), [f"shard {shard.name}: {reason}, with its {len(clips)} clips"]
-    if last + end != shard.bytes:
+    if last_byte + end != shard.bytes:
         size = "more" if end else "fewer"
         problems.append(f"shard {shard.name}: {size} bytes, expected {shard.bytes}")
     for start in range(0, len(clips), _CLIPS_AT_A_TIME):
-        part = clips[start : start + _CLIPS_AT_A_TIME]
-        records, damages = reader.records(part)
-        for place, clip in enumerate(part):
-            damage = damages.get(place)
-            if problem := damage.reason if damage else _problem(index, clip, records[place]):
+        batch = clips[start : start + _CLIPS_AT_A_TIME]
+        records, damages = reader.records(batch)
+        for row, clip in enumerate(batch):
+            damage = damages.get(row)
+            if problem := damage.reason if damage else _problem(index, clip, records[row]):
                 problems.append(f"{index.clip_name(clip)}: {problem}")
     return len(clips), problems
 
@@ -103,5 +103,5 @@ def _problem(index: Index, clip: int, record: memoryview) -> str | None:
         return str(error)
     expected = (index.clip_ids[clip], index.labels_of(clip).tolist())
     if (clip_id, list(labels)) != expected:
-        return f"found clip {clip_id} with labels {list(labels)}, the index has {expected}"
+        return f"clip {clip_id} with labels {list(labels)}, the index has {expected}"
     return None

@@ -1,7 +1,7 @@
 """Views: packed directories whose index names records in the shards of others.
 
-Joining AudioSet's two training sets, or taking a part of one, so costs no audio; the others must
-stay where they are relative to the view.
+So AudioSet's two training sets are joined, or a fraction of one selected, without a copy of any
+audio; the others must stay where they are relative to the view.
 """
 
 import os
@@ -27,14 +27,14 @@ def make_view(
     fraction: float = 1.0,
     renew: bool = False,
 ) -> Index:
-    """Joins packed directories, or takes a part of them, without copying audio.
+    """Joins packed directories, or selects a fraction of their clips, without copying audio.
 
     Args:
         output: the new directory; must not exist, or be empty, unless ``renew``.
         directories: at least one, of the same classes, rate, clip length and codec, no clip twice.
         split: a name; default: that of ``output``.
         exclude, fraction: as in ``tfrecords.dataset``.
-        renew: make a view anew that is there, of directories that have changed or unfinished.
+        renew: replace a view, of directories that have changed or one that is incomplete.
     """
     if not directories:
         raise TFRecordsError("expected at least one packed directory to make a view of")
@@ -45,7 +45,7 @@ def make_view(
     if output.exists() and (
         not output.is_dir() or {path.name for path in output.iterdir()} - allowed
     ):
-        raise TFRecordsError(f"the output {output} is there already; choose another")
+        raise TFRecordsError(f"the output {output} exists already; choose another")
     indices = [load_index(directory) for directory in directories]
     first = indices[0].info
     for index in indices[1:]:
@@ -56,19 +56,19 @@ def make_view(
                     "packed alike can be joined"
                 )
     exclude = tuple(exclude)
-    shards, parts = [], []
+    shards, selections = [], []
     for index in indices:
         clips = index.select(exclude, fraction)
-        part = {name: getattr(index, name)[clips] for name in _OF_CLIPS}
-        part["shard"] = index.shard[clips] + len(shards)
-        part["labels"], part["label_counts"] = index.labels(clips)
-        parts.append(part)
+        selected = {name: getattr(index, name)[clips] for name in _OF_CLIPS}
+        selected["shard"] = index.shard[clips] + len(shards)
+        selected["labels"], selected["label_counts"] = index.labels(clips)
+        selections.append(selected)
         for number, shard in enumerate(index.info.shards):
             path = Path(index.shard_path(number))
             # Relative, so that the whole may be moved; ``..`` leads out of the targets of links.
             name = os.path.relpath(path.parent.resolve() / path.name, output.resolve())
             shards.append(replace(shard, name=name))
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    arrays = {name: np.concatenate([each[name] for each in selections]) for name in selected}
     values, counts = np.unique(arrays["clip_ids"], return_counts=True)
     if (counts > 1).any():
         twice = values[counts > 1]

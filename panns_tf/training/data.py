@@ -10,7 +10,7 @@ import tensorflow as tf
 from panns_tf.config import TrainConfig
 from panns_tf.layers.mixup import MixupLambda
 from panns_tf.training.distribution import Distribution
-from tfrecords import Damage, dataset, read_black_list, synthesize_clips
+from tfrecords import Damage, dataset, read_exclude_list, synthesize_clips
 from tfrecords.decoders import RECORD_FULL_SCALE
 from tfrecords.files import atomic_path
 from tfrecords.progress import logger
@@ -97,7 +97,7 @@ def reading(config: TrainConfig, sample_rate: int) -> dict:
 
 def selection(config: TrainConfig) -> dict:
     """Which training clips a run samples, as `tfrecords.dataset` takes it."""
-    exclude = read_black_list(config.exclude) if config.exclude else ()
+    exclude = read_exclude_list(config.exclude) if config.exclude else ()
     return {"exclude": exclude, "fraction": config.fraction}
 
 

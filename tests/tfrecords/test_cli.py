@@ -43,7 +43,7 @@ def test_merge_and_synthesize(packed, tmp_path, capfd):
     words = f"merge {tmp_path}/train --output {tmp_path}/view --exclude {tmp_path}/list".split()
     assert main(words) == 0
     assert "59 of 60 clips, as a view of metadata.csv" in capfd.readouterr().out
-    with pytest.raises(ValueError, match="there already"):
+    with pytest.raises(ValueError, match="exists already"):
         main(words)
     text = f"synthesize --output {tmp_path}/out --clips 20 --clip-seconds 0.25 --seed 1"
     assert main([*text.split(), "--sample-rate", "8000"]) == 0

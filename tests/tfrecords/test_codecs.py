@@ -86,7 +86,7 @@ def test_bytes_that_are_other_audio():
     for codec, audio, part in (
         ("pcm16", bytes(9999), "buffer size"),  # half a sample
         ("pcm16", bytes(9998), "4999 samples, expected 5000"),
-        ("pcm16", b"", "found 0 samples"),
+        ("pcm16", b"", "0 samples"),
         ("flac", b"", "not flac"),
         ("flac", b"fLaC" + bytes(100), "not flac"),
         ("flac", NOISE.tobytes(), "not flac"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfrecords.audioset import SETS, find_clips, read_black_list, sets_of, split_names
+from tfrecords.audioset import SETS, find_clips, read_exclude_list, sets_of, split_names
 from tfrecords.files import TFRecordsError
 from tfrecords.manifest import read_manifest
 
@@ -218,7 +218,7 @@ def test_lists_of_clips_to_leave_out(tmp_path):
         (b"short_30.000_40.000.wav\n", ("short_30.000_40.000.wav",)),  # no id of YouTube's
     ):
         path.write_bytes(content)
-        found = read_black_list(path)
+        found = read_exclude_list(path)
         # Names of files may be ids themselves, in a plain CSV, and count as both.
         assert (
             tuple(name for name in found if not name.endswith(".wav") or name in expected)
@@ -227,9 +227,9 @@ def test_lists_of_clips_to_leave_out(tmp_path):
     for content, part in ((b"\r\n \n", "lists no clips"), (b"\xff\xfea", "not UTF-8")):
         path.write_bytes(content)
         with pytest.raises(TFRecordsError, match=part):
-            read_black_list(path)
+            read_exclude_list(path)
     with pytest.raises(TFRecordsError, match="does not exist"):
-        read_black_list(tmp_path)
+        read_exclude_list(tmp_path)
 
 
 def test_names_with_commas():

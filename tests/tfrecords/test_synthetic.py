@@ -80,11 +80,11 @@ def test_mistakes(tmp_path):
             make(tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
     (tmp_path / "metadata.csv").write_text("mine")
-    with pytest.raises(TFRecordsError, match=r"metadata.csv is there already"):
+    with pytest.raises(TFRecordsError, match=r"metadata.csv exists already"):
         make(tmp_path)
     assert (tmp_path / "metadata.csv").read_text() == "mine"
     assert make(tmp_path / "out", num_classes=3).info.classes == tuple(SOUNDS)[:3]
-    with pytest.raises(TFRecordsError, match="is there already"):
+    with pytest.raises(TFRecordsError, match="exists already"):
         make(tmp_path / "out", seed=1)
 
 

@@ -167,8 +167,8 @@ def test_other_mistakes(halves, tmp_path):
     (tmp_path / "file").touch()
     for output, directories, options, part in (
         (tmp_path / "new", [], {}, "at least one"),
-        (tmp_path, [halves / "a"], {}, "there already"),
-        (tmp_path / "file", [halves / "a"], {}, "there already"),
+        (tmp_path, [halves / "a"], {}, "exists already"),
+        (tmp_path / "file", [halves / "a"], {}, "exists already"),
         (tmp_path / "new", [tmp_path], {}, "not a packed directory"),
         (tmp_path / "new", [halves], {}, "holds the packed directories a, b"),
         (tmp_path / "new", [halves / "a"], {"fraction": 0}, "fraction"),

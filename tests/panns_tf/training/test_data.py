@@ -69,9 +69,9 @@ def test_clip_ids_are_those_of_the_update_and_excluded_clips_never_come(config, 
     assert [records(config).clip_ids(number) for number in (1, 3)] == [ids[0], ids[2]]
     config = dataclasses.replace(config, batch_size=200)
     every = sorted(set(records(config).clip_ids(1)))
-    black_list = tmp_path / "black.txt"
-    black_list.write_text("\n".join(every[:20]))
-    fewer = records(dataclasses.replace(config, exclude=str(black_list))).clip_ids(1)
+    exclude_list = tmp_path / "black.txt"
+    exclude_list.write_text("\n".join(every[:20]))
+    fewer = records(dataclasses.replace(config, exclude=str(exclude_list))).clip_ids(1)
     assert set(fewer) == set(every[20:])
     assert set(records(dataclasses.replace(config, fraction=0.5)).clip_ids(1)) < set(every)
 
