@@ -20,16 +20,16 @@ OTHER_RUN = {"Cnn14_16k", "Cnn14_8k"}
 
 def test_numbers_front_ends_and_outputs_are_the_references():
     assert set(TABLE) == {*MANIFEST, "VGGish"}
-    for name, known in MANIFEST.items():
+    for name, reference in MANIFEST.items():
         entry, front_end = TABLE[name], TABLE[name]["front_end"]
-        assert entry["parameters"] == known["parameters"]
-        assert entry["operations"] == known["multi_adds_10s"]
-        outputs = known["outputs_10s"]
+        assert entry["parameters"] == reference["parameters"]
+        assert entry["operations"] == reference["multi_adds_10s"]
+        outputs = reference["outputs_10s"]
         assert set(outputs) <= set(entry["outputs"])
         for key, shape in outputs.items():  # the batch and the lengths are free
             expected = [None, shape[1]] if len(shape) == 2 else [None, None, shape[2]]
             assert entry["outputs"][key] == expected
-        arguments = known["arguments"]
+        arguments = reference["arguments"]
         assert entry["sample_rate"] == arguments["sample_rate"]
         if "log_mel" in front_end["inputs"]:
             for key in ("window_size", "hop_size", "mel_bins", "fmin", "fmax"):

@@ -47,14 +47,14 @@ SHORT = ("Cnn6", "MobileNetV1", "MobileNetV2", "LeeNet11", "DaiNet19")
 
 
 def test_the_table_equals_the_reference_and_the_paper():
-    for network, known in MANIFEST.items():
+    for network, reference in MANIFEST.items():
         stated = complexity(network)
-        expected = known["parameters"], known["multi_adds_10s"], MULTIPLY_ADDS[network]
+        expected = reference["parameters"], reference["multi_adds_10s"], MULTIPLY_ADDS[network]
         assert stated == Complexity(*expected)
-        if known["multi_adds_paper"]:
-            assert stated.parameters == known["parameters_paper"]
-            assert round(stated.operations, -6) == known["multi_adds_paper"]
-            assert stated.operations == pytest.approx(known["multi_adds_paper"], rel=1e-3)
+        if reference["multi_adds_paper"]:
+            assert stated.parameters == reference["parameters_paper"]
+            assert round(stated.operations, -6) == reference["multi_adds_paper"]
+            assert stated.operations == pytest.approx(reference["multi_adds_paper"], rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_table_is_what_is_counted(network):
 
 
 def test_the_paper_has_fifteen_networks():
-    printed = [known["multi_adds_paper"] for known in MANIFEST.values()]
+    printed = [reference["multi_adds_paper"] for reference in MANIFEST.values()]
     assert len([figure for figure in printed if figure]) == 15
     assert set(MULTIPLY_ADDS) == set(MANIFEST)
 

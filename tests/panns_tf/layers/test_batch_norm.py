@@ -80,7 +80,7 @@ def results(x, **settings) -> list[np.ndarray]:
 
 
 def both_ways(*shape: int, **settings) -> tuple[list, list]:
-    """Results of TensorFlow's own operation, which large maps take, and of single ones."""
+    """Results of TensorFlow's fused operation, used for large maps, and of single operations."""
     x = np.random.default_rng(0).normal(2, 3, shape).astype("float32")
     fused = results(x, **settings)
     with traced_for("xla"):
@@ -98,12 +98,12 @@ def test_both_ways_agree_in_half_precision(dtype, error):
     first, second = both_ways(2, 2**17, 4, dtype=f"mixed_{dtype}")
     for a, b in zip(first, second, strict=True):
         np.testing.assert_allclose(a, b, rtol=error, atol=error * np.abs(b).max())
-    for place in (1, 2):  # statistics stay in float32 in either way
-        np.testing.assert_allclose(first[place], second[place], rtol=1e-4)
+    for statistic in (1, 2):  # the mean and the variance are float32 in both
+        np.testing.assert_allclose(first[statistic], second[statistic], rtol=1e-4)
 
 
 def test_the_fused_way_under_xla_keeps_the_unbiased_variance():
-    """Where nobody said that XLA compiles: a function of the user's own."""
+    """In a user's function with ``jit_compile=True``, without `traced_for`."""
     x = np.random.default_rng(0).normal(2, 3, (6, 2**18)).astype("float32")
     layers = [BatchNorm(momentum=0.0) for _ in range(2)]
     for layer in layers:

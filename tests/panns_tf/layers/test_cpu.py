@@ -1,4 +1,4 @@
-"""The short ways of convolutions on a CPU, against Keras' own, and the switch between them."""
+"""Fast convolutions on a CPU, compared with those of Keras, and the switch between targets."""
 
 import keras
 import numpy as np
@@ -19,8 +19,8 @@ def traced(layer, x, target: str, **arguments) -> tuple[np.ndarray, bool]:
     call = tf.function(run, jit_compile=target == "xla", autograph=False)
     graph = call.get_concrete_function(x).graph
     operations = {operation.type for operation in graph.get_operations()}
-    own = bool(operations & {"Conv2D", "DepthwiseConv2dNative"})
-    return call(x).numpy(), own
+    native = bool(operations & {"Conv2D", "DepthwiseConv2dNative"})
+    return call(x).numpy(), native
 
 
 def convolution(filters: int, **settings) -> Conv2D:
@@ -33,15 +33,15 @@ def test_many_channels_under_xla(bias):
     for shape in ((4, 125, 8), (1, 251, 9), (2000, 1, 1), (1, 1, 2001)):
         x, layer = numbers(*shape, 128), convolution(130, use_bias=bias)
         expected = np.asarray(layer(x))
-        found, own = traced(layer, x, "xla")
-        assert not own
+        found, native = traced(layer, x, "xla")
+        assert not native
         np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
 def test_a_single_channel_under_xla():
     x, layer = numbers(2, 33, 17, 1), convolution(5)
-    found, own = traced(layer, x, "xla")
-    assert not own
+    found, native = traced(layer, x, "xla")
+    assert not native
     np.testing.assert_allclose(found, layer(x), atol=1e-5)
 
 
@@ -49,14 +49,14 @@ def test_large_kernels_are_a_product_on_this_machine_and_in_training():
     x = numbers(1, 7, 3, 1024)
     layer, smaller = convolution(2048), convolution(8)
     expected = np.asarray(layer(x))
-    for target, training, own in (
+    for target, training, native in (
         ("layers", False, True),
         ("portable", False, True),  # a file may run elsewhere
         ("this_machine", False, False),
         ("layers", True, False),
     ):
-        found, is_own = traced(layer, x, target, training=training)
-        assert is_own == own, (target, training)
+        found, is_native = traced(layer, x, target, training=training)
+        assert is_native == native, (target, training)
         np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
         assert traced(smaller, x, target, training=training)[1]
 
@@ -91,8 +91,8 @@ def test_depthwise_convolution(bias):
         layer.build(shape), expected.build(shape)
         expected.set_weights(layer.get_weights())
         np.testing.assert_array_equal(layer(x), expected(x))
-        found, own = traced(layer, x, "xla")
-        assert not own
+        found, native = traced(layer, x, "xla")
+        assert not native
         np.testing.assert_allclose(found, expected(x), atol=1e-5)
 
 
@@ -107,8 +107,8 @@ def test_gradients_of_the_product_of_patches(size):
             loss = tf.reduce_sum(y * numbers(2, 7, 5, 4))
         return [y, *tape.gradient(loss, [x, kernel])]
 
-    own = all_of(lambda x, kernel: keras.ops.conv(x, kernel, padding="same"))
-    for a, b in zip(all_of(cpu.product_of_patches), own, strict=True):
+    expected = all_of(lambda x, kernel: keras.ops.conv(x, kernel, padding="same"))
+    for a, b in zip(all_of(cpu.product_of_patches), expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 

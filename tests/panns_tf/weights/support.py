@@ -40,7 +40,7 @@ def use_small_networks(monkeypatch, tmp_path) -> None:
 
 @functools.cache
 def filled(name: str, num_classes: int = 3) -> Network:
-    """A network with a number of its own in every place, so that no two can be confused."""
+    """A network whose weights are all different numbers, so that swapped ones are noticed."""
     network = create_model(name, num_classes)
     rng = np.random.default_rng(0)
     network.set_weights([rng.uniform(0.5, 1.5, w.shape).astype("float32") for w in network.weights])

@@ -62,13 +62,13 @@ def refusal(network: Network, weights: str | Path) -> str:
 
 @pytest.fixture
 def publish(monkeypatch, cache):
-    """Puts a network's file into the cache, and the file's facts into the table."""
+    """Puts a network's file into the cache, and the file's entry into the table."""
 
-    def put(network: Network, **facts) -> Path:
+    def put(network: Network, **fields) -> Path:
         name = network.arch.name
         path = write(cache / f"{name}_mAP=0.123.pth", network)
-        facts = {"md5": hashlib.md5(path.read_bytes()).hexdigest(), **facts}
-        monkeypatch.setitem(zoo.PUBLISHED, name, zoo.PublishedFile(name, path.name, **facts))
+        fields = {"md5": hashlib.md5(path.read_bytes()).hexdigest(), **fields}
+        monkeypatch.setitem(zoo.PUBLISHED, name, zoo.PublishedFile(name, path.name, **fields))
         return path
 
     return put
@@ -106,8 +106,8 @@ def test_published_weights(publish):
 def test_a_state_dict_from_a_path(ending, tmp_path):
     original = filled("Small")
     path = write(tmp_path / f"x{ending}", original)
-    for given in (path, str(path)):
-        network = create_model("Small", 3, weights=given)
+    for weights in (path, str(path)):
+        network = create_model("Small", 3, weights=weights)
         assert_same(network, original)
         assert network.labels is None
 

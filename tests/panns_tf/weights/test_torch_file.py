@@ -93,7 +93,7 @@ class Pickler(pickle._Pickler):
 
 
 def pickled(value: object, protocol: int = 2, view: tuple = ()) -> tuple[bytes, list[np.ndarray]]:
-    """Returns a pickle and the arrays of its storages. Bytes are taken for a finished pickle."""
+    """Returns a pickle and the arrays of its storages. Bytes are a finished pickle."""
     if isinstance(value, bytes):
         return value, []
     file = io.BytesIO()
@@ -132,7 +132,7 @@ layouts = pytest.mark.parametrize("write", LAYOUTS.values(), ids=LAYOUTS)
 
 
 def tensor(array: np.ndarray, kind: str = "Float", **changes: object) -> Call:
-    """The pickle of a tensor with a storage of its own, like PyTorch's."""
+    """The pickle of a tensor with a new storage, like PyTorch's."""
     storage = changes.pop("storage", None) or Storage(kind, array.ravel(order="K"))
     strides = tuple(stride // array.itemsize for stride in array.strides)
     parts = {"offset": 0, "shape": array.shape, "strides": strides, **changes}
@@ -367,7 +367,7 @@ DEAD = {
     "reconstruct": (pickled(Named("copyreg", "_reconstructor"))[0], "copyreg._reconstructor,"),
     "getattr": (pickled(Named("builtins", "getattr"))[0], "builtins.getattr,"),
 }
-PLACES = {
+POSITIONS = {
     **LAYOUTS,
     "magic": lambda path, stream: write_legacy(path, small(), magic=stream),
     "keys": lambda path, stream: write_legacy(path, small(), keys=stream),
@@ -382,11 +382,11 @@ def test_the_live_pickles_do_run_in_pickle(tmp_path, monkeypatch):
         assert Path("witness").exists()
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_nothing_is_run(place, tmp_path, monkeypatch):
+@pytest.mark.parametrize("position", POSITIONS)
+def test_nothing_is_run(position, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for stream, message in {**LIVE, **DEAD}.values():
-        found = refusal(PLACES[place](Path("x.pth"), stream))
+        found = refusal(POSITIONS[position](Path("x.pth"), stream))
         assert any(part in found for part in message.split("|")), found
         assert "which no state dict needs" in found
         assert not Path("witness").exists()

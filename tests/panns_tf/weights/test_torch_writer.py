@@ -26,7 +26,7 @@ ARRAYS = {
     "limits": np.array([np.nan, -np.inf, -0.0, 1e-45], "float32"),
     "länge": np.ones(1, "float32"),
 }
-#: What ``torch.load(weights_only=True)`` knows without being told.
+#: Names that ``torch.load(weights_only=True)`` allows by default.
 ALLOWED = {
     *("torch._utils _rebuild_tensor_v2", "torch FloatStorage", "torch LongStorage"),
     "collections OrderedDict",

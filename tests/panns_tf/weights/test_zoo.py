@@ -27,10 +27,10 @@ def cache(monkeypatch, tmp_path):
 
 @pytest.fixture
 def published(monkeypatch):
-    """Replaces the facts about a network's file by those of `DATA`."""
+    """Replaces the entry of a network's file by that of `DATA`."""
 
-    def replace(network, **facts):
-        row = dataclasses.replace(zoo.PUBLISHED[network], **{"md5": MD5, "size": None} | facts)
+    def replace(network, **fields):
+        row = dataclasses.replace(zoo.PUBLISHED[network], **{"md5": MD5, "size": None} | fields)
         monkeypatch.setitem(zoo.PUBLISHED, network, row)
         return row
 
