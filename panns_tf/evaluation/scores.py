@@ -120,8 +120,8 @@ def predict_scores(model: Path, settings: EvaluateSettings) -> Scores:
         settings.data,
         settings.batch_size,
         sample_rate=rate,
-        decimation=settings.decimation,
-        damaged=settings.damaged,
+        resample=settings.decimation,
+        on_corrupt=settings.damaged,
         on_damage=damage.append,
     )
     meta = {

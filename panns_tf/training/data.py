@@ -41,16 +41,16 @@ class RecordData(TrainingData):
 
     def __init__(self, config: TrainConfig, sample_rate: int, distribution: Distribution):
         self._config, self._sample_rate, self._distribution = config, sample_rate, distribution
-        self._damaged: set[str] = set()
+        self._skipped: set[str] = set()
 
     @property
     def damaged_clips(self) -> int | None:
-        return len(self._damaged) if self._config.damaged == "skip" else None
+        return len(self._skipped) if self._config.damaged == "skip" else None
 
     def note_damage(self, damage: Damage) -> None:
         """Counts a damaged record that is skipped, and reports it once."""
-        if damage.clip_id not in self._damaged:
-            self._damaged.add(damage.clip_id)
+        if damage.clip_id not in self._skipped:
+            self._skipped.add(damage.clip_id)
             logger.warning(f"skipped: {damage}")
 
     def records(self, step: int, batch_size: int, **options) -> tf.data.Dataset:
@@ -144,8 +144,8 @@ def readable_errors() -> Iterator[None]:
         raise ValueError(match[0].replace("\\'", "'")) from error
 
 
-def to_float(waveform):
-    """int16 (batch, samples) to float32 in [-1, 1]; on the device, so half the bytes travel."""
+def from_int16(waveform):
+    """Record samples, int16, to float32 in [-1, 1]; on the device, so half the bytes travel."""
     return tf.cast(waveform, tf.float32) / RECORD_FULL_SCALE
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from panns_tf import metrics
 from panns_tf.config import TrainConfig
 from panns_tf.models.network import Network
-from panns_tf.training.data import readable_errors, reading, selection, to_float
+from panns_tf.training.data import from_int16, readable_errors, reading, selection
 from panns_tf.training.distribution import Distribution
 from tfrecords import DatasetInfo, dataset, load_index
 from tfrecords.files import write_csv, write_json
@@ -91,7 +91,7 @@ def compiled_predictor(model: Callable) -> Callable:
 
     @tf.function(reduce_retracing=True)
     def predict_batch(waveform):
-        return model(to_float(waveform))["clipwise_output"]
+        return model(from_int16(waveform))["clipwise_output"]
 
     return predict_batch
 

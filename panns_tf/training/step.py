@@ -12,7 +12,7 @@ from panns_tf.config import TrainConfig
 from panns_tf.layers.cpu import traced_for
 from panns_tf.layers.mixup import mix
 from panns_tf.models.network import Network, training_model
-from panns_tf.training.data import augment, to_float
+from panns_tf.training.data import augment, from_int16
 from panns_tf.training.distribution import Distribution
 from panns_tf.training.losses import Teacher, loss_for, smooth
 from panns_tf.training.optimizer import Adam, LossScale, WeightAverage, learning_rate
@@ -195,7 +195,7 @@ class TrainStep:
     def _inputs(self, batch: dict, seed) -> tuple[dict, tf.Tensor]:
         """Augmented, mixed inputs of the model, and its targets."""
         config, arch = self.config, self._network.arch
-        waveform, target = to_float(batch["waveform"]), batch["target"]
+        waveform, target = from_int16(batch["waveform"]), batch["target"]
         weight = batch.get("mixup_lambda")
         shift = round(config.time_shift * arch.frontend.sample_rate)
         seed = tf.add(seed, (config.seed, 0))

@@ -15,7 +15,7 @@ from panns_tf.inference.plot import draw_spectrogram
 from panns_tf.layers.mixup import mix
 from panns_tf.layers.spec_augment import SpecAugment
 from panns_tf.models.network import Network
-from panns_tf.training.data import RecordData, add_mixup, augment, decoded, to_float
+from panns_tf.training.data import RecordData, add_mixup, augment, decoded, from_int16
 from panns_tf.training.evaluator import Predictions, RecordEvaluator
 from panns_tf.training.trainer import Trainer
 from tfrecords import load_index
@@ -101,7 +101,7 @@ class TensorBoardImages(keras.callbacks.Callback):
         for place, row in enumerate(hardest(predictions, HARD_CLIPS), start=1):
             clip_id = predictions.clip_ids[row]
             waveform = read_clips(index, [numbers.index(clip_id)], rate, resample)
-            audio = to_float(waveform[:, : HARD_SECONDS * rate, None])
+            audio = from_int16(waveform[:, : HARD_SECONDS * rate, None])
             tf.summary.audio(f"hard clips/{place}", audio, rate)
             target, score = predictions.target[row], predictions.score[row]
             true = ", ".join(self._labels[k] for k in np.flatnonzero(target)) or "none"
@@ -168,7 +168,7 @@ def augmented(network: Network, config, data: RecordData) -> tuple[list[Row], fl
     arch, model = network.arch, front_end(network)
     rate, clips = arch.frontend.sample_rate, TRAINING_CLIPS
     (batch,) = add_mixup(data.records(0, clips), config, clips=clips).take(1)
-    weights, waveform = batch.get("mixup_lambda"), to_float(batch["waveform"])
+    weights, waveform = batch.get("mixup_lambda"), from_int16(batch["waveform"])
     before = model(waveform)["log_mel"].numpy()
     rows = [[panel] for panel in zip(before, decoded(batch["clip_id"].numpy()), strict=True)]
     seed, shift = tf.constant((0, config.seed), tf.int64), round(config.time_shift * rate)
@@ -195,7 +195,7 @@ def feature_rows(network: Network, waveform: np.ndarray, names: Sequence[str]) -
     model, columns = front_end(network), {}
     if model is None:
         return []
-    for name, values in model(to_float(waveform)).items():
+    for name, values in model(from_int16(waveform)).items():
         columns[name] = values = np.asarray(values, np.float32)
         if name == "wavegram":  # (clips, steps, frequencies, channels)
             # Each frequency by itself, as bn0 does for the log-mel: else offsets hide the sound.

@@ -12,7 +12,7 @@ from scipy import special
 
 from panns_tf.models.network import Network
 from panns_tf.models.registry import Architecture, find
-from panns_tf.training.data import to_float
+from panns_tf.training.data import from_int16
 from panns_tf.transfer.experiment import Experiment
 from panns_tf.transfer.store import AudioStore
 from tfrecords.files import atomic
@@ -129,7 +129,7 @@ def embed_windows(
     new = {key: n for n, key in enumerate(keys) if key not in kept}
     if new:
         trunk = trunk_and_head(network)[0]
-        embed = tf.function(lambda batch: trunk(to_float(batch), training=False), autograph=False)
+        embed = tf.function(lambda batch: trunk(from_int16(batch), training=False), autograph=False)
         rows = store.predict(embed, places[list(new.values())], size, _BATCH, "embed")
         kept.update(zip(new, rows, strict=True))
         folder.mkdir(parents=True, exist_ok=True)
