@@ -44,7 +44,8 @@ class ModelSettings(CheckedSettings):
         """What decides the results of a command: its flags, and the files of its model."""
         others = {"paths", "output", "force", "workers", "form", "batch_size", "quiet"}
         flags = {name: value for name, value in vars(args).items() if name not in others}
-        files = filter(Path.is_file, (find_model(self.model), Path(self.weights)))
+        names = (name for name in (self.model, self.weights) if name != "audioset")
+        files = filter(Path.is_file, map(find_model, names))
         return {"command": command, **flags, **{str(x): x.stat().st_mtime_ns for x in files}}
 
 
