@@ -48,7 +48,7 @@ def add_demo_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_demo(args: argparse.Namespace) -> None:
-    options = DemoSettings.given(args)
+    options = DemoSettings.from_flags(args)
 
     import_tensorflow_quietly()
     _import_gradio()  # before a network is loaded for nothing

@@ -127,7 +127,7 @@ class AudioStream:
                 raise self._error("samples that are not finite", "not finite")
             if peak > _HIGHEST_PEAK:
                 reason = f"samples up to {peak:.3g}, which cannot be audio"
-                raise self._error(reason, "absurd samples")
+                raise self._error(reason, "samples out of range")
             loudest = max(loudest, peak)
             frames += len(block)
             if self._limit and frames > self._limit * self.rate:
@@ -181,7 +181,7 @@ def open_audio(
                 raise AudioError(
                     f"{opened.channels} channels at {opened.rate} Hz; expected at most "
                     f"{_MOST_CHANNELS} at {RATES[0]} to {RATES[-1]} Hz",
-                    "absurd sample rate or number of channels",
+                    "unsupported sample rate or number of channels",
                 )
         except AudioError as error:
             raise AudioError(f"{name}: {error}", error.kind) from error

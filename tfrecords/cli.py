@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tfrecords.files import TFRecordsError
-from tfrecords.flags import add_flags, given_settings
+from tfrecords.flags import add_flags, flag_settings
 from tfrecords.plan import PackSettings
 
 _SHORT_TABLE = 20  # classes that ``info`` lists unasked
@@ -175,7 +175,7 @@ For trying the programs and for tests. These are sounds computed from formulas, 
 def run_synthesize(args: argparse.Namespace) -> None:
     from tfrecords.synthetic import synthesize_clips
 
-    settings = given_settings(args, PackSettings)
+    settings = flag_settings(args, PackSettings)
     settings |= {"clips": args.clips, "seed": args.seed, "num_classes": args.classes}
     report = synthesize_clips(**settings)
     print(f"{report.summary()}\nthese are synthetic sounds computed from formulas, not AudioSet")
@@ -211,7 +211,7 @@ def _packing(args: argparse.Namespace) -> dict:
 
 
 def _settings(args: argparse.Namespace, **more) -> PackSettings:
-    return PackSettings(**given_settings(args, PackSettings), exclude=_excluded(args), **more)
+    return PackSettings(**flag_settings(args, PackSettings), exclude=_excluded(args), **more)
 
 
 def _add_exclude_flag(parser: argparse.ArgumentParser) -> None:

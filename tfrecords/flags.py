@@ -77,8 +77,8 @@ class CheckedSettings:
             check_setting(about.flag or name, getattr(self, name), about, kinds)
 
     @classmethod
-    def given(cls, namespace: argparse.Namespace) -> typing.Self:
-        return cls(**given_settings(namespace, cls))
+    def from_flags(cls, namespace: argparse.Namespace) -> typing.Self:
+        return cls(**flag_settings(namespace, cls))
 
 
 def check_setting(name: str, value: Any, about: Setting, kinds: tuple[type, ...]) -> None:
@@ -111,7 +111,7 @@ def add_flags(
     defaults: Mapping[str, str] | None = None,
     groups: dict | None = None,
 ) -> dict:
-    """Adds a flag for each setting of a dataclass, or for those named; see ``given_settings``.
+    """Adds a flag for each setting of a dataclass, or for those named; see ``flag_settings``.
     Flags that a user leaves out are absent from the namespace, so that a file of settings may set
     them. ``defaults`` replace the fields' in ``--help``; ``groups`` are those that a call returned.
     """
@@ -142,7 +142,8 @@ def add_flags(
     return groups
 
 
-def given_settings(namespace: argparse.Namespace, cls: type) -> dict[str, Any]:
+def flag_settings(namespace: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """The settings of a dataclass among parsed flags, by name; without those a user left out."""
     return {name: value for name, value in vars(namespace).items() if name in settings_of(cls)}
 
 

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -83,23 +82,18 @@ def dataset(
         raise TypeError(f"dataset() received an unexpected keyword argument {unknown.pop()!r}")
     on_corrupt = renamed.get("damaged", on_corrupt)
     resample = renamed.get("decimation", resample)
-    batch_size, seed, start, workers, worker = _whole(
-        batch_size=batch_size, seed=seed, start=start, workers=workers, worker=worker
-    )
-    _check(
-        batch_size=(batch_size, Setting(minimum=1)),
-        start=(start, Setting(minimum=0)),
-        workers=(workers, Setting(minimum=1)),
-        worker=(worker, Setting(minimum=0, maximum=workers - 1)),
-        sampling=(sampling, Setting(choices=SAMPLINGS)),
-        on_corrupt=(on_corrupt, Setting(choices=("raise", "skip"))),
-        flac_decoder=(flac_decoder, Setting(choices=("libsndfile", "tensorflow-io"))),
-    )
+    batch_size, seed = _whole("batch_size", batch_size, minimum=1), _whole("seed", seed)
+    workers = _whole("workers", workers, minimum=1)
+    worker = _whole("worker", worker, minimum=0, maximum=workers - 1)
+    start = _whole("start", start, minimum=0)
+    _check("sampling", sampling, choices=SAMPLINGS)
+    _check("on_corrupt", on_corrupt, choices=("raise", "skip"))
+    _check("flac_decoder", flac_decoder, choices=("libsndfile", "tensorflow-io"))
     if start % workers:
         raise TFRecordsError(f"start must be a multiple of the {workers} workers, received {start}")
     index = load_index(path)
     info, clips = index.info, index.select(exclude, fraction)
-    rate = info.sample_rate if sample_rate is None else _whole(sample_rate=sample_rate)[0]
+    rate = info.sample_rate if sample_rate is None else _whole("sample_rate", sample_rate)
     check_resample(info.sample_rate, rate, resample)
     endless, skip = sampling != "sequential", on_corrupt == "skip"
     if not endless and start > len(clips):
@@ -140,18 +134,17 @@ def dataset(
     return data.prefetch(2)
 
 
-def _whole(**numbers: int) -> list[int]:
-    """Python integers of whole numbers of any kind, NumPy's among them."""
-    for name, number in numbers.items():
-        if not hasattr(number, "__index__"):
-            raise TFRecordsError(f"{name} must be a whole number, received {number!r}")
-    return [operator.index(number) for number in numbers.values()]
+def _whole(name: str, number: int, **bounds: int) -> int:
+    """The Python integer of a whole number of any kind, NumPy's among them."""
+    if not hasattr(number, "__index__"):
+        raise TFRecordsError(f"{name} must be a whole number, received {number!r}")
+    _check(name, operator.index(number), **bounds)
+    return operator.index(number)
 
 
-def _check(**arguments: tuple[Any, Setting]) -> None:
+def _check(name: str, value: int | str, **allowed) -> None:
     try:
-        for name, (value, allowed) in arguments.items():
-            check_setting(name, value, allowed, (type(value),))
+        check_setting(name, value, Setting(**allowed), (type(value),))
     except ValueError as error:
         raise TFRecordsError(str(error)) from None
 

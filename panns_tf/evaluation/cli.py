@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from panns_tf.evaluation.scores import EvaluateSettings
-from tfrecords.flags import add_flags, given_settings
+from tfrecords.flags import add_flags, flag_settings
 
 _DESCRIPTION = """Evaluates trained networks on packed records, and compares them.
 
@@ -32,7 +32,7 @@ def add_evaluate_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    settings, given = EvaluateSettings.given(args), given_settings(args, EvaluateSettings)
+    settings, given = EvaluateSettings.from_flags(args), flag_settings(args, EvaluateSettings)
     if "aggregate" in given and "window" not in given:
         raise ValueError(f"--aggregate {settings.aggregate} needs a --window")
     of_records = ("window", "hop", "aggregate", "batch_size", "decimation", "damaged")

@@ -11,7 +11,7 @@ from panns_tf.export.settings import (
     format_of,
 )
 from tfrecords.files import check_output_file, check_output_folder, read_json
-from tfrecords.flags import add_flags, given_settings
+from tfrecords.flags import add_flags, flag_settings
 
 _DESCRIPTION = """\
 Write a network, its front end included, as a file that other programs run: a SavedModel for
@@ -38,7 +38,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_export(options: argparse.Namespace) -> None:
     """Checks everything that can be before anything is loaded; then exports."""
-    settings = ExportSettings(**given_settings(options, ExportSettings))
+    settings = ExportSettings(**flag_settings(options, ExportSettings))
     kind, output = format_of(settings.output), settings.output
     if kind != "savedmodel":
         check_output_file(output, force=settings.force)

@@ -66,7 +66,7 @@ status 1; the others are tagged."""
 
 
 def run_tag(args: argparse.Namespace) -> int:
-    settings, windows = TagSettings.given(args), Windows.given(args)
+    settings, windows = TagSettings.from_flags(args), Windows.from_flags(args)
     output, model = shared_settings(args, TABLES)
     from panns_tf.inference.tagger import AudioTagger, tag_windows
 
@@ -113,7 +113,7 @@ Files that cannot be read give an error of one line and exit status 1."""
 def run_embed(args: argparse.Namespace) -> int:
     if args.form != "json" and not hasattr(args, "output"):
         raise ValueError("embed needs --output FILE, .npy, .npz or .parquet; or --json")
-    windows = Windows.given(args)
+    windows = Windows.from_flags(args)
     output, model = shared_settings(args, VECTORS)
     from panns_tf.inference.tagger import AudioTagger, embedding_of
 
@@ -158,7 +158,7 @@ that cannot be read give an error of one line and exit status 1."""
 
 def run_detect(args: argparse.Namespace) -> int:
     args.model = getattr(args, "model", DETECTION_MODEL)
-    events = EventSettings.given(args)
+    events = EventSettings.from_flags(args)
     window, hop = getattr(args, "window", None), getattr(args, "hop", None)
     for flag, folder in (("--audacity", args.audacity), ("--plot", args.plot)):
         if folder is not None:
@@ -256,7 +256,7 @@ def shared_settings(
     args: argparse.Namespace, suffixes: tuple[str, ...]
 ) -> tuple[OutputSettings, ModelSettings]:
     """The settings that commands share, checked before TensorFlow is imported."""
-    output, model = OutputSettings.given(args), ModelSettings.given(args)
+    output, model = OutputSettings.from_flags(args), ModelSettings.from_flags(args)
     output.check(suffixes)
     quiet_tensorflow()
     return output, model

@@ -4,7 +4,7 @@ import argparse
 
 from panns_tf.config import TrainConfig
 from panns_tf.training.recipes import recipe_names
-from tfrecords.flags import add_flags, given_settings
+from tfrecords.flags import add_flags, flag_settings
 
 DESCRIPTION = """\
 Train a network on packed records.
@@ -41,5 +41,5 @@ def run_train(args: argparse.Namespace) -> int | None:
     import_tensorflow_quietly()
     from panns_tf.training.command import train
 
-    given = given_settings(args, TrainConfig)
+    given = flag_settings(args, TrainConfig)
     return train(given, args.resume, args.devices, quiet=getattr(args, "quiet", False))

@@ -7,7 +7,7 @@ from panns_tf.inference.cli import quiet_tensorflow
 from panns_tf.transfer.settings import FinetuneConfig, Options, finetune_config, finetune_options
 from panns_tf.transfer.tasks import find_task
 from tfrecords.files import check_output_folder
-from tfrecords.flags import add_flags, given_settings
+from tfrecords.flags import add_flags, flag_settings
 
 _FINETUNE = """\
 Train on a new task from a pretrained network, or from nothing, and report how well it went.
@@ -38,7 +38,7 @@ def add_finetune_flags(parser: argparse.ArgumentParser) -> None:
 def run_finetune(args: argparse.Namespace) -> None:
     # What needs no TensorFlow is checked before it is imported.
     options, config = finetune_options(args), finetune_config(args)
-    overrides = NetworkOverrides(**given_settings(args, NetworkOverrides)).overrides
+    overrides = NetworkOverrides(**flag_settings(args, NetworkOverrides)).overrides
     for flag, folder in (("--cache", options.cache), ("--output", options.output)):
         if folder is not None:
             check_output_folder(folder, flag)

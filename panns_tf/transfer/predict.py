@@ -51,7 +51,7 @@ def add_predict_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_predict(args: argparse.Namespace) -> int:
     """Predicts recordings; the exit status is 1 if one could not be read."""
-    shown = PredictSettings.given(args)
+    shown = PredictSettings.from_flags(args)
     where, model = shared_settings(args, TABLES)
     from panns_tf.inference.tagger import AudioTagger
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from panns_tf.config import FitSettings
 from panns_tf.transfer.tasks import TASKS
-from tfrecords.flags import CheckedSettings, given_settings, redeclare, setting, settings_of
+from tfrecords.flags import CheckedSettings, flag_settings, redeclare, setting, settings_of
 
 #: The paper's four, and a linear classifier that is solved for rather than trained.
 STRATEGIES = ("scratch", "finetune", "freeze_l1", "freeze_l3", "linear_probe")
@@ -164,7 +164,7 @@ def used_settings(strategy: str) -> set[str]:
 
 def finetune_config(namespace: argparse.Namespace) -> FinetuneConfig:
     """The flags over the strategy's settings; ValueError for one that the strategy ignores."""
-    given = given_settings(namespace, FinetuneConfig)
+    given = flag_settings(namespace, FinetuneConfig)
     strategy = given.get("strategy", "finetune")
     used = used_settings(strategy)
     for name in given:
@@ -178,7 +178,7 @@ def finetune_config(namespace: argparse.Namespace) -> FinetuneConfig:
 
 def finetune_options(namespace: argparse.Namespace) -> Options:
     """The other flags; ValueError for those that exclude each other."""
-    given, known = given_settings(namespace, Options), settings_of(Options)
+    given, known = flag_settings(namespace, Options), settings_of(Options)
     for name in given:
         if "task" in given and known[name][1].group == _USER:
             flag, task = name.replace("_", "-"), given["task"]

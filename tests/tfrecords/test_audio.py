@@ -166,7 +166,7 @@ def test_headers_that_cannot_be(tmp_path):
         content[32:34] = (2 * 65 if place == 22 else 2).to_bytes(2, "little")  # bytes of a frame
         error = error_of(bytes(content))
         assert f" bytes: {expected}" in str(error)
-        assert error.kind == "absurd sample rate or number of channels"
+        assert error.kind == "unsupported sample rate or number of channels"
     content = written(noise(3000), kind="FLAC")
     content[21] |= 0x0F  # 2**36 samples and more, which no file of that size can hold
     with open_audio(bytes(content)) as stream:

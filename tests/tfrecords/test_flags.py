@@ -6,8 +6,8 @@ import pytest
 from tfrecords.flags import (
     CheckedSettings,
     add_flags,
+    flag_settings,
     flag_table,
-    given_settings,
     redeclare,
     setting,
 )
@@ -30,7 +30,7 @@ class MoreSettings(Settings):
 def parse(arguments, cls=Settings):
     parser = argparse.ArgumentParser(prog="p")
     add_flags(parser, cls)
-    return given_settings(parser.parse_args(arguments), cls)
+    return flag_settings(parser.parse_args(arguments), cls)
 
 
 def test_only_flags_that_are_given_are_settings():

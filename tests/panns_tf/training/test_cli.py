@@ -18,7 +18,7 @@ from panns_tf.training.recipes import (
     read_recipe,
     recipe_names,
 )
-from tfrecords.flags import given_settings
+from tfrecords.flags import flag_settings
 
 
 def parse(*words) -> argparse.Namespace:
@@ -29,7 +29,7 @@ def parse(*words) -> argparse.Namespace:
 
 
 def configured(*words, resume=None, **more) -> TrainConfig:
-    return configure(given_settings(parse(*words), TrainConfig), resume, **more)
+    return configure(flag_settings(parse(*words), TrainConfig), resume, **more)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def write(config: TrainConfig) -> None:
 
 def test_only_what_was_given_is_a_setting(capsys):
     args = parse("--steps", "5", "--no-dropout", "--resume", "--gain", "2")
-    assert given_settings(args, TrainConfig) == {"steps": 5, "dropout": False, "gain": 2.0}
+    assert flag_settings(args, TrainConfig) == {"steps": 5, "dropout": False, "gain": 2.0}
     assert args.resume == "always"
     assert parse("--resume", "auto", "--devices", "2").devices == 2
     with pytest.raises(SystemExit):
@@ -147,7 +147,7 @@ def test_every_shipped_recipe_reads_and_states_what_to_expect(shipped):
     head = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
     text = " ".join(line.removeprefix("#").strip() for line in head)
     (command,) = re.findall(r"python train\.py ((?:--[a-z-]+ \S+ ?)+)", text)
-    given = given_settings(parse(*command.split()), TrainConfig)
+    given = flag_settings(parse(*command.split()), TrainConfig)
     # The demo's settings come without asking; each other command names its own recipe.
     assert given.get("recipe", "demo") == shipped
     assert ("data" in given) == (shipped != "demo")
