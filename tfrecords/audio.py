@@ -24,13 +24,9 @@ _HIGHEST_PEAK = 2.0**32
 
 class AudioStream:
     """Audio read block by block, in memory that does not grow with its length; see ``open_audio``.
-    A context manager, and an iterator of blocks, (n,) float32, as the decoder gives them.
-
-    Attributes:
-        rate, channels: of the source.
-        sample_rate: of the blocks.
-        seconds: the length by the header, None where it does not state it.
-        notes: warnings about the source for a user, one line each; complete at the end.
+    A context manager, and an iterator of blocks, (n,) float32, as the decoder gives them. ``rate``
+    and ``channels`` are of the source, ``sample_rate`` of the blocks; ``seconds`` is the length by
+    the header, or None; ``notes`` are warnings for a user, a line each, complete at the end.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
 """AudioSet's files: names of clips, lists of clips to leave out, the sets below a root folder.
 
-The audio of clip ``<id>`` (11 characters), which starts at ``<start>`` (s or ms), is named
-``<id>.wav``, ``<id>_<start>.wav`` or ``<id>_<start>_<end>.wav``, perhaps after a ``Y``, or with
-another extension.
+The audio of clip ``<id>`` (11 characters) is named ``<id>.wav``, ``<id>_<start>.wav`` or
+``<id>_<start>_<end>.wav`` (s or ms), perhaps after a ``Y``, or with another extension.
 """
 
 import os

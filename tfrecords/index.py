@@ -19,6 +19,7 @@ INFO_NAME = "dataset.json"
 INDEX_NAME = "index.npz"
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
+_RESTORE = "restore it or pack the data again"
 _FRACTION_SALT = 0x66726163  # apart from the hash that orders clips into shards
 _TYPES = {
     "clip_ids": "S",
@@ -232,9 +233,6 @@ def load_info(directory: str | os.PathLike) -> DatasetInfo:
     data["class_ids"] = tuple(data["class_ids"])
     data["shards"] = tuple(ShardInfo(**shard) for shard in data["shards"])
     return DatasetInfo(**data)
-
-
-_RESTORE = "restore it or pack the data again"
 
 
 def packed_directories(directory: str | os.PathLike) -> list[str]:

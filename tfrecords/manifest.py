@@ -70,9 +70,7 @@ def read_manifest(
         raise TFRecordsError(f"the audio folder {audio} does not exist; give it with --audio")
     classes = _classes(format, table, labels)
     if len(classes.names) > _MOST_CLASSES:
-        raise TFRecordsError(
-            f"expected at most {_MOST_CLASSES} classes, received {len(classes.names)}"
-        )
+        raise TFRecordsError(f"at most {_MOST_CLASSES} classes; received {len(classes.names)}")
     if folds and (unknown := folds - {row["fold"] for _, row in table}):
         raise TFRecordsError(f"{metadata} has no fold {', '.join(sorted(unknown))}")
 

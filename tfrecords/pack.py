@@ -167,9 +167,9 @@ def _pack(plan: Plan, progress: bool, runner: Runner) -> Outcomes:
     outcomes: Outcomes = {}
     tasks = []
     for task in plan.shards:
-        finished = task.kept()
-        outcomes |= finished
-        if not finished:
+        if finished := task.kept():
+            outcomes |= finished
+        else:
             tasks.append(task)
     with Progress(len(plan.manifest.clips), "clip", initial=len(outcomes)) as bar:
         update = bar.update if progress else lambda change: None

@@ -30,9 +30,8 @@ def _split_at_commas(text: str) -> tuple[str, ...]:
 class PackSettings(CheckedSettings):
     """What to pack, from where, to where; ValueError for settings that cannot be.
 
-    ``exclude`` holds ids of clips to leave out, ``description`` goes into ``dataset.json``
-    (default: the name of the metadata file). The bytes written depend on neither ``workers`` nor
-    ``clip_timeout``.
+    ``exclude`` holds ids of clips to leave out, ``description`` goes into ``dataset.json``. The
+    bytes written depend on neither ``workers`` nor ``clip_timeout``.
     """
 
     metadata: Path = setting(help="the list of clips", metavar="FILE", parse=str)
@@ -70,7 +69,7 @@ class PackSettings(CheckedSettings):
         "read",
         choices=CODECS,
     )
-    description: str | None = setting(None, flag="")
+    description: str | None = setting(None, flag="")  # None for the metadata file's name
     workers: int = setting(
         os.cpu_count() or 1,
         "clips decoded at a time, in other processes; 0: in this one; the result does not depend "

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tfrecords.files import TFRecordsError
 from tfrecords.shard import Outcomes, ShardTask, pack_shard
+from tfrecords.text import one_line
 
 CRASHED, HUNG = "crashes the decoder", "hangs the decoder"
 _POLL_SECONDS = 0.1
@@ -153,8 +154,7 @@ def _serve(pipe: Connection, counts) -> None:
         except OSError as error:
             pipe.send(error)
         except Exception as error:
-            text = " ".join(str(error).split())
-            pipe.send(OSError(f"{task.path}: {type(error).__name__}: {text}"))
+            pipe.send(OSError(f"{task.path}: {type(error).__name__}: {one_line(error)}"))
 
 
 def _end_with_parent() -> None:

@@ -46,8 +46,7 @@ class Progress:
             disable=not shown or self._lines,
             leave=False,
         )
-        self._initial, self._began = initial, time.monotonic()
-        self._last = self._began
+        self._initial, self._began, self._last = initial, time.monotonic(), time.monotonic()
 
     def update(self, count: int = 1) -> None:
         self.done += count

@@ -63,14 +63,12 @@ def dataset(
             the next clip of its rarest class instead, ``sequential`` leaves it out.
         on_damage: called for each damaged record that is skipped, each time, from any thread.
         flac_decoder: for FLAC records, ``libsndfile``, or in the graph by ``tensorflow-io``.
-        renamed: ``damaged`` and ``decimation``, the names of ``on_corrupt`` and ``resample`` in
-            version 0.1.0.
+        renamed: ``damaged`` and ``decimation``, version 0.1.0's ``on_corrupt`` and ``resample``.
 
     Returns:
         A dataset of dicts, in deterministic order: ``clip_id`` (batch,) string, ``waveform``
-        (batch, samples) int16 and ``target`` (batch, classes) float32, multi-hot. A missing or
-        damaged record raises ``tf.errors.InvalidArgumentError``, which names shard and clip,
-        during iteration.
+        (batch, samples) int16 and ``target`` (batch, classes) float32, multi-hot. At a damaged
+        record the iterator raises ``tf.errors.InvalidArgumentError``, with the shard and the clip.
 
     Raises:
         TFRecordsError: not a packed directory, or a wrong argument.

@@ -55,16 +55,14 @@ class RecordReader:
         self.index = index
         self._files = Files()
         self._paths = [index.shard_path(number) for number in range(len(index.info.shards))]
-        self._map = map
-        if any(map(is_remote, self._paths)):
-            self._map = ThreadPoolExecutor(_REMOTE_READS).map
-        # Raw samples are the last bytes of the data, and are read straight into the batch.
-        self._plain = index.info.codec == "pcm16"
+        remote = any(map(is_remote, self._paths))
+        self._map = ThreadPoolExecutor(_REMOTE_READS).map if remote else map
 
     def waveforms(self, clips: np.ndarray) -> tuple[np.ndarray, dict[int, Damage]]:
         """(n, samples) int16."""
         out = _recycled_empty((len(clips), self.index.info.clip_samples), np.int16)
-        if self._plain:
+        if self.index.info.codec == "pcm16":
+            # Raw samples are the last bytes of the data, and are read straight into the batch.
             return out, self._read(clips, [memoryview(row).cast("B") for row in out])
         records, damages = self.records(clips)
         for row in sorted(set(range(len(clips))) - set(damages)):
@@ -140,13 +138,9 @@ class RecordReader:
 
     def _damage(self, clip: int, reason: str) -> Damage:
         index = self.index
-        return Damage(
-            clip=int(clip),
-            clip_id=index.clip_ids[clip].decode(errors="replace"),
-            shard=Path(index.info.shards[index.shard[clip]].name).name,
-            reason=reason,
-            directory=index.directory,
-        )
+        clip_id = index.clip_ids[clip].decode(errors="replace")
+        shard = Path(index.info.shards[index.shard[clip]].name).name
+        return Damage(int(clip), clip_id, shard, reason, index.directory)
 
 
 def read_clips(

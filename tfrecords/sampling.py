@@ -12,9 +12,8 @@
 
 A permutation is evaluated at single positions, by a block cipher of TensorFlow's, walked until the
 result is in range; ``index_shuffle`` takes one seed for a whole vector, so the operation below it
-is called. Measured over 100,000 seeds: with 4 rounds small permutations are not uniform, hence 6
-rounds and hashed seeds; a walk takes 65536 / n steps, hence those of few elements are made by
-sorting hashes.
+is called. Over 100,000 seeds small permutations of 4 rounds are not uniform, hence 6 rounds and
+hashed seeds; a walk takes 65536 / n steps, hence few elements are permuted by sorting hashes.
 """
 
 from functools import lru_cache

@@ -1,7 +1,6 @@
 """Files of packed directories, read by position: on this machine or, as ``gs://...``, far away.
 
-Local files without a copy, others by TensorFlow's file systems; tensorflow-io adds ``s3://`` and
-more.
+Local files without a copy, others by TensorFlow's file systems; tensorflow-io adds ``s3://``.
 """
 
 import errno

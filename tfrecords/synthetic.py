@@ -83,14 +83,15 @@ def synthesize_clips(
     root = (seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(split.encode()))
     labels = assign_labels(np.random.default_rng(root), clips, len(names))
     write_csv(settings.labels, ("display_name",), ([name] for name in names))
-    files = [f"{split}_{number:05d}.wav" for number in range(clips)]
-    sounds = [[names[label] for label in clip] for clip in labels]
-    rows = [(file, ";".join(kinds)) for file, kinds in zip(files, sounds, strict=True)]
+    sounds = {
+        f"{split}_{number:05d}.wav": [names[label] for label in clip]
+        for number, clip in enumerate(labels)
+    }
+    rows = ((file, ";".join(kinds)) for file, kinds in sounds.items())
     write_csv(settings.metadata, ("filename", "labels"), rows)
-    numbered = list(enumerate(zip(files, sounds, strict=True)))
-    for number, (file, kinds) in shown(numbered) if progress else numbered:
+    for number, file in enumerate(shown(sounds) if progress else sounds):
         rng = np.random.default_rng((*root, number))
-        audio = render(rng, kinds, settings.clip_samples, sample_rate)
+        audio = render(rng, sounds[file], settings.clip_samples, sample_rate)
         soundfile.write(settings.audio / file, audio, sample_rate, subtype="PCM_16")
     return pack_clips(settings, progress=progress)
 

@@ -29,8 +29,7 @@ def verify_directory(
 ) -> list[str]:
     """Every byte of a packed directory, or of each in a folder of them, checked against its index.
 
-    Returns a line for each problem, with the shard and, where there is one, the clip; ``report``
-    receives each at once.
+    Returns a line for each problem, with the shard and the clip; ``report`` receives each at once.
     """
     problems = []
     for problem in _all_problems(directory, progress, workers):

@@ -136,7 +136,7 @@ def test_mistakes_are_one_line(tmp_path):
         (plain + "/etc/passwd,a\n", "'/etc/passwd'", "audio folder"),
         (plain + "a/../../x.wav,a\n", "'a/../../x.wav'", "audio folder"),
         (plain + open_quote, "is a quote missing"),
-        (plain + many, "at most 65536 classes, received 65537"),
+        (plain + many, "at most 65536 classes; received 65537"),
         (ESC50.replace(",41,", ",x,"), "whole number"),
         (ESC50.replace("2-c.ogg,2,0,dog", "2-c.ogg,2,0,cat"), "one target for each category"),
         ("file,labels\nx,y\n", "file, labels", "filename, labels", "fold, target"),
